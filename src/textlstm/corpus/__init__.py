@@ -1,0 +1,1 @@
+"""Labelled rows: reading, checking, splitting, and the prepared corpus on disk."""

@@ -1,0 +1,1 @@
+"""Why a recurrent classifier decided: gates, attribution, and the page that shows them."""

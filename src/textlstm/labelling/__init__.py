@@ -1,0 +1,1 @@
+"""Batch labelling: every row exactly once."""

@@ -1,0 +1,1 @@
+"""Networks and the linear expert: tensors in, tensors out. Importable with torch alone."""

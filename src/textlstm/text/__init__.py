@@ -1,0 +1,1 @@
+"""From text to tokens and parts of speech: the one owner of spaCy."""

@@ -1,0 +1,1 @@
+"""The optimisation loop. Importable with torch alone."""
