@@ -205,6 +205,9 @@ class DataConfig:
         _at_least("data.max_chars", self.max_chars, 1)
         _at_least("data.max_expansion", self.max_expansion, 1)
         _at_least("data.limit", self.limit, 0)
+        if self.source is not DataSource.files:
+            given = [key for key in ("train", "validation", "test") if getattr(self, key)]
+            _require(not given, f"data.{given[0] if given else ''} is only read with data=files; add data=files")
         if self.source is DataSource.hub:
             _require(bool(self.name), "data=hub needs data.name, such as data.name=ag_news")
 
@@ -265,7 +268,7 @@ class ModelConfig:
     embedding_size: int = 100
     """Dimensions of word embeddings; with pretrained vectors, their own size counts."""
     embeddings: list[str] = field(default_factory=list)
-    """Sources of pretrained vectors, concatenated: wordllama, spacy, or files (GloVe, word2vec, .vec). Empty: random."""
+    """Pretrained vectors, concatenated: wordllama, spacy, or files (GloVe, word2vec, .vec). Empty: random."""
     freeze_epochs: int = 0
     """Epochs during which pretrained vectors stay fixed; -1 means always."""
     vocabulary_size: int = 50_000
@@ -529,6 +532,8 @@ class TrainConfig(PrepareConfig):
     """Folder of the saved model; an unfinished training of the same settings in it is continued."""
     seed: int = 1
     """Seed of the weights, the order of batches and dropout."""
+    overwrite: bool = False
+    """Replace a finished model in output_dir, or start anew after a change of settings."""
 
     def __post_init__(self) -> None:
         """Check what spans groups."""
@@ -647,3 +652,12 @@ class RunConfig(TrainConfig):
     """Folder of the model, the evaluation and the labelled test rows."""
     overwrite: bool = True
     """Replace the results of an earlier run in output_dir."""
+
+
+@dataclass
+class DoctorConfig:
+    """`textlstm doctor`: say what is missing or wrong here."""
+
+    model_dir: str = ""
+    """A model folder to check as well. Empty: none."""
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)

@@ -49,15 +49,16 @@ class StorageError(TextLSTMError):
     exit_code = 4
 
 
-class Interrupted(TextLSTMError):  # noqa: N818  (a clean stop, not an error)
-    """A signal asked for a clean stop: 130 for SIGINT, 143 for SIGTERM."""
+class Interrupted(KeyboardInterrupt):
+    """A signal asked for a clean stop; like KeyboardInterrupt, no `except Exception` swallows it."""
 
     def __init__(self, signal_number: int, *problems: str) -> None:
-        """Remember the signal; `exit_code` becomes 128 + `signal_number`, as shells report it."""
-        super().__init__(*problems)
+        """Remember the signal, and what to tell the user."""
+        super().__init__("\n".join(problems))
         self.signal_number = signal_number
+        self.problems = problems
 
     @property
-    def status(self) -> int:
-        """Exit code of the process: 128 + the signal's number."""
+    def exit_code(self) -> int:
+        """Exit code of the process, as shells report it: 130 for SIGINT, 143 for SIGTERM."""
         return 128 + self.signal_number

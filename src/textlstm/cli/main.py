@@ -1,0 +1,126 @@
+"""`textlstm STAGE [settings]`: find the stage, compose its config, run it, turn errors into exit codes."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from textlstm import __version__, config
+from textlstm.errors import ConfigError, Interrupted, StorageError, TextLSTMError
+
+
+class Stage(NamedTuple):
+    """One subcommand: its summary, its config, and the settings that may be given by place."""
+
+    summary: str
+    config_class: type
+    positional: tuple[str, ...] = ()
+
+
+STAGES: dict[str, Stage] = {
+    "run": Stage("Prepare, train, evaluate and label in one go.", config.RunConfig),
+    "prepare": Stage("Read, check, split, tokenise, tag, filter and store a corpus.", config.PrepareConfig),
+    "train": Stage("Fit a model and save it.", config.TrainConfig),
+    "evaluate": Stage("Score a saved model on labelled rows.", config.EvaluateConfig),
+    "label": Stage("Label files with a saved model.", config.LabelConfig),
+    "doctor": Stage("Say what is missing or wrong on this machine.", config.DoctorConfig),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code (0 done, 2 input or config, 3 integrity, 4 storage, 130/143 signals)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(arguments)
+    except Interrupted as stop:
+        _report(stop.problems)
+        return stop.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except TextLSTMError as error:
+        _report(error.problems)
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        storage = StorageError(f"{error.filename or 'input/output'}: {error.strerror or error}")
+        _report(storage.problems)
+        return storage.exit_code
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"textlstm {__version__}")
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    if name not in STAGES:
+        import difflib
+
+        near = difflib.get_close_matches(name, STAGES, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise ConfigError(f"{name}: no such stage; {hint}there is {', '.join(STAGES)}")
+    stage = STAGES[name]
+    usage = f"textlstm {name} {''.join(f'{key.upper()} ' for key in stage.positional)}[KEY=VALUE ...]"
+    if any(item in ("-h", "--help") for item in rest):
+        from textlstm.cli.settings_help import stage_help
+
+        print(stage_help(stage.summary, usage, stage.config_class))
+        return 0
+    from textlstm.cli.door import compose_config
+
+    overrides, config_file = _split_options(rest, stage)
+    settings = compose_config(name, stage.config_class, overrides, config_file)
+    return _run(name, settings)
+
+
+def _split_options(arguments: list[str], stage: Stage) -> tuple[list[str], str | None]:
+    """Return the overrides, places turned into keys, and the value of --config."""
+    overrides: list[str] = []
+    config_file: str | None = None
+    places = list(stage.positional)
+    waiting = iter(arguments)
+    for item in waiting:
+        if item == "--config" or item.startswith("--config="):
+            config_file = item.partition("=")[2] or next(waiting, None)
+            if not config_file:
+                raise ConfigError("--config: expected the path of a YAML file")
+        elif item.startswith("-") and "=" not in item:
+            raise ConfigError(f"{item}: no such option; settings are KEY=VALUE, options are --help and --config")
+        elif "=" not in item and places:
+            overrides.append(f"{places.pop(0)}={item}")
+        else:
+            overrides.append(item)
+    return overrides, config_file
+
+
+def _run(name: str, settings: Any) -> int:
+    from textlstm.signals import install_handlers
+
+    install_handlers()
+    stage: Callable[[Any], int | None] = getattr(import_module(f"textlstm.stages.{name}"), name)
+    return stage(settings) or 0
+
+
+def _usage() -> str:
+    width = max(map(len, STAGES))
+    lines = [
+        "usage: textlstm STAGE [KEY=VALUE ...]",
+        "",
+        "Text classification with recurrent networks: prepare, train, evaluate and label, reproducibly.",
+        "",
+        "stages:",
+        *(f"  {name:<{width}}  {stage.summary}" for name, stage in STAGES.items()),
+        "",
+        "`textlstm STAGE --help` lists every setting of a stage with its meaning and default.",
+    ]
+    return "\n".join(lines)
+
+
+def _report(problems: Sequence[str]) -> None:
+    for problem in problems:
+        print(f"textlstm: {problem}", file=sys.stderr)

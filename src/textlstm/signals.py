@@ -1,0 +1,47 @@
+"""A clean stop on SIGINT and SIGTERM.
+
+Outside a cooperative section the first signal raises `Interrupted` at once. Inside one (a training loop that wants to
+write a checkpoint first) it only sets a flag that the loop reads between steps; a second signal then raises.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from textlstm.errors import Interrupted
+
+
+class _State:
+    """What the handler knows: the signal seen so far, and whether a loop has promised to look at it."""
+
+    seen: int | None = None
+    cooperative: bool = False
+
+
+def _handle(signal_number: int, _frame: FrameType | None) -> None:
+    already_seen = _State.seen is not None
+    _State.seen = signal_number
+    if not _State.cooperative or already_seen:
+        raise Interrupted(signal_number, "interrupted")
+
+
+def install_handlers() -> None:
+    """Take SIGINT and SIGTERM for this process; only the main thread may do that, elsewhere nothing changes."""
+    if threading.current_thread() is threading.main_thread():
+        _State.seen = None
+        signal.signal(signal.SIGINT, _handle)
+        signal.signal(signal.SIGTERM, _handle)
+
+
+@contextmanager
+def cooperative_stop() -> Iterator[Callable[[], bool]]:
+    """Give a function that says whether a stop was asked for; on leaving, a stop that was seen raises `Interrupted`."""
+    _State.cooperative = True
+    try:
+        yield lambda: _State.seen is not None
+    finally:
+        _State.cooperative = False
+    if _State.seen is not None:
+        raise Interrupted(_State.seen, "interrupted")
