@@ -1,0 +1,60 @@
+"""What a token's spelling says: a CNN over its bytes, and hashed n-grams for words outside the vocabulary."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_NGRAM_WIDTHS = (3, 4, 5)
+_MULTIPLIER = 1_000_003
+
+
+class CharacterCNN(nn.Module):
+    """A convolution of width 3 over the bytes of each token, then the maximum over its positions."""
+
+    def __init__(self, num_chars: int, *, embedding_size: int, num_filters: int) -> None:
+        """Embed `num_chars` byte values (0 is padding) and apply `num_filters` filters."""
+        super().__init__()
+        self.embedding = nn.Embedding(num_chars, embedding_size, padding_idx=0)
+        self.convolution = nn.Conv1d(embedding_size, num_filters, 3, padding=1)
+
+    def forward(self, char_ids: Tensor) -> Tensor:
+        """Return (B, T, filters) from (B, T, C) byte ids; a padded token gives zeros."""
+        B, T, C = char_ids.shape
+        flat = char_ids.reshape(B * T, C).long()
+        filtered = functional.relu(self.convolution(self.embedding(flat).transpose(1, 2)))  # (B * T, filters, C)
+        filtered = filtered * (flat > 0).unsqueeze(1)
+        return filtered.amax(dim=2).view(B, T, -1)
+
+
+class SubwordBuckets(nn.Module):
+    """The mean vector of a word's hashed byte 3-, 4- and 5-grams (fastText, Bojanowski et al. 2017)."""
+
+    def __init__(self, num_buckets: int, size: int) -> None:
+        """Share `num_buckets` vectors of `size` dimensions between all n-grams."""
+        super().__init__()
+        self.num_buckets = num_buckets
+        self.vectors = nn.Embedding(num_buckets + 1, size, padding_idx=0)
+        nn.init.normal_(self.vectors.weight, std=0.1)
+        with torch.no_grad():
+            self.vectors.weight[0].zero_()
+
+    def forward(self, char_ids: Tensor, wanted: Tensor) -> Tensor:
+        """Return (B, T, size) means of n-gram vectors from (B, T, C) bytes, zeros where (B, T, 1) `wanted` is false."""
+        B, T, C = char_ids.shape
+        ids = self.bucket_ids(char_ids.reshape(B * T, C).long() * wanted.reshape(B * T, 1))
+        total = functional.embedding_bag(ids, self.vectors.weight, mode="sum", padding_idx=0)
+        return (total / (ids > 0).sum(dim=1, keepdim=True).clamp(min=1)).view(B, T, -1)
+
+    def bucket_ids(self, char_ids: Tensor) -> Tensor:
+        """Return (N, n-grams) int64 bucket numbers from 1 of (N, C) spellings, 0 where there is no n-gram."""
+        C = char_ids.shape[1]
+        found = []
+        for width in _NGRAM_WIDTHS:
+            if width > C:
+                break
+            key = torch.full_like(char_ids[:, : C - width + 1], width)
+            for k in range(width):
+                key = (key * _MULTIPLIER + char_ids[:, k : C - width + 1 + k]) % (2**31 - 1)
+            full = char_ids[:, width - 1 :] > 0  # spellings have no inner zeros: the last byte decides
+            found.append((key % self.num_buckets + 1) * full)
+        return torch.cat(found, dim=1)

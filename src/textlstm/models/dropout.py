@@ -1,0 +1,38 @@
+"""The dropouts of recurrent text classifiers, each with the mask shape that its paper found to work."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class LockedDropout(nn.Module):
+    """Variational dropout: one mask of dimensions a text, the same at every time step (Gal and Ghahramani 2016)."""
+
+    def __init__(self, probability: float) -> None:
+        """Drop each dimension of a text with this `probability` in training."""
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return (B, T, E) `states` with the dropped dimensions zero and the others scaled up."""
+        if not self.training or self.probability == 0:
+            return states
+        mask = states.new_ones(states.shape[0], 1, states.shape[2])
+        return states * functional.dropout(mask, self.probability)
+
+
+def drop_words(token_ids: Tensor, probability: float, *, unknown_id: int) -> Tensor:
+    """Replace each (B, T) token id by the unknown word with this `probability`; padding stays padding."""
+    if probability == 0:
+        return token_ids
+    dropped = torch.rand(token_ids.shape, device=token_ids.device) < probability
+    return token_ids.masked_fill(dropped & (token_ids > 0), unknown_id)
+
+
+def word_type_scale(token_ids: Tensor, probability: float, *, vocabulary_size: int) -> Tensor:
+    """Return (B, T, 1) float32 factors that drop whole word types from a batch (Merity et al. 2018).
+
+    All occurrences of a word share its fate: 0 with this `probability`, else 1 / (1 - probability).
+    """
+    types = functional.dropout(torch.ones(vocabulary_size, device=token_ids.device), probability)
+    return types[token_ids].unsqueeze(-1)

@@ -1,0 +1,210 @@
+"""Recurrent encoders over right-padded float sequences, without packing.
+
+A bidirectional layer is two one-directional cells: `forwards` reads the rows as they stand (padding comes after the
+tokens, so it cannot reach them), `backwards` reads them reversed, each by its own length. That equals
+`pack_padded_sequence`, keeps the fast oneDNN and cuDNN kernels, and allows texts of length 0.
+"""
+
+from typing import NamedTuple, assert_never
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textlstm.config import Encoder, ModelConfig
+from textlstm.models.dropout import LockedDropout
+from textlstm.models.padding import padding_mask, reversal_index, reverse_padded
+
+
+class Encoded(NamedTuple):
+    """What an encoder makes of B texts."""
+
+    states: Tensor
+    """(B, T, H) one vector a time step; values at padded steps mean nothing."""
+    lengths: Tensor
+    """(B,) int64 time steps of each text (fewer than tokens after a pooling convolution)."""
+    last: Tensor
+    """(B, H) what each direction knows after its last token; zeros for a text without tokens."""
+
+
+class CellWeights(NamedTuple):
+    """The weights of a one-layer cell, G gates (LSTM 4, GRU 3, RNN 1) stacked in torch's order."""
+
+    input: Tensor
+    """(G * H, E) `weight_ih_l0`."""
+    recurrent: Tensor
+    """(G * H, H) `weight_hh_l0`."""
+    input_bias: Tensor
+    """(G * H,) `bias_ih_l0`."""
+    recurrent_bias: Tensor
+    """(G * H,) `bias_hh_l0`."""
+
+
+def cell_weights(cell: nn.RNNBase) -> CellWeights:
+    """Return the weights of a one-layer, one-directional cell."""
+    return CellWeights(*cell.all_weights[0])
+
+
+class RecurrentLayer(nn.Module):
+    """One layer of one or two directions.
+
+    `forwards` and `backwards` (None when one-directional) are plain `nn.LSTM`, `nn.GRU` or `nn.RNN` of a single layer
+    and direction, so their weights are `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0` in torch's own order
+    of gates (LSTM: input, forget, cell, output; GRU: reset, update, new).
+    """
+
+    def __init__(self, family: Encoder, input_size: int, hidden_size: int, *, bidirectional: bool) -> None:
+        """Build cells of a `family` with `hidden_size` units a direction."""
+        super().__init__()
+        self.forwards = _build_cell(family, input_size, hidden_size)
+        self.backwards = _build_cell(family, input_size, hidden_size) if bidirectional else None
+        self.output_size = hidden_size * (2 if bidirectional else 1)
+
+    def forward(self, states: Tensor, lengths: Tensor, *, recurrent_dropout: float = 0.0) -> Encoded:
+        """Run over (B, T, E) `states` of right-padded rows."""
+        ahead = _run_cell(self.forwards, states, recurrent_dropout)
+        rows = torch.arange(states.shape[0], device=states.device)
+        seen = (lengths > 0).unsqueeze(1)
+        last = ahead[rows, (lengths - 1).clamp(min=0)]
+        if self.backwards is None:
+            return Encoded(ahead, lengths, last * seen)
+        index = reversal_index(lengths, states.shape[1])
+        behind = _run_cell(self.backwards, reverse_padded(states, index), recurrent_dropout)
+        behind = reverse_padded(behind, index)
+        last = torch.cat([last, behind[:, 0]], dim=1)
+        return Encoded(torch.cat([ahead, behind], dim=2), lengths, last * seen)
+
+
+class RecurrentEncoder(nn.Module):
+    """Stacked recurrent layers over any float sequence.
+
+    `layers[i].forwards` and `layers[i].backwards` are the cells (see `RecurrentLayer`).
+    """
+
+    def __init__(
+        self,
+        family: Encoder,
+        input_size: int,
+        *,
+        hidden_size: int,
+        num_layers: int = 1,
+        bidirectional: bool = True,
+        layer_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+    ) -> None:
+        """Stack `num_layers` layers; `layer_dropout` is the locked dropout between them."""
+        super().__init__()
+        width = hidden_size * (2 if bidirectional else 1)
+        self.layers = nn.ModuleList(
+            RecurrentLayer(family, input_size if i == 0 else width, hidden_size, bidirectional=bidirectional)
+            for i in range(num_layers)
+        )
+        self.dropout = LockedDropout(layer_dropout)
+        self.recurrent_dropout = recurrent_dropout
+        self.output_size = width
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Encoded:
+        """Encode (B, T, E) float `states` of right-padded rows with (B,) `lengths`."""
+        if states.shape[1] == 0:  # no text has a token: torch refuses to run over no steps
+            states = functional.pad(states, (0, 0, 0, 1))
+        encoded = Encoded(states, lengths, states[:, 0])
+        for i, layer in enumerate(self.layers):
+            inputs = encoded.states if i == 0 else self.dropout(encoded.states)
+            encoded = layer(inputs, lengths, recurrent_dropout=self.recurrent_dropout)
+        return encoded
+
+
+class ConvolutionalRecurrentEncoder(nn.Module):
+    """A convolution and max pooling over the sequence, then an LSTM over the shorter sequence (C-LSTM, Zhou 2015).
+
+    `convolution` is the `nn.Conv1d`, `layers` the LSTM layers of `RecurrentEncoder`.
+    """
+
+    def __init__(
+        self, recurrent: RecurrentEncoder, input_size: int, *, num_filters: int, width: int, pool: int
+    ) -> None:
+        """Put `num_filters` filters of `width` tokens and pooling of `pool` steps before `recurrent`."""
+        super().__init__()
+        self.convolution = nn.Conv1d(input_size, num_filters, width, padding="same")
+        self.pool = pool
+        self.recurrent = recurrent
+        self.output_size = recurrent.output_size
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The recurrent layers."""
+        return self.recurrent.layers
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Encoded:
+        """Encode (B, T, E) float `states`; the result has ceil(T / pool) steps: 5 tokens and pool 2 give 3."""
+        if states.shape[1] == 0:
+            states = functional.pad(states, (0, 0, 0, 1))
+        mask = padding_mask(lengths, states.shape[1]).unsqueeze(1)  # (B, 1, T)
+        filtered = functional.relu(self.convolution(states.transpose(1, 2) * mask)) * mask
+        pooled = functional.max_pool1d(filtered, self.pool, ceil_mode=True)
+        encoded: Encoded = self.recurrent(pooled.transpose(1, 2).contiguous(), (lengths + self.pool - 1) // self.pool)
+        return encoded
+
+
+def build_encoder(config: ModelConfig, input_size: int) -> RecurrentEncoder | ConvolutionalRecurrentEncoder:
+    """Return the encoder that `config` names, for inputs of `input_size` dimensions."""
+    convolutional = config.encoder is Encoder.cnn_lstm
+    recurrent = RecurrentEncoder(
+        Encoder.lstm if convolutional else config.encoder,
+        config.conv_size if convolutional else input_size,
+        hidden_size=config.hidden_size,
+        num_layers=config.num_layers,
+        bidirectional=config.bidirectional,
+        layer_dropout=config.locked_dropout,
+        recurrent_dropout=config.recurrent_dropout,
+    )
+    if not convolutional:
+        return recurrent
+    return ConvolutionalRecurrentEncoder(
+        recurrent, input_size, num_filters=config.conv_size, width=config.conv_width, pool=config.conv_pool
+    )
+
+
+def _build_cell(family: Encoder, input_size: int, hidden_size: int) -> nn.RNNBase:
+    """Return a one-layer cell with orthogonal recurrent weights, Glorot input weights and an LSTM forget bias of 1."""
+    cell: nn.RNNBase
+    match family:
+        case Encoder.lstm | Encoder.cnn_lstm:
+            cell = nn.LSTM(input_size, hidden_size, batch_first=True)
+        case Encoder.gru:
+            cell = nn.GRU(input_size, hidden_size, batch_first=True)
+        case Encoder.rnn:
+            cell = nn.RNN(input_size, hidden_size, batch_first=True)
+        case _:
+            assert_never(family)
+    with torch.no_grad():
+        weights = cell_weights(cell)
+        for block in weights.input.chunk(weights.input.shape[0] // hidden_size):
+            nn.init.xavier_uniform_(block)
+        for block in weights.recurrent.chunk(weights.recurrent.shape[0] // hidden_size):
+            nn.init.orthogonal_(block)
+        weights.input_bias.zero_()
+        weights.recurrent_bias.zero_()
+        if isinstance(cell, nn.LSTM):  # Jozefowicz et al. 2015
+            weights.input_bias[hidden_size : 2 * hidden_size] = 1.0
+    return cell
+
+
+def _run_cell(cell: nn.RNNBase, states: Tensor, recurrent_dropout: float) -> Tensor:
+    """Return the (B, T, H) outputs of a cell; in training its recurrent weights may lose some connections.
+
+    Weight-drop (Merity et al. 2018): one mask of `weight_hh` for all texts and steps of the batch, so that the fused
+    kernels stay in use.
+    """
+    if not cell.training or recurrent_dropout == 0:
+        outputs: Tensor = cell(states)[0]
+        return outputs
+    kept = cell_weights(cell)
+    weights = list(kept._replace(recurrent=functional.dropout(kept.recurrent, recurrent_dropout)))
+    start = states.new_zeros(1, states.shape[0], cell.hidden_size)
+    options = (True, 1, 0.0, True, False, True)  # biases, layers, dropout, train, bidirectional, batch first
+    if isinstance(cell, nn.LSTM):
+        return torch.lstm(states, (start, start), weights, *options)[0]
+    if isinstance(cell, nn.GRU):
+        return torch.gru(states, start, weights, *options)[0]
+    return torch.rnn_tanh(states, start, weights, *options)[0]

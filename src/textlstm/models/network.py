@@ -1,0 +1,100 @@
+"""The recurrent text classifier: embedder -> encoder -> pooling -> head."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from textlstm.config import ModelConfig
+from textlstm.models.batch import Batch
+from textlstm.models.embedder import Embedder
+from textlstm.models.encoders import Encoded, build_encoder
+from textlstm.models.head import Head
+from textlstm.models.pooling import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSizes:
+    """What the data decide: the sizes that a `ModelConfig` does not hold."""
+
+    vocabulary_size: int
+    """Rows of the word table, `<pad>` and `<unk>` included."""
+    num_labels: int
+    """Logits a text."""
+    num_pos: int = 19
+    """Length of POS_TAGS; counts only with model.pos_embedding_size."""
+    num_chars: int = 256
+    """Byte values of spellings; counts only with model.char_cnn_size."""
+    word_size: int = 0
+    """Dimensions of pretrained word vectors; 0 means model.embedding_size. Needed to rebuild a saved network."""
+
+
+class TextNetwork(nn.Module):
+    """Logits of a batch of texts.
+
+    The parts are `embedder`, `encoder` (with `encoder.layers`), `pool` and `head`; `forward` is
+    `classify(encode(embed(batch), batch.lengths))`, so attribution can enter between any two.
+    """
+
+    def __init__(self, config: ModelConfig, sizes: NetworkSizes, *, embeddings: Tensor | None = None) -> None:
+        """Build the network with fresh weights from torch's random state.
+
+        Args:
+            config: the settings.
+            sizes: vocabulary, labels and tags.
+            embeddings: (V, E) float32 word vectors in place of random ones.
+
+        Raises:
+            ValueError: `embeddings` has another number of rows than the vocabulary.
+        """
+        super().__init__()
+        if embeddings is not None and embeddings.shape[0] != sizes.vocabulary_size:
+            raise ValueError(f"embeddings have {embeddings.shape[0]} rows, the vocabulary {sizes.vocabulary_size}")
+        self.embedder = Embedder(
+            config,
+            vocabulary_size=sizes.vocabulary_size,
+            num_pos=sizes.num_pos,
+            num_chars=sizes.num_chars,
+            word_size=sizes.word_size or config.embedding_size,
+            embeddings=embeddings,
+        )
+        self.encoder = build_encoder(config, self.embedder.output_size)
+        self.pool = Pool(config.pooling, self.encoder.output_size)
+        self.head = Head(
+            self.pool.output_size, sizes.num_labels, dense_size=config.dense_size, dropout=config.head_dropout
+        )
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return (B, L) float32 logits: of a softmax for one label a text, of L sigmoids for several."""
+        return self.classify(self.encode(self.embed(batch), batch.lengths))
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Return (B, T, E) token vectors."""
+        vectors: Tensor = self.embedder(batch)
+        return vectors
+
+    def encode(self, vectors: Tensor, lengths: Tensor) -> Encoded:
+        """Return the states of (B, T, E) token vectors."""
+        encoded: Encoded = self.encoder(vectors, lengths)
+        return encoded
+
+    def classify(self, encoded: Encoded) -> Tensor:
+        """Return (B, L) float32 logits of encoded texts."""
+        logits: Tensor = self.head(self.pool(encoded))
+        return logits
+
+    def word_embedding_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that `training.embedding_learning_rate` and `model.freeze_epochs` are about."""
+        return list(self.embedder.words.parameters())
+
+    def set_word_embeddings_trainable(self, trainable: bool) -> None:
+        """Freeze or unfreeze the word vectors."""
+        for parameter in self.word_embedding_parameters():
+            parameter.requires_grad_(trainable)
+            if not trainable:
+                parameter.grad = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.embedder.words.weight.device
