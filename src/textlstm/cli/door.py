@@ -88,10 +88,10 @@ def _checked_overrides(stage: str, config_class: type, overrides: Sequence[str])
     problems = []
     for override in overrides:
         key, equals, value = override.partition("=")
-        if not equals:
-            problems.append(f"{override}: expected KEY=VALUE, such as {next(iter(types))}=...")
-        elif key.startswith(("+", "~")) or key.split(".")[0] == "hydra" or "_target_" in override or "@" in key:
+        if key.startswith(("+", "~")) or key.split(".")[0] == "hydra" or "_target_" in override or "@" in key:
             problems.append(f"{key}: settings cannot be added, removed or name code; only known ones can be changed")
+        elif not equals:
+            problems.append(f"{override}: expected KEY=VALUE, such as {next(iter(types))}=...")
         elif key not in types and key not in groups:
             problems.append(_unknown_key(stage, key, [*types, *groups]))
         elif key in groups and value not in groups[key]:

@@ -1,0 +1,216 @@
+"""A saved model at work: texts in, labels and probabilities out; shared by label, evaluate, serving and library users."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+
+from textlstm.bundle import Bundle, load_bundle
+from textlstm.config import Device, Precision, Task
+from textlstm.models.gate import Gate
+from textlstm.models.linear_expert import LinearExpert
+from textlstm.models.network import NetworkSizes, TextNetwork
+from textlstm.text.pipeline import TextPipeline
+from textlstm.text.prepared import PreparedTexts
+from textlstm.training.encoding import encode_split
+from textlstm.training.inference import predict_logits
+
+EMPTY_PROBABILITY_FLOOR = 1e-12
+
+
+class Decision(StrEnum):
+    """What became of a text."""
+
+    accepted = "accepted"
+    abstained = "abstained"
+    empty = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The label of one text."""
+
+    label: str
+    """The most probable label; multi-label: all labels that reach their threshold, joined by a comma."""
+    probability: float
+    """Calibrated probability of that label (multi-label: the highest of all classes)."""
+    decision: Decision
+    labels: tuple[str, ...]
+    """The label alone, or all labels of a multi-label text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the parts of a model say about N texts and L labels."""
+
+    probabilities: np.ndarray
+    """(N, L) float32, calibrated; rows sum to 1 unless the model is multi-label."""
+    recurrent_logits: np.ndarray
+    """(N, L) float32 of the recurrent branch alone."""
+    expert_logits: np.ndarray | None
+    """(N, L) float32 of the linear expert alone; None where the model has none."""
+    unknown_share: np.ndarray
+    """(N,) float32, part of the tokens that are not in the vocabulary."""
+    num_tokens: np.ndarray
+    """(N,) int64, tokens that the network was given."""
+
+
+class TextClassifier:
+    """A model ready to predict.
+
+    Example:
+        classifier = TextClassifier.load("outputs/model")
+        [prediction] = classifier.predict(["Shares fell again after the bank's warning."])
+        prediction.label, prediction.probability
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        device: Device = Device.auto,
+        num_threads: int | None = None,
+        precision: Precision = Precision.fp32,
+    ) -> None:
+        """Build the parts of `bundle`; `num_threads` sets torch's threads for this process."""
+        if num_threads is not None:
+            torch.set_num_threads(num_threads)
+        self.bundle = bundle
+        self.labels = bundle.labels
+        self.device = choose_device(device)
+        self.precision = precision
+        self.pipeline = TextPipeline(bundle.text, saved=bundle.saved_text)
+        self.networks = build_networks(bundle, self.device)
+        expert = bundle.tensors("expert.")
+        self.expert = LinearExpert.from_tensors(expert) if expert else None
+        self.gate = Gate.from_tensors(bundle.tensors("gate."))
+
+    @classmethod
+    def load(
+        cls,
+        directory: str | Path,
+        *,
+        device: Device = Device.auto,
+        num_threads: int | None = None,
+        precision: Precision = Precision.fp32,
+    ) -> Self:
+        """Return the classifier saved in `directory`.
+
+        Raises:
+            IntegrityError: a file was changed, or the installed spaCy model is another version than the saved one.
+        """
+        return cls(load_bundle(Path(directory)), device=device, num_threads=num_threads, precision=precision)
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """Return one prediction a text, in order."""
+        return self.decide(texts, self.score(texts).probabilities)
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """Return calibrated probabilities, (N, L) float32, columns in the order of `labels`."""
+        return self.score(texts).probabilities
+
+    def score(self, texts: Sequence[str]) -> Scores:
+        """Return the scores of every part of the model for `texts`."""
+        return self.score_prepared(self.pipeline.prepare(texts), texts)
+
+    def score_prepared(self, prepared: PreparedTexts, texts: Sequence[str]) -> Scores:
+        """Return scores for texts whose tokens are at hand; the linear expert reads the raw `texts`."""
+        token_ids = self.bundle.vocabulary.encode(prepared.tokens)
+        num_texts = len(prepared.offsets) - 1
+        split = encode_split(
+            token_ids,
+            prepared.offsets,
+            prepared.pos,
+            np.zeros(num_texts, dtype=np.int64),
+            max_tokens=self.bundle.model.max_tokens,
+        )
+        logits = [
+            predict_logits(network, split, device=self.device, precision=self.precision) for network in self.networks
+        ]
+        recurrent = mean_logits(logits, self.bundle.task)
+        expert = None if self.expert is None else self.expert.logits(texts)
+        combined = self.gate.combine(recurrent, expert)
+        return Scores(
+            probabilities=to_probabilities(combined, self.bundle.task),
+            recurrent_logits=recurrent,
+            expert_logits=expert,
+            unknown_share=_unknown_share(token_ids, prepared.offsets),
+            num_tokens=np.diff(prepared.offsets),
+        )
+
+    def decide(self, texts: Sequence[str], probabilities: np.ndarray) -> list[Prediction]:
+        """Return the decision for each row of `probabilities` (N, L) by the thresholds saved with the model."""
+        best = probabilities.argmax(axis=1)
+        highest = probabilities[np.arange(len(texts)), best]
+        thresholds = self.bundle.thresholds
+        predictions = []
+        for row, text in enumerate(texts):
+            if is_empty(text):
+                predictions.append(Prediction("", 0.0, Decision.empty, ()))
+                continue
+            if self.bundle.task is Task.multi_label:
+                chosen = np.flatnonzero(probabilities[row] >= np.asarray(thresholds.per_class or 0.5))
+                names = tuple(self.labels[index] for index in chosen)
+            else:
+                names = (self.labels[best[row]],)
+            accepted = highest[row] >= thresholds.abstain_below
+            decision = Decision.accepted if accepted else Decision.abstained
+            predictions.append(Prediction(",".join(names), float(highest[row]), decision, names))
+        return predictions
+
+
+def is_empty(text: str) -> bool:
+    r"""Say whether a text has nothing but white space and zero-width characters.
+
+    >>> is_empty(" \u200b\n"), is_empty("a")
+    (True, False)
+    """
+    return not text.strip(" \t\r\n\f\v\u00a0\u200b\u200c\u200d\u2060\ufeff") or not text.strip()
+
+
+def choose_device(device: Device) -> torch.device:
+    """Return the torch device; `auto` takes the GPU where there is one."""
+    if device is Device.auto:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(str(device))
+
+
+def build_networks(bundle: Bundle, device: torch.device) -> list[TextNetwork]:
+    """Return the networks of `bundle` (one, or several whose probabilities are averaged) in evaluation mode."""
+    count = 1 + max(int(name.split(".")[1]) for name in bundle.weights if name.startswith("network."))
+    networks = []
+    for index in range(count):
+        network = TextNetwork(bundle.model, NetworkSizes.of(len(bundle.vocabulary), len(bundle.labels)))
+        network.load_state_dict(bundle.tensors(f"network.{index}."))
+        networks.append(network.to(device).eval())
+    return networks
+
+
+def mean_logits(logits: Sequence[np.ndarray], task: Task) -> np.ndarray:
+    """Return the log (or logit) of the mean probability of several networks, (N, L) float32."""
+    if len(logits) == 1:
+        return logits[0]
+    mean = np.mean([to_probabilities(values, task) for values in logits], axis=0)
+    mean = np.clip(mean, EMPTY_PROBABILITY_FLOOR, 1.0)
+    if task is Task.multi_label:
+        return np.asarray(np.log(mean) - np.log1p(-np.minimum(mean, 1 - 1e-7)), dtype=np.float32)
+    return np.asarray(np.log(mean), dtype=np.float32)
+
+
+def to_probabilities(logits: np.ndarray, task: Task) -> np.ndarray:
+    """Return softmax (single label) or sigmoid (multi-label) of (N, L) logits as float32."""
+    wide = logits.astype(np.float64)
+    if task is Task.multi_label:
+        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(wide, -700, 700))), dtype=np.float32)
+    wide = np.exp(wide - wide.max(axis=1, keepdims=True))
+    return np.asarray(wide / wide.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def _unknown_share(token_ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    unknown = np.concatenate([[0], np.cumsum(token_ids == 1)])
+    counts = np.diff(offsets)
+    return np.asarray((unknown[offsets[1:]] - unknown[offsets[:-1]]) / np.maximum(counts, 1), dtype=np.float32)

@@ -1,0 +1,129 @@
+"""The floors of docs/architecture.md: imports point down only, and the door loads nothing heavy."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "src" / "textlstm"
+
+FLOORS = [
+    {"errors", "config", "signals", "__init__"},
+    {"text", "vocabulary", "embeddings"},
+    {"corpus"},
+    {"models"},
+    {"training", "bundle"},
+    {"predictor"},
+    {"evaluation", "labelling", "explain", "tracking", "exporting"},
+    {"fitting", "sweeping"},
+    {"stages"},
+    {"cli", "__main__"},
+]
+FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
+SIDEWAYS = {"evaluation", "labelling", "explain", "tracking"}
+FORBIDDEN_MODULES = {"pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
+FORBIDDEN_CALLS = {"exec", "eval", "compile", "__import__"}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def upward_imports(sources: list[tuple[str, str]]) -> list[str]:
+    """Return 'room -> room' for every import that points up, or sideways among the rooms that may not know each other."""
+    wrong = []
+    for room, imported in sources:
+        parts = imported.split(".")
+        if parts[0] != "textlstm" or len(parts) < 2 or parts[1] not in FLOOR_OF:
+            continue
+        target = parts[1]
+        if FLOOR_OF[target] > FLOOR_OF[room] or (target != room and {target, room} <= SIDEWAYS):
+            wrong.append(f"{room} -> {target}")
+    return wrong
+
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_every_file_belongs_to_a_floor() -> None:
+    assert sorted({room_of(path) for path in SOURCES} - set(FLOOR_OF)) == []
+
+
+def test_imports_point_down() -> None:
+    assert upward_imports([(room_of(path), name) for path in SOURCES for name in imports_of(path)]) == []
+
+
+def test_an_upward_import_would_be_seen() -> None:
+    assert upward_imports([("corpus", "textlstm.stages.train"), ("evaluation", "textlstm.tracking.run")]) == [
+        "corpus -> stages",
+        "evaluation -> tracking",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("owner", "library"),
+    [
+        ("text", "spacy"),
+        ("text", "thinc"),
+        ("tracking", "mlflow"),
+        ("cli", "hydra"),
+    ],
+)
+def test_one_room_owns_each_library(owner: str, library: str) -> None:
+    users = {room_of(path) for path in SOURCES if any(name.split(".")[0] == library for name in imports_of(path))}
+    assert users <= {owner}, f"{library} is imported by {sorted(users)}"
+
+
+def test_no_pickle_and_no_code_from_strings() -> None:
+    found = []
+    for path in SOURCES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found += [f"{path.name}: {name}" for name in imports_of(path) if name.split(".")[0] in FORBIDDEN_MODULES]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                if called in FORBIDDEN_CALLS or called in ("torch.load", "torch.save", "np.load", "numpy.load"):
+                    found.append(f"{path.name}: {called}")
+    assert found == []
+
+
+def test_door_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, textlstm.cli, textlstm.config; "
+        "from textlstm.cli import main; "
+        "assert main(['--help']) == 0; assert main(['train', 'modle=bilstm']) == 2; "
+        "assert main(['train', 'training.epochs=x']) == 2; assert main(['train', '--help']) == 0; "
+        "print([m for m in ('torch', 'spacy', 'mlflow', 'datasets', 'pyarrow', 'sklearn', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("room", ["models", "training"])
+def test_network_and_loop_import_with_torch_alone(room: str) -> None:
+    code = (
+        "import sys, importlib, pkgutil, importlib.abc\n"
+        "class Block(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in {'spacy','mlflow','hydra','datasets','sklearn','pyarrow','scipy','pandas','safetensors','rich'}:\n"
+        "            raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Block())\n"
+        f"import textlstm.{room} as room\n"
+        "names = [m.name for m in pkgutil.iter_modules(room.__path__)]\n"
+        f"[importlib.import_module('textlstm.{room}.' + name) for name in names]\n"
+        "print(len(names) > 2)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "True", done.stderr
