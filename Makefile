@@ -29,3 +29,39 @@ install: .venv/.installed  ## Create .venv and install everything from the lock
 .PHONY: lock
 lock: install  ## Resolve requirements.lock anew from pyproject.toml (needs uv in .venv)
 	$(BIN)/python scripts/lock.py
+
+.PHONY: run
+run: install  ## The whole pipeline on BBC News: prepare, train, evaluate, label
+	@$(BIN)/textlstm run $(ARGS)
+
+.PHONY: prepare
+prepare: install  ## Prepare a corpus into data/prepared
+	@$(BIN)/textlstm prepare $(ARGS)
+
+.PHONY: train
+train: install  ## Train a model into MODEL
+	@$(BIN)/textlstm train output_dir=$(MODEL) overwrite=true $(ARGS)
+
+.PHONY: evaluate
+evaluate: install  ## Score MODEL on INPUT, a labelled file
+	@$(BIN)/textlstm evaluate model_dir=$(MODEL) $(if $(INPUT),data.test=$(INPUT)) $(if $(OUTPUT),output_dir=$(OUTPUT)) $(ARGS)
+
+.PHONY: label
+label: install  ## Label INPUT with MODEL into OUTPUT
+	@$(BIN)/textlstm label model_dir=$(MODEL) input=$(INPUT) output=$(OUTPUT) $(ARGS)
+
+.PHONY: test
+test: install  ## The tests (12 minutes at most on 2 cores)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+
+.PHONY: test-long
+test-long: install  ## Fault, fuzz and accuracy tests (hours)
+	@$(BIN)/python -m pytest -q -m long $(ARGS)
+
+.PHONY: lint
+lint: install  ## ruff and mypy --strict
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+.PHONY: clean
+clean:  ## Remove outputs, prepared corpora and caches (not .venv, not tracking)
+	rm -rf outputs data/prepared data/labelled .mypy_cache .ruff_cache .hypothesis dist build site
