@@ -1,0 +1,47 @@
+"""The result of preparation: tokens of many texts, flat."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedTexts:
+    """Kept tokens of N texts, one after another; text i has `tokens[offsets[i]:offsets[i + 1]]`."""
+
+    tokens: list[str]
+    """All kept tokens, normalised."""
+    offsets: NDArray[np.int64]
+    """(N + 1,) int64."""
+    pos: NDArray[np.uint8] | None
+    """(len(tokens),) uint8 index into POS_TAGS; None without tagger."""
+    num_removed: NDArray[np.int32]
+    """(N,) int32 tokens that the stop-word and part-of-speech filters removed; white space does not count."""
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return len(self.offsets) - 1
+
+    def text_tokens(self, index: int) -> list[str]:
+        """Return the tokens of one text."""
+        return self.tokens[self.offsets[index] : self.offsets[index + 1]]
+
+    def text_pos(self, index: int) -> NDArray[np.uint8]:
+        """Return the (T,) uint8 tags of one text; all 0 without tagger."""
+        start, end = self.offsets[index], self.offsets[index + 1]
+        return np.zeros(end - start, np.uint8) if self.pos is None else self.pos[start:end]
+
+
+def join_prepared(parts: Sequence[PreparedTexts]) -> PreparedTexts:
+    """Return the texts of all `parts`, in order; parts with and without tags cannot be mixed."""
+    tokens = [token for part in parts for token in part.tokens]
+    lengths = [np.diff(part.offsets) for part in parts]
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate([np.zeros(0, np.int64), *lengths]))])
+    tags = [part.pos for part in parts if part.pos is not None]
+    if tags and len(tags) != len(parts):
+        raise ValueError("parts with and without tags cannot be joined")
+    pos = np.concatenate(tags) if tags else None
+    num_removed = np.concatenate([np.zeros(0, np.int32), *(part.num_removed for part in parts)])
+    return PreparedTexts(tokens=tokens, offsets=offsets, pos=pos, num_removed=num_removed)
