@@ -17,7 +17,7 @@ FLOORS = [
     {"training", "bundle"},
     {"predictor"},
     {"evaluation", "labelling", "explain", "tracking", "exporting"},
-    {"fitting", "sweeping"},
+    {"fitting", "scoring", "sweeping"},
     {"stages"},
     {"cli", "__main__"},
 ]

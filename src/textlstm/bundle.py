@@ -121,7 +121,7 @@ def load_bundle(directory: Path) -> Bundle:
     weights = load(files[WEIGHTS_FILE])
     stop_words = files[STOP_WORDS_FILE].decode("utf-8").splitlines()
     lines = files[VOCABULARY_FILE].decode("utf-8").split("\n")[:-1]
-    saved_text = SavedText(**{**content["saved_text"], "stop_words": tuple(stop_words)})
+    saved_text = SavedText.from_mapping({**content["saved_text"], "stop_words": tuple(stop_words)})
     return Bundle(
         labels=tuple(content["labels"]),
         task=Task(content["task"]),

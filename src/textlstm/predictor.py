@@ -1,6 +1,6 @@
-"""A saved model at work: texts in, labels and probabilities out; shared by label, evaluate, serving and library users."""
+"""A saved model at work: texts in, labels and probabilities out; label, evaluate and library users share it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,14 +10,16 @@ import numpy as np
 import torch
 
 from textlstm.bundle import Bundle, load_bundle
-from textlstm.config import Device, Precision, Task
+from textlstm.config import Device, ModelConfig, Precision, Task
 from textlstm.models.gate import Gate
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.models.network import NetworkSizes, TextNetwork
+from textlstm.models.spelling import SpelledTokens
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
-from textlstm.training.encoding import encode_split
+from textlstm.training.encoding import EncodedSplit, encode_split
 from textlstm.training.inference import predict_logits
+from textlstm.vocabulary import Vocabulary
 
 EMPTY_PROBABILITY_FLOOR = 1e-12
 
@@ -120,26 +122,39 @@ class TextClassifier:
     def score_prepared(self, prepared: PreparedTexts, texts: Sequence[str]) -> Scores:
         """Return scores for texts whose tokens are at hand; the linear expert reads the raw `texts`."""
         token_ids = self.bundle.vocabulary.encode(prepared.tokens)
-        num_texts = len(prepared.offsets) - 1
-        split = encode_split(
+        return self.score_ids(token_ids, prepared.offsets, prepared.pos, tokens=lambda: prepared.tokens, texts=texts)
+
+    def score_ids(
+        self,
+        token_ids: np.ndarray,
+        offsets: np.ndarray,
+        pos: np.ndarray | None,
+        *,
+        tokens: Callable[[], Sequence[str]],
+        texts: Sequence[str],
+    ) -> Scores:
+        """Return scores for N texts given as (M,) vocabulary ids; for the other arguments see `encode_texts`."""
+        bundle = self.bundle
+        split = encode_texts(
             token_ids,
-            prepared.offsets,
-            prepared.pos,
-            np.zeros(num_texts, dtype=np.int64),
-            max_tokens=self.bundle.model.max_tokens,
+            offsets,
+            pos,
+            tokens=tokens,
+            vocabulary=bundle.vocabulary,
+            model=bundle.model,
+            targets=np.zeros(len(texts), dtype=np.int64),
         )
         logits = [
             predict_logits(network, split, device=self.device, precision=self.precision) for network in self.networks
         ]
-        recurrent = mean_logits(logits, self.bundle.task)
+        recurrent = mean_logits(logits, bundle.task)
         expert = None if self.expert is None else self.expert.logits(texts)
-        combined = self.gate.combine(recurrent, expert)
         return Scores(
-            probabilities=to_probabilities(combined, self.bundle.task),
+            probabilities=to_probabilities(self.gate.combine(recurrent, expert), bundle.task),
             recurrent_logits=recurrent,
             expert_logits=expert,
-            unknown_share=_unknown_share(token_ids, prepared.offsets),
-            num_tokens=np.diff(prepared.offsets),
+            unknown_share=_unknown_share(token_ids, offsets),
+            num_tokens=np.diff(offsets),
         )
 
     def decide(self, texts: Sequence[str], probabilities: np.ndarray) -> list[Prediction]:
@@ -172,6 +187,41 @@ def is_empty(text: str) -> bool:
     return not text.strip(" \t\r\n\f\v\u00a0\u200b\u200c\u200d\u2060\ufeff") or not text.strip()
 
 
+def encode_texts(
+    token_ids: np.ndarray,
+    offsets: np.ndarray,
+    pos: np.ndarray | None,
+    *,
+    tokens: Callable[[], Sequence[str]],
+    vocabulary: Vocabulary,
+    model: ModelConfig,
+    targets: np.ndarray,
+) -> EncodedSplit:
+    """Return what the network of `model` reads of N texts with M tokens in all.
+
+    Args:
+        token_ids: (M,) int32 vocabulary ids.
+        offsets: (N + 1,) int64 starts of the texts.
+        pos: (M,) uint8, or None where tagging was off.
+        tokens: gives the M tokens; called only where the network reads characters.
+        vocabulary: the words of the network.
+        model: the settings.
+        targets: (N,) or (N, L).
+    """
+    spellings = None
+    if model.char_cnn_size or model.subword_buckets:
+        spelled = SpelledTokens(token_ids, tokens(), vocabulary.tokens)
+        token_ids, spellings = spelled.token_ids, spelled.table
+    return encode_split(
+        token_ids,
+        offsets,
+        pos if model.pos_embedding_size else None,
+        targets,
+        max_tokens=model.max_tokens,
+        spellings=spellings,
+    )
+
+
 def choose_device(device: Device) -> torch.device:
     """Return the torch device; `auto` takes the GPU where there is one."""
     if device is Device.auto:
@@ -184,7 +234,9 @@ def build_networks(bundle: Bundle, device: torch.device) -> list[TextNetwork]:
     count = 1 + max(int(name.split(".")[1]) for name in bundle.weights if name.startswith("network."))
     networks = []
     for index in range(count):
-        network = TextNetwork(bundle.model, NetworkSizes.of(len(bundle.vocabulary), len(bundle.labels)))
+        word_size = bundle.weights[f"network.{index}.embedder.words.weight"].shape[1]
+        sizes = NetworkSizes(vocabulary_size=len(bundle.vocabulary), num_labels=len(bundle.labels), word_size=word_size)
+        network = TextNetwork(bundle.model, sizes)
         network.load_state_dict(bundle.tensors(f"network.{index}."))
         networks.append(network.to(device).eval())
     return networks

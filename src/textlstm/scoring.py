@@ -1,0 +1,66 @@
+"""A classifier and labelled rows -> what an evaluation looks at."""
+
+import numpy as np
+
+from textlstm.config import Task
+from textlstm.corpus.prepared import PreparedSplit
+from textlstm.evaluation.rows import ScoredRows, decide
+from textlstm.models.linear_expert import LinearExpert
+from textlstm.predictor import TextClassifier, to_probabilities
+from textlstm.text.pos import POS_TAGS
+
+
+def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
+    """Return the rows of `split` scored by every part of the model and by the baseline saved beside it."""
+    bundle = classifier.bundle
+    texts = split.texts()
+    offsets, pos = split.offsets(), split.pos_ids()
+    scores = classifier.score_ids(
+        split.token_ids(bundle.vocabulary.encode),
+        offsets,
+        pos,
+        tokens=lambda: split.flat_tokens().to_pylist(),
+        texts=texts,
+    )
+    targets = split.targets(bundle.labels, bundle.task)
+    thresholds = np.asarray(bundle.thresholds.per_class) if bundle.task is Task.multi_label else None
+    expert = scores.expert_logits
+    return ScoredRows(
+        labels=bundle.labels,
+        task=bundle.task,
+        ids=split.ids(),
+        texts=texts,
+        targets=targets.astype(np.bool_) if bundle.task is Task.multi_label else targets,
+        probabilities=scores.probabilities,
+        recurrent_probabilities=None if expert is None else to_probabilities(scores.recurrent_logits, bundle.task),
+        expert_probabilities=None if expert is None else to_probabilities(expert, bundle.task),
+        uncalibrated_probabilities=to_probabilities(scores.recurrent_logits, bundle.task) if expert is None else None,
+        baseline_predictions=baseline_predictions(classifier, texts),
+        majority_label=int(np.argmax(bundle.label_shares)) if bundle.label_shares else None,
+        label_thresholds=thresholds,
+        num_tokens=scores.num_tokens,
+        num_removed=split.table.column("num_removed").to_numpy(),
+        unknown_share=scores.unknown_share,
+        pos_share=None if pos is None else _pos_share(pos, offsets),
+        pos_tags=POS_TAGS if pos is not None else (),
+    )
+
+
+def baseline_predictions(classifier: TextClassifier, texts: list[str]) -> np.ndarray | None:
+    """Return what TF-IDF + LinearSVC, fitted on the model's own training rows, says: (N,) ids or (N, L) bool."""
+    tensors = classifier.bundle.tensors("baseline.")
+    if not tensors:
+        return None
+    logits = LinearExpert.from_tensors(tensors).logits(texts)
+    if classifier.bundle.task is Task.multi_label:
+        return np.asarray(logits >= 0, dtype=np.bool_)
+    return decide(logits, classifier.bundle.task)
+
+
+def _pos_share(pos: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return (N, P) float32: the part of each text's tokens that has each part of speech."""
+    num_texts = len(offsets) - 1
+    rows = np.repeat(np.arange(num_texts), np.diff(offsets))
+    counts = np.zeros((num_texts, len(POS_TAGS)), dtype=np.float32)
+    np.add.at(counts, (rows, pos), 1.0)
+    return np.asarray(counts / np.maximum(np.diff(offsets), 1)[:, None], dtype=np.float32)
