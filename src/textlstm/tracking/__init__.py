@@ -1,0 +1,6 @@
+"""The one owner of MLflow: runs, journal, registry, dashboard."""
+
+from textlstm.tracking.names import metric_name
+from textlstm.tracking.run import Tracker, open_run
+
+__all__ = ["Tracker", "metric_name", "open_run"]

@@ -1,0 +1,299 @@
+"""One run as the stages see it: everything is journalled at once, and carried to MLflow by a process beside it."""
+
+import getpass
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Self
+
+from textlstm.config import TrackingConfig
+from textlstm.errors import ConfigError, Interrupted
+from textlstm.tracking.courier import Courier
+from textlstm.tracking.journal import (
+    EventKind,
+    JournalPaths,
+    JournalWriter,
+    list_journals,
+    new_key,
+    now_ms,
+    read_events,
+)
+from textlstm.tracking.names import legal_name
+from textlstm.tracking.parameters import flatten
+from textlstm.tracking.process import this_process
+from textlstm.tracking.secrets import Redactor
+from textlstm.tracking.source import read_source_state
+from textlstm.tracking.state import SendState, load_state
+from textlstm.tracking.store import Store, locate_store
+from textlstm.tracking.system import SystemSampler
+
+_RUN_ID_SECONDS = 10.0
+
+
+class Tracker:
+    """A run that is not tracked: every call is accepted and costs nothing. `open_run` gives the kind that is needed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the run."""
+
+    @property
+    def run_id(self) -> str | None:
+        """MLflow's id of the run; None when it is not tracked or MLflow has not answered."""
+        return None
+
+    @property
+    def resume_key(self) -> str | None:
+        """What `open_run(resume_run_id=...)` takes to continue this run; known even when MLflow does not answer."""
+        return None
+
+    def log_params(self, settings: Mapping[str, object]) -> None:
+        """Log nested settings as flat parameters, and whole as artefact `config.json`."""
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
+        """Log figures; with `step`, a point of each curve. Names may hold `/` as separator and any character."""
+
+    def log_artifact(self, path: Path, *, folder: str = "", holds_text: bool = False) -> None:
+        """Log a file or a folder; one that holds texts of rows only where `tracking.log_text` allows it."""
+
+    def log_dataset(self, name: str, *, context: str, digest: str, num_rows: int, source: str) -> None:
+        """Log a dataset that the run read; `context` is train, validation or test, `digest` a sha256."""
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags of the run."""
+
+    def log_model(self, bundle_dir: Path, *, tags: Mapping[str, str] | None = None) -> None:
+        """Log a saved-model folder and register it; `summary` names the version after the run has ended."""
+
+    def summary(self) -> tuple[str, ...]:
+        """Return lines for the screen; call it after the run has ended."""
+        return ()
+
+
+def open_run(
+    config: TrackingConfig,
+    *,
+    stage: str,
+    run_name: str,
+    resume_run_id: str | None = None,
+    parent_run_id: str | None = None,
+) -> Tracker:
+    """Return a tracker; use it as a context manager, so that the run ends as FINISHED, FAILED or KILLED.
+
+    Args:
+        config: Where to.
+        stage: The command that runs; a tag.
+        run_name: Name in the table of runs.
+        resume_run_id: `resume_key` or `run_id` of an earlier run to continue.
+        parent_run_id: MLflow id of the sweep that this run belongs to.
+
+    Raises:
+        ConfigError: The address or a tag is malformed.
+        StorageError: The journal cannot be written.
+    """
+    if not config.enabled:
+        return Tracker()
+    store = locate_store(config)
+    tags = {**_own_tags(stage), **_config_tags(config)}
+    if parent_run_id:
+        tags["mlflow.parentRunId"] = parent_run_id
+    key = _journal_of(store, resume_run_id) if resume_run_id else None
+    opening = {
+        "experiment": config.experiment,
+        "run_name": run_name,
+        "stage": stage,
+        "tags": tags,
+        "uri": store.public_uri,
+        "process": this_process()._asdict(),
+        "run_id": "" if key else resume_run_id or "",
+        "resumed": bool(resume_run_id),
+    }
+    return JournalledTracker(config, store, key=key or new_key(), opening=opening)
+
+
+class JournalledTracker(Tracker):
+    """A run whose journal is carried to MLflow while it goes on."""
+
+    def __init__(self, config: TrackingConfig, store: Store, *, key: str, opening: Mapping[str, object]) -> None:
+        """Write the opening line and start the courier."""
+        self._config = config
+        self._store = store
+        self._paths = JournalPaths(store.journal_dir, key)
+        self._seconds_left = config.timeout_seconds
+        self._notes: list[str] = []
+        self._redactor = Redactor()
+        self._journal = JournalWriter(self._paths, redactor=self._redactor)
+        self._seen = _seen_before(self._paths) if opening["resumed"] else set()
+        self._journal.append(EventKind.open, opening)
+        self._courier = Courier(self._paths, store, timeout_seconds=config.timeout_seconds)
+        self._sampler = SystemSampler(self._log_system_metrics)
+        self._log_source()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the run as FINISHED, FAILED (an exception) or KILLED (a signal), and wait for the courier."""
+        self._sampler.stop()
+        if error is not None and not isinstance(error, Interrupted | KeyboardInterrupt):
+            self._journal.append(EventKind.tags, {"values": {"textlstm.error": f"{type(error).__name__}"}})
+        self._journal.append(EventKind.close, {"status": _status(error)})
+        self._journal.close()
+        self._courier.finish(timeout_seconds=self._seconds_left)
+
+    @property
+    def run_id(self) -> str | None:
+        """MLflow's id of the run; waits a little for it, within `tracking.timeout_seconds` in total."""
+        started = time.monotonic()
+        deadline = started + min(_RUN_ID_SECONDS, self._seconds_left)
+        state = self._state()
+        while not state.run_id and not state.last_error and time.monotonic() < deadline and self._courier.is_running():
+            time.sleep(0.05)
+            state = self._state()
+        if state.run_id:
+            return state.run_id
+        self._seconds_left -= time.monotonic() - started
+        return None
+
+    @property
+    def resume_key(self) -> str:
+        """Key of the journal."""
+        return self._paths.key
+
+    def log_params(self, settings: Mapping[str, object]) -> None:
+        """Log nested settings as flat parameters, and whole as artefact `config.json`."""
+        parameters = flatten(settings)
+        fresh = {key: value for key, value in parameters.values.items() if ("param", key) not in self._seen}
+        if fresh:
+            self._journal.append(EventKind.params, {"values": fresh})
+        self._log_text_file("config.json", json.dumps(settings, indent=2, default=str, ensure_ascii=False))
+        for key, value in parameters.long_values.items():
+            self._log_text_file(f"{key.replace('/', '_')}.txt", value, folder="params")
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
+        """Log figures; a point that the run logged before it was resumed is not logged again."""
+        time_ms = now_ms()
+        rows = [
+            (legal_name(name), _plain_number(value), step or 0, time_ms)
+            for name, value in metrics.items()
+            if step is None or ("metric", legal_name(name), step) not in self._seen
+        ]
+        if rows:
+            self._journal.append(EventKind.metrics, {"metrics": rows})
+
+    def log_artifact(self, path: Path, *, folder: str = "", holds_text: bool = False) -> None:
+        """Log a copy of a file or folder as it is now."""
+        if holds_text and not self._config.log_text:
+            return
+        self._journal.append(EventKind.artifact, {"file": self._journal.keep_copy(path), "folder": folder})
+
+    def log_dataset(self, name: str, *, context: str, digest: str, num_rows: int, source: str) -> None:
+        """Log a dataset that the run read."""
+        data = {"name": name, "context": context, "digest": digest, "num_rows": num_rows, "source": source}
+        self._journal.append(EventKind.dataset, data)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags of the run; values beyond 5,000 characters are cut."""
+        self._journal.append(EventKind.tags, {"values": {legal_name(key): value[:5000] for key, value in tags.items()}})
+
+    def log_model(self, bundle_dir: Path, *, tags: Mapping[str, str] | None = None) -> None:
+        """Log a saved-model folder and register it under `tracking.register`."""
+        details = {"name": self._config.register, "tags": dict(tags or {})}
+        self._journal.append(EventKind.model, {"file": self._journal.keep_copy(bundle_dir), **details})
+
+    def summary(self) -> tuple[str, ...]:
+        """Return where the run is to be found, what was registered, and what has not arrived."""
+        state = self._state()
+        lines = list(self._notes)
+        if state.run_id:
+            lines.append(f"tracked: run {state.run_id} in {self._store.public_uri}")
+        if state.model_version:
+            champion = " (champion)" if state.is_champion else ""
+            lines.append(f"registered: {self._config.register} version {state.model_version}{champion}")
+        lines += [f"tracking: refused by MLflow: {reason}" for reason in state.refused.values()]
+        if not state.done:
+            reason = f" ({state.last_error})" if state.last_error else ""
+            lines.append(
+                f"tracking: MLflow at {self._store.public_uri} has not confirmed everything{reason}; nothing is lost, "
+                "`textlstm sync` or the next run sends the rest"
+            )
+        return tuple(self._redactor.text(line) for line in lines)
+
+    def _state(self) -> SendState:
+        return load_state(self._paths.state)
+
+    def _log_source(self) -> None:
+        source = read_source_state()
+        tags = {"mlflow.source.git.commit": source.commit, "textlstm.lock_sha256": source.lock_digest}
+        tags["textlstm.uncommitted"] = "yes" if source.diff else "no"
+        self.set_tags({key: value for key, value in tags.items() if value})
+        if source.diff:
+            self._log_text_file("uncommitted.diff", source.diff, folder="source")
+
+    def _log_text_file(self, name: str, text: str, *, folder: str = "") -> None:
+        with TemporaryDirectory() as directory:
+            path = Path(directory) / name
+            path.write_text(self._redactor.text(text), encoding="utf-8", errors="surrogatepass")
+            self.log_artifact(path, folder=folder)
+
+    def _log_system_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        rows = [(name, value, step, now_ms()) for name, value in metrics.items()]
+        self._journal.append(EventKind.metrics, {"metrics": rows}, sync=False)
+
+
+def _status(error: BaseException | None) -> str:
+    if error is None:
+        return "FINISHED"
+    return "KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED"
+
+
+def _plain_number(value: float) -> float | str:
+    number = float(value)
+    return number if math.isfinite(number) else str(number)  # JSON knows no nan or inf
+
+
+def _own_tags(stage: str) -> dict[str, str]:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return {
+        "mlflow.user": user,
+        "mlflow.source.name": f"textlstm {stage}",
+        "mlflow.source.type": "LOCAL",
+        "textlstm.stage": stage,
+    }
+
+
+def _config_tags(config: TrackingConfig) -> dict[str, str]:
+    pairs = [tag.partition(":") for tag in config.tags]
+    problems = [f"tracking.tags: {key!r} is not KEY:VALUE" for key, colon, _ in pairs if not colon or not key.strip()]
+    if problems:
+        raise ConfigError(*problems)
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _journal_of(store: Store, run: str) -> str | None:
+    for paths in list_journals(store.journal_dir):
+        if run == paths.key or load_state(paths.state).run_id == run:
+            return paths.key
+    return None
+
+
+def _seen_before(paths: JournalPaths) -> set[tuple[Any, ...]]:
+    seen: set[tuple[Any, ...]] = set()
+    for event in read_events(paths.journal):
+        data: dict[str, Any] = event.data
+        if event.kind is EventKind.params:
+            seen |= {("param", key) for key in data["values"]}
+        elif event.kind is EventKind.metrics:
+            seen |= {("metric", name, step) for name, _, step, _ in data["metrics"]}
+    return seen

@@ -1,0 +1,273 @@
+"""Brings the events of one journal into MLflow, once each: live beside a run, and later by `textlstm sync`.
+
+MLflow may confirm and the answer get lost, so nothing is assumed after a failure: the run is searched by its journal's
+key before it is created, and metrics are compared with the store's history before they are sent again.
+"""
+
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_never
+
+from textlstm.tracking.journal import Event, EventKind, JournalPaths, read_events
+from textlstm.tracking.model_logging import log_model_version
+from textlstm.tracking.state import SendState, load_state, save_state
+from textlstm.tracking.store import Store, experiment_id, file_lock, open_client
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+    from mlflow.tracking import MlflowClient
+
+JOURNAL_TAG = "textlstm.journal"
+_MAX_METRICS = 1000
+_MAX_PARAMS = 100
+_MAX_ATTEMPTS = 3
+_HTTP_TOO_MANY_REQUESTS = 429
+
+
+class Sender:
+    """Sends one journal. Hold the journal's lock while using it."""
+
+    def __init__(self, paths: JournalPaths, store: Store, *, client: "MlflowClient | None" = None) -> None:
+        """Take up where the state file says; the client is opened on first use when none is given."""
+        self.paths = paths
+        self.state: SendState = load_state(paths.state)
+        self._store = store
+        self._client = client
+        self._uncertain = self.state.offset > 0 or bool(self.state.last_error)
+        self._attempts: dict[int, int] = defaultdict(int)
+
+    def pump(self) -> bool:
+        """Send what the journal holds beyond the confirmed part.
+
+        Returns:
+            True when everything readable is confirmed or set aside; False when the store failed for a reason that may
+            pass (`state.last_error` says which).
+        """
+        if self.state.done or self.paths.journal.stat().st_size <= self.state.offset:
+            return True
+        try:
+            for event in _merged(read_events(self.paths.journal, start=self.state.offset)):
+                self._send_or_set_aside(event)
+        except Exception as error:
+            self._note_failure(error)
+            return False
+        return True
+
+    def _send_or_set_aside(self, event: Event) -> None:
+        try:
+            self._send(event)
+        except Exception as error:
+            if _is_missing_run(error) and self.state.run_id:
+                self._forget_run()
+                raise ConnectionError("the store no longer has the run; it is created again") from error
+            if event.kind is EventKind.open:
+                raise
+            if not _may_pass(error):
+                self.state.refused[str(event.end)] = _one_line(error)
+            elif event.kind in (EventKind.artifact, EventKind.model, EventKind.dataset):
+                self._attempts[event.end] += 1
+                if self._attempts[event.end] < _MAX_ATTEMPTS:
+                    raise
+                self.state.set_aside.append(event.end)
+            else:
+                raise
+        self._confirm(event)
+
+    def _confirm(self, event: Event) -> None:
+        self.state.offset = event.end
+        self.state.last_error = ""
+        self.state.num_failures = 0
+        if event.kind is EventKind.close:
+            self._retry_set_aside()
+            self.state.done = not self.state.set_aside
+            if self.state.done:
+                shutil.rmtree(self.paths.files, ignore_errors=True)
+        save_state(self.paths.state, self.state)
+
+    def retry_set_aside(self) -> None:
+        """Try once more what was set aside; for `sync`."""
+        self._retry_set_aside()
+        save_state(self.paths.state, self.state)
+
+    def _retry_set_aside(self) -> None:
+        waiting = set(self.state.set_aside)
+        for event in read_events(self.paths.journal) if waiting else ():
+            if event.end not in waiting:
+                continue
+            try:
+                self._send(event)
+            except Exception as error:
+                if _may_pass(error):
+                    self.state.last_error = _one_line(error)
+                    continue
+                self.state.refused[str(event.end)] = _one_line(error)
+            self.state.set_aside.remove(event.end)
+
+    def _send(self, event: Event) -> None:
+        data: dict[str, Any] = event.data
+        match event.kind:
+            case EventKind.open:
+                self._open_run(data)
+            case EventKind.params:
+                self._send_params(data["values"])
+            case EventKind.metrics:
+                self._send_metrics(data["metrics"])
+            case EventKind.tags:
+                self._send_tags(data["values"])
+            case EventKind.artifact:
+                self._send_artifact(self.paths.directory / data["file"], folder=data["folder"])
+            case EventKind.dataset:
+                self._send_dataset(data)
+            case EventKind.model:
+                logged = log_model_version(
+                    self.client,
+                    self._store,
+                    run_id=self.state.run_id,
+                    bundle_dir=self.paths.directory / data["file"],
+                    event_key=f"{self.paths.key}:{event.end}",
+                    details=data,
+                )
+                self.state.model_version, self.state.is_champion = logged.version, logged.is_champion
+            case EventKind.close:
+                self.client.set_terminated(self.state.run_id, status=data["status"], end_time=data["time"])
+            case _:
+                assert_never(event.kind)
+
+    @property
+    def client(self) -> "MlflowClient":
+        """The MLflow client; opening it imports MLflow."""
+        if self._client is None:
+            self._client = open_client(self._store)
+        return self._client
+
+    def _open_run(self, data: dict[str, Any]) -> None:
+        if not self.state.run_id:
+            self._find_or_create_run(data)
+        if data.get("resumed"):
+            self.client.update_run(self.state.run_id, status="RUNNING")
+
+    def _find_or_create_run(self, data: dict[str, Any]) -> None:
+        if data.get("run_id"):
+            run = self.client.get_run(data["run_id"])
+            self.state.run_id, self.state.experiment_id = run.info.run_id, run.info.experiment_id
+            self._uncertain = True
+            return
+        client = self.client  # opened before the lock is taken: opening takes the same lock
+        with file_lock(self._store.schema_lock):
+            experiment = experiment_id(client, self._store, name=data["experiment"])
+        found = client.search_runs([experiment], filter_string=f"tags.`{JOURNAL_TAG}` = '{self.paths.key}'")
+        if found:
+            self.state.run_id, self._uncertain = found[0].info.run_id, True
+        else:
+            tags = {**data["tags"], JOURNAL_TAG: self.paths.key}
+            run = self.client.create_run(experiment, run_name=data["run_name"], start_time=data["time"], tags=tags)
+            self.state.run_id = run.info.run_id
+        self.state.experiment_id = experiment
+
+    def _send_params(self, values: dict[str, str]) -> None:
+        from mlflow.entities import Param
+        from mlflow.exceptions import MlflowException
+
+        params = [Param(key, value) for key, value in values.items()]
+        for start in range(0, len(params), _MAX_PARAMS):
+            batch = params[start : start + _MAX_PARAMS]
+            try:
+                self.client.log_batch(self.state.run_id, params=batch)
+            except MlflowException as error:
+                if _may_pass(error):
+                    raise
+                present = self.client.get_run(self.state.run_id).data.params  # a resumed run keeps its first values
+                batch = [param for param in batch if param.key not in present]
+                self.client.log_batch(self.state.run_id, params=batch)
+
+    def _send_metrics(self, rows: list[tuple[str, float | str, int, int]]) -> None:
+        from mlflow.entities import Metric
+
+        metrics = [Metric(name, float(value), time, step) for name, value, step, time in rows]
+        if self._uncertain:
+            metrics = self._not_in_store(metrics)
+        for start in range(0, len(metrics), _MAX_METRICS):
+            self._uncertain = True  # until the store has confirmed
+            self.client.log_batch(self.state.run_id, metrics=metrics[start : start + _MAX_METRICS])
+        self._uncertain = False
+
+    def _not_in_store(self, metrics: "list[Metric]") -> "list[Metric]":
+        present = {
+            (entry.key, entry.timestamp, entry.step)
+            for key in {metric.key for metric in metrics}
+            for entry in self.client.get_metric_history(self.state.run_id, key)
+        }
+        return [metric for metric in metrics if (metric.key, metric.timestamp, metric.step) not in present]
+
+    def _send_tags(self, values: dict[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        tags = [RunTag(key, value) for key, value in values.items()]
+        for start in range(0, len(tags), _MAX_PARAMS):
+            self.client.log_batch(self.state.run_id, tags=tags[start : start + _MAX_PARAMS])
+
+    def _send_artifact(self, path: Path, *, folder: str) -> None:
+        if path.is_dir():
+            target = "/".join(part for part in (folder, path.name) if part)
+            self.client.log_artifacts(self.state.run_id, str(path), target)
+        else:
+            self.client.log_artifact(self.state.run_id, str(path), folder or None)
+
+    def _send_dataset(self, data: dict[str, Any]) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        profile = json.dumps({"num_rows": data["num_rows"], "sha256": data["digest"]})
+        source = json.dumps({"uri": data["source"]})
+        dataset = Dataset(data["name"][:500], data["digest"][:36], "local", source, profile=profile)
+        tags = [InputTag("mlflow.data.context", data["context"])]
+        self.client.log_inputs(self.state.run_id, [DatasetInput(dataset, tags)])
+
+    def _forget_run(self) -> None:
+        self.state = SendState(num_failures=self.state.num_failures)
+        self._uncertain = True
+
+    def _note_failure(self, error: Exception) -> None:
+        self._uncertain = True
+        self.state.last_error = _one_line(error)
+        self.state.num_failures += 1
+        save_state(self.paths.state, self.state)
+
+
+def _merged(events: Iterable[Event]) -> Iterable[Event]:
+    """Join neighbouring metric events, so that a replay takes few requests."""
+    waiting: Event | None = None
+    for event in events:
+        if event.kind is EventKind.metrics:
+            earlier: Any = waiting.data["metrics"] if waiting else []
+            rows: Any = event.data["metrics"]
+            waiting = Event(event.kind, {"metrics": [*earlier, *rows]}, event.end)
+            if len(waiting.data["metrics"]) < _MAX_METRICS:  # type: ignore[arg-type]
+                continue
+            event = waiting  # noqa: PLW2901
+        elif waiting:
+            yield waiting
+        waiting = None
+        yield event
+    if waiting:
+        yield waiting
+
+
+def _may_pass(error: Exception) -> bool:
+    """Return whether the same request may work later: no answer, a 5xx answer, a busy database, a full disk."""
+    from mlflow.exceptions import MlflowException
+
+    if isinstance(error, MlflowException):
+        status: Callable[[], int] = error.get_http_status_code
+        return status() >= 500 or status() == _HTTP_TOO_MANY_REQUESTS
+    return isinstance(error, OSError)  # requests' exceptions are OSErrors
+
+
+def _is_missing_run(error: Exception) -> bool:
+    return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

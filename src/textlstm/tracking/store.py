@@ -1,0 +1,165 @@
+"""Where MLflow keeps runs: one absolute address, and a schema that is created once.
+
+MLflow resolves a relative address against the working directory, and a folder `mlruns` that happens to lie there wins
+over it in silence. So every address here is absolute and given explicitly. A fresh sqlite store that several processes
+open at the same time breaks, so the first opening happens under a file lock.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from textlstm.config import TrackingConfig
+from textlstm.errors import ConfigError, StorageError
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+HOME_VARIABLE = "TEXTLSTM_HOME"
+DATABASE_NAME = "mlflow.db"
+_SCHEMES = ("http", "https", "sqlite")
+
+
+class Store(NamedTuple):
+    """Addresses of one MLflow store."""
+
+    uri: str
+    """Absolute sqlite address or the server's, with its user and password where it has them: never log this one."""
+    artifact_root: str
+    """Folder of artefacts of new experiments; empty where the server decides."""
+    directory: Path
+    """Folder of the default store, the journal and the locks."""
+
+    @property
+    def public_uri(self) -> str:
+        """`uri` without user and password."""
+        return without_userinfo(self.uri)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the store is a sqlite file."""
+        return self.uri.startswith("sqlite:")
+
+    @property
+    def schema_lock(self) -> Path:
+        """Held while the schema or an experiment is created."""
+        return self.directory / "schema.lock"
+
+    @property
+    def journal_dir(self) -> Path:
+        """Folder of the journals."""
+        return self.directory / "journal"
+
+
+def locate_store(config: TrackingConfig) -> Store:
+    """Return the absolute addresses that `config` means; nothing is created.
+
+    Raises:
+        ConfigError: The address is of a kind that is not supported.
+    """
+    directory = tracking_dir(config)
+    if not config.uri:
+        return Store(f"sqlite:///{directory / DATABASE_NAME}", str(directory / "artifacts"), directory)
+    scheme = urlsplit(config.uri).scheme
+    if scheme not in _SCHEMES:
+        raise ConfigError(
+            f"tracking.uri: {without_userinfo(config.uri)!r} is no http://, https:// or sqlite:/// address; "
+            "leave it empty for the store under tracking.dir"
+        )
+    if scheme == "sqlite":
+        database = _base_dir() / config.uri.removeprefix("sqlite:///")
+        return Store(f"sqlite:///{database}", str(database.parent / "artifacts"), directory)
+    return Store(config.uri.rstrip("/"), "", directory)
+
+
+def tracking_dir(config: TrackingConfig) -> Path:
+    """Return the absolute folder of the default store; a relative one lies under TEXTLSTM_HOME or where we are."""
+    return _base_dir() / Path(config.dir).expanduser()
+
+
+def _base_dir() -> Path:
+    return Path(os.environ.get(HOME_VARIABLE) or Path.cwd()).expanduser().absolute()
+
+
+def without_userinfo(uri: str) -> str:
+    """Return `uri` without user and password: `http://me:pw@host/` becomes `http://host/`."""
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path` (created when absent) until the block ends; waits for other holders.
+
+    Raises:
+        StorageError: The file cannot be created.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StorageError(
+            f"{path}: cannot be created: {error.strerror}. Set tracking.dir to a folder you own."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def configure_environment(*, timeout_seconds: float) -> None:
+    """Set MLflow's own switches for this process: no telemetry, no long retries. Call before `import mlflow`."""
+    request_seconds = max(1, min(10, int(timeout_seconds / 3)))
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["DO_NOT_TRACK"] = "true"
+    os.environ["GIT_PYTHON_REFRESH"] = "quiet"
+    os.environ["MLFLOW_ENABLE_ASYNC_LOGGING"] = "false"
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(request_seconds)
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+
+
+def open_client(store: Store) -> "MlflowClient":
+    """Return a client of `store`; imports MLflow (seconds) and creates the schema of a fresh sqlite store.
+
+    Raises:
+        StorageError: The folder cannot be created.
+    """
+    from mlflow.tracking import MlflowClient
+
+    if not store.is_local:
+        return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+    database = Path(store.uri.removeprefix("sqlite:///"))
+    with file_lock(store.schema_lock):
+        database.parent.mkdir(parents=True, exist_ok=True)
+        client = MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+        client.search_experiments(max_results=1)
+        client.search_registered_models(max_results=1)
+    return client
+
+
+def experiment_id(client: "MlflowClient", store: Store, *, name: str) -> str:
+    """Return the id of the experiment called `name`, created when absent."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        location = f"{store.artifact_root}/{_folder_name(name)}" if store.artifact_root else None
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        try:
+            return str(client.create_experiment(name, artifact_location=location, tags=tags))
+        except MlflowException as error:
+            found = client.get_experiment_by_name(name)  # another process was faster
+            if found is None:
+                raise error
+    return str(found.experiment_id)
+
+
+def _folder_name(name: str) -> str:
+    return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "experiment"
