@@ -1,0 +1,120 @@
+"""How far to trust the recurrent branch and the linear expert: scales of their logits, learned on validation."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textlstm.config import Task
+from textlstm.models.scaling import Scales, fit_scales, log_softmax, mean_loss, smoothed_targets
+
+_NUM_SHARES = 41
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Combined logits are `recurrent_scale * recurrent + expert_scale * expert + bias`.
+
+    A scale is an inverse temperature times a trust, so one fit calibrates and mixes. The two `*_alone_scale` are the
+    inverse temperatures with which each branch is calibrated when it stands alone. The bias is 0 for one label a text.
+    """
+
+    task: Task
+    recurrent_scale: float
+    expert_scale: float
+    bias: float
+    recurrent_alone_scale: float
+    recurrent_alone_bias: float
+    expert_alone_scale: float
+    expert_alone_bias: float
+
+    @classmethod
+    def fit(
+        cls, recurrent_logits: np.ndarray, expert_logits: np.ndarray | None, targets: np.ndarray, *, task: Task
+    ) -> "Gate":
+        """Learn the scales on held-out rows.
+
+        Among the mixtures that are right at least as often as the better branch alone (both are candidates, so there
+        always is one), the one with the least cross-entropy is taken.
+
+        Args:
+            recurrent_logits: (N, L) logits of the network.
+            expert_logits: (N, L) logits of the linear expert, or None for plain temperature scaling.
+            targets: (N,) int label ids, or (N, L) 0/1 when a row may have several labels.
+            task: which of the two targets it is.
+
+        Raises:
+            ValueError: there is no row.
+        """
+        if not len(targets):
+            raise ValueError("a gate needs at least one validation row")
+        smoothed = smoothed_targets(targets, recurrent_logits.shape[1], task=task)
+        (recurrent_scale,), recurrent_bias = fit_scales([recurrent_logits], smoothed, task=task)
+        if expert_logits is None:
+            return cls(task, recurrent_scale, 0.0, recurrent_bias, recurrent_scale, recurrent_bias, 1.0, 0.0)
+        (expert_scale,), expert_bias = fit_scales([expert_logits], smoothed, task=task)
+        mixture = _fit_mixture(recurrent_logits, expert_logits, targets, smoothed, task)
+        return cls(task, *mixture, recurrent_scale, recurrent_bias, expert_scale, expert_bias)
+
+    @property
+    def expert_share(self) -> float:
+        """How much of the combination is the expert's, in [0, 1], judged by scales relative to each branch alone."""
+        recurrent = self.recurrent_scale / max(self.recurrent_alone_scale, 1e-9)
+        expert = self.expert_scale / max(self.expert_alone_scale, 1e-9)
+        return expert / max(recurrent + expert, 1e-9)
+
+    def combine(self, recurrent_logits: np.ndarray, expert_logits: np.ndarray | None) -> np.ndarray:
+        """Return (N, L) float32 calibrated log-probabilities, or logits of sigmoids when a row may have several labels.
+
+        Raises:
+            ValueError: the gate was fitted with an expert, and there are no expert logits.
+        """
+        if self.expert_scale == 0:
+            return self._finish(self.recurrent_scale * recurrent_logits + self.bias)
+        if expert_logits is None:
+            raise ValueError("this gate combines two branches, and the logits of the linear expert are missing")
+        return self._finish(self.recurrent_scale * recurrent_logits + self.expert_scale * expert_logits + self.bias)
+
+    def recurrent_alone(self, recurrent_logits: np.ndarray) -> np.ndarray:
+        """Return what `combine` returns, from the recurrent branch alone."""
+        return self._finish(self.recurrent_alone_scale * recurrent_logits + self.recurrent_alone_bias)
+
+    def expert_alone(self, expert_logits: np.ndarray) -> np.ndarray:
+        """Return what `combine` returns, from the linear expert alone."""
+        return self._finish(self.expert_alone_scale * expert_logits + self.expert_alone_bias)
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Return the scales and biases as float64 scalars."""
+        return {field.name: torch.tensor(getattr(self, field.name), dtype=torch.float64) for field in fields(self)[1:]}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], *, task: Task) -> "Gate":
+        """Return the gate that `to_tensors` wrote."""
+        return cls(task, **{field.name: float(tensors[field.name]) for field in fields(cls)[1:]})
+
+    def _finish(self, logits: np.ndarray) -> np.ndarray:
+        return (logits if self.task is Task.multi_label else log_softmax(logits)).astype(np.float32)
+
+
+def _fit_mixture(
+    recurrent_logits: np.ndarray, expert_logits: np.ndarray, targets: np.ndarray, smoothed: np.ndarray, task: Task
+) -> tuple[float, float, float]:
+    """Return the recurrent scale, the expert scale and the bias."""
+    candidates = [fit_scales([recurrent_logits, expert_logits], smoothed, task=task)]
+    recurrent_spread, expert_spread = max(recurrent_logits.std(), 1e-9), max(expert_logits.std(), 1e-9)
+    for share in np.linspace(0, 1, _NUM_SHARES).tolist():
+        parts = (1 - share) / recurrent_spread, share / expert_spread
+        fitted = fit_scales([parts[0] * recurrent_logits + parts[1] * expert_logits], smoothed, task=task)
+        candidates.append(Scales((fitted.scales[0] * parts[0], fitted.scales[0] * parts[1]), fitted.bias))
+
+    def judge(candidate: Scales) -> tuple[float, float]:
+        logits = candidate.scales[0] * recurrent_logits + candidate.scales[1] * expert_logits + candidate.bias
+        right = 0.0 if task is Task.multi_label else float((logits.argmax(axis=1) == targets).mean())
+        return right, mean_loss(logits, smoothed, task=task)
+
+    judged = [judge(candidate) for candidate in candidates]
+    enough = max(judged[1][0], judged[-1][0])  # shares 0 and 1: each branch alone
+    allowed = [(loss, i) for i, (right, loss) in enumerate(judged) if right >= enough]
+    best = candidates[min(allowed)[1]]
+    return best.scales[0], best.scales[1], best.bias

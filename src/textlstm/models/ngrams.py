@@ -1,0 +1,135 @@
+"""TF-IDF weights of word n-grams, computed with arrays; equal to scikit-learn's TfidfVectorizer(sublinear_tf=True)."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from textlstm.models.sparse_rows import SparseRows
+from textlstm.models.strings import pack_strings, unpack_strings
+
+_WORD = re.compile(r"(?u)\b\w\w+\b")  # scikit-learn's token_pattern
+_BLOCK_TEXTS = 2_000
+
+
+class WordRows(NamedTuple):
+    """The words of N texts, one after another."""
+
+    word_ids: np.ndarray
+    """(M,) int64, -1 for a word that is not in the table."""
+    rows: np.ndarray
+    """(M,) int64 number of the text that the word is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordNgrams:
+    """The table of word 1- and 2-grams of a training set, with their inverse document frequencies.
+
+    Column i < len(words) is `words[i]`; the columns after them are the word pairs.
+    """
+
+    words: dict[str, int]
+    """Word -> number, in order of the words."""
+    pairs: np.ndarray
+    """(number of pairs,) int64 ascending keys `first * len(words) + second`."""
+    idf: np.ndarray
+    """(columns,) float32."""
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], *, min_count: int = 1) -> "WordNgrams":
+        """Return the table of all n-grams that occur in at least `min_count` of the `texts`."""
+        first_seen: dict[str, int] = {}
+        found, counts = [], []
+        for text in texts:
+            words = _WORD.findall(text.lower())
+            found.extend([first_seen.setdefault(word, len(first_seen)) for word in words])
+            counts.append(len(words))
+        in_order = sorted(first_seen)
+        renumber = np.empty(len(in_order), dtype=np.int64)
+        renumber[[first_seen[word] for word in in_order]] = np.arange(len(in_order))
+        word_ids = renumber[np.array(found, dtype=np.int64)]
+        rows = np.repeat(np.arange(len(texts)), counts)
+        pair_keys, pair_rows = _pair_keys(WordRows(word_ids, rows), len(in_order))
+
+        word_df = np.bincount(_distinct(word_ids, rows, len(in_order)), minlength=len(in_order))
+        pairs, pair_ids = np.unique(pair_keys, return_inverse=True)
+        pair_df = np.bincount(_distinct(pair_ids, pair_rows, len(pairs)), minlength=len(pairs))
+        # A frequent pair has frequent words, so the words of every kept pair are kept.
+        kept = np.flatnonzero(word_df >= min_count)
+        new_ids = np.full(len(in_order), -1)
+        new_ids[kept] = np.arange(len(kept))
+        pairs = pairs[pair_df >= min_count]
+        pairs = new_ids[pairs // max(len(in_order), 1)] * len(kept) + new_ids[pairs % max(len(in_order), 1)]
+        frequencies = np.concatenate([word_df[kept], pair_df[pair_df >= min_count]])
+        idf = np.log((1 + len(texts)) / (1 + frequencies)) + 1
+        return cls({in_order[i]: k for k, i in enumerate(kept.tolist())}, pairs, idf.astype(np.float32))
+
+    @property
+    def num_features(self) -> int:
+        """Number of columns."""
+        return len(self.idf)
+
+    def transform(self, texts: Sequence[str]) -> SparseRows:
+        """Return the TF-IDF rows of `texts`, each of length 1 (or empty)."""
+        words = self._look_up(texts)
+        pair_keys, pair_rows = _pair_keys(words, len(self.words))
+        places = np.searchsorted(self.pairs, pair_keys)
+        hits = places < len(self.pairs)
+        hits[hits] = self.pairs[places[hits]] == pair_keys[hits]
+        known = words.word_ids >= 0
+        features = np.concatenate([words.word_ids[known], places[hits] + len(self.words)])
+        rows = np.concatenate([words.rows[known], pair_rows[hits]])
+        return tfidf_rows(features, rows, self.idf, num_rows=len(texts))
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the table as plain arrays."""
+        packed = pack_strings(list(self.words))
+        return {"word_bytes": packed.data, "word_offsets": packed.offsets, "pairs": self.pairs, "idf": self.idf}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "WordNgrams":
+        """Return the table that `to_arrays` wrote."""
+        words = unpack_strings(arrays["word_bytes"], arrays["word_offsets"])
+        return cls({word: i for i, word in enumerate(words)}, arrays["pairs"], arrays["idf"])
+
+    def _look_up(self, texts: Sequence[str]) -> WordRows:
+        look_up = self.words.get
+        found: list[int] = []
+        counts = []
+        for text in texts:
+            words = _WORD.findall(text.lower())
+            found.extend([look_up(word, -1) for word in words])
+            counts.append(len(words))
+        return WordRows(np.array(found, dtype=np.int64), np.repeat(np.arange(len(texts)), counts))
+
+
+def tfidf_rows(features: np.ndarray, rows: np.ndarray, idf: np.ndarray, *, num_rows: int) -> SparseRows:
+    """Return unit rows of (1 + log count) * idf from one (feature, row) entry an occurrence, in any order."""
+    keys = rows * np.int64(max(len(idf), 1)) + features
+    keys, counts = np.unique(keys, return_counts=True)
+    rows, features = np.divmod(keys, max(len(idf), 1))
+    values = (1 + np.log(counts)) * idf[features]
+    norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=num_rows))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=num_rows))])
+    return SparseRows(offsets, features, (values / norms[rows]).astype(np.float32))
+
+
+def text_blocks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield runs of texts that are small enough to be worked on at once."""
+    for start in range(0, len(texts), _BLOCK_TEXTS):
+        yield texts[start : start + _BLOCK_TEXTS]
+
+
+def _pair_keys(words: WordRows, num_words: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the keys of neighbouring known words of one text, and the texts that they are in."""
+    first, second = words.word_ids[:-1], words.word_ids[1:]
+    together = (words.rows[:-1] == words.rows[1:]) & (first >= 0) & (second >= 0)
+    return first[together] * num_words + second[together], words.rows[:-1][together]
+
+
+def _distinct(features: np.ndarray, rows: np.ndarray, num_features: int) -> np.ndarray:
+    """Return the features, each once for every row that has it."""
+    distinct: np.ndarray = np.unique(rows * np.int64(max(num_features, 1)) + features) % max(num_features, 1)
+    return distinct

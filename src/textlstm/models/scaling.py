@@ -1,0 +1,98 @@
+"""Scales of logits by maximum likelihood: temperature scaling (Guo et al. 2017) of one source, or of several summed."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from textlstm.config import Task
+
+_MAX_STEPS = 50
+_LARGEST_SCALE = 1e3
+
+
+class Scales(NamedTuple):
+    """Logits are the sum of scale times source, plus the bias."""
+
+    scales: tuple[float, ...]
+    """One factor >= 0 a source."""
+    bias: float
+    """Added to every logit; 0 for one label a text, where it would change nothing."""
+
+
+def smoothed_targets(targets: np.ndarray, num_labels: int, *, task: Task) -> np.ndarray:
+    """Return (N, L) float64 targets that are never quite 0 or 1, after Platt (1999).
+
+    With N rows a share of 1 / (N + 2) is uncertain, so that a validation set without a mistake, however small, gives
+    no infinite confidence.
+    """
+    uncertain = 1 / (len(targets) + 2)
+    if task is Task.multi_label:
+        smoothed: np.ndarray = targets * (1 - 2 * uncertain) + uncertain
+        return smoothed
+    one_hot = np.eye(num_labels)[targets]
+    return one_hot * (1 - uncertain) + uncertain / num_labels
+
+
+def mean_loss(logits: np.ndarray, smoothed: np.ndarray, *, task: Task) -> float:
+    """Return the mean cross-entropy a row, in nats (summed over labels when a row may have several)."""
+    if task is Task.multi_label:
+        return float((np.logaddexp(0, logits) - smoothed * logits).sum() / len(logits))
+    return float(-(smoothed * log_softmax(logits)).sum() / len(logits))
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Return (N, L) log-probabilities."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    normalised: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return normalised
+
+
+def fit_scales(sources: Sequence[np.ndarray], smoothed: np.ndarray, *, task: Task) -> Scales:
+    """Return the scales >= 0 whose weighted sum of K (N, L) `sources` has the least mean cross-entropy.
+
+    The loss is convex; Newton's method with halved steps finds the minimum. A source whose best scale is negative is
+    left out (scale 0).
+    """
+    active = list(range(len(sources)))
+    while True:
+        fitted = _newton([sources[k] for k in active], smoothed, task)
+        if min(fitted.scales, default=0.0) >= 0:
+            break
+        active = [k for k, scale in zip(active, fitted.scales, strict=True) if scale > 0]
+    by_source = dict(zip(active, fitted.scales, strict=True))
+    return Scales(tuple(min(by_source.get(k, 0.0), _LARGEST_SCALE) for k in range(len(sources))), fitted.bias)
+
+
+def _newton(sources: Sequence[np.ndarray], smoothed: np.ndarray, task: Task) -> Scales:
+    has_bias = task is Task.multi_label
+    terms = [*sources, np.ones_like(smoothed)] if has_bias else [*sources, np.zeros_like(smoothed)]
+    stack = np.stack(terms).astype(np.float64)  # (K + 1, N, L); the last is the bias
+    scales = np.array([1 / max(len(sources), 1)] * len(sources) + [0.0])
+    loss = mean_loss(np.tensordot(scales, stack, 1), smoothed, task=task)
+    for _ in range(_MAX_STEPS):
+        step = _newton_step(stack, scales, smoothed, task)
+        size = 1.0
+        while (new_loss := mean_loss(np.tensordot(scales - size * step, stack, 1), smoothed, task=task)) >= loss:
+            size /= 2
+            if size < 1e-6:
+                return Scales(tuple(scales[:-1].tolist()), float(scales[-1]))
+        scales, gained, loss = scales - size * step, loss - new_loss, new_loss
+        if gained < 1e-10:
+            break
+    return Scales(tuple(scales[:-1].tolist()), float(scales[-1]))
+
+
+def _newton_step(stack: np.ndarray, scales: np.ndarray, smoothed: np.ndarray, task: Task) -> np.ndarray:
+    """Return gradient / curvature of the loss at `scales`, both over K + 1 terms."""
+    logits = np.tensordot(scales, stack, 1)
+    if task is Task.multi_label:
+        probabilities = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
+        centred, spread = stack, probabilities * (1 - probabilities)
+    else:
+        probabilities = np.exp(log_softmax(logits))
+        centred, spread = stack - (stack * probabilities).sum(axis=2, keepdims=True), probabilities
+    gradient = ((probabilities - smoothed) * stack).sum(axis=(1, 2)) / len(logits)
+    curvature = np.einsum("knl,nl,jnl->kj", centred, spread, centred, optimize=True) / len(logits)
+    step: np.ndarray = np.linalg.solve(curvature + 1e-9 * np.eye(len(scales)), gradient)
+    return step
