@@ -1,0 +1,122 @@
+"""Checkpoints of an unfinished training: plain tensors and JSON, written atomically, checked before they are opened.
+
+A checkpoint is `step-N.safetensors` and then `step-N.json`, which holds the digest of the first, the progress, and its
+own digest; the renaming of the JSON file is the moment at which the checkpoint exists. The last two are kept.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from textlstm.errors import ConfigError, IntegrityError, StorageError
+
+_FORMAT = 1
+_KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What was read back."""
+
+    tensors: dict[str, Tensor]
+    progress: dict[str, Any]
+    events: list[str]
+    """Damaged newer checkpoints that were passed over, one line each."""
+
+
+class CheckpointStore:
+    """The checkpoints of one training in one folder."""
+
+    def __init__(self, directory: Path, *, fingerprint: str) -> None:
+        """Use `directory` for the training whose data, settings and first weights have this `fingerprint`."""
+        self.directory = directory
+        self.fingerprint = fingerprint
+
+    def save(self, step: int, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        """Write a checkpoint; it is there as a whole or not at all, also after a kill or a power cut.
+
+        Raises:
+            StorageError: the disk is full, read-only, or fails.
+        """
+        from safetensors.torch import save
+
+        name = f"step-{step:09d}"
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            data = save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
+            _write_atomically(self.directory / f"{name}.safetensors", data)
+            content = {"format": _FORMAT, "fingerprint": self.fingerprint, "progress": progress}
+            content["tensors_sha256"] = hashlib.sha256(data).hexdigest()
+            content["sha256"] = _digest(content)
+            _write_atomically(self.directory / f"{name}.json", json.dumps(content, indent=1).encode())
+            self._remove_old()
+        except OSError as error:
+            raise StorageError(f"{self.directory}: the checkpoint cannot be written: {error.strerror}") from error
+
+    def load(self) -> Checkpoint | None:
+        """Return the newest sound checkpoint, or None when there is none at all.
+
+        Raises:
+            IntegrityError: there are checkpoints and each is damaged.
+            ConfigError: the newest sound checkpoint belongs to other data or settings.
+        """
+        damaged: list[str] = []
+        for path in sorted(self.directory.glob("step-*.json"), reverse=True):
+            try:
+                content, data = _read(path)
+            except (OSError, ValueError) as error:
+                damaged.append(f"{path}: damaged checkpoint: {error}")
+                continue
+            if content["fingerprint"] != self.fingerprint:
+                raise ConfigError(
+                    f"{path}: a checkpoint of a training with other data or settings; "
+                    "remove the folder or choose another to start anew"
+                )
+            from safetensors.torch import load
+
+            return Checkpoint(tensors=load(data), progress=content["progress"], events=damaged)
+        if damaged:
+            raise IntegrityError(*damaged, f"{self.directory}: no sound checkpoint; remove the folder to start anew")
+        return None
+
+    def _remove_old(self) -> None:
+        kept = {path.stem for path in sorted(self.directory.glob("step-*.json"))[-_KEPT:]}
+        for path in sorted(self.directory.glob("step-*")):
+            if path.name.split(".")[0] not in kept:
+                path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Return the JSON content and the bytes of the tensors of a checkpoint, both checked; ValueError says what is wrong."""
+    content = json.loads(path.read_bytes())
+    if not isinstance(content, dict) or content.pop("sha256", None) != _digest(content):
+        raise ValueError("the digest of its JSON file is off")
+    if content["format"] != _FORMAT:
+        raise ValueError(f"format {content['format']}, this version reads {_FORMAT}")
+    data = path.with_suffix(".safetensors").read_bytes()
+    if hashlib.sha256(data).hexdigest() != content["tensors_sha256"]:
+        raise ValueError("the digest of its tensors is off")
+    return content, data
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,54 @@
+"""Where and how torch computes during a training: device, threads, determinism; all put back afterwards."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from textlstm.config import Device, Precision, TrainingConfig
+from textlstm.errors import ConfigError
+
+
+@contextmanager
+def compute_settings(config: TrainingConfig) -> Iterator[torch.device]:
+    """Set threads and determinism for the block and give its device.
+
+    Raises:
+        ConfigError: a GPU is asked for and torch sees none.
+    """
+    device = choose_device(config.device)
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    state = torch.random.get_rng_state()
+    num_threads = 1 if config.deterministic else config.num_threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(num_threads)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield device
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+        torch.random.set_rng_state(state)
+
+
+def choose_device(device: Device) -> torch.device:
+    """Return the torch device; under `torchrun` each process of a machine gets its own GPU.
+
+    Raises:
+        ConfigError: a GPU is asked for and torch sees none.
+    """
+    available = torch.cuda.is_available()
+    if device is Device.cuda and not available:
+        raise ConfigError(
+            f"training.device=cuda: torch {torch.__version__} sees no GPU here; set training.device=auto or cpu"
+        )
+    if device is Device.cpu or not available:
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+
+
+def precision_of(config: TrainingConfig) -> Precision:
+    """Return the number format of matrix products: deterministic training uses fp32."""
+    return Precision.fp32 if config.deterministic else config.precision

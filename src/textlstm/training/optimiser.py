@@ -1,0 +1,81 @@
+"""One step of all weights: two learning rates, clipping, the guard against non-finite gradients, the average."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from textlstm.config import TrainingConfig
+from textlstm.models.network import TextNetwork
+from textlstm.training.flat_weights import FlatWeights
+
+
+class Optimiser:
+    """AdamW over a network: word embeddings with their own learning rate, everything else together."""
+
+    def __init__(self, network: TextNetwork, config: TrainingConfig) -> None:
+        """Take over the parameters of `network`, which must be on its device already."""
+        self._config = config
+        words = network.word_embedding_parameters()
+        word_ids = {id(parameter) for parameter in words}
+        others = [parameter for parameter in network.parameters() if id(parameter) not in word_ids]
+        decay = config.ema_decay
+        self.others = FlatWeights(others, weight_decay=config.weight_decay, average_decay=decay)
+        self.words = FlatWeights(words, weight_decay=0.0, average_decay=decay)
+        self.words_frozen = False
+        self.num_skipped = torch.zeros((), device=network.device)
+        """() float32 steps left out because a gradient was not finite."""
+
+    def enter(self, token_ids: Tensor) -> Tensor:
+        """Begin a step for a batch of `token_ids`; return the ids under which the network finds those words."""
+        self.zero_gradients()
+        return token_ids if self.words_frozen else self.words.enter(token_ids)
+
+    def zero_gradients(self) -> None:
+        """Forget the gradients of this step."""
+        self.others.zero_gradients()
+        if not self.words_frozen:
+            self.words.zero_gradients()
+
+    @property
+    def gradients(self) -> list[Tensor]:
+        """Every gradient of the step, for sums over processes."""
+        return self.others.gradients + ([] if self.words_frozen else self.words.gradients)
+
+    def step(self, factor: float) -> None:
+        """Clip and update with `factor` times the peak learning rates; a non-finite gradient changes nothing."""
+        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in self.gradients]))
+        skip = (~torch.isfinite(norm)).float()
+        self.num_skipped += skip
+        if self._config.clip_norm:
+            scale = (self._config.clip_norm / (norm + 1e-6)).clamp(max=1.0)
+            for gradient in self.gradients:
+                gradient.mul_(scale)
+        self.others.step(self._config.learning_rate * factor, skip=skip)
+        if not self.words_frozen:
+            self.words.step(self._config.embedding_learning_rate * factor, skip=skip)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Let the network see its averaged weights inside the block."""
+        self.others.show_average()
+        self.words.show_average()
+        try:
+            yield
+        finally:
+            self.others.show_weights()
+            self.words.show_weights()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the state of the optimiser and the weights, by name."""
+        parts = {"others": self.others.tensors(), "words": self.words.tensors()}
+        named = {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+        return {"num_skipped": self.num_skipped, **named}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the tensors of `tensors()`."""
+        self.num_skipped.copy_(tensors["num_skipped"])
+        for part, weights in (("others", self.others), ("words", self.words)):
+            prefix = f"{part}."
+            weights.load({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
