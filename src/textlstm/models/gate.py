@@ -102,7 +102,7 @@ def _fit_mixture(
 ) -> tuple[float, float, float]:
     """Return the recurrent scale, the expert scale and the bias."""
     candidates = [fit_scales([recurrent_logits, expert_logits], smoothed, task=task)]
-    recurrent_spread, expert_spread = max(recurrent_logits.std(), 1e-9), max(expert_logits.std(), 1e-9)
+    recurrent_spread, expert_spread = (max(float(logits.std()), 1e-9) for logits in (recurrent_logits, expert_logits))
     for share in np.linspace(0, 1, _NUM_SHARES).tolist():
         parts = (1 - share) / recurrent_spread, share / expert_spread
         fitted = fit_scales([parts[0] * recurrent_logits + parts[1] * expert_logits], smoothed, task=task)

@@ -8,7 +8,7 @@ import numpy as np
 from textlstm.config import Task
 
 _MAX_STEPS = 50
-_LARGEST_SCALE = 1e3
+_SMALLEST_SCALE, _LARGEST_SCALE = 1e-3, 1e3
 
 
 class Scales(NamedTuple):
@@ -29,16 +29,18 @@ def smoothed_targets(targets: np.ndarray, num_labels: int, *, task: Task) -> np.
     uncertain = 1 / (len(targets) + 2)
     if task is Task.multi_label:
         smoothed: np.ndarray = targets * (1 - 2 * uncertain) + uncertain
-        return smoothed
-    one_hot = np.eye(num_labels)[targets]
-    return one_hot * (1 - uncertain) + uncertain / num_labels
+    else:
+        smoothed = np.eye(num_labels)[targets] * (1 - uncertain) + uncertain / num_labels
+    return smoothed
 
 
 def mean_loss(logits: np.ndarray, smoothed: np.ndarray, *, task: Task) -> float:
     """Return the mean cross-entropy a row, in nats (summed over labels when a row may have several)."""
     if task is Task.multi_label:
-        return float((np.logaddexp(0, logits) - smoothed * logits).sum() / len(logits))
-    return float(-(smoothed * log_softmax(logits)).sum() / len(logits))
+        total = np.sum(np.logaddexp(0, logits) - smoothed * logits)
+    else:
+        total = -np.sum(smoothed * log_softmax(logits))
+    return float(total) / len(logits)
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -52,8 +54,9 @@ def fit_scales(sources: Sequence[np.ndarray], smoothed: np.ndarray, *, task: Tas
     """Return the scales >= 0 whose weighted sum of K (N, L) `sources` has the least mean cross-entropy.
 
     The loss is convex; Newton's method with halved steps finds the minimum. A source whose best scale is negative is
-    left out (scale 0).
+    left out (scale 0); a single source keeps at least a scale of 0.001, so that its ranking of labels is never lost.
     """
+    least = _SMALLEST_SCALE if len(sources) == 1 else 0.0
     active = list(range(len(sources)))
     while True:
         fitted = _newton([sources[k] for k in active], smoothed, task)
@@ -61,7 +64,9 @@ def fit_scales(sources: Sequence[np.ndarray], smoothed: np.ndarray, *, task: Tas
             break
         active = [k for k, scale in zip(active, fitted.scales, strict=True) if scale > 0]
     by_source = dict(zip(active, fitted.scales, strict=True))
-    return Scales(tuple(min(by_source.get(k, 0.0), _LARGEST_SCALE) for k in range(len(sources))), fitted.bias)
+    return Scales(
+        tuple(min(max(by_source.get(k, 0.0), least), _LARGEST_SCALE) for k in range(len(sources))), fitted.bias
+    )
 
 
 def _newton(sources: Sequence[np.ndarray], smoothed: np.ndarray, task: Task) -> Scales:
