@@ -1,0 +1,241 @@
+"""Which split each ingested row goes to, which rows are dropped, and what that says about the data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from textlstm.config import DataConfig, DataSource, RareLabel
+from textlstm.corpus.ingest import Ingested, IngestedSource
+from textlstm.corpus.splits import Hashes, Split, take_part
+from textlstm.errors import InputError
+
+DROPPED = -1
+SPLITS = tuple(Split)
+"""A row's split is stored as an index into this; DROPPED is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The split of every row, and what was found on the way."""
+
+    splits: dict[Split, npt.NDArray[np.int8]]
+    """For each source: (N,) int8 index into SPLITS, or DROPPED."""
+    labels: tuple[str, ...]
+    """Labels of the training rows, sorted."""
+    num_rows: dict[Split, int]
+    duplicates: dict[str, int]
+    """Counts by kind, for the data card."""
+    warnings: tuple[str, ...]
+
+
+def assign_rows(ingested: Ingested, data: DataConfig) -> Assignment:
+    """Drop, split and check, all on hashes.
+
+    Raises:
+        InputError: Too few rows or classes, rare labels, or test texts in train where data.strict=true.
+    """
+    by_split = {source.split: source for source in ingested.sources}
+    splits = {
+        source.split: np.full(len(source.hashes), SPLITS.index(source.split), np.int8) for source in ingested.sources
+    }
+    train, assigned = by_split[Split.train], splits[Split.train]
+    duplicates: dict[str, int] = _duplicates(train)
+    warnings: list[str] = []
+    if data.deduplicate or data.source is DataSource.bbc_news:
+        duplicates["dropped_duplicates"] = _drop(assigned, _occurs_earlier(train.hashes))
+    if data.drop_leaked:
+        given = [source.hashes for split, source in by_split.items() if split is not Split.train]
+        leaked = np.isin(train.hashes, np.concatenate([np.zeros(0, np.uint64), *given]))
+        duplicates["dropped_leaked"] = _drop(assigned, leaked)
+    label_ids = _LabelIds(ingested.label_sets)
+    warnings += _check_classes(train, assigned, label_ids, data)
+    for split, fraction in ((Split.test, data.test_fraction), (Split.validation, data.validation_fraction)):
+        if split not in by_split:
+            _carve(train, assigned, label_ids, split=split, fraction=fraction, split_seed=data.split_seed)
+    labels = label_ids.names_of(train.label_set_ids[assigned == SPLITS.index(Split.train)])
+    for split in (Split.validation, Split.test):
+        if split in by_split:
+            duplicates[f"{split}_in_train"] = _num_leaked(train.hashes[assigned == 0], by_split[split].hashes)
+            warnings += _unknown_labels(split, label_ids.names_of(by_split[split].label_set_ids), labels)
+    warnings += duplicate_warnings(duplicates)
+    return Assignment(
+        splits=splits,
+        labels=labels,
+        num_rows={split: sum(int((part == i).sum()) for part in splits.values()) for i, split in enumerate(SPLITS)},
+        duplicates=duplicates,
+        warnings=tuple(warnings),
+    )
+
+
+def assign_known(ingested: Ingested, labels: Sequence[str]) -> Assignment:
+    """Take every row as a test row of a model with `labels`.
+
+    Raises:
+        InputError: There are no rows, or none of their labels is one of the model's.
+    """
+    [source] = ingested.sources
+    if not len(source.hashes):
+        raise InputError("no rows are left to evaluate. Look at the rejects.")
+    found = _LabelIds(ingested.label_sets).names_of(source.label_set_ids)
+    return Assignment(
+        splits={Split.test: np.full(len(source.hashes), SPLITS.index(Split.test), np.int8)},
+        labels=tuple(labels),
+        num_rows={Split.train: 0, Split.validation: 0, Split.test: len(source.hashes)},
+        duplicates={"test_repeats": int(_occurs_earlier(source.hashes).sum())},
+        warnings=tuple(_unknown_labels(Split.test, found, labels)),
+    )
+
+
+def refuse_leaks(duplicates: dict[str, int]) -> None:
+    """Hold data.strict=true.
+
+    Raises:
+        InputError: Test texts are also in train.
+    """
+    if duplicates.get("test_in_train", 0):
+        raise InputError(
+            f"{duplicates['test_in_train']} test rows have a text that is also in train, and data.strict=true. "
+            "Set data.drop_leaked=true to drop them from train."
+        )
+
+
+def duplicate_warnings(duplicates: dict[str, int]) -> list[str]:
+    """Return a line for each count that a reader of results must know."""
+    lines = {
+        "train_repeats": "{n} training rows repeat a text that occurs earlier; data.deduplicate=true drops them",
+        "train_conflicts": "{n} training texts occur with different labels",
+        "validation_in_train": "{n} validation rows have a text that is also in train; data.drop_leaked=true drops it",
+        "test_in_train": "{n} test rows have a text that is also in train; data.drop_leaked=true drops it there",
+    }
+    kept = {name: count for name, count in duplicates.items() if count}
+    if "dropped_duplicates" in kept:
+        kept.pop("train_repeats", None)
+    return [line.format(n=kept[name]) for name, line in lines.items() if name in kept]
+
+
+class _LabelIds:
+    """Labels as ranks in sorted order, which no order of rows can change."""
+
+    def __init__(self, label_sets: Sequence[tuple[str, ...]]) -> None:
+        self.names = sorted({label for label_set in label_sets for label in label_set})
+        rank = {label: index for index, label in enumerate(self.names)}
+        lengths = [len(label_set) for label_set in label_sets]
+        self.ranks_flat = np.array([rank[label] for label_set in label_sets for label in label_set], np.int64)
+        self.starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+    def counts(self, label_set_ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """Return (L,) how many of the rows have each label."""
+        rows_of_set = np.bincount(label_set_ids, minlength=len(self.starts) - 1)
+        weights = np.repeat(rows_of_set, np.diff(self.starts))
+        return np.bincount(self.ranks_flat, weights=weights, minlength=len(self.names)).astype(np.int64)
+
+    def names_of(self, label_set_ids: npt.NDArray[np.int32]) -> tuple[str, ...]:
+        """Return the labels that occur, sorted."""
+        return tuple(self.names[rank] for rank in np.flatnonzero(self.counts(label_set_ids)))
+
+    def rarest_of_sets(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return for each label set its rarest label (smallest rank among equals); L for a set without labels."""
+        rarest = np.full(len(self.starts) - 1, len(self.names), np.int64)
+        for index in range(len(rarest)):
+            ranks = self.ranks_flat[self.starts[index] : self.starts[index + 1]]
+            if len(ranks):
+                rarest[index] = ranks[np.lexsort((ranks, counts[ranks]))[0]]
+        return rarest
+
+
+def _drop(assigned: npt.NDArray[np.int8], rows: npt.NDArray[np.bool_]) -> int:
+    dropped = int((rows & (assigned != DROPPED)).sum())
+    assigned[rows] = DROPPED
+    return dropped
+
+
+def _occurs_earlier(hashes: Hashes) -> npt.NDArray[np.bool_]:
+    _, first = np.unique(hashes, return_index=True)
+    repeats = np.ones(len(hashes), np.bool_)
+    repeats[first] = False
+    return repeats
+
+
+def _num_leaked(train: Hashes, other: Hashes) -> int:
+    return int(np.isin(other, train).sum())
+
+
+def _duplicates(train: IngestedSource) -> dict[str, int]:
+    _, text_of_row = np.unique(train.hashes, return_inverse=True)
+    num_texts = int(text_of_row.max()) + 1 if len(text_of_row) else 0
+    smallest = np.full(num_texts, np.iinfo(np.int32).max, np.int32)
+    largest = np.full(num_texts, -1, np.int32)
+    np.minimum.at(smallest, text_of_row, train.label_set_ids)
+    np.maximum.at(largest, text_of_row, train.label_set_ids)
+    return {
+        "train_repeats": len(train.hashes) - num_texts,
+        "train_conflicts": int((smallest != largest).sum()),
+    }
+
+
+def _check_classes(
+    train: IngestedSource, assigned: npt.NDArray[np.int8], label_ids: _LabelIds, data: DataConfig
+) -> list[str]:
+    """Refuse data that nothing can be learned from; apply data.rare_label."""
+    counts = label_ids.counts(train.label_set_ids[assigned != DROPPED])
+    rare = [label_ids.names[rank] for rank in np.flatnonzero(counts == 1)]
+    warnings: list[str] = []
+    if rare:
+        named = ", ".join(repr(name) for name in rare[:20]) + (", ..." if len(rare) > 20 else "")
+        if data.rare_label is RareLabel.error:
+            raise InputError(
+                f"{len(rare)} classes have a single training row: {named}. "
+                "Set data.rare_label=drop to leave these rows out, or keep to train on them."
+            )
+        if data.rare_label is RareLabel.drop:
+            sets = np.flatnonzero(np.isin(label_ids.ranks_flat, np.flatnonzero(counts == 1)))
+            set_ids = np.searchsorted(label_ids.starts, sets, side="right") - 1
+            dropped = _drop(assigned, np.isin(train.label_set_ids, set_ids))
+            warnings.append(f"dropped {dropped} training rows of classes with a single row: {named}")
+            counts = label_ids.counts(train.label_set_ids[assigned != DROPPED])
+    num_classes = int((counts > 0).sum())
+    if not num_classes:
+        raise InputError("no training rows are left after the checks. Look at the rejects and at data.rare_label.")
+    if num_classes == 1:
+        only = label_ids.names[int(np.flatnonzero(counts)[0])]
+        raise InputError(f"all training rows have the label {only!r}; a classifier needs at least two classes.")
+    if num_classes > data.max_classes:
+        raise InputError(
+            f"train has {num_classes} classes, more than data.max_classes={data.max_classes}. "
+            "Check data.label_column, or raise data.max_classes."
+        )
+    return warnings
+
+
+def _carve(
+    train: IngestedSource,
+    assigned: npt.NDArray[np.int8],
+    label_ids: _LabelIds,
+    *,
+    split: Split,
+    fraction: float,
+    split_seed: int,
+) -> None:
+    """Move a stratified part of the rows that are still in train to `split`."""
+    rows = np.flatnonzero(assigned == SPLITS.index(Split.train))
+    set_ids = train.label_set_ids[rows]
+    strata = label_ids.rarest_of_sets(label_ids.counts(set_ids))[set_ids]
+    taken = take_part(train.hashes[rows], strata=strata, fraction=fraction, split_seed=split_seed)
+    if not taken.any():
+        raise InputError(
+            f"train has too few different texts a class to take a part for {split}; give data.{split} a file."
+        )
+    assigned[rows[taken]] = SPLITS.index(split)
+
+
+def _unknown_labels(split: Split, labels: Sequence[str], train_labels: Sequence[str]) -> list[str]:
+    unknown = sorted(set(labels) - set(train_labels))
+    if not unknown:
+        return []
+    named = ", ".join(repr(name) for name in unknown[:20]) + (", ..." if len(unknown) > 20 else "")
+    if len(unknown) == len(labels):
+        known = ", ".join(repr(name) for name in train_labels[:10])
+        raise InputError(f"no label of {split} occurs in train: {named}; train has {known}. Check data.label_column.")
+    return [f"{len(unknown)} labels of {split} do not occur in train and count as always wrong: {named}"]

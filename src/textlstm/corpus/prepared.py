@@ -1,0 +1,129 @@
+"""A prepared corpus as other rooms see it: memory-mapped Arrow tables, and the columns that training needs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from textlstm.config import Task
+from textlstm.text.saved import SavedText
+
+SCHEMA_FIELDS = {
+    "id": pa.string(),
+    "text": pa.string(),
+    "labels": pa.list_(pa.string()),
+    "tokens": pa.list_(pa.string()),
+    "pos": pa.list_(pa.uint8()),
+    "num_removed": pa.int32(),
+    "file": pa.string(),
+    "row": pa.int64(),
+}
+PREPARED_SCHEMA = pa.schema(list(SCHEMA_FIELDS.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSplit:
+    """N rows with M tokens in all, in the order of their files."""
+
+    table: pa.Table
+    """Columns of `PREPARED_SCHEMA`, memory-mapped; `pos` is null in every row where tagging was off."""
+    digest: str
+    """sha256 of texts and labels, in order."""
+
+    def __len__(self) -> int:
+        """Return N."""
+        return int(self.table.num_rows)
+
+    def texts(self) -> list[str]:
+        """Return the N texts, verbatim."""
+        texts: list[str] = self.table.column("text").to_pylist()
+        return texts
+
+    def ids(self) -> list[str]:
+        """Return the N row ids."""
+        ids: list[str] = self.table.column("id").to_pylist()
+        return ids
+
+    def label_lists(self) -> list[list[str]]:
+        """Return the labels of each row; a single-label row has exactly one."""
+        labels: list[list[str]] = self.table.column("labels").to_pylist()
+        return labels
+
+    def flat_tokens(self) -> pa.ChunkedArray:
+        """Return the M tokens of all rows, one after another, as Arrow strings."""
+        return pc.list_flatten(self.table.column("tokens"))
+
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Return where each text starts, (N+1,) int64: text i has the tokens [offsets[i], offsets[i+1])."""
+        return _offsets(self.table.column("tokens"))
+
+    def pos_ids(self) -> npt.NDArray[np.uint8] | None:
+        """Return (M,) uint8 indices into POS_TAGS; None where tagging was off."""
+        column = self.table.column("pos")
+        if column.null_count:
+            return None
+        return np.asarray(pc.list_flatten(column).to_numpy(), dtype=np.uint8)
+
+    def token_counts(self) -> dict[str, int]:
+        """Return how often each token occurs, in order of first occurrence."""
+        counted = pc.value_counts(self.flat_tokens())
+        return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
+
+    def token_ids(self, encode: Callable[[Sequence[str]], npt.NDArray[np.int32]]) -> npt.NDArray[np.int32]:
+        """Return (M,) int32 vocabulary ids; `encode` (`Vocabulary.encode`) sees each distinct token once."""
+        encoded = self.flat_tokens().dictionary_encode().unify_dictionaries()
+        if encoded.num_chunks == 0:
+            return np.zeros(0, dtype=np.int32)
+        ids_of_distinct = encode(encoded.chunk(0).dictionary.to_pylist())
+        return np.concatenate([ids_of_distinct[chunk.indices.to_numpy()] for chunk in encoded.chunks])
+
+    def targets(self, labels: Sequence[str], task: Task) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
+        """Return what a loss compares logits with.
+
+        Single-label: (N,) int64 indices into `labels`, -1 for a label that is not there. Multi-label: (N, L) float32 of
+        0 and 1; labels that are not there set nothing.
+        """
+        column = self.table.column("labels")
+        flat = pc.list_flatten(column)
+        known = pc.index_in(flat, value_set=pa.array(labels, pa.string()))
+        indices = np.asarray(pc.fill_null(known, -1).to_numpy(), dtype=np.int64)
+        if task is Task.single_label:
+            return indices
+        rows = np.repeat(np.arange(len(self)), np.diff(_offsets(column)))
+        targets = np.zeros((len(self), len(labels)), dtype=np.float32)
+        targets[rows[indices >= 0], indices[indices >= 0]] = 1.0
+        return targets
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCorpus:
+    """What `prepare_corpus` returns: tables, labels and everything that was found out about the rows."""
+
+    directory: Path
+    key: str
+    """sha256 of data, settings, spaCy and its model, and code."""
+    task: Task
+    labels: tuple[str, ...]
+    """Labels of the training rows, sorted; of the model where only a test split was prepared."""
+    train: PreparedSplit | None
+    validation: PreparedSplit | None
+    test: PreparedSplit | None
+    card: Mapping[str, Any]
+    """The data card: plain JSON values."""
+    saved_text: SavedText
+    reused: bool
+    """True if the corpus was found in the store."""
+    warnings: tuple[str, ...]
+    timings: Mapping[str, float]
+    """Seconds by phase of this call."""
+
+
+def _offsets(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    offsets = np.zeros(len(column) + 1, dtype=np.int64)
+    np.cumsum(pc.list_value_length(column).to_numpy(), out=offsets[1:])
+    return offsets

@@ -1,0 +1,140 @@
+"""Where labelled rows come from: given files, the packaged corpus, or the hub; each with a digest of its content."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, assert_never
+
+from textlstm.config import DataConfig, DataSource
+from textlstm.corpus.bbc_news import bbc_news_digest, bbc_news_files, bbc_news_records
+from textlstm.corpus.class_folders import list_class_files
+from textlstm.corpus.read_settings import ReadSettings
+from textlstm.corpus.readers import read_records
+from textlstm.corpus.records import Record, Reject
+from textlstm.corpus.splits import Split
+from textlstm.corpus.storage import sha256_of_file
+from textlstm.corpus.streams import open_error
+from textlstm.errors import InputError
+
+
+class Example(NamedTuple):
+    """A checked row."""
+
+    id: str
+    text: str
+    labels: tuple[str, ...]
+    file: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The rows of one split as they are given; a split without source is taken from train."""
+
+    split: Split
+    names: tuple[str, ...]
+    """Names of the files without their folders."""
+    digest: str
+    """sha256 of the content."""
+    examples: Callable[[], Iterator[Example | Reject]]
+    """Reads the rows anew."""
+    current_digest: Callable[[], str]
+    """Computes the digest anew."""
+
+
+def open_sources(data: DataConfig) -> tuple[Source, ...]:
+    """Return the sources of `data`, train first.
+
+    Raises:
+        InputError: Files are missing, or there is nothing to train on.
+    """
+    match data.source:
+        case DataSource.bbc_news:
+            return (_bbc_news(data),)
+        case DataSource.files:
+            return _given_files(data)
+        case DataSource.hub:
+            return _given_files(data)
+        case _:
+            assert_never(data.source)
+
+
+def labelled_file_sources(data: DataConfig) -> tuple[Source, ...]:
+    """Return the one source of the files `data.test`.
+
+    Raises:
+        InputError: No file is given, or one is missing.
+    """
+    if not data.test:
+        raise InputError("data.test is empty; name the labelled files to evaluate, as in data.test=FILE.")
+    return (_files(Split.test, data.test, data),)
+
+
+def check_unchanged(sources: Sequence[Source]) -> None:
+    """Compare the digests of all sources with what is there now.
+
+    Raises:
+        InputError: A source changed while it was read.
+    """
+    changed = [source for source in sources if source.current_digest() != source.digest]
+    if changed:
+        names = (", ".join(source.names[:3]) for source in changed)
+        raise InputError(
+            *(f"{name}: changed while it was read. Run again when nothing writes to it." for name in names)
+        )
+
+
+def _bbc_news(data: DataConfig) -> Source:
+    files = bbc_news_files()
+
+    def examples() -> Iterator[Example | Reject]:
+        for record in bbc_news_records(files, text_column=data.text_column, label_column=data.label_column):
+            yield _example(record, data)
+
+    digest = bbc_news_digest(files)
+    return Source(Split.train, ("bbc_news",), digest, examples, lambda: digest)
+
+
+def _given_files(data: DataConfig) -> tuple[Source, ...]:
+    if not data.train:
+        raise InputError("data=files needs training files, as in data.train=FILE.")
+    given = {Split.train: data.train, Split.validation: data.validation, Split.test: data.test}
+    return tuple(_files(split, patterns, data) for split, patterns in given.items() if patterns)
+
+
+def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
+    from textlstm.corpus.inputs import expand_inputs
+
+    paths = expand_inputs(patterns)
+    settings = ReadSettings.for_data(data)
+
+    def examples() -> Iterator[Example | Reject]:
+        for path in paths:
+            for record in read_records(path, settings):
+                yield record if isinstance(record, Reject) else _example(record, data)
+
+    def digest() -> str:
+        return _digest_of_files(paths)
+
+    return Source(split, tuple(path.name for path in paths), digest(), examples, digest)
+
+
+def _example(record: Record, data: DataConfig) -> Example:
+    labels = (str(record.fields[data.label_column]),)
+    name = Path(record.file).name
+    return Example(f"{name}:{record.number}", str(record.fields[data.text_column]), labels, name, record.number)
+
+
+def _digest_of_files(paths: Sequence[Path]) -> str:
+    """Return one sha256 over the sha256 of each file; of a folder, over names and files inside."""
+    digest = hashlib.sha256()
+    for path in paths:
+        files = list_class_files(path) if path.is_dir() else [path]
+        for file in files:
+            name = file.relative_to(path).as_posix()
+            try:
+                digest.update(f"{name}\0{sha256_of_file(file)}\0".encode())
+            except OSError as error:
+                raise open_error(file, error) from error
+    return digest.hexdigest()
