@@ -1,0 +1,210 @@
+"""From scored rows to everything that is known about the model: `evaluate_rows`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textlstm.config import EvaluationConfig
+from textlstm.evaluation.calibration import ReliabilityBins, decision_bins
+from textlstm.evaluation.comparison import Comparison, compare
+from textlstm.evaluation.coverage import Abstention, RiskCoverage, abstention, decision_confidence, risk_coverage
+from textlstm.evaluation.examples import ConfusedPair, confused_pairs, confusion_counts, hardest_rows
+from textlstm.evaluation.metrics import Metrics, compute_decision_metrics, compute_metrics
+from textlstm.evaluation.resampling import Resamples
+from textlstm.evaluation.rows import UNKNOWN_TARGET, Booleans, Floats, Integers, ScoredRows, correct_rows
+from textlstm.evaluation.signature import signature
+from textlstm.evaluation.slices import Slice, cut_slices
+
+TOGETHER, RECURRENT, EXPERT = "together", "recurrent", "expert"
+BASELINE, CHAMPION, MAJORITY = "baseline", "champion", "majority"
+
+OPPONENT_NAMES = {
+    BASELINE: "the TF-IDF baseline",
+    CHAMPION: "the champion",
+    MAJORITY: "the majority class",
+    RECURRENT: "its recurrent branch alone",
+    EXPERT: "its linear expert alone",
+}
+"""How opponents stand in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was found out about a model on N rows."""
+
+    rows: ScoredRows
+    config: EvaluationConfig
+    predictions: Integers | Booleans
+    """(N,) label ids or (N, L) bool."""
+    confidences: NDArray[np.float64]
+    """(N,) stated probability of each decision."""
+    correct: Booleans
+    """(N,)."""
+    metrics: Metrics
+    """Of the model as it is used."""
+    others: dict[str, Metrics]
+    """Of its branches (recurrent, expert) and opponents (baseline, champion, majority), as far as given."""
+    comparisons: list[Comparison]
+    reliability: ReliabilityBins
+    reliability_before: ReliabilityBins | None
+    """Before the temperature was applied."""
+    coverage: RiskCoverage
+    abstention: Abstention | None
+    """Present when the model has a threshold."""
+    confusion: Integers | None
+    """(L + 1, L); absent for multi-label."""
+    slices: list[Slice]
+    hardest: list[int]
+    confused: list[ConfusedPair]
+    signature: str
+    warnings: tuple[str, ...]
+
+    def flat_metrics(self) -> dict[str, float]:
+        """Return every single number by a plain name, for a tracker: the model's, then `recurrent_accuracy` etc."""
+        flat = dict(self.metrics.values)
+        flat["expected_calibration_error"] = self.reliability.expected_error
+        if self.reliability_before is not None:
+            flat["expected_calibration_error_before"] = self.reliability_before.expected_error
+        flat["risk_coverage_area"] = self.coverage.area
+        if self.abstention is not None:
+            flat["accepted_fraction"] = self.abstention.coverage
+            flat["accepted_error"] = self.abstention.error
+        for name, metrics in self.others.items():
+            flat.update({f"{name}_{figure}": value for figure, value in metrics.values.items()})
+        return {name: value for name, value in flat.items() if np.isfinite(value)}
+
+
+def evaluate_rows(rows: ScoredRows, config: EvaluationConfig, *, threshold: float | None = None) -> Evaluation:
+    """Return figures with intervals, comparisons, calibration, abstention, slices and examples.
+
+    Args:
+        rows: what is true and what was said; at least one row.
+        config: number of resamples, confidence, k, seed.
+        threshold: the model's abstention threshold; None when it has none.
+    """
+    # Decisions
+    predictions = rows.predictions()
+    confidences = decision_confidence(rows.probabilities, predictions, task=rows.task)
+    correct = correct_rows(rows.targets, predictions)
+
+    # Figures of the model, its branches and its opponents, all on the same resamples
+    resamples = Resamples(rows.num_rows, config.bootstrap_samples, config.seed, config.confidence)
+    metrics = _model_metrics(rows, rows.probabilities, config=config, resamples=resamples)
+    others: dict[str, Metrics] = {}
+    comparisons: list[Comparison] = []
+    for opponent in _opponents(rows):
+        others[opponent.name] = _opponent_metrics(rows, opponent, config=config, resamples=resamples)
+        opponent_correct = correct_rows(rows.targets, opponent.predictions)
+        comparisons.append(
+            compare(
+                metrics,
+                others[opponent.name],
+                opponent=OPPONENT_NAMES[opponent.name],
+                correct=correct,
+                opponent_correct=opponent_correct,
+                resamples=resamples,
+            )
+        )
+
+    # What to trust, and where it fails
+    before = rows.uncalibrated_probabilities
+    return Evaluation(
+        rows=rows,
+        config=config,
+        predictions=predictions,
+        confidences=confidences,
+        correct=correct,
+        metrics=metrics,
+        others=others,
+        comparisons=comparisons,
+        reliability=decision_bins(rows.targets, rows.probabilities, task=rows.task),
+        reliability_before=None if before is None else decision_bins(rows.targets, before, task=rows.task),
+        coverage=risk_coverage(confidences, correct),
+        abstention=None
+        if threshold is None
+        else abstention(
+            confidences, correct, threshold=threshold, max_error=config.max_error, confidence=config.confidence
+        ),
+        confusion=None if rows.is_multi_label else confusion_counts(rows, predictions),
+        slices=cut_slices(rows, correct, confidence=config.confidence),
+        hardest=hardest_rows(correct, confidences, limit=config.num_examples),
+        confused=confused_pairs(rows, predictions, confidences, limit=config.num_examples),
+        signature=signature(rows, config),
+        warnings=tuple(_warnings(rows)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Opponent:
+    name: str
+    predictions: Integers | Booleans
+    probabilities: Floats | None
+
+
+def _opponents(rows: ScoredRows) -> Iterator[_Opponent]:
+    """Everything the model is compared with, as far as it is given."""
+    branches = {
+        RECURRENT: rows.recurrent_probabilities if rows.expert_probabilities is not None else None,
+        EXPERT: rows.expert_probabilities,
+        CHAMPION: rows.champion_probabilities,
+    }
+    if rows.baseline_predictions is not None:
+        yield _Opponent(BASELINE, rows.baseline_predictions, None)
+    for name, probabilities in branches.items():
+        if probabilities is not None:
+            yield _Opponent(name, rows.predictions(probabilities), probabilities)
+    if not rows.is_multi_label:
+        yield _Opponent(MAJORITY, np.full(rows.num_rows, _majority(rows), dtype=np.int64), None)
+
+
+def _majority(rows: ScoredRows) -> int:
+    if rows.majority_label is not None:
+        return rows.majority_label
+    known = rows.targets[rows.targets != UNKNOWN_TARGET].astype(np.int64)
+    return int(np.bincount(known, minlength=len(rows.labels)).argmax())
+
+
+def _model_metrics(
+    rows: ScoredRows, probabilities: Floats, *, config: EvaluationConfig, resamples: Resamples, ranking: bool = True
+) -> Metrics:
+    return compute_metrics(
+        rows.targets,
+        probabilities,
+        task=rows.task,
+        predictions=rows.predictions(probabilities),
+        top_k=config.top_k,
+        resamples=resamples,
+        ranking=ranking,
+    )
+
+
+def _opponent_metrics(
+    rows: ScoredRows, opponent: _Opponent, *, config: EvaluationConfig, resamples: Resamples
+) -> Metrics:
+    if opponent.probabilities is not None:
+        return _model_metrics(rows, opponent.probabilities, config=config, resamples=resamples, ranking=False)
+    return compute_decision_metrics(
+        rows.targets, opponent.predictions, num_labels=len(rows.labels), resamples=resamples, task=rows.task
+    )
+
+
+def _warnings(rows: ScoredRows) -> Iterator[str]:
+    """What limits the figures, in words."""
+    if rows.is_multi_label:
+        present = np.asarray(rows.targets, dtype=np.int64).sum(axis=0)
+    else:
+        num_unknown = int((rows.targets == UNKNOWN_TARGET).sum())
+        if num_unknown:
+            yield (
+                f"{num_unknown} rows have a label that the model does not know: they count as wrong, "
+                "and log loss, Brier score and ranking figures leave them out."
+            )
+        present = np.bincount(rows.targets[rows.targets >= 0].astype(np.int64), minlength=len(rows.labels))
+    absent = [label for label, count in zip(rows.labels, present, strict=True) if not count]
+    if absent:
+        shown = ", ".join(repr(label) for label in absent[:5]) + (" and others" if len(absent) > 5 else "")
+        yield f"{len(absent)} of {len(rows.labels)} labels do not occur in these rows: {shown}."
+    if rows.num_rows < 100:
+        yield f"Only {rows.num_rows} rows: the intervals are wide, and bootstrap intervals of few rows are too narrow."

@@ -1,0 +1,60 @@
+"""The folder an evaluation leaves behind; file names live here alone."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from textlstm.corpus.storage import atomic_file, storage_errors
+from textlstm.evaluation.evaluate import Evaluation
+from textlstm.evaluation.predictions import predictions_bytes
+from textlstm.evaluation.summary import summarize
+
+METRICS_FILE = "metrics.json"
+PREDICTIONS_FILE = "predictions.parquet"
+REPORT_FILE = "report.html"
+FIGURES_DIR = "figures"
+
+
+def write_evaluation(
+    evaluation: Evaluation,
+    output_dir: Path,
+    *,
+    title: str,
+    details: Mapping[str, str] | None = None,
+    include_text: bool = True,
+    report: bool = True,
+) -> list[Path]:
+    """Write predictions, figures, report and, last, `metrics.json`; each file appears complete or not at all.
+
+    Args:
+        evaluation: what `evaluate_rows` returned.
+        output_dir: created when missing; files of the same name are replaced.
+        title: heading of the report.
+        details: shown in the report as they are, such as the model folder and the data files.
+        include_text: whether texts of rows may stand in predictions and report.
+        report: whether figures and `report.html` are written.
+
+    Returns:
+        The files written.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    contents: dict[str, bytes] = {PREDICTIONS_FILE: predictions_bytes(evaluation, include_text=include_text)}
+    summary = summarize(evaluation)
+    text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False)
+    contents[METRICS_FILE] = (text + "\n").encode("utf-8", "backslashreplace")
+    return _write_files(output_dir, contents)
+
+
+def _write_files(output_dir: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Write each file whole, in the given order, under `output_dir`."""
+    paths = []
+    for name, data in contents.items():
+        path = output_dir / name
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as stream:
+            stream.write(data)
+        paths.append(path)
+    return paths

@@ -1,0 +1,205 @@
+"""Every figure of one model on one set of rows, each with its bootstrap interval.
+
+The point values equal scikit-learn's (tests compare them); they are computed here because a thousand weighted
+resamples of 25,000 rows must take seconds.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textlstm.config import Task
+from textlstm.evaluation.counts import ClassCounts, class_counts, count_metrics, row_contributions
+from textlstm.evaluation.ranking import RankedLabels
+from textlstm.evaluation.resampling import Interval, Resamples, proportion_interval
+from textlstm.evaluation.rows import UNKNOWN_TARGET, Booleans, Floats, Integers, correct_rows, decide
+
+Values = NDArray[np.float64]
+
+_RANKING_CELLS = 3_000_000_000
+"""Rows x labels x resamples spent on ROC-AUC and average precision; larger problems get fewer resamples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Figures of one model: value, interval and bootstrap replicates by name."""
+
+    values: dict[str, float]
+    intervals: dict[str, Interval]
+    replicates: dict[str, Values]
+    """(B,) each, of the same resamples for every model."""
+    class_values: ClassCounts
+    """(L',) counts; L' has one more entry when some rows have a label that the model does not know."""
+    class_intervals: dict[str, list[Interval]]
+    """precision, recall, f1: one interval a class."""
+
+
+def compute_metrics(
+    targets: Integers | Booleans,
+    probabilities: Floats,
+    *,
+    task: Task,
+    predictions: Integers | Booleans | None = None,
+    top_k: int = 3,
+    resamples: Resamples,
+    ranking: bool = True,
+) -> Metrics:
+    """Return the figures of a model that gives probabilities.
+
+    Args:
+        targets: (N,) int64 with -1 for labels that the model does not know, or (N, L) bool.
+        probabilities: (N, L).
+        task: single- or multi-label.
+        predictions: (N,) or (N, L) bool; absent: the most probable label, or the labels from 0.5 on.
+        top_k: k of top-k accuracy.
+        resamples: the draws behind the intervals.
+        ranking: also ROC-AUC and average precision, the costly ones.
+    """
+    if predictions is None:
+        predictions = decide(probabilities, task)
+    metrics = compute_decision_metrics(
+        targets, predictions, num_labels=probabilities.shape[1], resamples=resamples, task=task
+    )
+    known = np.ones(len(targets), bool) if task is Task.multi_label else np.asarray(targets != UNKNOWN_TARGET)
+    per_row = _row_figures(targets, probabilities.astype(np.float64), task=task, top_k=top_k)
+    _add_row_means(metrics, per_row, known=known, resamples=resamples)
+    if ranking:
+        _add_ranking(metrics, _positives(targets, probabilities.shape[1]), probabilities, resamples=resamples)
+    return metrics
+
+
+def compute_decision_metrics(
+    targets: Integers | Booleans,
+    predictions: Integers | Booleans,
+    *,
+    num_labels: int,
+    resamples: Resamples,
+    task: Task,
+) -> Metrics:
+    """Return the figures that need decisions alone: accuracy, F1, MCC; and per-class precision, recall and F1."""
+    contributions = row_contributions(targets, predictions, num_labels=num_labels)
+    counts = class_counts(contributions, np.ones((1, len(targets))))
+    single_label = task is Task.single_label
+    blocks = [class_counts(contributions, weights) for weights in resamples.blocks()]
+    resampled = ClassCounts(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+    replicates = count_metrics(resampled, single_label=single_label)
+    values = {name: float(value[0]) for name, value in count_metrics(counts, single_label=single_label).items()}
+    metrics = Metrics(
+        values=values,
+        intervals={name: _interval(name, replicates[name], values[name], resamples) for name in values},
+        replicates=replicates,
+        class_values=ClassCounts(*(value[0] for value in counts)),
+        class_intervals=_class_intervals(counts, resampled, resamples),
+    )
+    correct = correct_rows(targets, predictions)
+    if not single_label:
+        figures = {
+            "subset_accuracy": correct.astype(np.float64),
+            "hamming_loss": np.asarray(targets != predictions).mean(axis=1),
+        }
+        _add_row_means(metrics, figures, known=np.ones(len(targets), bool), resamples=resamples)
+        metrics.values["accuracy"] = metrics.values["subset_accuracy"]
+        metrics.intervals["accuracy"] = metrics.intervals["subset_accuracy"]
+        metrics.replicates["accuracy"] = metrics.replicates["subset_accuracy"]
+    if correct.all() or not correct.any():
+        # Resampling equal rows says nothing; the exact interval does.
+        exact = proportion_interval(int(correct.sum()), len(correct), confidence=resamples.confidence)
+        metrics.intervals["accuracy"] = exact
+    return metrics
+
+
+def _interval(name: str, replicates: Values, point: float, resamples: Resamples) -> Interval:
+    """The interval of a figure inside the range that the figure can take."""
+    lowest = -1.0 if name == "mcc" else 0.0
+    highest = 2.0 if name == "brier" else float("inf") if name == "log_loss" else 1.0
+    return resamples.interval(replicates, point, lowest=lowest, highest=highest)
+
+
+def _class_intervals(counts: ClassCounts, resampled: ClassCounts, resamples: Resamples) -> dict[str, list[Interval]]:
+    """Intervals for each class, over the resamples in which the figure is defined."""
+    figures = {
+        "precision": np.where(resampled.predicted > 0, resampled.precision, np.nan),
+        "recall": np.where(resampled.support > 0, resampled.recall, np.nan),
+        "f1": np.where(resampled.present, resampled.f1, np.nan),
+    }
+    points = {"precision": counts.precision[0], "recall": counts.recall[0], "f1": counts.f1[0]}
+    return {
+        name: [resamples.interval(column, float(point)) for column, point in zip(values.T, points[name], strict=True)]
+        for name, values in figures.items()
+    }
+
+
+def _row_figures(targets: Integers | Booleans, probabilities: Values, *, task: Task, top_k: int) -> dict[str, Values]:
+    """Figures that are means over rows, (N,) each; rows with unknown targets hold what is never read."""
+    smallest = np.finfo(np.float64).eps
+    if task is Task.multi_label:
+        chosen = np.clip(np.where(targets, probabilities, 1 - probabilities), smallest, 1.0)
+        return {
+            "log_loss": -np.log(chosen).mean(axis=1),
+            "brier": ((probabilities - targets) ** 2).mean(axis=1),
+            "ranking_loss": _ranking_loss(np.asarray(targets, dtype=np.bool_), probabilities),
+        }
+    rows = np.arange(len(targets))
+    known_targets = np.where(targets == UNKNOWN_TARGET, 0, targets)
+    of_truth = probabilities[rows, known_targets]
+    squares = (probabilities**2).sum(axis=1) - of_truth**2 + (1 - of_truth) ** 2
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
+    hits = (order == np.asarray(targets)[:, None]).any(axis=1)
+    return {
+        "log_loss": -np.log(np.clip(of_truth, smallest, 1.0)),
+        "brier": squares / 2 if probabilities.shape[1] == 2 else squares,
+        "top_k_accuracy": hits.astype(np.float64),
+    }
+
+
+def _ranking_loss(targets: Booleans, probabilities: Values) -> Values:
+    """(N,) part of the (carried, not carried) label pairs in the wrong order, ties counted as wrong."""
+    losses = np.zeros(len(targets))
+    for start in range(0, len(targets), 512):
+        truth, scores = targets[start : start + 512], probabilities[start : start + 512]
+        wrong = scores[:, :, None] <= scores[:, None, :]
+        wrong &= truth[:, :, None] & ~truth[:, None, :]
+        num_pairs = truth.sum(axis=1) * (~truth).sum(axis=1)
+        losses[start : start + 512] = wrong.sum(axis=(1, 2)) / np.maximum(num_pairs, 1)
+    return losses
+
+
+def _add_row_means(metrics: Metrics, figures: dict[str, Values], *, known: Booleans, resamples: Resamples) -> None:
+    """Add means over the rows whose label is known (top-k: over all rows, unknown ones being wrong)."""
+    names = list(figures)
+    table = np.stack([np.where(known, figures[name], 0.0) for name in names] + [known.astype(np.float64)], axis=1)
+    sums = np.concatenate([weights @ table for weights in resamples.blocks()])
+    counted = {name: len(known) if name == "top_k_accuracy" else int(known.sum()) for name in names}
+    for column, name in enumerate(names):
+        total = float(table[:, column].sum())
+        metrics.values[name] = total / counted[name] if counted[name] else float("nan")
+        divisor = np.full(len(sums), float(len(known))) if name == "top_k_accuracy" else sums[:, -1]
+        replicates = np.divide(sums[:, column], divisor, out=np.full(len(sums), np.nan), where=divisor > 0)
+        metrics.replicates[name] = replicates
+        metrics.intervals[name] = _interval(name, replicates, metrics.values[name], resamples)
+
+
+def _positives(targets: Integers | Booleans, num_labels: int) -> Booleans:
+    if targets.ndim == 2:
+        return np.asarray(targets, dtype=np.bool_)
+    return np.asarray(targets[:, None] == np.arange(num_labels), dtype=np.bool_)
+
+
+def _add_ranking(metrics: Metrics, positives: Booleans, probabilities: Floats, *, resamples: Resamples) -> None:
+    """Add ROC-AUC and average precision, one label against the rest, averaged over labels."""
+    ranked = RankedLabels.build(positives, probabilities)
+    point = ranked.score(np.ones(len(positives)))
+    metrics.values.update(point._asdict())
+    affordable = max(100, _RANKING_CELLS // max(1, positives.size))
+    scores = np.array([ranked.score(weights) for weights in _draws(resamples, limit=affordable)])
+    for column, name in enumerate(point._fields):
+        metrics.replicates[name] = scores[:, column]
+        metrics.intervals[name] = _interval(name, scores[:, column], point[column], resamples)
+
+
+def _draws(resamples: Resamples, *, limit: int) -> Iterator[Values]:
+    """Yield the first `limit` resamples (N,) one by one."""
+    return islice((weights for block in resamples.blocks() for weights in block), limit)
