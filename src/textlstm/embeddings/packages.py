@@ -1,0 +1,95 @@
+"""Vectors inside installed packages: a spaCy model's, and wordllama's static token table."""
+
+import importlib.metadata
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from textlstm.embeddings.found import FoundVectors, spellings
+from textlstm.errors import ConfigError
+
+_WORDLLAMA_WEIGHTS = Path("weights/l2_supercat_256.safetensors")
+_WORDLLAMA_TOKENIZER = Path("tokenizers/l2_supercat_tokenizer_config.json")
+
+
+def read_spacy_vectors(model: str, words: Sequence[str], *, language: str) -> FoundVectors:
+    """Return the vectors of an installed spaCy model.
+
+    Args:
+        model: name of the package or a folder; empty means the first installed one of `language` that has vectors.
+        words: the words to look up.
+        language: spaCy language code.
+
+    Raises:
+        ConfigError: no such model, or it has no vectors.
+    """
+    import spacy
+
+    if not model:
+        installed = sorted(name for name in spacy.util.get_installed_models() if name.startswith(f"{language}_"))
+        with_vectors = [name for name in installed if spacy.util.get_package_path(name) and _has_vectors(name)]
+        if not with_vectors:
+            raise ConfigError(
+                f"model.embeddings: no installed spaCy model of '{language}' has vectors "
+                f"(installed: {', '.join(installed) or 'none'}). Install one such as {language}_core_web_md, "
+                "or take wordllama or a vector file."
+            )
+        model = with_vectors[0]
+    try:
+        nlp = spacy.load(model, exclude=["tagger", "parser", "ner", "lemmatizer", "attribute_ruler", "tok2vec"])
+    except OSError as error:
+        raise ConfigError(f"model.embeddings: spaCy model '{model}' is not installed") from error
+    vectors = nlp.vocab.vectors
+    if not vectors.size:
+        raise ConfigError(f"model.embeddings: spaCy model '{model}' has no vectors. Take a larger one, such as *_md.")
+    found = np.zeros(len(words), dtype=bool)
+    matrix = np.zeros((len(words), vectors.shape[1]), dtype=np.float32)
+    for i, word in enumerate(words):
+        for spelling in spellings(word):
+            row = vectors.find(key=nlp.vocab.strings[spelling]) if spelling in nlp.vocab.strings else -1
+            if row >= 0:
+                found[i], matrix[i] = True, vectors.data[row]
+                break
+    return FoundVectors(matrix, found)
+
+
+def _has_vectors(package: str) -> bool:
+    import spacy
+
+    meta = spacy.util.get_model_meta(spacy.util.get_package_path(package))
+    return bool(meta.get("vectors", {}).get("width", 0))
+
+
+def read_wordllama_vectors(words: Sequence[str]) -> FoundVectors:
+    """Return wordllama's vectors: a word is the mean of the vectors of its pieces.
+
+    The package's own files are read; its code is not run and nothing is fetched. Normalised tokens such as `<url>`
+    have no vector.
+
+    Raises:
+        ConfigError: the package is not installed, or holds other files than the supported release.
+    """
+    spec = find_spec("wordllama")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError("model.embeddings: 'wordllama' is not installed. Install textlstm[vectors].")
+    folder = Path(spec.submodule_search_locations[0])
+    if not (folder / _WORDLLAMA_WEIGHTS).is_file() or not (folder / _WORDLLAMA_TOKENIZER).is_file():
+        version = importlib.metadata.version("wordllama")
+        raise ConfigError(f"model.embeddings: wordllama {version} lacks {_WORDLLAMA_WEIGHTS}. Install 0.4.0.post1.")
+    from safetensors.numpy import load_file
+    from tokenizers import Tokenizer
+
+    table = load_file(folder / _WORDLLAMA_WEIGHTS)["embedding.weight"].astype(np.float32)
+    tokenizer = Tokenizer.from_file(str(folder / _WORDLLAMA_TOKENIZER))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    found = np.array([not (word.startswith("<") and word.endswith(">")) and bool(word.strip()) for word in words])
+    matrix = np.zeros((len(words), table.shape[1]), dtype=np.float32)
+    wanted = np.flatnonzero(found).tolist()
+    for i, encoding in zip(
+        wanted, tokenizer.encode_batch([words[i] for i in wanted], add_special_tokens=False), strict=True
+    ):
+        matrix[i] = table[encoding.ids].mean(axis=0)
+    return FoundVectors(matrix, found)
