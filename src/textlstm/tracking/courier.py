@@ -81,14 +81,15 @@ def carry(paths: JournalPaths, store: Store, *, run_ended: threading.Event) -> N
     """Send the journal while it grows, until the run is closed and confirmed, or has ended and the store is silent."""
     sender = Sender(paths, store)
     last_attempts = 0
-    while not sender.state.done:
+    while not (sender.is_complete() and run_ended.is_set()):
         ended = run_ended.is_set()
         if sender.pump():
             if sender.state.offset and ended and not _is_closed(paths):
                 close_as_killed(paths)
             elif ended and sender.state.offset == paths.journal.stat().st_size:
                 return
-            run_ended.wait(_POLL_SECONDS) if not ended else None
+            if not ended:
+                run_ended.wait(_POLL_SECONDS)
             continue
         last_attempts += ended
         if last_attempts >= _LAST_ATTEMPTS:
@@ -98,9 +99,10 @@ def carry(paths: JournalPaths, store: Store, *, run_ended: threading.Event) -> N
 
 
 def close_as_killed(paths: JournalPaths) -> None:
-    """Write the end that a dead run could not write itself."""
+    """Write the end that a dead run could not write itself, with the time of its last sign of life."""
+    last_sign = int(paths.journal.stat().st_mtime * 1000)
     with JournalWriter(paths, redactor=Redactor()) as journal:
-        journal.append(EventKind.close, {"status": "KILLED"})
+        journal.append(EventKind.close, {"status": "KILLED", "time": last_sign})
 
 
 def _is_closed(paths: JournalPaths) -> bool:

@@ -1,25 +1,154 @@
-"""Logs a saved-model folder to MLflow as a pyfunc made from code, and registers it."""
+"""Logs a saved-model folder to MLflow as a pyfunc made from code, and registers it.
 
+No pickle: MLflow stores the few lines of `pyfunc_code.py` and the folder itself as artefacts.
+"""
+
+import json
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from textlstm.tracking.store import Store
-
 if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import Model, ModelSignature
     from mlflow.tracking import MlflowClient
 
+BUNDLE_ARTIFACT = "bundle"
+INPUT_COLUMN = "text"
+OUTPUT_COLUMNS = {"label": "string", "probability": "double", "decision": "string"}
 CHAMPION = "champion"
+EVENT_TAG = "textlstm.event"
+_MODEL_NAME = "model"
+_EXAMPLE_TEXT = "The match was decided in the last minute."
+_REQUIRED = ("mlflow", "torch", "spacy", "numpy", "safetensors", "scikit-learn")
 
 
-class LoggedModel(NamedTuple):
+class RegisteredModel(NamedTuple):
     """What the registry made of a model."""
 
     version: str
+    """Version number; empty where the model was logged but not registered."""
     is_champion: bool
 
 
 def log_model_version(
-    client: "MlflowClient", store: Store, *, run_id: str, bundle_dir: Path, event_key: str, details: dict[str, Any]
-) -> LoggedModel:
-    """Log and register `bundle_dir`; a second call with the same `event_key` changes nothing."""
-    raise NotImplementedError
+    client: "MlflowClient", *, run_id: str, bundle_dir: Path, event_key: str, details: dict[str, Any]
+) -> RegisteredModel:
+    """Log and register `bundle_dir`; a second call with the same `event_key` makes no second version.
+
+    Args:
+        client: The store.
+        run_id: Run that made the model.
+        bundle_dir: The saved-model folder.
+        event_key: Name of this logging, unique; a tag of what it makes.
+        details: `name` in the registry (empty: only log it) and `tags`.
+    """
+    run = client.get_run(run_id)
+    tags = {str(key): str(value) for key, value in details["tags"].items()}
+    tags[EVENT_TAG] = event_key
+    logged = _find_logged(client, run.info.experiment_id, event_key)
+    if logged is None:
+        logged = client.create_logged_model(run.info.experiment_id, _MODEL_NAME, source_run_id=run_id, tags=tags)
+        _upload(client, logged, bundle_dir=bundle_dir, run_id=run_id)
+    name = details["name"]
+    if not name:
+        return RegisteredModel("", is_champion=False)
+    made = _find_version(client, name, event_key) or _register(client, name, logged=logged, run_id=run_id, tags=tags)
+    return RegisteredModel(str(made.version), _ensure_champion(client, name, str(made.version)))
+
+
+def _find_logged(client: "MlflowClient", experiment: str, event_key: str) -> "LoggedModel | None":
+    found = client.search_logged_models([experiment], filter_string=f"tags.`{EVENT_TAG}` = '{event_key}'")
+    return next((model for model in found if str(model.status) == "READY"), None)
+
+
+def _upload(client: "MlflowClient", logged: "LoggedModel", *, bundle_dir: Path, run_id: str) -> None:
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+    from mlflow.models import Model
+
+    description = Model(
+        artifact_path=logged.artifact_location, model_uuid=logged.model_id, model_id=logged.model_id, run_id=run_id
+    )
+    with TemporaryDirectory() as directory:
+        folder = Path(directory) / "model"
+        save_pyfunc(bundle_dir, folder, description=description)
+        client.log_model_artifacts(logged.model_id, str(folder))
+    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+
+
+def save_pyfunc(bundle_dir: Path, folder: Path, *, description: "Model | None" = None) -> None:
+    """Write `bundle_dir` as an MLflow pyfunc model into the new `folder`."""
+    import mlflow.pyfunc
+    import pandas as pd
+
+    mlflow.pyfunc.save_model(
+        path=str(folder),
+        mlflow_model=description,
+        python_model=str(Path(__file__).with_name("pyfunc_code.py")),
+        artifacts={BUNDLE_ARTIFACT: str(bundle_dir)},
+        signature=signature(),
+        input_example=pd.DataFrame({INPUT_COLUMN: [_EXAMPLE_TEXT]}),
+        pip_requirements=_requirements(),
+        metadata={"textlstm": _bundle_facts(bundle_dir)},
+    )
+
+
+def signature() -> "ModelSignature":
+    """Return what goes in (a column of texts) and what comes out (label, probability, decision)."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.string, INPUT_COLUMN)]),
+        outputs=Schema([ColSpec(DataType[kind], name) for name, kind in OUTPUT_COLUMNS.items()]),
+    )
+
+
+def _find_version(client: "MlflowClient", name: str, event_key: str) -> "ModelVersion | None":
+    found = client.search_model_versions(f"name = '{name}' AND tags.`{EVENT_TAG}` = '{event_key}'")
+    return found[0] if found else None
+
+
+def _register(
+    client: "MlflowClient", name: str, *, logged: "LoggedModel", run_id: str, tags: dict[str, str]
+) -> "ModelVersion":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.create_model_version(
+        name, source=f"models:/{logged.model_id}", run_id=run_id, tags=tags, model_id=logged.model_id
+    )
+
+
+def _ensure_champion(client: "MlflowClient", name: str, new_version: str) -> bool:
+    """Make the first version the champion; later ones have to win it (`promote`)."""
+    champion = client.get_registered_model(name).aliases.get(CHAMPION)
+    if champion is None:
+        client.set_registered_model_alias(name, CHAMPION, new_version)
+        return True
+    return str(champion) == new_version
+
+
+def _requirements() -> list[str]:
+    pinned = []
+    for name in ("textlstm", *_REQUIRED):
+        try:
+            pinned.append(f"{name}=={version(name)}")
+        except PackageNotFoundError:
+            continue
+    return pinned
+
+
+def _bundle_facts(bundle_dir: Path) -> dict[str, object]:
+    try:
+        config = json.loads((bundle_dir / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {key: config[key] for key in ("format_version", "task") if key in config}

@@ -219,7 +219,7 @@ class JournalledTracker(Tracker):
             champion = " (champion)" if state.is_champion else ""
             lines.append(f"registered: {self._config.register} version {state.model_version}{champion}")
         lines += [f"tracking: refused by MLflow: {reason}" for reason in state.refused.values()]
-        if not state.done:
+        if not state.is_complete(self._paths.journal):
             reason = f" ({state.last_error})" if state.last_error else ""
             lines.append(
                 f"tracking: MLflow at {self._store.public_uri} has not confirmed everything{reason}; nothing is lost, "

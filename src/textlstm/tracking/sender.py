@@ -46,7 +46,7 @@ class Sender:
             True when everything readable is confirmed or set aside; False when the store failed for a reason that may
             pass (`state.last_error` says which).
         """
-        if self.state.done or self.paths.journal.stat().st_size <= self.state.offset:
+        if self.paths.journal.stat().st_size <= self.state.offset:
             return True
         try:
             for event in _merged(read_events(self.paths.journal, start=self.state.offset)):
@@ -82,15 +82,24 @@ class Sender:
         self.state.num_failures = 0
         if event.kind is EventKind.close:
             self._retry_set_aside()
-            self.state.done = not self.state.set_aside
-            if self.state.done:
-                shutil.rmtree(self.paths.files, ignore_errors=True)
-        save_state(self.paths.state, self.state)
+        self.state.closed = event.kind is EventKind.close
+        self._settle()
 
-    def retry_set_aside(self) -> None:
-        """Try once more what was set aside; for `sync`."""
-        self._retry_set_aside()
+    def _settle(self) -> None:
         save_state(self.paths.state, self.state)
+        if self.is_complete():
+            shutil.rmtree(self.paths.files, ignore_errors=True)
+
+    def is_complete(self) -> bool:
+        """Return whether the run has ended and everything is confirmed."""
+        return self.state.is_complete(self.paths.journal)
+
+    def finish(self) -> None:
+        """Try once more what was set aside in a journal that is confirmed to its end."""
+        if not self.state.set_aside or self.paths.journal.stat().st_size > self.state.offset:
+            return
+        self._retry_set_aside()
+        self._settle()
 
     def _retry_set_aside(self) -> None:
         waiting = set(self.state.set_aside)
@@ -124,7 +133,6 @@ class Sender:
             case EventKind.model:
                 logged = log_model_version(
                     self.client,
-                    self._store,
                     run_id=self.state.run_id,
                     bundle_dir=self.paths.directory / data["file"],
                     event_key=f"{self.paths.key}:{event.end}",

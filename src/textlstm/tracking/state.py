@@ -27,8 +27,12 @@ class SendState:
     """Why the sending stopped last time; empty while it works."""
     num_failures: int = 0
     """Failed requests in a row."""
-    done: bool = False
-    """The run is closed and everything is confirmed."""
+    closed: bool = False
+    """The last confirmed event is the end of the run."""
+
+    def is_complete(self, journal: Path) -> bool:
+        """Return whether the run has ended and all of its `journal` is confirmed."""
+        return self.closed and not self.set_aside and self.offset == journal.stat().st_size
 
 
 def load_state(path: Path) -> SendState:

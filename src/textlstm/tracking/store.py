@@ -131,8 +131,11 @@ def open_client(store: Store) -> "MlflowClient":
     Raises:
         StorageError: The folder cannot be created.
     """
+    import mlflow
     from mlflow.tracking import MlflowClient
 
+    mlflow.set_tracking_uri(store.uri)  # parts of the client ask for the global address
+    mlflow.set_registry_uri(store.uri)
     if not store.is_local:
         return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
     database = Path(store.uri.removeprefix("sqlite:///"))

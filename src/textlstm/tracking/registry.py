@@ -1,0 +1,162 @@
+"""Models by address: a folder, `models:/textlstm@champion`, `models:/textlstm/3` or `runs:/RUN/model`."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from textlstm.config import TrackingConfig
+from textlstm.errors import InputError, StorageError
+from textlstm.tracking.model_logging import BUNDLE_ARTIFACT, CHAMPION
+from textlstm.tracking.store import Store, configure_environment, locate_store, open_client
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
+
+_ADDRESS = re.compile(r"^(models|runs):/")
+_BUNDLE_FILE = "manifest.json"
+
+
+class RegisteredVersion(NamedTuple):
+    """One version of a registered model."""
+
+    name: str
+    version: str
+    run_id: str
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}"
+
+
+def is_registry_address(address: str) -> bool:
+    """Return whether `address` names a model in MLflow rather than a folder."""
+    return bool(_ADDRESS.match(address))
+
+
+def resolve_model_dir(address: str, config: TrackingConfig) -> Path:
+    """Return the saved-model folder that `address` means; one that lies on a server is fetched into `tracking.dir`.
+
+    Args:
+        address: A folder, `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `models:/m-ID` or `runs:/RUN/model`.
+        config: Which store.
+
+    Raises:
+        InputError: There is no such model.
+        StorageError: MLflow does not answer.
+    """
+    if not is_registry_address(address):
+        return Path(address)
+    store = locate_store(config)
+    client = connect(store, timeout_seconds=config.timeout_seconds)
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        model_id = _logged_model_id(client, address)
+        cache_dir = store.directory / "models" / model_id
+        if not store.is_local and _find_bundle(cache_dir):
+            return _find_bundle(cache_dir) or cache_dir
+        cache_dir.mkdir(parents=True, exist_ok=True) if not store.is_local else None
+        target = None if store.is_local else str(cache_dir)
+        folder = Path(download_artifacts(artifact_uri=f"models:/{model_id}", dst_path=target, tracking_uri=store.uri))
+    except MlflowException as error:
+        raise _model_error(address, store, error) from error
+    bundle = _find_bundle(folder)
+    if bundle is None:
+        raise InputError(f"{address}: the model in MLflow holds no folder saved by textlstm")
+    return bundle
+
+
+def connect(store: Store, *, timeout_seconds: float) -> "MlflowClient":
+    """Return a client for this process; imports MLflow.
+
+    Raises:
+        StorageError: The store cannot be opened or does not answer.
+    """
+    configure_environment(timeout_seconds=timeout_seconds)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client = open_client(store)
+        client.search_experiments(max_results=1)
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise StorageError(f"MLflow at {store.public_uri} does not answer: {reason}. Check tracking.uri.") from error
+    return client
+
+
+def get_version(client: "MlflowClient", name: str, *, alias_or_version: str) -> RegisteredVersion:
+    """Return one version of `name` by its alias or number.
+
+    Raises:
+        InputError: There is none.
+    """
+    found = _model_version(client, name, alias_or_version=alias_or_version)
+    return RegisteredVersion(name, str(found.version), str(found.run_id))
+
+
+def champion_of(client: "MlflowClient", name: str) -> RegisteredVersion | None:
+    """Return the version of `name` with the alias `champion`; None where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.get_model_version_by_alias(name, CHAMPION)
+    except MlflowException:
+        return None
+    return RegisteredVersion(name, str(found.version), str(found.run_id))
+
+
+def _logged_model_id(client: "MlflowClient", address: str) -> str:
+    if match := re.fullmatch(r"models:/(m-[0-9a-f]{32})", address):
+        return match[1]
+    if match := re.fullmatch(r"runs:/([^/]+)(?:/.*)?", address):
+        outputs = client.get_run(match[1]).outputs
+        models = outputs.model_outputs if outputs else []
+        if not models:
+            raise InputError(f"{address}: the run logged no model")
+        return str(models[-1].model_id)
+    match = re.fullmatch(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+|latest))", address)
+    if not match:
+        raise InputError(f"{address}: expected models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN/model")
+    found = _model_version(client, match[1], alias_or_version=match[2] or match[3])
+    return str(found.model_id or _id_in(found.source))
+
+
+def _id_in(source: str) -> str:
+    match = re.search(r"m-[0-9a-f]{32}", source)
+    if not match:
+        raise InputError(f"{source}: this version was not registered by textlstm")
+    return match[0]
+
+
+def _model_version(client: "MlflowClient", name: str, *, alias_or_version: str) -> "ModelVersion":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if alias_or_version == "latest":
+            versions = client.search_model_versions(f"name = '{name}'")
+            return max(versions, key=lambda version: int(version.version))
+        if alias_or_version.isdigit():
+            return client.get_model_version(name, alias_or_version)
+        return client.get_model_version_by_alias(name, alias_or_version)
+    except (MlflowException, ValueError) as error:
+        raise InputError(
+            f"models:/{name}: no version {alias_or_version!r} in the registry. "
+            f"`textlstm train` registers versions; the first one becomes {CHAMPION!r}."
+        ) from error
+
+
+def _find_bundle(folder: Path) -> Path | None:
+    root = folder / "artifacts"
+    if not root.is_dir():
+        return None
+    named = root / BUNDLE_ARTIFACT
+    candidates = [named, *sorted(root.iterdir())]
+    return next((path for path in candidates if (path / _BUNDLE_FILE).is_file()), None)
+
+
+def _model_error(address: str, store: Store, error: Exception) -> InputError | StorageError:
+    reason = " ".join(str(error).split())[:200]
+    if getattr(error, "error_code", "") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
+        return InputError(f"{address}: not found in MLflow at {store.public_uri}: {reason}")
+    return StorageError(f"{address}: MLflow at {store.public_uri} failed: {reason}")

@@ -1,0 +1,46 @@
+"""The model as MLflow serves it: a table with a column of texts in, a table of labels and probabilities out."""
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from mlflow.pyfunc import PythonModel
+
+from textlstm.tracking.model_logging import BUNDLE_ARTIFACT, INPUT_COLUMN
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.pyfunc import PythonModelContext
+
+
+class ServedClassifier(PythonModel):  # type: ignore[misc]
+    """Answers as `textlstm label` does; calls from several threads are worked on one after another."""
+
+    def __init__(self) -> None:
+        """Load nothing: MLflow also makes one while it logs a model."""
+        self._classifier: Any = None
+        self._lock = threading.Lock()
+
+    def load_context(self, context: "PythonModelContext") -> None:
+        """Load the model folder among the artefacts.
+
+        Raises:
+            IntegrityError: A file was changed, or spaCy's model is another version.
+        """
+        from textlstm.predictor import TextClassifier
+
+        self._classifier = TextClassifier.load(context.artifacts[BUNDLE_ARTIFACT])
+
+    def predict(self, model_input: "pd.DataFrame") -> "pd.DataFrame":
+        """Return the columns label, probability and decision, one row a text, in order."""
+        import pandas as pd
+
+        texts = ["" if text is None else str(text) for text in model_input[INPUT_COLUMN].tolist()]
+        with self._lock:
+            predictions = self._classifier.predict(texts)
+        return pd.DataFrame(
+            {
+                "label": [prediction.label for prediction in predictions],
+                "probability": [prediction.probability for prediction in predictions],
+                "decision": [str(prediction.decision) for prediction in predictions],
+            }
+        )
