@@ -36,3 +36,70 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved model of three labels that reads words without POS, trained for a moment on rows written here."""
+    import numpy as np
+    import torch
+
+    from textlstm.bundle import Bundle, save_bundle
+    from textlstm.config import ModelConfig, Task, TextConfig, TrainingConfig
+    from textlstm.models.gate import Gate
+    from textlstm.models.linear_expert import LinearExpert
+    from textlstm.models.network import NetworkSizes, TextNetwork
+    from textlstm.predictor import encode_texts
+    from textlstm.text.pipeline import TextPipeline
+    from textlstm.training.loop import fit
+    from textlstm.training.prediction import predict_logits
+    from textlstm.vocabulary import Vocabulary
+
+    words = {
+        "sport": ["goal", "match", "coach"],
+        "money": ["bank", "share", "profit"],
+        "film": ["actor", "scene", "plot"],
+    }
+    labels = tuple(sorted(words))
+    random = np.random.default_rng(0)
+    texts, targets = [], []
+    for row in range(120):
+        label = labels[row % 3]
+        texts.append(" ".join(random.choice([*words[label], "the", "a", "said"], size=3 + row % 7)))
+        targets.append(row % 3)
+    y = np.array(targets)
+    text, model = TextConfig(pos=False), ModelConfig(hidden_size=8, embedding_size=8)
+    pipeline = TextPipeline(text)
+    prepared = pipeline.prepare(texts)
+    counts = {token: prepared.tokens.count(token) for token in set(prepared.tokens)}
+    vocabulary = Vocabulary.build(counts, max_size=100, min_count=1)
+    split = encode_texts(
+        vocabulary.encode(prepared.tokens),
+        prepared.offsets,
+        None,
+        tokens=list,
+        vocabulary=vocabulary,
+        model=model,
+        targets=y,
+    )
+    torch.manual_seed(0)
+    network = TextNetwork(model, NetworkSizes(vocabulary_size=len(vocabulary), num_labels=3))
+    config = TrainingConfig(epochs=4, deterministic=True)
+    fit(network, split, split, config=config, task=Task.single_label, seed=0)
+    expert = LinearExpert.fit(texts, y, num_labels=3, task=Task.single_label, config=model, seed=0)
+    gate = Gate.fit(predict_logits(network, split), expert.logits(texts), y, task=Task.single_label)
+    weights = {f"network.0.{name}": value for name, value in network.state_dict().items()}
+    weights |= {f"expert.{name}": value for name, value in expert.to_tensors().items()}
+    weights |= {f"gate.{name}": value for name, value in gate.to_tensors().items()}
+    bundle = Bundle(
+        labels=labels,
+        task=Task.single_label,
+        text=text,
+        model=model,
+        saved_text=pipeline.saved,
+        vocabulary=vocabulary,
+        weights=weights,
+        label_shares=(1 / 3, 1 / 3, 1 / 3),
+        provenance={"run_id": "", "seed": 0},
+    )
+    return save_bundle(bundle, tmp_path_factory.mktemp("tiny") / "model")

@@ -18,15 +18,19 @@ from textlstm.config import DataConfig, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.embeddings import Embeddings, load_embeddings
 from textlstm.errors import InputError
-from textlstm.evaluation.thresholds import find_label_thresholds, find_threshold
+from textlstm.evaluation.thresholds import find_threshold, fit_label_thresholds
 from textlstm.models.gate import Gate
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.models.network import NetworkSizes, TextNetwork
 from textlstm.predictor import choose_device, encode_texts, mean_logits, to_probabilities
 from textlstm.training.encoding import EncodedSplit
-from textlstm.training.fit import EpochReport, FitResult, fit
-from textlstm.training.inference import predict_logits
+from textlstm.training.loop import fit
+from textlstm.training.prediction import predict_logits
+from textlstm.training.reports import EpochReport, FitResult
 from textlstm.vocabulary import Vocabulary
+
+ACCEPT_NOTHING = 2.0
+"""Threshold of a model for which the promise cannot be kept at any probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,24 @@ class Fitted:
     validation_probabilities: np.ndarray
     """(N, L) float32, calibrated, of the validation rows."""
     validation_targets: np.ndarray
+    """(N,) int64 or (N, L) float32."""
+    expert_share: float
+    """How much of the combined decision is the linear expert's, in [0, 1]."""
+
+    def metrics(self) -> dict[str, float]:
+        """Return the figures of the making, by name: validation scores, speed, padding, coverage of the vectors."""
+        task = self.bundle.task
+        figures = {
+            "validation/macro_f1": self.results[0].history[self.results[0].best_epoch - 1].macro_f1,
+            "tokens_per_second": float(np.mean([result.tokens_per_second for result in self.results])),
+            "padding_share": float(np.mean([result.padding_share for result in self.results])),
+            "best_epoch": float(self.results[0].best_epoch),
+            "expert_share": self.expert_share,
+        }
+        if task is Task.single_label:
+            right = self.validation_probabilities.argmax(axis=1) == self.validation_targets
+            figures["validation/accuracy"] = float(right.mean())
+        return figures
 
 
 def fit_classifier(
@@ -48,7 +70,7 @@ def fit_classifier(
     *,
     work_dir: Path | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+    stop: Callable[[], int] | None = None,
 ) -> Fitted:
     """Return the model that `config` asks for, fitted on `corpus`.
 
@@ -95,7 +117,6 @@ def fit_classifier(
             on_epoch=on_epoch,
             stop=stop,
         )
-        network.load_state_dict(result.best_state)
         results.append(result)
         networks.append(network.eval())
     device = choose_device(config.training.device)
@@ -118,7 +139,7 @@ def fit_classifier(
         thresholds=_thresholds(probabilities, targets, corpus.task, config),
         label_shares=_label_shares(train_targets, len(corpus.labels)),
     )
-    return Fitted(bundle, tuple(results), embeddings, probabilities, targets)
+    return Fitted(bundle, tuple(results), embeddings, probabilities, targets, gate.expert_share)
 
 
 def network_sizes(vocabulary: Vocabulary, corpus: PreparedCorpus, embeddings: Embeddings | None) -> NetworkSizes:
@@ -186,7 +207,9 @@ def _weights(networks: list[TextNetwork], gate: Gate) -> dict[str, Tensor]:
 
 def _thresholds(probabilities: np.ndarray, targets: np.ndarray, task: Task, config: TrainConfig) -> Thresholds:
     if task is Task.multi_label:
-        return Thresholds(per_class=tuple(float(t) for t in find_label_thresholds(probabilities, targets)))
+        return Thresholds(
+            per_class=tuple(float(t) for t in fit_label_thresholds(probabilities, targets.astype(np.bool_)))
+        )
     settings = config.evaluation
     if settings.max_error == 0:
         return Thresholds()
@@ -197,7 +220,7 @@ def _thresholds(probabilities: np.ndarray, targets: np.ndarray, task: Task, conf
         confidence=settings.confidence,
     )
     return Thresholds(
-        abstain_below=found.threshold,
+        abstain_below=ACCEPT_NOTHING if found.threshold is None else found.threshold,
         max_error=settings.max_error,
         confidence=settings.confidence,
         expected_coverage=found.coverage,

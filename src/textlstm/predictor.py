@@ -18,7 +18,7 @@ from textlstm.models.spelling import SpelledTokens
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
 from textlstm.training.encoding import EncodedSplit, encode_split
-from textlstm.training.inference import predict_logits
+from textlstm.training.prediction import predict_logits
 from textlstm.vocabulary import Vocabulary
 
 EMPTY_PROBABILITY_FLOOR = 1e-12
@@ -89,7 +89,7 @@ class TextClassifier:
         self.networks = build_networks(bundle, self.device)
         expert = bundle.tensors("expert.")
         self.expert = LinearExpert.from_tensors(expert) if expert else None
-        self.gate = Gate.from_tensors(bundle.tensors("gate."))
+        self.gate = Gate.from_tensors(bundle.tensors("gate."), task=bundle.task)
 
     @classmethod
     def load(
@@ -147,7 +147,7 @@ class TextClassifier:
         logits = [
             predict_logits(network, split, device=self.device, precision=self.precision) for network in self.networks
         ]
-        recurrent = mean_logits(logits, bundle.task)
+        recurrent = mean_logits(logits, bundle.task).reshape(len(texts), len(bundle.labels))
         expert = None if self.expert is None else self.expert.logits(texts)
         return Scores(
             probabilities=to_probabilities(self.gate.combine(recurrent, expert), bundle.task),

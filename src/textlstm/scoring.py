@@ -6,7 +6,7 @@ from textlstm.config import Task
 from textlstm.corpus.prepared import PreparedSplit
 from textlstm.evaluation.rows import ScoredRows, decide
 from textlstm.models.linear_expert import LinearExpert
-from textlstm.predictor import TextClassifier, to_probabilities
+from textlstm.predictor import Scores, TextClassifier, to_probabilities
 from textlstm.text.pos import POS_TAGS
 
 
@@ -24,7 +24,8 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
     )
     targets = split.targets(bundle.labels, bundle.task)
     thresholds = np.asarray(bundle.thresholds.per_class) if bundle.task is Task.multi_label else None
-    expert = scores.expert_logits
+    expert, gate = scores.expert_logits, classifier.gate
+    recurrent = gate.recurrent_alone(scores.recurrent_logits)
     return ScoredRows(
         labels=bundle.labels,
         task=bundle.task,
@@ -32,9 +33,9 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
         texts=texts,
         targets=targets.astype(np.bool_) if bundle.task is Task.multi_label else targets,
         probabilities=scores.probabilities,
-        recurrent_probabilities=None if expert is None else to_probabilities(scores.recurrent_logits, bundle.task),
-        expert_probabilities=None if expert is None else to_probabilities(expert, bundle.task),
-        uncalibrated_probabilities=to_probabilities(scores.recurrent_logits, bundle.task) if expert is None else None,
+        recurrent_probabilities=None if expert is None else to_probabilities(recurrent, bundle.task),
+        expert_probabilities=None if expert is None else to_probabilities(gate.expert_alone(expert), bundle.task),
+        uncalibrated_probabilities=_uncalibrated(scores, bundle.task),
         baseline_predictions=baseline_predictions(classifier, texts),
         majority_label=int(np.argmax(bundle.label_shares)) if bundle.label_shares else None,
         label_thresholds=thresholds,
@@ -46,6 +47,14 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
     )
 
 
+def _uncalibrated(scores: Scores, task: Task) -> np.ndarray:
+    """Return (N, L) probabilities as they were without the gate: the plain mean of both branches."""
+    recurrent = to_probabilities(scores.recurrent_logits, task)
+    if scores.expert_logits is None:
+        return recurrent
+    return (recurrent + to_probabilities(scores.expert_logits, task)) / 2
+
+
 def baseline_predictions(classifier: TextClassifier, texts: list[str]) -> np.ndarray | None:
     """Return what TF-IDF + LinearSVC, fitted on the model's own training rows, says: (N,) ids or (N, L) bool."""
     tensors = classifier.bundle.tensors("baseline.")
@@ -53,8 +62,8 @@ def baseline_predictions(classifier: TextClassifier, texts: list[str]) -> np.nda
         return None
     logits = LinearExpert.from_tensors(tensors).logits(texts)
     if classifier.bundle.task is Task.multi_label:
-        return np.asarray(logits >= 0, dtype=np.bool_)
-    return decide(logits, classifier.bundle.task)
+        return np.asarray(logits >= 0)
+    return np.asarray(decide(logits, classifier.bundle.task))
 
 
 def _pos_share(pos: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -36,11 +36,11 @@ def install_handlers() -> None:
 
 
 @contextmanager
-def cooperative_stop() -> Iterator[Callable[[], bool]]:
-    """Give a function that says whether a stop was asked for; on leaving, a stop that was seen raises `Interrupted`."""
+def cooperative_stop() -> Iterator[Callable[[], int]]:
+    """Give a function that returns the signal that asked for a stop, or 0; leaving after one raises `Interrupted`."""
     _State.cooperative = True
     try:
-        yield lambda: _State.seen is not None
+        yield lambda: _State.seen or 0
     finally:
         _State.cooperative = False
     if _State.seen is not None:

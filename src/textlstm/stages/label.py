@@ -1,0 +1,12 @@
+"""`textlstm label`: label files with a saved model, every row exactly once."""
+
+from textlstm.config import LabelConfig
+from textlstm.labelling.label import label_files
+from textlstm.stages.screen import note
+from textlstm.tracking.registry import resolve_model_dir
+
+
+def label(config: LabelConfig) -> None:
+    """Label `config.input` into `config.output` and say on stderr what came out (stdout may be the output)."""
+    summary = label_files(config, model_dir=resolve_model_dir(config.model_dir, config.tracking))
+    note(*summary.lines())

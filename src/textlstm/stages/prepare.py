@@ -1,0 +1,57 @@
+"""`textlstm prepare`: read, check, split, tokenise, tag, filter and store a corpus."""
+
+from pathlib import Path
+
+from textlstm.config import PrepareConfig
+from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
+from textlstm.corpus.progress import Progress
+from textlstm.corpus.store import prepare_corpus
+from textlstm.stages.screen import Stopwatch, note, progress, say, table
+
+
+def prepare(config: PrepareConfig) -> None:
+    """Prepare the corpus that `config` names, or find it in the store, and say what it holds."""
+    corpus = prepared(config, overwrite=config.overwrite)
+    describe(corpus)
+
+
+def prepared(config: PrepareConfig, *, overwrite: bool = False) -> PreparedCorpus:
+    """Return the prepared corpus, with a progress bar while it is made and its warnings on stderr."""
+    watch = Stopwatch()
+    with progress("preparing") as advance:
+
+        def show(state: Progress) -> None:
+            rate = f"{state.rows_done / max(watch.seconds, 1e-9):,.0f} rows/s"
+            words = f" {state.words_done / max(watch.seconds, 1e-9):,.0f} words/s" if state.words_done else ""
+            advance(state.rows_done, state.rows_total, f"{state.phase}: {rate}{words}")
+
+        corpus = prepare_corpus(
+            config.data,
+            config.text,
+            prepared_dir=Path(config.prepared_dir),
+            num_workers=config.num_workers,
+            overwrite=overwrite,
+            progress=show,
+        )
+    note(*(f"warning: {warning}" for warning in corpus.warnings))
+    how = "reused the prepared corpus" if corpus.reused else "prepared the corpus"
+    note(f"{how} {corpus.directory} in {watch.seconds:.1f} s{_phases(corpus)}")
+    return corpus
+
+
+def describe(corpus: PreparedCorpus) -> None:
+    """Print rows, tokens and classes of each split, and where the data card is."""
+    splits = {"train": corpus.train, "validation": corpus.validation, "test": corpus.test}
+    rows = [(name, *_counts(split)) for name, split in splits.items() if split is not None]
+    table(f"{len(corpus.labels)} labels, {corpus.task}", ("split", "rows", "tokens", "tokens a text"), rows)
+    say(f"data card   {corpus.directory / 'card.html'}")
+
+
+def _counts(split: PreparedSplit) -> tuple[str, str, str]:
+    tokens = int(split.offsets()[-1])
+    return f"{len(split):,}", f"{tokens:,}", f"{tokens / max(1, len(split)):.1f}"
+
+
+def _phases(corpus: PreparedCorpus) -> str:
+    parts = [f"{phase} {seconds:.1f} s" for phase, seconds in corpus.timings.items() if seconds >= 0.05]
+    return f" ({', '.join(parts)})" if parts and not corpus.reused else ""

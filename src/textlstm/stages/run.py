@@ -1,0 +1,50 @@
+"""`textlstm run`: prepare, train, evaluate and label in one go, and say where everything is."""
+
+import csv
+from pathlib import Path
+
+from textlstm.config import LabelConfig, RunConfig
+from textlstm.corpus.prepared import PreparedSplit
+from textlstm.labelling.label import label_files
+from textlstm.stages.evaluate import print_evaluation
+from textlstm.stages.prepare import describe
+from textlstm.stages.screen import Stopwatch, note, say
+from textlstm.stages.train import train_model
+
+
+def run(config: RunConfig) -> None:
+    """Run the whole pipeline into `config.output_dir`: model/, evaluation/, test_rows.csv and labelled.csv."""
+    watch = Stopwatch()
+    output_dir = Path(config.output_dir)
+    trained = train_model(config, model_dir=output_dir / "model", evaluation_dir=output_dir / "evaluation")
+    split = trained.corpus.test or trained.corpus.validation
+    assert split is not None
+    unlabelled = output_dir / "test_rows.csv"
+    labelled = output_dir / "labelled.csv"
+    _write_rows(split, unlabelled)
+    settings = LabelConfig(
+        model_dir=str(trained.model_dir),
+        input=[str(unlabelled)],
+        output=str(labelled),
+        labelling=config.labelling,
+        overwrite=True,
+    )
+    summary = label_files(settings, model_dir=trained.model_dir)
+    note(*summary.lines())
+    describe(trained.corpus)
+    if trained.evaluated is not None:
+        print_evaluation(trained.evaluated)
+    say(
+        f"model       {trained.model_dir}",
+        f"labelled    {labelled} ({summary.rows_out:,} rows)",
+        "dashboard   make dashboard   (or: textlstm dashboard)",
+        f"done in {watch.seconds:.0f} s",
+    )
+
+
+def _write_rows(split: PreparedSplit, path: Path) -> None:
+    """Write ids and texts, without labels, as a file to label."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("id", "text"))
+        writer.writerows(zip(split.ids(), split.texts(), strict=True))

@@ -1,0 +1,179 @@
+"""`textlstm train`: prepare, fit, pick the best epoch, calibrate, save, and score the test split."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from textlstm.bundle import Bundle, save_bundle, with_provenance
+from textlstm.config import TrainConfig
+from textlstm.corpus.prepared import PreparedCorpus
+from textlstm.errors import InputError
+from textlstm.fitting import Fitted, fit_classifier
+from textlstm.signals import cooperative_stop
+from textlstm.stages.evaluate import Evaluated, evaluate_split, print_evaluation
+from textlstm.stages.prepare import prepared
+from textlstm.stages.screen import Stopwatch, note, progress, say
+from textlstm.tracking.run import Tracker, open_run
+from textlstm.training.reports import EpochReport
+
+SETTINGS_FILE = "settings.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What stage train leaves behind."""
+
+    corpus: PreparedCorpus
+    model_dir: Path
+    evaluated: Evaluated | None
+    """The evaluation of the test split; None where there is none."""
+    seconds: float
+
+
+def train(config: TrainConfig) -> None:
+    """Train a model into `config.output_dir` and print how good it is."""
+    model_dir = Path(config.output_dir)
+    trained = train_model(
+        config, model_dir=model_dir, evaluation_dir=model_dir.with_name(f"{model_dir.name}-evaluation")
+    )
+    if trained.evaluated is not None:
+        print_evaluation(trained.evaluated)
+    say(f"model       {trained.model_dir}")
+
+
+def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -> Trained:
+    """Train a model into `model_dir`, evaluate its test split into `evaluation_dir`, log both as one MLflow run.
+
+    Raises:
+        InputError: `model_dir` holds a finished model and `config.overwrite` is false.
+    """
+    refuse_existing(model_dir, overwrite=config.overwrite)
+    corpus = prepared(config)
+    work_dir, resume_key = _work_dir(config, corpus, model_dir)
+    watch = Stopwatch()
+    name = (
+        config.tracking.run_name or f"{model_dir.name} {config.data.source} {config.model.encoder} seed {config.seed}"
+    )
+    with open_run(config.tracking, stage="train", run_name=name, resume_run_id=resume_key) as run:
+        _remember(work_dir, config, corpus, run)
+        _log_inputs(run, config, corpus)
+        fitted = _fit(config, corpus, work_dir=work_dir, run=run)
+        bundle = _with_provenance(fitted.bundle, config, corpus, run)
+        save_bundle(bundle, model_dir)
+        _log_outcome(run, fitted, seconds=watch.seconds)
+        evaluated = None
+        if corpus.test is not None and len(corpus.test):
+            evaluated = evaluate_split(
+                model_dir, corpus.test, config.evaluation, output_dir=evaluation_dir, run=run, tracking=config.tracking
+            )
+        run.log_model(model_dir, tags={"test_digest": corpus.test.digest if corpus.test is not None else ""})
+    shutil.rmtree(work_dir, ignore_errors=True)
+    note(*run.summary())
+    return Trained(corpus, model_dir, evaluated, watch.seconds)
+
+
+def refuse_existing(model_dir: Path, *, overwrite: bool) -> None:
+    """Refuse to replace what is in `model_dir` unless asked to.
+
+    Raises:
+        InputError: there is something, and `overwrite` is false.
+    """
+    if model_dir.is_dir() and any(model_dir.iterdir()) and not overwrite:
+        raise InputError(
+            f"{model_dir}: holds a finished model; set overwrite=true to replace it, or another output_dir"
+        )
+    if model_dir.exists() and not model_dir.is_dir():
+        raise InputError(f"{model_dir}: is a file; set output_dir to a folder")
+
+
+def _fit(config: TrainConfig, corpus: PreparedCorpus, *, work_dir: Path, run: Tracker) -> Fitted:
+    """Fit with a bar and a line an epoch; a signal writes a checkpoint first."""
+    with cooperative_stop() as stop, progress("training") as advance:
+
+        def show(report: EpochReport) -> None:
+            run.log_metrics(_curve_points(report), step=report.epoch)
+            line = (
+                f"epoch {report.epoch}: loss {report.train_loss:.3f}, validation macro-F1 {report.macro_f1:.4f}, "
+                f"accuracy {report.accuracy:.4f}, {report.tokens_per_second:,.0f} tokens/s"
+            )
+            advance(report.epoch, config.training.epochs, line)
+            note(line + (" *" if report.is_best else ""))
+
+        return fit_classifier(corpus, config, work_dir=work_dir, on_epoch=show, stop=stop)
+
+
+def _curve_points(report: EpochReport) -> dict[str, float]:
+    return {
+        "epoch/train_loss": report.train_loss,
+        "epoch/validation_loss": report.validation_loss,
+        "epoch/validation_macro_f1": report.macro_f1,
+        "epoch/validation_accuracy": report.accuracy,
+        "epoch/learning_rate": report.learning_rate,
+        "epoch/tokens_per_second": report.tokens_per_second,
+        "epoch/padding_share": report.padding_share,
+    }
+
+
+def _work_dir(config: TrainConfig, corpus: PreparedCorpus, model_dir: Path) -> tuple[Path, str | None]:
+    """Return the folder of checkpoints, and the run to continue if it holds an unfinished training of these settings."""
+    work_dir = model_dir.with_name(f"{model_dir.name}.unfinished")
+    settings = work_dir / SETTINGS_FILE
+    if settings.is_file():
+        before = json.loads(settings.read_text(encoding="utf-8"))
+        if before["digest"] == _digest(config, corpus):
+            note(f"continuing the unfinished training in {work_dir}")
+            return work_dir, before["resume_key"]
+        if not config.overwrite:
+            raise InputError(
+                f"{work_dir}: holds an unfinished training with other settings or data; "
+                "set overwrite=true to start anew, or another output_dir"
+            )
+    shutil.rmtree(work_dir, ignore_errors=True)
+    work_dir.mkdir(parents=True)
+    return work_dir, None
+
+
+def _remember(work_dir: Path, config: TrainConfig, corpus: PreparedCorpus, run: Tracker) -> None:
+    content = {"digest": _digest(config, corpus), "resume_key": run.resume_key}
+    (work_dir / SETTINGS_FILE).write_text(json.dumps(content), encoding="utf-8")
+
+
+def _digest(config: TrainConfig, corpus: PreparedCorpus) -> str:
+    """Return what must be equal for an unfinished training to be continued."""
+    content = [corpus.key, asdict(config.model), asdict(config.training), asdict(config.evaluation), config.seed]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _log_inputs(run: Tracker, config: TrainConfig, corpus: PreparedCorpus) -> None:
+    run.log_params(asdict(config))
+    source = ", ".join(config.data.train) or config.data.name or str(config.data.source)
+    for context in ("train", "validation", "test"):
+        split = getattr(corpus, context)
+        if split is not None:
+            run.log_dataset(
+                str(config.data.source), context=context, digest=split.digest, num_rows=len(split), source=source
+            )
+    run.log_artifact(corpus.directory / "card.json", folder="data")
+
+
+def _log_outcome(run: Tracker, fitted: Fitted, *, seconds: float) -> None:
+    run.log_metrics(fitted.metrics() | {"train_seconds": seconds})
+
+
+def _with_provenance(bundle: Bundle, config: TrainConfig, corpus: PreparedCorpus, run: Tracker) -> Bundle:
+    digests = {
+        name: split.digest
+        for name, split in (("train", corpus.train), ("validation", corpus.validation), ("test", corpus.test))
+        if split is not None
+    }
+    return with_provenance(
+        bundle,
+        run_id=run.run_id or "",
+        corpus=corpus.key,
+        data_digests=digests,
+        data_source=str(config.data.source),
+        seed=config.seed,
+        training=asdict(replace(config.training)),
+    )

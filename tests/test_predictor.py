@@ -1,0 +1,63 @@
+"""The classifier that label, evaluate, serving and library users share."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from textlstm.bundle import Thresholds, load_bundle, save_bundle
+from textlstm.errors import IntegrityError
+from textlstm.predictor import Decision, TextClassifier
+
+TEXTS = ["the coach said goal", "bank profit", "", "a scene with an unseen protagonist", "plot " * 500]
+
+
+def test_predicts_the_labels_it_was_taught(tiny_model: Path) -> None:
+    predictions = TextClassifier.load(tiny_model).predict(["goal match coach", "bank share profit", "actor scene plot"])
+    assert [prediction.label for prediction in predictions] == ["sport", "money", "film"]
+    assert all(prediction.decision is Decision.accepted for prediction in predictions)
+
+
+def test_saved_and_loaded_predictions_are_equal(tiny_model: Path, tmp_path: Path) -> None:
+    before = TextClassifier(load_bundle(tiny_model)).score(TEXTS)
+    save_bundle(load_bundle(tiny_model), tmp_path / "again")
+    after = TextClassifier.load(tmp_path / "again").score(TEXTS)
+    np.testing.assert_array_equal(before.probabilities, after.probabilities)
+
+
+def test_probabilities_sum_to_one(tiny_model: Path) -> None:
+    probabilities = TextClassifier.load(tiny_model).predict_proba(TEXTS)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-6)
+    assert probabilities.shape == (5, 3)
+
+
+def test_a_row_does_not_depend_on_its_batch_mates(tiny_model: Path) -> None:
+    classifier = TextClassifier.load(tiny_model)
+    together = classifier.predict_proba(TEXTS)
+    alone = np.concatenate([classifier.predict_proba([text]) for text in TEXTS])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_rows_without_text_are_empty(tiny_model: Path) -> None:
+    predictions = TextClassifier.load(tiny_model).predict(["", " \n\t", "\u200b\u00a0", "."])
+    assert [prediction.decision for prediction in predictions] == [Decision.empty] * 3 + [Decision.accepted]
+    assert [prediction.label for prediction in predictions[:3]] == ["", "", ""]
+
+
+def test_no_texts_give_no_predictions(tiny_model: Path) -> None:
+    assert TextClassifier.load(tiny_model).predict([]) == []
+
+
+def test_unsure_rows_are_abstained_from(tiny_model: Path) -> None:
+    bundle = replace(load_bundle(tiny_model), thresholds=Thresholds(abstain_below=0.9999))
+    sure, unsure = TextClassifier(bundle).predict(["goal match coach goal match coach", "goal bank actor"])
+    assert unsure.decision is Decision.abstained
+    assert sure.probability > unsure.probability
+
+
+def test_another_spacy_model_version_is_refused(tiny_model: Path) -> None:
+    bundle = load_bundle(tiny_model)
+    saved = replace(bundle.saved_text, spacy_model="en_core_web_sm", spacy_model_version="1.0.0")
+    with pytest.raises(IntegrityError, match=r"the model was made with spaCy model en_core_web_sm 1\.0\.0"):
+        TextClassifier(replace(bundle, saved_text=saved))
