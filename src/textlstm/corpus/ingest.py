@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from textlstm.config import DataConfig
+from textlstm.corpus.examples import Example
 from textlstm.corpus.records import Reject
-from textlstm.corpus.sources import Example, Source
+from textlstm.corpus.sources import Source
 from textlstm.corpus.splits import Hashes, Split, content_hash
 from textlstm.corpus.storage import atomic_file
 from textlstm.errors import InputError
@@ -67,7 +68,8 @@ def ingest(sources: Sequence[Source], directory: Path, *, data: DataConfig, on_r
         StorageError: The rows cannot be written.
     """
     label_sets: dict[tuple[str, ...], int] = {}
-    ingested, problems = [], []
+    ingested: list[IngestedSource] = []
+    problems: list[str] = []
     num_rows = num_rejects = 0
     rejects_path = directory / "rejects.jsonl"
     with atomic_file(rejects_path) as rejects:
@@ -152,8 +154,8 @@ def _record_batch(rows: Sequence[Example]) -> pa.RecordBatch:
         [row.id for row in rows],
         [row.text for row in rows],
         [list(row.labels) for row in rows],
-        [row.file for row in rows],
-        [row.row for row in rows],
+        [Path(row.record.file).name for row in rows],
+        [row.record.number for row in rows],
     ]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, ROW_SCHEMA, strict=True)]
     return pa.record_batch(arrays, schema=ROW_SCHEMA)

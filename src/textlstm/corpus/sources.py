@@ -4,28 +4,19 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from textlstm.config import DataConfig, DataSource
 from textlstm.corpus.bbc_news import bbc_news_digest, bbc_news_files, bbc_news_records
 from textlstm.corpus.class_folders import list_class_files
+from textlstm.corpus.examples import Example, example_reader
 from textlstm.corpus.read_settings import ReadSettings
 from textlstm.corpus.readers import read_records
-from textlstm.corpus.records import Record, Reject
+from textlstm.corpus.records import Reject
 from textlstm.corpus.splits import Split
 from textlstm.corpus.storage import sha256_of_file
 from textlstm.corpus.streams import open_error
 from textlstm.errors import InputError
-
-
-class Example(NamedTuple):
-    """A checked row."""
-
-    id: str
-    text: str
-    labels: tuple[str, ...]
-    file: str
-    row: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +78,11 @@ def check_unchanged(sources: Sequence[Source]) -> None:
 
 def _bbc_news(data: DataConfig) -> Source:
     files = bbc_news_files()
+    read = example_reader(ReadSettings.for_data(data))
 
     def examples() -> Iterator[Example | Reject]:
         for record in bbc_news_records(files, text_column=data.text_column, label_column=data.label_column):
-            yield _example(record, data)
+            yield read(record)
 
     digest = bbc_news_digest(files)
     return Source(Split.train, ("bbc_news",), digest, examples, lambda: digest)
@@ -108,22 +100,17 @@ def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
 
     paths = expand_inputs(patterns)
     settings = ReadSettings.for_data(data)
+    read = example_reader(settings)
 
     def examples() -> Iterator[Example | Reject]:
         for path in paths:
             for record in read_records(path, settings):
-                yield record if isinstance(record, Reject) else _example(record, data)
+                yield record if isinstance(record, Reject) else read(record)
 
     def digest() -> str:
         return _digest_of_files(paths)
 
     return Source(split, tuple(path.name for path in paths), digest(), examples, digest)
-
-
-def _example(record: Record, data: DataConfig) -> Example:
-    labels = (str(record.fields[data.label_column]),)
-    name = Path(record.file).name
-    return Example(f"{name}:{record.number}", str(record.fields[data.text_column]), labels, name, record.number)
 
 
 def _digest_of_files(paths: Sequence[Path]) -> str:

@@ -1,6 +1,7 @@
 """Counts over the rows of a split, taken batch by batch in bounded memory."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +62,6 @@ class SplitStatistics:
         self.labels_per_row.update(_counted(pc.list_value_length(batch.column("labels"))))
 
 
-def _counted(values: pa.Array) -> dict[str, int]:
+def _counted(values: pa.Array) -> dict[Any, int]:
     counted = pc.value_counts(values)
     return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))

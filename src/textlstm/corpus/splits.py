@@ -47,7 +47,7 @@ def take_part(
     quotas = _quotas(sizes, fraction)
     order = np.lexsort((_shuffled(texts, split_seed), stratum))
     rank_in_stratum = np.arange(len(texts)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    taken = np.zeros(len(texts), dtype=np.bool_)
+    taken: npt.NDArray[np.bool_] = np.zeros(len(texts), dtype=np.bool_)
     taken[order] = rank_in_stratum < quotas[stratum[order]]
     return taken[text_of_row]
 
@@ -56,7 +56,7 @@ def _quotas(sizes: npt.NDArray[np.int64], fraction: float) -> npt.NDArray[np.int
     """Return how many texts each stratum gives: shares rounded down, the rest by largest remainder."""
     most = np.maximum(sizes - 1, 0)
     shares = sizes * fraction
-    quotas = np.minimum(np.floor(shares).astype(np.int64), most)
+    quotas: npt.NDArray[np.int64] = np.minimum(np.floor(shares).astype(np.int64), most)
     wanted = max(1, round(float(sizes.sum()) * fraction))
     by_remainder = np.lexsort((np.arange(len(sizes)), -sizes, quotas - shares))
     for stratum in by_remainder:
