@@ -9,6 +9,7 @@ from torch import Tensor
 from textlstm.config import TrainingConfig
 from textlstm.models.network import TextNetwork
 from textlstm.training.flat_weights import FlatWeights
+from textlstm.training.word_rows import WordRows
 
 
 class Optimiser:
@@ -22,7 +23,12 @@ class Optimiser:
         others = [parameter for parameter in network.parameters() if id(parameter) not in word_ids]
         decay = config.ema_decay
         self.others = FlatWeights(others, weight_decay=config.weight_decay, average_decay=decay)
-        self.words = FlatWeights(words, weight_decay=0.0, average_decay=decay)
+        self.words: FlatWeights | WordRows
+        if network.device.type == "cpu":
+            (table,) = words
+            self.words = WordRows(table, average_decay=decay)
+        else:  # a GPU goes over the whole table faster than it finds the words of a batch
+            self.words = FlatWeights(words, weight_decay=0.0, average_decay=decay)
         self.words_frozen = False
         self.num_skipped = torch.zeros((), device=network.device)
         """() float32 steps left out because a gradient was not finite."""

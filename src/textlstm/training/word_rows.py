@@ -1,0 +1,154 @@
+"""AdamW and the moving average of a large word table at the cost of the words of the batch. For the CPU.
+
+A word that is not in a batch has no gradient, yet Adam goes on moving it: its moments decay, and the weight follows
+the old mean. That motion has a closed form. Let a word be last updated at step s, with mean m and root of the square
+v, and let c_j = learning rate * sqrt(1 - b2^j) / (1 - b1^j) be Adam's step size at step j. At step t its weight is
+
+    w_t = w_s - S * m / v        with  S = sum of c_j (b1 / sqrt(b2))^(j - s)  over j = s + 1 ... t,
+
+where S depends on s and t alone. The same holds for the moving average of the weight, with a second such number. So a
+word is brought up to date when a batch needs it, and all words before an evaluation. The result is that of dense
+AdamW up to rounding (and Adam's epsilon, which idle words leave out).
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from textlstm.training.flat_weights import BETAS, EPSILON
+
+_WEIGHT, _MEAN, _SQUARE, _SHADOW = range(4)
+_DECAY = BETAS[0] / BETAS[1] ** 0.5
+_MOVING_STEPS = 400
+"""After so many idle steps a word stands still: _DECAY ** 400 is below 1e-18."""
+
+
+class WordRows:
+    """AdamW without weight decay over one (V, E) table; has the methods of `FlatWeights`.
+
+    During a step the network's table holds the U words of the batch alone, so the gradient is (U, E) too.
+    """
+
+    def __init__(self, parameter: nn.Parameter, *, average_decay: float) -> None:
+        """Take over the (V, E) float32 `parameter`; id 0 (padding) and 1 (unknown) keep their numbers in a step."""
+        self.parameter = parameter
+        self.average_decay = average_decay
+        table = parameter.detach()
+        self._state = torch.zeros(table.shape[0], 4, table.shape[1])  # weight, mean, square, shadow of each word
+        self._state[:, _WEIGHT] = table
+        self._updated = torch.zeros(table.shape[0], dtype=torch.int64)  # step of each word's last update
+        self._step = 0
+        self._idle_shift = np.zeros(1)  # S of a word last updated at step s, for each s up to now
+        self._idle_shadow = np.zeros(1)  # the same for the average
+        self._number = torch.zeros(table.shape[0], dtype=torch.int64)  # number in the batch of each word
+        self._ids = torch.zeros(0, dtype=torch.int64)
+        self._rows = torch.zeros(0, 4, table.shape[1])
+        self.show_weights()
+
+    def enter(self, token_ids: Tensor) -> Tensor:
+        """Give the network the up-to-date words of a batch; return their numbers in its table, shaped as `token_ids`.
+
+        Words beyond the table (spelled unknown words) become the unknown word.
+        """
+        size = len(self._updated)
+        token_ids = token_ids.masked_fill(token_ids >= size, 1)
+        present = torch.zeros(size, dtype=torch.bool)
+        present[:2] = True
+        present[token_ids.reshape(-1)] = True
+        self._ids = present.nonzero().squeeze(1)
+        self._number[self._ids] = torch.arange(len(self._ids))
+        self._rows = self._up_to_date(self._ids)
+        self.parameter.data = self._rows[:, _WEIGHT].contiguous()
+        self.parameter.grad = None
+        return self._number[token_ids]
+
+    @property
+    def gradients(self) -> list[Tensor]:
+        """The (U, E) gradient of the words of the batch."""
+        if self.parameter.grad is None:
+            self.parameter.grad = torch.zeros_like(self.parameter)
+        return [self.parameter.grad]
+
+    def zero_gradients(self) -> None:
+        """Start the step again."""
+        self.parameter.grad = None
+
+    def step(self, learning_rate: float, *, skip: Tensor) -> None:
+        """Update the words of the batch, unless the () float32 `skip` is 1."""
+        if skip.item():
+            return
+        self._step += 1
+        size = learning_rate * (1 - BETAS[1] ** self._step) ** 0.5 / (1 - BETAS[0] ** self._step)
+        self._let_idle_words_move(size)
+        weight, mean, square, shadow = self._rows.unbind(1)
+        gradient = self.gradients[0]
+        mean.lerp_(gradient, 1 - BETAS[0])
+        square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+        epsilon = EPSILON * (1 - BETAS[1] ** self._step) ** 0.5
+        weight.addcdiv_(mean, square.sqrt().add_(epsilon), value=-size)
+        if self.average_decay:
+            shadow.lerp_(weight, 1 - self.average_decay)
+        self._state[self._ids] = self._rows
+        self._updated[self._ids] = self._step
+
+    def _let_idle_words_move(self, size: float) -> None:
+        """Account for a step of this `size` that words last updated at each earlier step make without a gradient."""
+        if self._step >= len(self._idle_shift):
+            room = np.zeros(len(self._idle_shift) + 1)
+            self._idle_shift = np.concatenate([self._idle_shift, room])
+            self._idle_shadow = np.concatenate([self._idle_shadow, room])
+        first = max(0, self._step - _MOVING_STEPS)
+        idle = np.arange(self._step - first, 0, -1)  # steps since the last update
+        self._idle_shift[first : self._step] += size * _DECAY**idle
+        if self.average_decay:
+            past = slice(0, self._step)
+            self._idle_shadow[past] *= self.average_decay
+            self._idle_shadow[past] += (1 - self.average_decay) * self._idle_shift[past]
+
+    def _up_to_date(self, ids: Tensor) -> Tensor:
+        """Return a (U, 4, E) copy of the state of the words `ids` as dense AdamW would have it now."""
+        rows = self._state[ids]
+        updated = self._updated[ids]
+        weight, mean, square, shadow = rows.unbind(1)
+        since = (self._step - updated).unsqueeze(1)
+        direction = mean / (square.sqrt() + EPSILON)
+        if self.average_decay:
+            kept = torch.pow(self.average_decay, since.double()).float()
+            shift = torch.from_numpy(self._idle_shadow)[updated].float().unsqueeze(1)
+            shadow.mul_(kept).add_(weight * (1 - kept)).sub_(direction * shift)
+        weight.sub_(direction * torch.from_numpy(self._idle_shift)[updated].float().unsqueeze(1))
+        mean.mul_(torch.pow(BETAS[0], since.double()).float())
+        square.mul_(torch.pow(BETAS[1], since.double()).float())
+        return rows
+
+    def _all_up_to_date(self) -> Tensor:
+        self._state = self._up_to_date(torch.arange(len(self._updated)))
+        self._updated.fill_(self._step)
+        return self._state
+
+    def show_average(self) -> None:
+        """Let the network see the whole table, averaged over all steps so far."""
+        state = self._all_up_to_date()
+        if self.average_decay and self._step:
+            self.parameter.data = state[:, _SHADOW] / (1 - self.average_decay**self._step)
+        else:
+            self.parameter.data = state[:, _WEIGHT].contiguous()
+
+    def show_weights(self) -> None:
+        """Let the network see the whole table as it is trained."""
+        self.parameter.data = self._all_up_to_date()[:, _WEIGHT].contiguous()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything that a resumed training needs, by name."""
+        idle = np.stack([self._idle_shift, self._idle_shadow])
+        return {"state": self._state, "updated": self._updated, "idle": torch.from_numpy(idle)} | {
+            "steps": torch.tensor(self._step)
+        }
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the tensors of `tensors()` of an equally shaped table."""
+        self._state.copy_(tensors["state"])
+        self._updated.copy_(tensors["updated"])
+        self._idle_shift, self._idle_shadow = (row.copy() for row in tensors["idle"].numpy())
+        self._step = int(tensors["steps"])
+        self.parameter.data = self._state[:, _WEIGHT].contiguous()
