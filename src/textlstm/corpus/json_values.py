@@ -1,0 +1,156 @@
+"""JSON rows, read strictly and written back so that every number keeps its source text."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from json.encoder import encode_basestring as _quote
+from typing import NamedTuple, NoReturn
+
+MAX_NESTING = 64
+"""Lists and objects inside each other."""
+MAX_NUMBER_CHARS = 1_000
+"""Characters of one number."""
+
+_SUSPECT_ESCAPE = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')
+
+
+class JsonNumber(NamedTuple):
+    """A number as it is written in the source: `1`, `1.0`, `1e5` and `1E+05` stay what they are."""
+
+    source: str
+
+
+class JsonRowError(ValueError):
+    """Why a line is not a usable JSON object; the message never quotes values."""
+
+
+def parse_object(line: str) -> dict[str, object]:
+    """Return the JSON object in `line`; numbers are `JsonNumber`.
+
+    Raises:
+        JsonRowError: not JSON, not an object, a duplicate key, NaN or Infinity, a number or nesting beyond the limits,
+            a lone surrogate or a NUL character.
+    """
+    if line.count("[") + line.count("{") > MAX_NESTING:
+        _check_nesting(line)
+    try:
+        value = _DECODER.decode(line)
+    except JsonRowError:
+        raise
+    except json.JSONDecodeError as error:
+        raise JsonRowError(f"not valid JSON: {error.msg} at character {error.pos + 1}") from None
+    if not isinstance(value, dict):
+        raise JsonRowError(f"holds {kind_of(value)}, not an object; write one JSON object a line")
+    if _SUSPECT_ESCAPE.search(line):
+        _check_strings(value)
+    return value
+
+
+def parse_array(text: str) -> list[object]:
+    """Return the JSON list in `text`, a cell with several labels.
+
+    Raises:
+        JsonRowError: as `parse_object`, or it is not a list.
+    """
+    value = parse_object(f'{{"list": {text}}}')["list"]
+    if not isinstance(value, list):
+        raise JsonRowError(f"holds {kind_of(value)}, not a list")
+    return value
+
+
+def dump_value(value: object) -> str:
+    """Return `value` as JSON text; numbers that were read keep their source text, strings stay unescaped UTF-8.
+
+    Raises:
+        TypeError: `value` has no JSON form.
+        ValueError: `value` is NaN or infinite.
+    """
+    if isinstance(value, str):
+        return _quote(value)
+    if isinstance(value, JsonNumber):
+        return value.source
+    if value is None or isinstance(value, bool | int | float):
+        return json.dumps(value, allow_nan=False)
+    if isinstance(value, Mapping):
+        return dump_object(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join([dump_value(item) for item in value]) + "]"
+    raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+def dump_object(fields: Mapping[str, object]) -> str:
+    """Return `fields` as one line of JSON."""
+    return "{" + ", ".join([f"{_quote(key)}: {dump_value(value)}" for key, value in fields.items()]) + "}"
+
+
+def kind_of(value: object) -> str:
+    """Return what `value` is, in the words of error messages."""
+    for kinds, words in _KINDS:
+        if isinstance(value, kinds):
+            return words
+    return f"a value of type {getattr(value, 'type', type(value).__name__)}"
+
+
+_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (type(None), "null"),
+    (bool, "true or false"),
+    (str, "a string"),
+    ((JsonNumber, int, float), "a number"),
+    ((list, tuple), "a list"),
+    (Mapping, "an object"),
+)
+
+
+def _number(source: str) -> JsonNumber:
+    if len(source) > MAX_NUMBER_CHARS:
+        raise JsonRowError(f"holds a number of {len(source):,} characters; at most {MAX_NUMBER_CHARS:,} are allowed")
+    return JsonNumber(source)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise JsonRowError(f"holds {name}, which is not JSON")
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise JsonRowError(f"has the key {twice[:40]!r} twice")
+    return fields
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_refuse_constant
+)
+
+
+def _check_nesting(line: str) -> None:
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(line):
+        first = match.group()[0]
+        if first in "[{":
+            depth += 1
+            if depth > MAX_NESTING:
+                raise JsonRowError(f"is nested more than {MAX_NESTING} levels deep")
+        elif first in "]}":
+            depth -= 1
+
+
+def _check_strings(value: object) -> None:
+    match value:
+        case str():
+            if "\0" in value:
+                raise JsonRowError("holds a NUL character")
+            try:
+                value.encode("utf-8")
+            except UnicodeEncodeError:
+                raise JsonRowError("holds a lone surrogate (half of a UTF-16 pair)") from None
+        case dict():
+            for key, item in value.items():
+                _check_strings(key)
+                _check_strings(item)
+        case list():
+            for item in value:
+                _check_strings(item)
