@@ -1,7 +1,9 @@
 """Models by address: a folder, `models:/textlstm@champion`, `models:/textlstm/3` or `runs:/RUN/model`."""
 
+import contextlib
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 from textlstm.config import TrackingConfig
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
-_ADDRESS = re.compile(r"^(models|runs):/")
+_ADDRESS = re.compile(r"^(models|runs):")
 _BUNDLE_FILE = "manifest.json"
 
 
@@ -53,18 +55,37 @@ def resolve_model_dir(address: str, config: TrackingConfig) -> Path:
 
     try:
         model_id = _logged_model_id(client, address)
-        cache_dir = store.directory / "models" / model_id
-        if not store.is_local and _find_bundle(cache_dir):
-            return _find_bundle(cache_dir) or cache_dir
-        cache_dir.mkdir(parents=True, exist_ok=True) if not store.is_local else None
-        target = None if store.is_local else str(cache_dir)
-        folder = Path(download_artifacts(artifact_uri=f"models:/{model_id}", dst_path=target, tracking_uri=store.uri))
+        if store.is_local:
+            folder = Path(download_artifacts(artifact_uri=f"models:/{model_id}", tracking_uri=store.uri))
+        else:
+            folder = _fetch(model_id, store)
     except MlflowException as error:
         raise _model_error(address, store, error) from error
     bundle = _find_bundle(folder)
     if bundle is None:
         raise InputError(f"{address}: the model in MLflow holds no folder saved by textlstm")
     return bundle
+
+
+def _fetch(model_id: str, store: Store) -> Path:
+    """Return a copy of a model under `tracking.dir`; it appears there complete or not at all."""
+    from mlflow.artifacts import download_artifacts
+
+    folder = store.directory / "models" / model_id
+    if folder.is_dir():
+        return folder
+    with TemporaryDirectory(dir=_made(folder.parent)) as directory:
+        downloaded = download_artifacts(
+            artifact_uri=f"models:/{model_id}", dst_path=f"{directory}/model", tracking_uri=store.uri
+        )
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            Path(downloaded).rename(folder)
+    return folder
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
 
 
 def connect(store: Store, *, timeout_seconds: float) -> "MlflowClient":

@@ -33,6 +33,7 @@ from textlstm.tracking.store import Store, locate_store
 from textlstm.tracking.system import SystemSampler
 
 _RUN_ID_SECONDS = 10.0
+_STOP_SECONDS = 6.0  # a signal asks for a quick end; the courier finishes by itself
 
 
 class Tracker:
@@ -147,7 +148,9 @@ class JournalledTracker(Tracker):
             self._journal.append(EventKind.tags, {"values": {"textlstm.error": f"{type(error).__name__}"}})
         self._journal.append(EventKind.close, {"status": _status(error)})
         self._journal.close()
-        self._courier.finish(timeout_seconds=self._seconds_left)
+        stopped = isinstance(error, Interrupted | KeyboardInterrupt)
+        patience = min(self._seconds_left, _STOP_SECONDS) if stopped else self._seconds_left
+        self._courier.finish(timeout_seconds=patience, kill=not stopped)
 
     @property
     def run_id(self) -> str | None:

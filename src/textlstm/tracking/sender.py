@@ -5,6 +5,7 @@ key before it is created, and metrics are compared with the store's history befo
 """
 
 import json
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -25,6 +26,9 @@ _MAX_METRICS = 1000
 _MAX_PARAMS = 100
 _MAX_ATTEMPTS = 3
 _HTTP_TOO_MANY_REQUESTS = 429
+_NO_ANSWER = re.compile(
+    "connection refused|timed out|connection reset|connection aborted|name resolution", re.IGNORECASE
+)
 
 
 class Sender:
@@ -278,4 +282,7 @@ def _is_missing_run(error: Exception) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    text = " ".join(str(error).split())
+    if match := _NO_ANSWER.search(text):
+        return f"no answer: {match[0].lower()}"
+    return text[:300] or type(error).__name__
