@@ -119,7 +119,7 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
             assignment=assignment,
             task=preparation.task,
             saved=pipeline.saved,
-            warnings=(*pipeline.warnings, *assignment.warnings),
+            warnings=(*_notes(preparation.sources), *pipeline.warnings, *assignment.warnings),
             on_rows=lambda rows: _report(preparation, Phase.writing, Done(rows, 0), assignment),
         )
         seal(whole_dir, key=preparation.key)
@@ -137,6 +137,10 @@ def _read(preparation: Preparation, work_dir: Path) -> Ingested:
     )
     check_unchanged(preparation.sources)
     return ingested
+
+
+def _notes(sources: Sequence[Source]) -> list[str]:
+    return list(dict.fromkeys(note for source in sources for note in source.notes))
 
 
 def _report(preparation: Preparation, phase: Phase, done: Done, assignment: Assignment) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -10,6 +11,7 @@ from textlstm.config import DataConfig, DataSource
 from textlstm.corpus.bbc_news import bbc_news_digest, bbc_news_files, bbc_news_records
 from textlstm.corpus.class_folders import list_class_files
 from textlstm.corpus.examples import Example, example_reader
+from textlstm.corpus.hub import HubSplit, open_hub
 from textlstm.corpus.read_settings import ReadSettings
 from textlstm.corpus.readers import read_records
 from textlstm.corpus.records import Reject
@@ -32,6 +34,8 @@ class Source:
     """Reads the rows anew."""
     current_digest: Callable[[], str]
     """Computes the digest anew."""
+    notes: tuple[str, ...] = ()
+    """What a user should know."""
 
 
 def open_sources(data: DataConfig) -> tuple[Source, ...]:
@@ -46,7 +50,7 @@ def open_sources(data: DataConfig) -> tuple[Source, ...]:
         case DataSource.files:
             return _given_files(data)
         case DataSource.hub:
-            return _given_files(data)
+            return _hub(data)
         case _:
             assert_never(data.source)
 
@@ -86,6 +90,21 @@ def _bbc_news(data: DataConfig) -> Source:
 
     digest = bbc_news_digest(files)
     return Source(Split.train, ("bbc_news",), digest, examples, lambda: digest)
+
+
+def _hub(data: DataConfig) -> tuple[Source, ...]:
+    splits = open_hub(data)
+    secret = [split for split in splits if split is not Split.train and not splits[split].has_labels(data.label_column)]
+    notes = tuple(f"{splits.pop(split).name} has no labels and is left out" for split in secret)
+    read = example_reader(ReadSettings.for_data(data))
+
+    def examples(split: HubSplit) -> Iterator[Example | Reject]:
+        return (read(record) for record in split.records())
+
+    return tuple(
+        Source(split, (Path(found.name).name,), digest := found.digest(), partial(examples, found), partial(str, digest), notes)
+        for split, found in splits.items()
+    )
 
 
 def _given_files(data: DataConfig) -> tuple[Source, ...]:
