@@ -22,7 +22,7 @@ def rejects_path(output: Path) -> Path:
 
 def reject_line(reject: Reject) -> bytes:
     """Return the line of the rejects file for `reject`, with its line feed."""
-    entry = {"file": reject.file, "row": reject.number, "offset": reject.offset, "reason": reject.reason}
+    entry = {"file": reject.file, "row": reject.number, "byte_offset": reject.offset, "reason": reject.reason}
     return json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
