@@ -1,12 +1,13 @@
 """Which split each ingested row goes to, which rows are dropped, and what that says about the data."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from textlstm.config import DataConfig, DataSource, RareLabel
+from textlstm.config import DataConfig, DataSource
+from textlstm.corpus.checks import character_problems, check_labels, look_alike_problems
 from textlstm.corpus.ingest import Ingested, IngestedSource
 from textlstm.corpus.splits import Hashes, Split, take_part
 from textlstm.errors import InputError
@@ -58,7 +59,7 @@ def assign_rows(ingested: Ingested, data: DataConfig) -> Assignment:
     for split in (Split.validation, Split.test):
         if split in by_split:
             duplicates[f"{split}_in_train"] = _num_leaked(train.hashes[assigned == 0], by_split[split].hashes)
-            warnings += _unknown_labels(split, label_ids.names_of(by_split[split].label_set_ids), labels)
+            warnings += _unknown_labels(split, label_ids.named_counts(by_split[split].label_set_ids), labels)
     warnings += duplicate_warnings(duplicates)
     return Assignment(
         splits=splits,
@@ -77,8 +78,8 @@ def assign_known(ingested: Ingested, labels: Sequence[str]) -> Assignment:
     """
     [source] = ingested.sources
     if not len(source.hashes):
-        raise InputError("no rows are left to evaluate. Look at the rejects.")
-    found = _LabelIds(ingested.label_sets).names_of(source.label_set_ids)
+        raise InputError("test: no rows are left after the checks. Look at the rejects.")
+    found = _LabelIds(ingested.label_sets).named_counts(source.label_set_ids)
     return Assignment(
         splits={Split.test: np.full(len(source.hashes), SPLITS.index(Split.test), np.int8)},
         labels=tuple(labels),
@@ -131,9 +132,19 @@ class _LabelIds:
         weights = np.repeat(rows_of_set, np.diff(self.starts))
         return np.bincount(self.ranks_flat, weights=weights, minlength=len(self.names)).astype(np.int64)
 
+    def named_counts(self, label_set_ids: npt.NDArray[np.int32]) -> dict[str, int]:
+        """Return how many of the rows have each label that occurs."""
+        counts = self.counts(label_set_ids)
+        return {self.names[rank]: int(counts[rank]) for rank in np.flatnonzero(counts)}
+
+    def sets_with(self, labels: Collection[str]) -> npt.NDArray[np.int64]:
+        """Return the numbers of the label sets that hold one of `labels`."""
+        ranks = [rank for rank, name in enumerate(self.names) if name in labels]
+        return np.searchsorted(self.starts, np.flatnonzero(np.isin(self.ranks_flat, ranks)), side="right") - 1
+
     def names_of(self, label_set_ids: npt.NDArray[np.int32]) -> tuple[str, ...]:
         """Return the labels that occur, sorted."""
-        return tuple(self.names[rank] for rank in np.flatnonzero(self.counts(label_set_ids)))
+        return tuple(self.named_counts(label_set_ids))
 
     def rarest_of_sets(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return for each label set its rarest label (smallest rank among equals); L for a set without labels."""
@@ -178,35 +189,16 @@ def _duplicates(train: IngestedSource) -> dict[str, int]:
 def _check_classes(
     train: IngestedSource, assigned: npt.NDArray[np.int8], label_ids: _LabelIds, data: DataConfig
 ) -> list[str]:
-    """Refuse data that nothing can be learned from; apply data.rare_label."""
-    counts = label_ids.counts(train.label_set_ids[assigned != DROPPED])
-    rare = [label_ids.names[rank] for rank in np.flatnonzero(counts == 1)]
-    warnings: list[str] = []
-    if rare:
-        named = ", ".join(repr(name) for name in rare[:20]) + (", ..." if len(rare) > 20 else "")
-        if data.rare_label is RareLabel.error:
-            raise InputError(
-                f"{len(rare)} classes have a single training row: {named}. "
-                "Set data.rare_label=drop to leave these rows out, or keep to train on them."
-            )
-        if data.rare_label is RareLabel.drop:
-            sets = np.flatnonzero(np.isin(label_ids.ranks_flat, np.flatnonzero(counts == 1)))
-            set_ids = np.searchsorted(label_ids.starts, sets, side="right") - 1
-            dropped = _drop(assigned, np.isin(train.label_set_ids, set_ids))
-            warnings.append(f"dropped {dropped} training rows of classes with a single row: {named}")
-            counts = label_ids.counts(train.label_set_ids[assigned != DROPPED])
-    num_classes = int((counts > 0).sum())
-    if not num_classes:
-        raise InputError("no training rows are left after the checks. Look at the rejects and at data.rare_label.")
-    if num_classes == 1:
-        only = label_ids.names[int(np.flatnonzero(counts)[0])]
-        raise InputError(f"all training rows have the label {only!r}; a classifier needs at least two classes.")
-    if num_classes > data.max_classes:
-        raise InputError(
-            f"train has {num_classes} classes, more than data.max_classes={data.max_classes}. "
-            "Check data.label_column, or raise data.max_classes."
-        )
-    return warnings
+    """Refuse labels that nothing can be learned from; apply data.rare_label; return warnings."""
+    kept = train.label_set_ids[assigned != DROPPED]
+    if not len(kept):
+        raise InputError("train: no rows are left after the checks. Look at the rejects and at data.drop_leaked.")
+    report = check_labels(label_ids.named_counts(kept), data)
+    if report.problems:
+        raise InputError(*report.problems)
+    if report.drop:
+        _drop(assigned, np.isin(train.label_set_ids, label_ids.sets_with(report.drop)))
+    return list(report.warnings)
 
 
 def _carve(
@@ -225,17 +217,28 @@ def _carve(
     taken = take_part(train.hashes[rows], strata=strata, fraction=fraction, split_seed=split_seed)
     if not taken.any():
         raise InputError(
-            f"train has too few different texts a class to take a part for {split}; give data.{split} a file."
+            f"train: too few different texts a class to take a part for {split}. Give data.{split} a file."
         )
     assigned[rows[taken]] = SPLITS.index(split)
 
 
-def _unknown_labels(split: Split, labels: Sequence[str], train_labels: Sequence[str]) -> list[str]:
-    unknown = sorted(set(labels) - set(train_labels))
+def _unknown_labels(split: Split, counts: Mapping[str, int], known: Sequence[str]) -> list[str]:
+    """Return a warning that names labels of `split` that are not `known`; refuse those that only look unknown."""
+    unknown = sorted(set(counts) - set(known))
     if not unknown:
         return []
-    named = ", ".join(repr(name) for name in unknown[:20]) + (", ..." if len(unknown) > 20 else "")
-    if len(unknown) == len(labels):
-        known = ", ".join(repr(name) for name in train_labels[:10])
-        raise InputError(f"no label of {split} occurs in train: {named}; train has {known}. Check data.label_column.")
-    return [f"{len(unknown)} labels of {split} do not occur in train and count as always wrong: {named}"]
+    name = split.value
+    both = dict.fromkeys(known, 0) | dict(counts)
+    problems = character_problems(counts, name=name) + look_alike_problems(both, name=name)[0]
+    if problems:
+        raise InputError(*problems)
+    if len(unknown) == len(counts):
+        raise InputError(
+            f"{name}: none of its labels occurs in train: {_listed(unknown)}; train has {_listed(known)}. "
+            "Set data.label_column."
+        )
+    return [f"{name}: {len(unknown)} labels do not occur in train and count as always wrong: {_listed(unknown)}"]
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(repr(label) for label in labels[:10]) + (", ..." if len(labels) > 10 else "")

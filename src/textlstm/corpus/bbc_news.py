@@ -43,12 +43,13 @@ def bbc_news_digest(files: list[tuple[str, bytes]]) -> str:
 
 def bbc_news_records(files: list[tuple[str, bytes]], *, text_column: str, label_column: str) -> Iterator[Record]:
     """Yield one record an article; the one file that is not UTF-8 is Latin-1."""
-    for name, content in files:
+    for number, (name, content) in enumerate(files, 1):
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError:
             text = content.decode("latin-1")
-        yield Record(file=name, number=1, offset=0, fields={text_column: text, label_column: name.split("/", 1)[0]})
+        topic = name.split("/", 1)[0]
+        yield Record(file="bbc_news", number=number, offset=0, fields={text_column: text, label_column: topic})
 
 
 def _articles(folder: Traversable) -> Iterator[Traversable]:

@@ -76,7 +76,8 @@ def open_hub(data: DataConfig) -> dict[Split, HubSplit]:
     """
     found = _load(data)
     settings = ReadSettings.for_data(data)
-    splits, problems = {}, []
+    splits: dict[Split, HubSplit] = {}
+    problems: list[str] = []
     for split, names in SPLIT_NAMES.items():
         name = next((name for name in names if name in found), None)
         if name is None:

@@ -1,9 +1,8 @@
 """First pass: every row is read, checked and stored; what the split needs to know of each stays in memory.
 
-That is 12 bytes a row: a content hash and the number of its label set.
+That is 20 bytes a row: hashes of text and id, and the number of its label set.
 """
 
-import json
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,21 +16,17 @@ import pyarrow as pa
 
 from textlstm.config import DataConfig
 from textlstm.corpus.examples import Example
+from textlstm.corpus.prepared import PREPARED_SCHEMA
+from textlstm.corpus.read_settings import ReadSettings
 from textlstm.corpus.records import Reject
+from textlstm.corpus.rejects import RejectCount, reject_line
+from textlstm.corpus.row_ids import duplicate_id_problems
 from textlstm.corpus.sources import Source
 from textlstm.corpus.splits import Hashes, Split, content_hash
 from textlstm.corpus.storage import atomic_file
 from textlstm.errors import InputError
 
-ROW_SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("text", pa.string()),
-        ("labels", pa.list_(pa.string())),
-        ("file", pa.string()),
-        ("row", pa.int64()),
-    ]
-)
+ROW_SCHEMA = pa.schema([PREPARED_SCHEMA.field(name) for name in ("id", "text", "labels", "file", "row")])
 BATCH_ROWS = 2048
 BATCH_CHARS = 1_000_000
 
@@ -71,6 +66,7 @@ def ingest(sources: Sequence[Source], directory: Path, *, data: DataConfig, on_r
     ingested: list[IngestedSource] = []
     problems: list[str] = []
     num_rows = num_rejects = 0
+    settings = ReadSettings.for_data(data)
     rejects_path = directory / "rejects.jsonl"
     with atomic_file(rejects_path) as rejects:
         for source in sources:
@@ -82,8 +78,10 @@ def ingest(sources: Sequence[Source], directory: Path, *, data: DataConfig, on_r
                         on_rows(num_rows + rows.num_rows)
             except InputError as error:
                 problems += error.problems
+            problems += rows.reject_problems(settings)
+            problems += duplicate_id_problems(path, rows.id_hashes) if data.id_column and path.exists() else []
             num_rows += rows.num_rows
-            num_rejects += rows.num_rejects
+            num_rejects += sum(count.num_rejects for count in rows.counts.values())
             ingested.append(rows.finish(source.split, path))
     if problems:
         raise InputError(*problems)
@@ -96,11 +94,12 @@ def ingest(sources: Sequence[Source], directory: Path, *, data: DataConfig, on_r
 
 
 class _RowWriter:
-    """Writes the rows of one source as Arrow batches and collects hashes and label sets."""
+    """Writes the rows of one source as Arrow batches and collects hashes, label sets and counts by file."""
 
     def __init__(self, label_sets: dict[tuple[str, ...], int], rejects: BinaryIO) -> None:
         self.num_rows = 0
-        self.num_rejects = 0
+        self.counts: dict[str, RejectCount] = {}
+        self.id_hashes = array("Q")
         self._label_sets = label_sets
         self._rejects = rejects
         self._hashes = array("Q")
@@ -113,22 +112,30 @@ class _RowWriter:
                 writer.write_batch(batch)
                 yield
 
+    def reject_problems(self, settings: ReadSettings) -> list[str]:
+        """Return what is wrong with files of which too many rows were rejected."""
+        return [problem for name, count in self.counts.items() for problem in count.problems(settings, name=name)]
+
     def finish(self, split: Split, path: Path) -> IngestedSource:
         """Return what was collected."""
         return IngestedSource(
             split=split,
             path=path,
-            hashes=np.frombuffer(self._hashes, dtype=np.uint64) if self._hashes else np.zeros(0, np.uint64),
-            label_set_ids=np.frombuffer(self._label_set_ids, dtype=np.int32) if self._hashes else np.zeros(0, np.int32),
+            hashes=np.array(self._hashes, dtype=np.uint64),
+            label_set_ids=np.array(self._label_set_ids, dtype=np.int32),
         )
 
     def _examples(self, source: Source) -> Iterator[Example]:
         for example in source.examples():
             if isinstance(example, Reject):
-                self.num_rejects += 1
-                self._rejects.write(json.dumps(example._asdict(), ensure_ascii=True).encode() + b"\n")
+                count = self.counts.setdefault(example.file, RejectCount())
+                count.num_rows += 1
+                count.add(example)
+                self._rejects.write(reject_line(example._replace(file=Path(example.file).name)))
                 continue
+            self.counts.setdefault(example.record.file, RejectCount()).num_rows += 1
             self.num_rows += 1
+            self.id_hashes.append(content_hash(example.id))
             self._hashes.append(content_hash(example.text))
             label_set = tuple(sorted(example.labels))
             self._label_set_ids.append(self._label_sets.setdefault(label_set, len(self._label_sets)))

@@ -11,7 +11,9 @@ from textlstm.config import DataConfig, DataSource
 from textlstm.corpus.bbc_news import bbc_news_digest, bbc_news_files, bbc_news_records
 from textlstm.corpus.class_folders import list_class_files
 from textlstm.corpus.examples import Example, example_reader
+from textlstm.corpus.formats import STDIN
 from textlstm.corpus.hub import HubSplit, open_hub
+from textlstm.corpus.inputs import expand_inputs
 from textlstm.corpus.read_settings import ReadSettings
 from textlstm.corpus.readers import read_records
 from textlstm.corpus.records import Reject
@@ -102,7 +104,14 @@ def _hub(data: DataConfig) -> tuple[Source, ...]:
         return (read(record) for record in split.records())
 
     return tuple(
-        Source(split, (Path(found.name).name,), digest := found.digest(), partial(examples, found), partial(str, digest), notes)
+        Source(
+            split,
+            (Path(found.name).name,),
+            digest := found.digest(),
+            partial(examples, found),
+            partial(str, digest),
+            notes,
+        )
         for split, found in splits.items()
     )
 
@@ -115,9 +124,9 @@ def _given_files(data: DataConfig) -> tuple[Source, ...]:
 
 
 def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
-    from textlstm.corpus.inputs import expand_inputs
-
     paths = expand_inputs(patterns)
+    if STDIN in paths:
+        raise InputError(f"data.{split}: standard input cannot be prepared, since it is read twice. Give a file.")
     settings = ReadSettings.for_data(data)
     read = example_reader(settings)
 
