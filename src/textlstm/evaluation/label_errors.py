@@ -1,0 +1,136 @@
+"""Likely label errors: training rows whose label a model that never saw them finds improbable."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from textlstm.config import Task
+from textlstm.evaluation.rows import Booleans, Floats, Integers
+
+NUM_FOLDS = 5
+
+_WORDS = r"\w+|[^\w\s]"  # words and single marks
+
+
+class LabelErrors(NamedTuple):
+    """How plausible each row's label is."""
+
+    quality: NDArray[np.float64]
+    """(N,) in [0, 1]: the probability of the given label (multi-label: cleanlab's aggregate); low means suspicious."""
+    is_likely: Booleans
+    """(N,): confident learning (Northcutt et al. 2021) holds the label for wrong."""
+    suggested: Integers | Booleans
+    """(N,) most probable label; multi-label: (N, L) bool, from 0.5 on."""
+
+    @property
+    def ranking(self) -> NDArray[np.int64]:
+        """(N,) row indices, the most suspicious first."""
+        return np.argsort(self.quality, kind="stable")
+
+
+def find_label_errors(targets: Integers | Booleans, probabilities: Floats, *, task: Task) -> LabelErrors:
+    """Rate labels by out-of-fold probabilities, with cleanlab.
+
+    Args:
+        targets: (N,) int64 or (N, L) bool, all known to the model.
+        probabilities: (N, L) from models that did not train on the row.
+        task: single- or multi-label.
+    """
+    match task:
+        case Task.single_label:
+            from cleanlab.filter import find_label_issues
+            from cleanlab.rank import get_label_quality_scores
+
+            quality = get_label_quality_scores(targets, probabilities, method="self_confidence")
+            likely = find_label_issues(targets, probabilities, n_jobs=1)
+            suggested: Integers | Booleans = np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
+        case Task.multi_label:
+            from cleanlab.multilabel_classification.filter import find_label_issues
+            from cleanlab.multilabel_classification.rank import get_label_quality_scores
+
+            lists = [np.flatnonzero(flags).tolist() for flags in targets]
+            quality = get_label_quality_scores(lists, probabilities)
+            likely = find_label_issues(lists, probabilities, n_jobs=1)
+            suggested = np.asarray(probabilities >= 0.5, dtype=np.bool_)
+    return LabelErrors(np.asarray(quality, dtype=np.float64), np.asarray(likely, dtype=np.bool_), suggested)
+
+
+def out_of_fold_probabilities(
+    texts: Sequence[str], targets: Integers | Booleans, *, num_labels: int, task: Task, seed: int
+) -> NDArray[np.float64]:
+    """Return (N, L) probabilities of each row from models that were not trained on it.
+
+    The models are logistic regression and (single-label) complement naive Bayes, averaged, on TF-IDF of word 1-2 grams.
+    Labels that a fold's training rows do not hold get probability 0 in that fold.
+
+    Args:
+        texts: N texts.
+        targets: (N,) int64 or (N, L) bool.
+        num_labels: L.
+        task: single- or multi-label.
+        seed: of the folds.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    probabilities = np.full((len(texts), num_labels), 1 / num_labels)
+    array = np.array([text if text.strip() else "." for text in texts], dtype=object)
+    folds = assign_folds(targets, seed=seed)
+    for fold in range(NUM_FOLDS):
+        train, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        if not len(train) or not len(held_out):
+            continue
+        min_count = 2 if len(train) > 1000 else 1
+        vectorizer = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=min_count, token_pattern=_WORDS)
+        features, scored = vectorizer.fit_transform(array[train]), vectorizer.transform(array[held_out])
+        fit = _fit_one_label if task is Task.single_label else _fit_yes_no
+        probabilities[held_out] = fit(features, targets[train], scored, num_labels=num_labels)
+    return probabilities
+
+
+def assign_folds(targets: Integers | Booleans, *, seed: int) -> NDArray[np.int64]:
+    """Return (N,) fold numbers; each class (multi-label: the rows as a whole) is spread evenly over the folds."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    order = generator.permutation(len(targets))
+    if targets.ndim == 1:
+        order = order[np.argsort(targets[order], kind="stable")]
+    folds = np.empty(len(targets), dtype=np.int64)
+    folds[order] = np.arange(len(targets)) % NUM_FOLDS
+    return folds
+
+
+def _fit_one_label(
+    features: csr_matrix, targets: Integers | Booleans, scored: csr_matrix, *, num_labels: int
+) -> NDArray[np.float64]:
+    """Probabilities (n, L) of the rows of `scored` from rows with one label each."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.naive_bayes import ComplementNB
+
+    probabilities = np.zeros((scored.shape[0], num_labels))
+    labels = np.unique(targets)
+    if len(labels) == 1:
+        probabilities[:, labels[0]] = 1.0
+        return probabilities
+    models = (LogisticRegression(C=3.0, max_iter=200, tol=1e-3), ComplementNB(alpha=0.3))
+    for model in models:
+        probabilities[:, labels] += model.fit(features, targets).predict_proba(scored) / len(models)
+    return probabilities
+
+
+def _fit_yes_no(
+    features: csr_matrix, targets: Integers | Booleans, scored: csr_matrix, *, num_labels: int
+) -> NDArray[np.float64]:
+    """Probabilities (n, L) of the rows of `scored`, each label for itself."""
+    from sklearn.linear_model import LogisticRegression
+
+    probabilities = np.zeros((scored.shape[0], num_labels))
+    for label in range(num_labels):
+        carried = targets[:, label]
+        if carried.all() or not carried.any():
+            probabilities[:, label] = float(carried.mean())
+            continue
+        model = LogisticRegression(C=3.0, solver="liblinear", max_iter=200).fit(features, carried)
+        probabilities[:, label] = model.predict_proba(scored)[:, 1]
+    return probabilities
