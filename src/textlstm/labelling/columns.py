@@ -1,0 +1,92 @@
+"""What labelling adds to a row: names of the columns, and their values."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from textlstm.config import LabellingConfig
+from textlstm.corpus.inputs import clash_problems
+from textlstm.errors import InputError
+from textlstm.labelling.classifier import RowPrediction
+
+PROBABILITY_DIGITS = 6
+"""Decimals of every probability that is written."""
+
+
+class AddedColumns:
+    """The columns that one job adds, in order: label, probability, decision, top k, all probabilities."""
+
+    def __init__(self, settings: LabellingConfig, labels: Sequence[str]) -> None:
+        """Fix the names for a model with `labels`."""
+        self._settings = settings
+        self._labels = tuple(labels)
+        self._num_top = min(settings.top_k, len(self._labels))
+        self.types: dict[str, type] = dict(self._types())
+        self.names = tuple(self.types)
+
+    def _types(self) -> Iterator[tuple[str, type]]:
+        yield self._settings.label_name, str
+        yield self._settings.probability_name, float
+        if self._settings.decision_name:
+            yield self._settings.decision_name, str
+        for rank in range(1, self._num_top + 1):
+            yield f"{self._settings.label_name}_{rank}", str
+            yield f"{self._settings.probability_name}_{rank}", float
+        if self._settings.all_probabilities:
+            for label in self._labels:
+                yield f"{self._settings.probability_name}[{label}]", float
+
+    def check(self, columns: Sequence[str], *, name: str) -> None:
+        """Refuse an input that has a column of the same name as an added one.
+
+        Raises:
+            InputError: One line a clash; `name` is the file.
+        """
+        problems = clash_problems(columns, self.names, name=name)
+        if problems:
+            raise InputError(*problems)
+
+    def clash(self, row: Mapping[str, object]) -> str | None:
+        """Return why a row that names its own columns cannot take the added ones, or None."""
+        for name in self.names:
+            if name in row:
+                return f"column {name!r}: labelling adds one of that name; set another in labelling.*_name"
+        return None
+
+    def values(
+        self, predictions: Sequence[RowPrediction], probabilities: npt.NDArray[np.float32]
+    ) -> Iterator[dict[str, object]]:
+        """Yield the added values of each of N rows; `probabilities` is (N, L)."""
+        settings = self._settings
+        rounded = np.round(probabilities.astype(np.float64), PROBABILITY_DIGITS) if self._needs_all else None
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self._num_top] if self._num_top else None
+        for row, prediction in enumerate(predictions):
+            is_empty = prediction.decision == "empty"
+            values: dict[str, object] = {
+                settings.label_name: self._label(prediction),
+                settings.probability_name: round(float(prediction.probability), PROBABILITY_DIGITS),
+            }
+            if settings.decision_name:
+                values[settings.decision_name] = str(prediction.decision)
+            if order is not None and rounded is not None:
+                for rank, column in enumerate(order[row], start=1):
+                    values[f"{settings.label_name}_{rank}"] = "" if is_empty else self._labels[column]
+                    values[f"{settings.probability_name}_{rank}"] = 0.0 if is_empty else float(rounded[row, column])
+            if settings.all_probabilities and rounded is not None:
+                for column, label in enumerate(self._labels):
+                    values[f"{settings.probability_name}[{label}]"] = 0.0 if is_empty else float(rounded[row, column])
+            yield values
+
+    @property
+    def _needs_all(self) -> bool:
+        return self._num_top > 0 or self._settings.all_probabilities
+
+    def _label(self, prediction: RowPrediction) -> str:
+        match str(prediction.decision):
+            case "empty":
+                return self._settings.empty_label
+            case "abstained" if self._settings.abstain_label:
+                return self._settings.abstain_label
+            case _:
+                return prediction.label

@@ -1,0 +1,131 @@
+"""The local engine: worker processes that are watched, and replaced once when they die."""
+
+import selectors
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from textlstm.errors import TextLSTMError
+from textlstm.labelling.engines.crew import WorkerJob, WorkerProcess
+from textlstm.labelling.journal import Journal, ShardRecord
+from textlstm.labelling.shards import ShardTask
+from textlstm.labelling.worker import read_answer
+
+SILENCE_SECONDS = 10.0
+"""A worker that says nothing for this long is stopped or stuck; alive, it says something twice a second."""
+ATTEMPTS = 2
+"""A shard whose worker died is given to a fresh one; the second death ends the job."""
+_TICK_SECONDS = 0.25
+
+
+class LocalEngine:
+    """Worker processes of this machine. They load the model while the job is still being planned."""
+
+    def __init__(self, job: WorkerJob, *, num_workers: int) -> None:
+        """Start `num_workers` processes."""
+        self._job = job
+        self.num_workers = num_workers
+        self._selector = selectors.DefaultSelector()
+        self._workers: list[WorkerProcess] = []
+        for _ in range(num_workers):
+            self._start_worker()
+
+    def __enter__(self) -> Self:
+        """Return the engine."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End all workers, whatever they are doing."""
+        for worker in list(self._workers):
+            self._end_worker(worker)
+        self._selector.close()
+
+    def run(
+        self, tasks: Sequence[ShardTask], *, journal: Journal, on_rows: Callable[[int], None]
+    ) -> Iterator[ShardRecord]:
+        """Yield the record of each task as it is done; a worker gets its next shard when it is free.
+
+        `on_rows` is called with the rows done of the shards that are being worked on.
+
+        Raises:
+            TextLSTMError: A worker reported an error, or died twice on the same shard.
+        """
+        waiting = deque(tasks)
+        deaths: Counter[int] = Counter()
+        num_left = len(tasks)
+        while num_left:
+            self._assign(waiting, journal.folder)
+            for worker, answers in self._listen():
+                if answers is None:
+                    self._replace(worker, waiting, deaths)
+                    continue
+                for answer in answers:
+                    worker.rows_done = answer.get("beat", worker.rows_done)
+                    worker.is_ready = worker.is_ready or "ready" in answer
+                    record = read_answer(answer)
+                    if record is not None:
+                        worker.task = None
+                        worker.rows_done = 0
+                        num_left -= 1
+                        yield record
+            on_rows(sum(worker.rows_done for worker in self._workers))
+
+    def _assign(self, waiting: deque[ShardTask], journal: str) -> None:
+        for worker in self._workers:
+            if waiting and worker.is_ready and worker.task is None:
+                worker.assign(waiting.popleft(), journal=journal)
+
+    def _listen(self) -> Iterator[tuple[WorkerProcess, list[dict[str, Any]] | None]]:
+        """Yield what each worker said since the last time; None for one that is gone or silent for too long."""
+        before = time.monotonic()
+        ready = {key.fileobj for key, _ in self._selector.select(_TICK_SECONDS)}
+        # After a pause of our own (a laptop lid, Ctrl-Z) silence says nothing about the workers.
+        slept = time.monotonic() - before > SILENCE_SECONDS / 2
+        for worker in list(self._workers):
+            if worker in ready:
+                yield worker, worker.heard()
+            elif slept:
+                worker.last_heard = time.monotonic()
+            elif time.monotonic() - worker.last_heard > SILENCE_SECONDS:
+                yield worker, None
+
+    def _replace(self, worker: WorkerProcess, waiting: deque[ShardTask], deaths: Counter[int]) -> None:
+        """Put a fresh worker in the place of one that is gone, and its shard first in the queue.
+
+        Raises:
+            TextLSTMError: The shard has cost two workers, or a worker died before it had one.
+        """
+        silent = time.monotonic() - worker.last_heard > SILENCE_SECONDS
+        task, code = worker.task, self._end_worker(worker)
+        how = f"said nothing for {SILENCE_SECONDS:.0f} s" if silent else _cause(code)
+        if task is None:
+            raise TextLSTMError(f"a labelling worker {how} while it loaded the model")
+        deaths[task.shard.number] += 1
+        if deaths[task.shard.number] >= ATTEMPTS:
+            shard = task.shard
+            raise TextLSTMError(
+                f"{task.file.name}: shard {shard.number} (rows {shard.first_row} to {shard.last_row}) cost "
+                f"{ATTEMPTS} workers; the last one {how}; finished shards are kept, run the same command to go on"
+            )
+        waiting.appendleft(task)
+        self._start_worker()
+
+    def _start_worker(self) -> None:
+        worker = WorkerProcess(self._job)
+        self._workers.append(worker)
+        self._selector.register(worker, selectors.EVENT_READ)
+
+    def _end_worker(self, worker: WorkerProcess) -> int:
+        self._selector.unregister(worker)
+        self._workers.remove(worker)
+        return worker.end()
+
+
+def _cause(code: int) -> str:
+    if code == -9:
+        return "was killed by signal 9 (out of memory?)"
+    return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"

@@ -1,0 +1,139 @@
+"""`OUT.manifest.json`: where every label of an output comes from, as plain JSON with its own sha256."""
+
+import hashlib
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from textlstm.config import LabelConfig
+from textlstm.errors import IntegrityError
+from textlstm.labelling.classifier import ModelCard
+from textlstm.labelling.journal import ShardRecord
+from textlstm.labelling.plan import Plan
+
+MANIFEST_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The lineage of one labelled file."""
+
+    manifest_format: int
+    output: dict[str, Any]
+    """sha256, bytes, rows, rejects, format and compression of the output."""
+    inputs: list[dict[str, Any]]
+    """name, absolute path, format, encoding, sha256 and bytes of each input, in the order of the output."""
+    shards: list[list[int]]
+    """[input, first row, last row, byte offset, rows in the output, rejects] of each shard, in order."""
+    model: dict[str, Any]
+    """Folder, digest, spaCy model, and the provenance that training recorded (run id, data digests, commit)."""
+    config: dict[str, Any]
+    """All settings of the job."""
+    text_column: str
+    counts: dict[str, Any]
+    """Rows by label and by decision."""
+    libraries: dict[str, str]
+    machine: dict[str, Any]
+    plan: str
+    """Key of everything that decides the output's bytes."""
+    finished: str
+    """Time, UTC, ISO 8601."""
+
+    @classmethod
+    def of_job(
+        cls,
+        plan: Plan,
+        records: Sequence[ShardRecord],
+        card: ModelCard,
+        *,
+        config: LabelConfig,
+        model_dir: Path,
+        sha256: str,
+        num_bytes: int,
+    ) -> "Manifest":
+        """Return the manifest of a finished job; `sha256` and `num_bytes` are those of the output file."""
+        labels: Counter[str] = Counter()
+        decisions: Counter[str] = Counter()
+        for record in records:
+            labels.update(record.labels)
+            decisions.update(record.decisions)
+        return cls(
+            manifest_format=MANIFEST_FORMAT,
+            output={
+                "sha256": sha256,
+                "num_bytes": num_bytes,
+                "num_rows": sum(record.num_rows for record in records),
+                "num_rejects": sum(record.num_rejects for record in records),
+                "format": plan.output.format,
+                "compression": plan.output.compression,
+            },
+            inputs=[
+                {
+                    "name": file.name,
+                    "path": str(Path(file.name).absolute()),
+                    "format": file.format,
+                    "encoding": file.encoding,
+                    "sha256": file.sha256,
+                    "num_bytes": file.num_bytes,
+                }
+                for file in plan.inputs
+            ],
+            shards=[
+                [shard.file, shard.first_row, shard.last_row, shard.offset, record.num_rows, record.num_rejects]
+                for shard, record in zip(plan.shards, records, strict=True)
+            ],
+            model={
+                "directory": str(model_dir.absolute()),
+                "address": config.model_dir,
+                "digest": card.digest,
+                "spacy_model": card.spacy_model,
+                "provenance": dict(card.provenance or {}),
+            },
+            config=asdict(config),
+            text_column=plan.settings["text_column"],
+            counts={"labels": dict(sorted(labels.items())), "decisions": dict(sorted(decisions.items()))},
+            libraries=dict(plan.libraries),
+            machine={
+                "platform": platform.platform(),
+                "python": platform.python_version(),
+                "cores": os.cpu_count(),
+            },
+            plan=plan.key,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def to_json(self) -> bytes:
+        """Return the manifest as JSON with its own sha256."""
+        body = asdict(self)
+        return _dump({**body, "manifest_sha256": hashlib.sha256(_dump(body)).hexdigest()})
+
+    @classmethod
+    def from_json(cls, raw: bytes, *, address: str) -> "Manifest":
+        """Return the manifest that `to_json` wrote; `address` stands in errors.
+
+        Raises:
+            IntegrityError: The bytes were changed, or another version wrote them.
+        """
+        try:
+            content = json.loads(raw)
+            sha256 = content.pop("manifest_sha256")
+            sound = hashlib.sha256(_dump(content)).hexdigest() == sha256
+            sound = sound and _dump({**content, "manifest_sha256": sha256}) == raw
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+            sound = False
+        if not sound:
+            raise IntegrityError(f"{address}: damaged; label the input again to get a new manifest")
+        if set(content) != {field.name for field in fields(cls)} or content["manifest_format"] != MANIFEST_FORMAT:
+            raise IntegrityError(f"{address}: written by another version of textlstm; label the input again")
+        return cls(**content)
+
+
+def _dump(content: object) -> bytes:
+    text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True)
+    return (text + "\n").encode("utf-8", "surrogateescape")

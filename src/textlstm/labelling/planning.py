@@ -1,0 +1,199 @@
+"""Make the plan of a job: find the inputs, hash them, cut them into shards, refuse what cannot work."""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from textlstm.bundle import library_versions
+from textlstm.config import FileFormat, LabelConfig
+from textlstm.corpus.encodings import encoding_name
+from textlstm.corpus.lines import to_utf8
+from textlstm.corpus.parquet import read_parquet_schema
+from textlstm.corpus.read_settings import ReadSettings
+from textlstm.corpus.readers import kind_of_input, read_columns, read_records
+from textlstm.corpus.records import Record
+from textlstm.corpus.row_index import index_rows
+from textlstm.corpus.row_input import LineInput
+from textlstm.corpus.streams import check_unchanged, file_state, read_blocks
+from textlstm.errors import InputError
+from textlstm.labelling.classifier import ModelCard
+from textlstm.labelling.columns import AddedColumns
+from textlstm.labelling.plan import InputFile, Plan, Shard
+from textlstm.labelling.row_format import RowFormat
+from textlstm.labelling.rows import settings_of_reading
+from textlstm.labelling.store import Store
+from textlstm.labelling.target import choose_output_kind
+
+WITHOUT_EFFECT = ("num_workers", "max_reject_fraction")
+"""Labelling settings that do not change the bytes of the output."""
+
+
+class Unpacked(NamedTuple):
+    """Where plain copies of packed inputs go."""
+
+    store: Store
+    folder: str
+    scratch: str
+
+
+class Planned(NamedTuple):
+    """One input file with its shards and columns."""
+
+    file: InputFile
+    shards: list[Shard]
+    columns: tuple[str, ...]
+
+
+def make_plan(paths: Sequence[Path], config: LabelConfig, card: ModelCard, *, unpacked: Unpacked) -> Plan:
+    """Read every input once, without looking at values, and return the plan.
+
+    Packed inputs, standard input and encodings that cannot be cut at line feeds are unpacked, since shards need to
+    seek.
+
+    Raises:
+        InputError: Inputs that cannot be read, lack the text column or clash with added columns; all of them.
+        StorageError: The work folder cannot be written.
+    """
+    settings = config.labelling
+    reading = settings_of_reading(settings, text_column=card.text_column)
+    added = AddedColumns(settings, card.labels)
+    problems: list[str] = []
+    planned: list[Planned] = []
+    for path in paths:
+        try:
+            one = _plan_file(path, reading, index=len(planned), shard_rows=settings.shard_rows, unpacked=unpacked)
+            added.check(one.columns, name=str(path))
+            planned.append(one)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(*problems)
+    shards = [shard for one in planned for shard in one.shards]
+    kept = {key: value for key, value in asdict(settings).items() if key not in WITHOUT_EFFECT}
+    return Plan(
+        inputs=tuple(one.file for one in planned),
+        shards=tuple(shard._replace(number=number) for number, shard in enumerate(shards)),
+        output=_output_format(planned, config, reading),
+        model=card.digest,
+        settings={**kept, "text_column": reading.columns.text},
+        libraries=library_versions(),
+    )
+
+
+def sha256_of_input(path: Path) -> str:
+    """Return the sha256 (hex) of the bytes of a file, packed or not.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    digest = hashlib.sha256()
+    with closing(read_blocks(path)) as blocks:
+        for block in blocks:
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _plan_file(
+    path: Path, read_settings: ReadSettings, *, index: int, shard_rows: int, unpacked: "Unpacked"
+) -> Planned:
+    kind = kind_of_input(path, read_settings)
+    source = LineInput(path, kind, read_settings)
+    encoding = encoding_name(read_settings.encoding, key_prefix=read_settings.key_prefix)
+    state = file_state(path)
+    if state is not None and (kind.format is FileFormat.parquet or source.can_seek):
+        readable, sha256, num_bytes = path.absolute(), sha256_of_input(path), state.size
+    else:
+        name = f"{unpacked.folder}/{index}.{kind.format}"
+        readable = Path(unpacked.store.address(name))
+        copy_sha256, num_bytes = _unpack(source, encoding, name=name, unpacked=unpacked)
+        sha256 = sha256_of_input(path) if state is not None else copy_sha256
+        encoding = encoding if source.has_offsets else "utf-8"
+    own = replace(read_settings, format=kind.format, encoding=encoding)
+    try:
+        rows = index_rows(readable, own, stride=shard_rows)
+        columns = read_columns(readable, own)
+    except InputError as error:
+        raise InputError(*(problem.replace(str(readable), str(path)) for problem in error.problems)) from error
+    check_unchanged(path, state)
+    shards = []
+    for first in range(1, rows.num_rows + 1, shard_rows):
+        last = min(first + shard_rows - 1, rows.num_rows)
+        start = rows.rows(first, last).start
+        shards.append(Shard(0, index, first, last, start.offset if start else -1))
+    file = InputFile(str(path), str(readable), kind.format, encoding, sha256, num_bytes, rows.state)
+    return Planned(file, shards, columns)
+
+
+def _unpack(source: LineInput, encoding: str, *, name: str, unpacked: "Unpacked") -> tuple[str, int]:
+    """Write the plain bytes of `source` as `name`; return their sha256 (hex) and how many there are."""
+    digest, num_bytes = hashlib.sha256(), 0
+    blocks = read_blocks(source.path, compression=source.kind.compression, max_expansion=source.settings.max_expansion)
+    plain: Iterator[bytes] = blocks
+    if not source.has_offsets:
+        plain = to_utf8(blocks, encoding=encoding, name=source.name, key_prefix=source.settings.key_prefix)
+    with closing(blocks), unpacked.store.create(name, scratch=unpacked.scratch) as stream:
+        for block in plain:
+            stream.write(block)
+            digest.update(block)
+            num_bytes += len(block)
+    if num_bytes == 0:
+        raise InputError(f"{source.name}: is empty (0 bytes).")
+    return digest.hexdigest(), num_bytes
+
+
+def _output_format(planned: Sequence[Planned], config: LabelConfig, reading: ReadSettings) -> RowFormat:
+    """Return how the output is written.
+
+    Rows of JSONL name their own columns; an output with fixed columns needs to know all of them beforehand.
+
+    Raises:
+        InputError: The output's format has no columns, or inputs with fixed columns differ in them.
+    """
+    kind = choose_output_kind(config, planned[0].file.format)
+    columns: dict[str, None] = {}
+    for one in planned:
+        columns.update(dict.fromkeys(one.columns))
+        if one.file.format is FileFormat.jsonl and kind.format is not FileFormat.jsonl:
+            own = replace(reading, format=one.file.format, encoding=one.file.encoding)
+            for row in read_records(Path(one.file.path), own):
+                if isinstance(row, Record):
+                    columns.update(dict.fromkeys(row.fields))
+    problems = []
+    for one in planned:
+        missing = [name for name in columns if name not in one.columns]
+        if missing and one.file.format is not FileFormat.jsonl:
+            listed = ", ".join(map(repr, missing))
+            problems.append(f"{one.file.name}: has no column {listed}, which other inputs have; label it on its own")
+    if problems:
+        raise InputError(*problems)
+    schema = ""
+    if kind.format is FileFormat.parquet and planned[0].file.format is FileFormat.parquet:
+        schema = _common_schema(planned, reading)
+    return RowFormat(kind.format, kind.compression, tuple(columns), schema)
+
+
+def _common_schema(planned: Sequence[Planned], reading: ReadSettings) -> str:
+    """Return the Arrow schema of Parquet inputs as plain text.
+
+    Raises:
+        InputError: The inputs differ in types.
+    """
+    first = read_parquet_schema(Path(planned[0].file.path), reading)
+    names = list(first.names)
+    problems = []
+    for one in planned[1:]:
+        schema = read_parquet_schema(Path(one.file.path), reading)
+        for name in names:
+            found, wanted = schema.field(name).type, first.field(name).type
+            if found != wanted:
+                problems.append(
+                    f"{one.file.name}: column {name!r} is of type {found}, in {planned[0].file.name} of type {wanted}; "
+                    "label it on its own"
+                )
+    if problems:
+        raise InputError(*problems)
+    return base64.b64encode(first.remove_metadata().serialize().to_pybytes()).decode("ascii")

@@ -1,0 +1,84 @@
+"""Who does the shards of a job: the calling process for small inputs, worker processes, or a Ray cluster."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, assert_never
+
+from textlstm.config import Engine, LabelConfig
+from textlstm.corpus.formats import STDIN
+from textlstm.labelling.classifier import ModelSource
+from textlstm.labelling.engines.crew import WorkerJob
+from textlstm.labelling.engines.inline import InlineEngine
+from textlstm.labelling.engines.local import LocalEngine
+from textlstm.labelling.journal import Journal, ShardRecord
+from textlstm.labelling.shards import ShardTask
+from textlstm.labelling.target import Target
+
+INLINE_BYTES = 1_000_000
+"""Smaller inputs are done sooner by this process than by others that must start first."""
+
+
+class ShardEngine(Protocol):
+    """Does shards."""
+
+    num_workers: int
+
+    def run(
+        self, tasks: Sequence[ShardTask], *, journal: Journal, on_rows: Callable[[int], None]
+    ) -> Iterator[ShardRecord]:
+        """Yield the record of each task as it is done; `on_rows` hears the rows done of unfinished shards."""
+
+
+@contextmanager
+def start_engine(
+    config: LabelConfig,
+    models: ModelSource,
+    model_dir: Path,
+    *,
+    paths: Sequence[Path],
+    target: Target,
+    inherited: tuple[int, ...],
+) -> Iterator[ShardEngine]:
+    """Give the engine for a job, its workers already loading the model; at the end they are gone.
+
+    Raises:
+        ConfigError: `engine=ray` without Ray.
+        IntegrityError: The model's files were changed.
+    """
+    settings = config.labelling
+    match config.engine:
+        case Engine.local if is_small(paths):
+            yield InlineEngine(models.load(model_dir, settings), settings=settings)
+        case Engine.local:
+            job = WorkerJob(
+                command=models.worker_command,
+                model_dir=str(model_dir.absolute()),
+                settings=settings,
+                root=target.store.root,
+                scratch=target.scratch,
+                inherited=inherited,
+            )
+            with LocalEngine(job, num_workers=settings.num_workers or num_cores()) as engine:
+                yield engine
+        case Engine.ray:
+            from textlstm.labelling.engines.ray import RayEngine
+
+            with RayEngine(models, model_dir, settings=settings, target=target) as engine:
+                yield engine
+        case _:
+            assert_never(config.engine)
+
+
+def is_small(paths: Sequence[Path]) -> bool:
+    """Say whether inputs of this size are best done without worker processes."""
+    if STDIN in paths:
+        return False
+    packed = (".gz", ".zst", ".parquet")
+    return sum(path.stat().st_size * (5 if path.suffix in packed else 1) for path in paths) <= INLINE_BYTES
+
+
+def num_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,140 @@
+"""What a job did, in numbers and in a few lines for the screen."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from textlstm.labelling.classifier import ModelCard
+from textlstm.labelling.journal import ShardRecord
+
+MAX_LABELS_SHOWN = 20
+DRIFT_SMALL, DRIFT_LARGE = 0.1, 0.25
+"""Population stability index: below the first nothing happened, above the second a shift is certain enough to look."""
+_SHARE_FLOOR = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSummary:
+    """The result of one labelling job."""
+
+    output: str
+    rejects: str
+    """Path of the rejected rows; empty when there are none."""
+    manifest: str
+    num_rows: int
+    """Rows of the output; with `num_rejects` those of the input."""
+    num_rejects: int
+    num_continued: int
+    """Rows that an earlier, interrupted run of the same command had finished."""
+    labels: Mapping[str, int]
+    """Rows by label, most frequent first."""
+    decisions: Mapping[str, int]
+    mean_confidence: float
+    """Mean probability of the labels of rows with a text."""
+    drift: float | None
+    """Population stability index of the labels against the training rows; None where those are not known."""
+    seconds: float
+    """Wall time of this run."""
+    seconds_by_step: Mapping[str, float]
+    """Time of all workers together by step."""
+    num_workers: int
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows of this run by its wall time, start included."""
+        return (self.num_rows + self.num_rejects - self.num_continued) / max(self.seconds, 1e-9)
+
+    def lines(self) -> list[str]:
+        """Return the summary for a person."""
+        total = max(self.num_rows, 1)
+        lines = [
+            f"labelled {self.num_rows:,} rows into {self.output} in {self.seconds:.1f} s "
+            f"({self.rows_per_second:,.0f} rows/s, {_workers(self.num_workers)})"
+        ]
+        if self.num_continued:
+            lines.append(f"continued: {self.num_continued:,} rows were done by an earlier run")
+        if self.num_rejects:
+            lines.append(f"rejected {self.num_rejects:,} rows, listed in {self.rejects}")
+        lines.append(f"mean confidence {self.mean_confidence:.3f}")
+        others = {name: count for name, count in self.decisions.items() if name != "accepted"}
+        if others:
+            lines.append("; ".join(f"{name} {count:,} ({count / total:.1%})" for name, count in others.items()))
+        shown = list(self.labels.items())[:MAX_LABELS_SHOWN]
+        lines += [f"  {count / total:7.2%}  {label or '(no label)'}" for label, count in shown]
+        if len(self.labels) > len(shown):
+            lines.append(f"  and {len(self.labels) - len(shown)} more labels")
+        if self.drift is not None:
+            lines.append(f"label shares against the training rows: {_drift_words(self.drift)}")
+        steps = ", ".join(f"{step} {value:.1f} s" for step, value in self.seconds_by_step.items())
+        return [*lines, f"time of all workers: {steps}"]
+
+
+def summarise(
+    records: Sequence[ShardRecord],
+    card: ModelCard,
+    *,
+    output: str,
+    rejects: str,
+    manifest: str,
+    num_continued: int,
+    seconds: float,
+    num_workers: int,
+) -> LabelSummary:
+    """Return the summary of a job whose shards have these `records`."""
+    labels: Counter[str] = Counter()
+    decisions: Counter[str] = Counter()
+    steps: dict[str, float] = {}
+    for record in records:
+        labels.update(record.labels)
+        decisions.update(record.decisions)
+        for step, value in record.seconds.items():
+            steps[step] = steps.get(step, 0.0) + value
+    num_rejects = sum(record.num_rejects for record in records)
+    with_text = sum(record.num_rows for record in records) - decisions["empty"]
+    return LabelSummary(
+        output=output,
+        rejects=rejects if num_rejects else "",
+        manifest=manifest,
+        num_rows=sum(record.num_rows for record in records),
+        num_rejects=num_rejects,
+        num_continued=num_continued,
+        labels=dict(sorted(labels.items(), key=lambda item: (-item[1], item[0]))),
+        decisions=dict(sorted(decisions.items())),
+        mean_confidence=sum(record.confidence_sum for record in records) / max(with_text, 1),
+        drift=label_drift(labels, card),
+        seconds=seconds,
+        seconds_by_step=steps,
+        num_workers=num_workers,
+    )
+
+
+def label_drift(labels: Mapping[str, int], card: ModelCard) -> float | None:
+    """Return the population stability index between the labels given and those of the training rows.
+
+    The index sums (p - q) * ln(p / q) over labels, p the share given and q the share in training; shares count as at
+    least 0.0001. Labels that the model does not know (the one of empty rows) are left out.
+
+    Example: shares 0.5 and 0.5 against 0.25 and 0.75 in training give 0.275.
+    """
+    given = [labels.get(label, 0) for label in card.labels]
+    if len(card.label_shares) != len(card.labels) or not sum(given):
+        return None
+    index = 0.0
+    for count, trained in zip(given, card.label_shares, strict=True):
+        share = max(count / sum(given), _SHARE_FLOOR)
+        base = max(trained, _SHARE_FLOOR)
+        index += (share - base) * math.log(share / base)
+    return index
+
+
+def _drift_words(drift: float) -> str:
+    if drift < DRIFT_SMALL:
+        return f"no drift (index {drift:.3f})"
+    if drift < DRIFT_LARGE:
+        return f"some drift (index {drift:.3f})"
+    return f"strong drift (index {drift:.3f}); look at the rows before trusting the labels"
+
+
+def _workers(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} workers"
