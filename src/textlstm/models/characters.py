@@ -18,12 +18,12 @@ class CharacterCNN(nn.Module):
         self.convolution = nn.Conv1d(embedding_size, num_filters, 3, padding=1)
 
     def forward(self, char_ids: Tensor) -> Tensor:
-        """Return (B, T, filters) from (B, T, C) byte ids; a padded token gives zeros."""
-        B, T, C = char_ids.shape
-        flat = char_ids.reshape(B * T, C).long()
-        filtered = functional.relu(self.convolution(self.embedding(flat).transpose(1, 2)))  # (B * T, filters, C)
+        """Return (T, B, filters) from (T, B, C) byte ids; a padded token gives zeros."""
+        T, B, C = char_ids.shape
+        flat = char_ids.reshape(T * B, C).long()
+        filtered = functional.relu(self.convolution(self.embedding(flat).transpose(1, 2)))  # (T * B, filters, C)
         filtered = filtered * (flat > 0).unsqueeze(1)
-        return filtered.amax(dim=2).view(B, T, -1)
+        return filtered.amax(dim=2).view(T, B, -1)
 
 
 class SubwordBuckets(nn.Module):
@@ -39,11 +39,11 @@ class SubwordBuckets(nn.Module):
             self.vectors.weight[0].zero_()
 
     def forward(self, char_ids: Tensor, wanted: Tensor) -> Tensor:
-        """Return (B, T, size) means of n-gram vectors from (B, T, C) bytes, zeros where (B, T, 1) `wanted` is false."""
-        B, T, C = char_ids.shape
-        ids = self.bucket_ids(char_ids.reshape(B * T, C).long() * wanted.reshape(B * T, 1))
+        """Return (T, B, size) means of n-gram vectors from (T, B, C) bytes, zeros where (T, B, 1) `wanted` is false."""
+        T, B, C = char_ids.shape
+        ids = self.bucket_ids(char_ids.reshape(T * B, C).long() * wanted.reshape(T * B, 1))
         total = functional.embedding_bag(ids, self.vectors.weight, mode="sum", padding_idx=0)
-        return (total / (ids > 0).sum(dim=1, keepdim=True).clamp(min=1)).view(B, T, -1)
+        return (total / (ids > 0).sum(dim=1, keepdim=True).clamp(min=1)).view(T, B, -1)
 
     def bucket_ids(self, char_ids: Tensor) -> Tensor:
         """Return (N, n-grams) int64 bucket numbers from 1 of (N, C) spellings, 0 where there is no n-gram."""

@@ -22,7 +22,7 @@ class LockedDropout(nn.Module):
 
 
 def drop_words(token_ids: Tensor, probability: float, *, unknown_id: int) -> Tensor:
-    """Replace each (B, T) token id by the unknown word with this `probability`; padding stays padding."""
+    """Replace each token id by the unknown word with this `probability`; padding stays padding."""
     if probability == 0:
         return token_ids
     dropped = torch.rand(token_ids.shape, device=token_ids.device) < probability
@@ -30,7 +30,7 @@ def drop_words(token_ids: Tensor, probability: float, *, unknown_id: int) -> Ten
 
 
 def word_type_scale(token_ids: Tensor, probability: float, *, vocabulary_size: int) -> Tensor:
-    """Return (B, T, 1) float32 factors that drop whole word types from a batch (Merity et al. 2018).
+    """Return float32 factors of token ids, with a last axis of 1, that drop whole word types (Merity et al. 2018).
 
     All occurrences of a word share its fate: 0 with this `probability`, else 1 / (1 - probability).
     """

@@ -53,32 +53,34 @@ class Embedder(nn.Module):
         self.output_size = word_size + config.pos_embedding_size + config.char_cnn_size
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return (B, T, E) float32 vectors.
+        """Return (B, T, E) float32 vectors, whose memory has the steps first, as the encoder wants them.
 
         Raises:
             ValueError: the network reads parts of speech or characters and the batch has none.
         """
         token_ids = batch.token_ids.long()
-        token_ids = token_ids.masked_fill(token_ids >= self.words.num_embeddings, UNKNOWN_ID)
+        token_ids = token_ids.masked_fill(token_ids >= self.words.num_embeddings, UNKNOWN_ID).t()  # (T, B)
         if self.training:
             token_ids = drop_words(token_ids, self.word_dropout, unknown_id=UNKNOWN_ID)
-        vectors = self.words(token_ids)
+        vectors = self.words(token_ids.contiguous())
         if self.subwords is not None:
             unknown = (token_ids == UNKNOWN_ID).unsqueeze(-1)
-            vectors = vectors + self.subwords(_required(batch.char_ids, "char_ids"), unknown)
+            vectors = vectors + self.subwords(_by_step(batch.char_ids, "char_ids"), unknown)
         if self.training and self.embedding_dropout > 0:
             size = self.words.num_embeddings
             vectors = vectors * word_type_scale(token_ids, self.embedding_dropout, vocabulary_size=size)
         parts = [vectors]
         if self.pos is not None:
-            parts.append(self.pos(_required(batch.pos_ids, "pos_ids").long()))
+            parts.append(self.pos(_by_step(batch.pos_ids, "pos_ids").long()))
         if self.chars is not None:
-            parts.append(self.chars(_required(batch.char_ids, "char_ids")))
-        embedded: Tensor = self.dropout(parts[0] if len(parts) == 1 else torch.cat(parts, dim=2))
-        return embedded
+            parts.append(self.chars(_by_step(batch.char_ids, "char_ids")))
+        embedded = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+        dropped: Tensor = self.dropout(embedded.transpose(0, 1))
+        return dropped
 
 
-def _required(part: Tensor | None, name: str) -> Tensor:
+def _by_step(part: Tensor | None, name: str) -> Tensor:
+    """Return a part of the batch with the steps before the texts."""
     if part is None:
         raise ValueError(f"the network reads Batch.{name}, but the batch has none")
-    return part
+    return part.transpose(0, 1).contiguous()

@@ -17,14 +17,39 @@ from textlstm.models.padding import padding_mask, reversal_index, reverse_padded
 
 
 class Encoded(NamedTuple):
-    """What an encoder makes of B texts."""
+    """What an encoder makes of B texts; the steps come first in memory, as the recurrent kernels want them."""
 
-    states: Tensor
-    """(B, T, H) one vector a time step; values at padded steps mean nothing."""
+    ahead: Tensor
+    """(T, B, H) outputs of the forward cell; values at padded steps mean nothing."""
+    behind: Tensor | None
+    """(T, B, H) outputs of the backward cell in the order it read, each text's last token first; None without one."""
     lengths: Tensor
     """(B,) int64 time steps of each text (fewer than tokens after a pooling convolution)."""
-    last: Tensor
-    """(B, H) what each direction knows after its last token; zeros for a text without tokens."""
+
+    @property
+    def states(self) -> Tensor:
+        """(B, T, P) outputs of both directions side by side, in the order of the tokens."""
+        return self.by_step().transpose(0, 1)
+
+    @property
+    def last(self) -> Tensor:
+        """(B, P) what each direction knows at its end: after the last token and at the first; zeros without tokens."""
+        rows = torch.arange(len(self.lengths), device=self.lengths.device)
+        ends = (self.lengths - 1).clamp(min=0)
+        found = [states[ends, rows] for states in self.directions]
+        return torch.cat(found, dim=1) * (self.lengths > 0).unsqueeze(1)
+
+    @property
+    def directions(self) -> tuple[Tensor, ...]:
+        """The one or two (T, B, H) outputs; steps of padding come after the tokens in both."""
+        return (self.ahead,) if self.behind is None else (self.ahead, self.behind)
+
+    def by_step(self) -> Tensor:
+        """Return (T, B, P): `states` with the steps first."""
+        if self.behind is None:
+            return self.ahead
+        index = reversal_index(self.lengths, self.ahead.shape[0])
+        return torch.cat([self.ahead, reverse_padded(self.behind, index)], dim=2)
 
 
 class CellWeights(NamedTuple):
@@ -49,8 +74,8 @@ class RecurrentLayer(nn.Module):
     """One layer of one or two directions.
 
     `forwards` and `backwards` (None when one-directional) are plain `nn.LSTM`, `nn.GRU` or `nn.RNN` of a single layer
-    and direction, so their weights are `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0` in torch's own order
-    of gates (LSTM: input, forget, cell, output; GRU: reset, update, new).
+    and direction (steps first), so their weights are `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0` and `bias_hh_l0` in
+    torch's own order of gates (LSTM: input, forget, cell, output; GRU: reset, update, new).
     """
 
     def __init__(self, family: Encoder, input_size: int, hidden_size: int, *, bidirectional: bool) -> None:
@@ -60,19 +85,13 @@ class RecurrentLayer(nn.Module):
         self.backwards = _build_cell(family, input_size, hidden_size) if bidirectional else None
         self.output_size = hidden_size * (2 if bidirectional else 1)
 
-    def forward(self, states: Tensor, lengths: Tensor, *, recurrent_dropout: float = 0.0) -> Encoded:
-        """Run over (B, T, E) `states` of right-padded rows."""
-        ahead = _run_cell(self.forwards, states, recurrent_dropout)
-        rows = torch.arange(states.shape[0], device=states.device)
-        seen = (lengths > 0).unsqueeze(1)
-        last = ahead[rows, (lengths - 1).clamp(min=0)]
+    def forward(self, inputs: Tensor, lengths: Tensor, *, recurrent_dropout: float = 0.0) -> Encoded:
+        """Run over (T, B, E) `inputs` of right-padded rows."""
+        ahead = _run_cell(self.forwards, inputs, recurrent_dropout)
         if self.backwards is None:
-            return Encoded(ahead, lengths, last * seen)
-        index = reversal_index(lengths, states.shape[1])
-        behind = _run_cell(self.backwards, reverse_padded(states, index), recurrent_dropout)
-        behind = reverse_padded(behind, index)
-        last = torch.cat([last, behind[:, 0]], dim=1)
-        return Encoded(torch.cat([ahead, behind], dim=2), lengths, last * seen)
+            return Encoded(ahead, None, lengths)
+        index = reversal_index(lengths, inputs.shape[0])
+        return Encoded(ahead, _run_cell(self.backwards, reverse_padded(inputs, index), recurrent_dropout), lengths)
 
 
 class RecurrentEncoder(nn.Module):
@@ -103,13 +122,17 @@ class RecurrentEncoder(nn.Module):
         self.recurrent_dropout = recurrent_dropout
         self.output_size = width
 
-    def forward(self, states: Tensor, lengths: Tensor) -> Encoded:
-        """Encode (B, T, E) float `states` of right-padded rows with (B,) `lengths`."""
-        if states.shape[1] == 0:  # no text has a token: torch refuses to run over no steps
-            states = functional.pad(states, (0, 0, 0, 1))
-        encoded = Encoded(states, lengths, states[:, 0])
-        for i, layer in enumerate(self.layers):
-            inputs = encoded.states if i == 0 else self.dropout(encoded.states)
+    def forward(self, vectors: Tensor, lengths: Tensor) -> Encoded:
+        """Encode (B, T, E) float `vectors` of right-padded rows with (B,) `lengths`.
+
+        Vectors whose memory has the steps first (as the embedder makes them) are not copied.
+        """
+        if vectors.shape[1] == 0:  # no text has a token: torch refuses to run over no steps
+            vectors = functional.pad(vectors, (0, 0, 0, 1))
+        inputs = vectors.transpose(0, 1)
+        encoded: Encoded = self.layers[0](inputs, lengths, recurrent_dropout=self.recurrent_dropout)
+        for layer in self.layers[1:]:
+            inputs = self.dropout(encoded.states).transpose(0, 1)
             encoded = layer(inputs, lengths, recurrent_dropout=self.recurrent_dropout)
         return encoded
 
@@ -135,14 +158,14 @@ class ConvolutionalRecurrentEncoder(nn.Module):
         """The recurrent layers."""
         return self.recurrent.layers
 
-    def forward(self, states: Tensor, lengths: Tensor) -> Encoded:
-        """Encode (B, T, E) float `states`; the result has ceil(T / pool) steps: 5 tokens and pool 2 give 3."""
-        if states.shape[1] == 0:
-            states = functional.pad(states, (0, 0, 0, 1))
-        mask = padding_mask(lengths, states.shape[1]).unsqueeze(1)  # (B, 1, T)
-        filtered = functional.relu(self.convolution(states.transpose(1, 2) * mask)) * mask
+    def forward(self, vectors: Tensor, lengths: Tensor) -> Encoded:
+        """Encode (B, T, E) float `vectors`; the result has ceil(T / pool) steps: 5 tokens and pool 2 give 3."""
+        if vectors.shape[1] == 0:
+            vectors = functional.pad(vectors, (0, 0, 0, 1))
+        mask = padding_mask(lengths, vectors.shape[1]).unsqueeze(1)  # (B, 1, T)
+        filtered = functional.relu(self.convolution(vectors.transpose(1, 2) * mask)) * mask
         pooled = functional.max_pool1d(filtered, self.pool, ceil_mode=True)
-        encoded: Encoded = self.recurrent(pooled.transpose(1, 2).contiguous(), (lengths + self.pool - 1) // self.pool)
+        encoded: Encoded = self.recurrent(pooled.transpose(1, 2), (lengths + self.pool - 1) // self.pool)
         return encoded
 
 
@@ -170,11 +193,11 @@ def _build_cell(family: Encoder, input_size: int, hidden_size: int) -> nn.RNNBas
     cell: nn.RNNBase
     match family:
         case Encoder.lstm | Encoder.cnn_lstm:
-            cell = nn.LSTM(input_size, hidden_size, batch_first=True)
+            cell = nn.LSTM(input_size, hidden_size)
         case Encoder.gru:
-            cell = nn.GRU(input_size, hidden_size, batch_first=True)
+            cell = nn.GRU(input_size, hidden_size)
         case Encoder.rnn:
-            cell = nn.RNN(input_size, hidden_size, batch_first=True)
+            cell = nn.RNN(input_size, hidden_size)
         case _:
             assert_never(family)
     with torch.no_grad():
@@ -190,21 +213,22 @@ def _build_cell(family: Encoder, input_size: int, hidden_size: int) -> nn.RNNBas
     return cell
 
 
-def _run_cell(cell: nn.RNNBase, states: Tensor, recurrent_dropout: float) -> Tensor:
-    """Return the (B, T, H) outputs of a cell; in training its recurrent weights may lose some connections.
+def _run_cell(cell: nn.RNNBase, inputs: Tensor, recurrent_dropout: float) -> Tensor:
+    """Return the (T, B, H) outputs of a cell; in training its recurrent weights may lose some connections.
 
     Weight-drop (Merity et al. 2018): one mask of `weight_hh` for all texts and steps of the batch, so that the fused
     kernels stay in use.
     """
+    inputs = inputs.contiguous()
     if not cell.training or recurrent_dropout == 0:
-        outputs: Tensor = cell(states)[0]
+        outputs: Tensor = cell(inputs)[0]
         return outputs
     kept = cell_weights(cell)
     weights = list(kept._replace(recurrent=functional.dropout(kept.recurrent, recurrent_dropout)))
-    start = states.new_zeros(1, states.shape[0], cell.hidden_size)
-    options = (True, 1, 0.0, True, False, True)  # biases, layers, dropout, train, bidirectional, batch first
+    start = inputs.new_zeros(1, inputs.shape[1], cell.hidden_size)
+    options = (True, 1, 0.0, True, False, False)  # biases, layers, dropout, train, bidirectional, batch first
     if isinstance(cell, nn.LSTM):
-        return torch.lstm(states, (start, start), weights, *options)[0]
+        return torch.lstm(inputs, (start, start), weights, *options)[0]
     if isinstance(cell, nn.GRU):
-        return torch.gru(states, start, weights, *options)[0]
-    return torch.rnn_tanh(states, start, weights, *options)[0]
+        return torch.gru(inputs, start, weights, *options)[0]
+    return torch.rnn_tanh(inputs, start, weights, *options)[0]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from textlstm.config import Pooling
 from textlstm.models.encoders import Encoded
+from textlstm.models.masked import masked_max_mean
 from textlstm.models.padding import padding_mask
 
 
@@ -22,23 +23,23 @@ class Pool(nn.Module):
         self.score = nn.Linear(size, 1, bias=False) if pooling is Pooling.attention else None
 
     def forward(self, encoded: Encoded) -> Tensor:
-        """Return (B, P) pooled states."""
-        mask = padding_mask(encoded.lengths, encoded.states.shape[1]).unsqueeze(-1)  # (B, T, 1)
+        """Return (B, P) pooled states; with max_mean the maxima of all features come first, then the means."""
         match self.pooling:
             case Pooling.last:
                 return encoded.last
-            case Pooling.mean:
-                return _mean(encoded, mask)
-            case Pooling.max:
-                return _max(encoded, mask)
-            case Pooling.max_mean:
-                return torch.cat([_max(encoded, mask), _mean(encoded, mask)], dim=1)
             case Pooling.attention:
-                return (encoded.states * self.attention(encoded)).sum(dim=1)
+                states = encoded.states
+                return (states * self.attention(states, encoded.lengths)).sum(dim=1)
+            case Pooling.max | Pooling.mean | Pooling.max_mean:
+                # The order of steps does not matter here, so the backward states need not be turned round.
+                pooled = [masked_max_mean(states, encoded.lengths) for states in encoded.directions]
+                highest, mean = [part.max for part in pooled], [part.mean for part in pooled]
+                parts = {Pooling.max: highest, Pooling.mean: mean, Pooling.max_mean: highest + mean}
+                return torch.cat(parts[self.pooling], dim=1)
             case _:
                 assert_never(self.pooling)
 
-    def attention(self, encoded: Encoded) -> Tensor:
+    def attention(self, states: Tensor, lengths: Tensor) -> Tensor:
         """Return (B, T, 1) weights that sum to 1 over a text's tokens (all 0 without tokens), Yang et al. 2016.
 
         Raises:
@@ -46,18 +47,7 @@ class Pool(nn.Module):
         """
         if self.project is None or self.score is None:
             raise TypeError(f"pooling {self.pooling} has no attention weights")
-        mask = padding_mask(encoded.lengths, encoded.states.shape[1]).unsqueeze(-1)
-        scores = self.score(torch.tanh(self.project(encoded.states))).float()
+        mask = padding_mask(lengths, states.shape[1]).unsqueeze(-1)
+        scores = self.score(torch.tanh(self.project(states))).float()
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
         return torch.softmax(scores, dim=1) * mask
-
-
-def _mean(encoded: Encoded, mask: Tensor) -> Tensor:
-    total = (encoded.states * mask).sum(dim=1, dtype=torch.float32)
-    return total / encoded.lengths.clamp(min=1).unsqueeze(1)
-
-
-def _max(encoded: Encoded, mask: Tensor) -> Tensor:
-    lowest = torch.finfo(encoded.states.dtype).min
-    highest = encoded.states.masked_fill(~mask, lowest).max(dim=1).values
-    return highest * (encoded.lengths > 0).unsqueeze(1)
