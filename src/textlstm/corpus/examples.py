@@ -107,7 +107,7 @@ def _labels(record: Record, settings: ReadSettings) -> tuple[str, ...]:
         return ()
     value = _value(record, column)
     if columns.is_multi_label:
-        return _many_labels(value, column, columns.label_separator)
+        return _many_labels(value, settings)
     label = scalar_text(value)
     if label is None:
         if value is None and not settings.need_labels:
@@ -120,17 +120,17 @@ def _labels(record: Record, settings: ReadSettings) -> tuple[str, ...]:
     return ()
 
 
-def _many_labels(value: object, column: str, separator: str) -> tuple[str, ...]:
+def _many_labels(value: object, settings: ReadSettings) -> tuple[str, ...]:
+    column, separator = settings.columns.labels, settings.columns.label_separator
     if isinstance(value, str):
         if separator:
             value = value.split(separator) if value else []
         else:
             try:
                 value = parse_array(value)
-            except JsonRowError as error:
-                raise _RefusedError(
-                    f"column {column!r}: the labels are no JSON list; set label_separator ({error})"
-                ) from None
+            except JsonRowError:
+                remedy = f"set {settings.key_prefix}.label_separator if they are separated text"
+                raise _RefusedError(f"column {column!r}: the labels are not a JSON list; {remedy}") from None
     elif hasattr(value, "as_py"):  # an Arrow list
         value = value.as_py()
     if not isinstance(value, list):

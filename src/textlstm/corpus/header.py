@@ -26,10 +26,10 @@ def header_problems(columns: Sequence[str], settings: ReadSettings, *, name: str
 def missing_column(column: str, columns: Sequence[str], *, key: str, name: str) -> str:
     """Return the message for a column that file `name` does not have, with the nearest name there is."""
     near = _nearest(column, columns)
-    hint = f"; did you mean {near!r}?" if near is not None else ";"
+    hint = f"did you mean {near!r}? The" if near is not None else "the"
     listed = ", ".join(repr(other[:60]) for other in columns[:20])
     more = f" and {len(columns) - 20} more" if len(columns) > 20 else ""
-    return f"{name}: no column {column!r}{hint} The columns are {listed}{more}. Set {key}."
+    return f"{name}: no column {column!r}; {hint} columns are {listed}{more}. Set {key}."
 
 
 def _nearest(column: str, columns: Sequence[str]) -> str | None:

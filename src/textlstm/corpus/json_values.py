@@ -40,7 +40,7 @@ def parse_object(line: str) -> dict[str, object]:
     except JsonRowError:
         raise
     except json.JSONDecodeError as error:
-        raise JsonRowError(f"not valid JSON: {error.msg} at character {error.pos + 1}") from None
+        raise JsonRowError(f"not valid JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}") from None
     if not isinstance(value, dict):
         raise JsonRowError(f"holds {kind_of(value)}, not an object; write one JSON object a line")
     if _SUSPECT_ESCAPE.search(line):

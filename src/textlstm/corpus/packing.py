@@ -31,7 +31,8 @@ def packed_stream(stream: BinaryIO, compression: Compression) -> Iterator[Binary
             import zstandard
 
             compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True)
-            with io.BufferedWriter(compressor.stream_writer(stream, closefd=False), _BUFFER_BYTES) as buffer:
+            raw = cast(io.RawIOBase, compressor.stream_writer(stream, closefd=False))
+            with io.BufferedWriter(raw, _BUFFER_BYTES) as buffer:
                 yield buffer
         case _:
             assert_never(compression)
