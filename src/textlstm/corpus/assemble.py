@@ -10,7 +10,9 @@ import pyarrow as pa
 from textlstm.config import Task
 from textlstm.corpus.assign import Assignment
 from textlstm.corpus.card import build_card
-from textlstm.corpus.corpus_folder import CARD, CORPUS, REJECTS, SplitDigest, split_file, write_json
+from textlstm.corpus.card_page import write_page
+from textlstm.corpus.comparison import compare_with_train
+from textlstm.corpus.corpus_folder import CARD, CARD_PAGE, CORPUS, REJECTS, SplitDigest, split_file, write_json
 from textlstm.corpus.ingest import Ingested
 from textlstm.corpus.prepared import PREPARED_SCHEMA
 from textlstm.corpus.split_statistics import SplitStatistics
@@ -43,7 +45,8 @@ def assemble(
     for split in Split:
         if not num_parts[split]:
             continue
-        digest, statistics[split] = SplitDigest(), SplitStatistics()
+        digest = SplitDigest()
+        statistics[split] = SplitStatistics(saved.language, num_rows=assignment.num_rows[split])
         with atomic_file(directory / split_file(split)) as stream, pa.ipc.new_file(stream, PREPARED_SCHEMA) as writer:
             for number in range(num_parts[split]):
                 batch = read_part(part_path(parts_dir, split, number))
@@ -53,14 +56,23 @@ def assemble(
                 num_rows += batch.num_rows
                 on_rows(num_rows)
         digests[split.value] = digest.hexdigest()
-    card = build_card(statistics, assignment=assignment, num_rejects=ingested.num_rejects, task=task, saved=saved)
+    card = build_card(
+        statistics,
+        comparison=compare_with_train(directory, num_rows=assignment.num_rows, exact=assignment.in_train),
+        assignment=assignment,
+        num_rejects=ingested.num_rejects,
+        task=task,
+        saved=saved,
+        warnings=warnings,
+    )
     write_json(directory / CARD, card)
+    write_page(directory / CARD_PAGE, card)
     content = {
         "task": task.value,
         "labels": list(assignment.labels),
         "digests": digests,
         "saved_text": asdict(saved),
-        "warnings": list(warnings),
+        "warnings": card["warnings"],
     }
     write_json(directory / CORPUS, content)
     with storage_errors(directory / REJECTS):

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from textlstm.config import DataConfig, DataSource
 from textlstm.corpus.checks import character_problems, check_labels, look_alike_problems
 from textlstm.corpus.ingest import Ingested, IngestedSource
-from textlstm.corpus.splits import Hashes, Split, take_part
+from textlstm.corpus.splits import Split, take_part
+from textlstm.corpus.token_hashes import Hashes
 from textlstm.errors import InputError
 
 DROPPED = -1
@@ -26,6 +27,8 @@ class Assignment:
     labels: tuple[str, ...]
     """Labels of the training rows, sorted."""
     num_rows: dict[Split, int]
+    in_train: dict[Split, npt.NDArray[np.bool_]]
+    """For validation and test given as files: (N,) which rows have a text that is also in train."""
     duplicates: dict[str, int]
     """Counts by kind, for the data card."""
     warnings: tuple[str, ...]
@@ -56,15 +59,20 @@ def assign_rows(ingested: Ingested, data: DataConfig) -> Assignment:
         if split not in by_split:
             _carve(train, assigned, label_ids, split=split, fraction=fraction, split_seed=data.split_seed)
     labels = label_ids.names_of(train.label_set_ids[assigned == SPLITS.index(Split.train)])
+    in_train: dict[Split, npt.NDArray[np.bool_]] = {}
     for split in (Split.validation, Split.test):
         if split in by_split:
-            duplicates[f"{split}_in_train"] = _num_leaked(train.hashes[assigned == 0], by_split[split].hashes)
+            in_train[split] = np.isin(by_split[split].hashes, train.hashes[assigned == SPLITS.index(Split.train)])
+            duplicates[f"{split}_in_train"] = int(in_train[split].sum())
             warnings += _unknown_labels(split, label_ids.named_counts(by_split[split].label_set_ids), labels)
+    if data.strict:
+        refuse_leaks(duplicates)
     warnings += duplicate_warnings(duplicates)
     return Assignment(
         splits=splits,
         labels=labels,
         num_rows={split: sum(int((part == i).sum()) for part in splits.values()) for i, split in enumerate(SPLITS)},
+        in_train=in_train,
         duplicates=duplicates,
         warnings=tuple(warnings),
     )
@@ -84,12 +92,13 @@ def assign_known(ingested: Ingested, labels: Sequence[str]) -> Assignment:
         splits={Split.test: np.full(len(source.hashes), SPLITS.index(Split.test), np.int8)},
         labels=tuple(labels),
         num_rows={Split.train: 0, Split.validation: 0, Split.test: len(source.hashes)},
+        in_train={},
         duplicates={"test_repeats": int(_occurs_earlier(source.hashes).sum())},
         warnings=tuple(_unknown_labels(Split.test, found, labels)),
     )
 
 
-def refuse_leaks(duplicates: dict[str, int]) -> None:
+def refuse_leaks(duplicates: Mapping[str, int]) -> None:
     """Hold data.strict=true.
 
     Raises:
@@ -102,7 +111,7 @@ def refuse_leaks(duplicates: dict[str, int]) -> None:
         )
 
 
-def duplicate_warnings(duplicates: dict[str, int]) -> list[str]:
+def duplicate_warnings(duplicates: Mapping[str, int]) -> list[str]:
     """Return a line for each count that a reader of results must know."""
     lines = {
         "train_repeats": "{n} training rows repeat a text that occurs earlier; data.deduplicate=true drops them",
@@ -167,10 +176,6 @@ def _occurs_earlier(hashes: Hashes) -> npt.NDArray[np.bool_]:
     repeats = np.ones(len(hashes), np.bool_)
     repeats[first] = False
     return repeats
-
-
-def _num_leaked(train: Hashes, other: Hashes) -> int:
-    return int(np.isin(other, train).sum())
 
 
 def _duplicates(train: IngestedSource) -> dict[str, int]:

@@ -56,7 +56,7 @@ def code_digest() -> str:
     digest = hashlib.sha256()
     for room in ("corpus", "text"):
         for path in sorted((package / room).glob("*.*")):
-            if path.suffix in (".py", ".txt"):
+            if path.suffix in (".py", ".txt", ".html"):
                 digest.update(f"{room}/{path.name}\0".encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()

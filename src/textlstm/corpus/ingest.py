@@ -15,15 +15,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from textlstm.config import DataConfig
+from textlstm.corpus.duplicate_ids import DuplicateIds
 from textlstm.corpus.examples import Example
 from textlstm.corpus.prepared import PREPARED_SCHEMA
 from textlstm.corpus.read_settings import ReadSettings
 from textlstm.corpus.records import Reject
 from textlstm.corpus.rejects import RejectCount, reject_line
-from textlstm.corpus.row_ids import duplicate_id_problems
 from textlstm.corpus.sources import Source
-from textlstm.corpus.splits import Hashes, Split, content_hash
+from textlstm.corpus.splits import Split, content_hash
 from textlstm.corpus.storage import atomic_file
+from textlstm.corpus.token_hashes import Hashes
 from textlstm.errors import InputError
 
 ROW_SCHEMA = pa.schema([PREPARED_SCHEMA.field(name) for name in ("id", "text", "labels", "file", "row")])
@@ -71,7 +72,7 @@ def ingest(sources: Sequence[Source], directory: Path, *, data: DataConfig, on_r
     with atomic_file(rejects_path) as rejects:
         for source in sources:
             path = directory / f"rows-{source.split}.arrow"
-            rows = _RowWriter(label_sets, rejects)
+            rows = _RowWriter(label_sets, rejects, has_ids=bool(data.id_column))
             try:
                 with atomic_file(path) as stream:
                     for _ in rows.write(source, stream, limit=data.limit):
@@ -79,7 +80,7 @@ def ingest(sources: Sequence[Source], directory: Path, *, data: DataConfig, on_r
             except InputError as error:
                 problems += error.problems
             problems += rows.reject_problems(settings)
-            problems += duplicate_id_problems(path, rows.id_hashes) if data.id_column and path.exists() else []
+            problems += rows.ids.problems(data.id_column)
             num_rows += rows.num_rows
             num_rejects += sum(count.num_rejects for count in rows.counts.values())
             ingested.append(rows.finish(source.split, path))
@@ -96,10 +97,11 @@ def ingest(sources: Sequence[Source], directory: Path, *, data: DataConfig, on_r
 class _RowWriter:
     """Writes the rows of one source as Arrow batches and collects hashes, label sets and counts by file."""
 
-    def __init__(self, label_sets: dict[tuple[str, ...], int], rejects: BinaryIO) -> None:
+    def __init__(self, label_sets: dict[tuple[str, ...], int], rejects: BinaryIO, *, has_ids: bool) -> None:
         self.num_rows = 0
         self.counts: dict[str, RejectCount] = {}
-        self.id_hashes = array("Q")
+        self.ids = DuplicateIds()
+        self._has_ids = has_ids
         self._label_sets = label_sets
         self._rejects = rejects
         self._hashes = array("Q")
@@ -135,7 +137,8 @@ class _RowWriter:
                 continue
             self.counts.setdefault(example.record.file, RejectCount()).num_rows += 1
             self.num_rows += 1
-            self.id_hashes.append(content_hash(example.id))
+            if self._has_ids:
+                self.ids.add(example.id, file=example.record.file, number=example.record.number)
             self._hashes.append(content_hash(example.text))
             label_set = tuple(sorted(example.labels))
             self._label_set_ids.append(self._label_sets.setdefault(label_set, len(self._label_sets)))

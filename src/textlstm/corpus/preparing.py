@@ -50,7 +50,7 @@ def prepare_corpus(
         progress=progress or ignore_progress,
     )
     corpus = run_preparation(preparation, prepared_dir, overwrite=overwrite)
-    if data.strict:
+    if data.strict:  # the stored corpus may come from a run without it
         refuse_leaks(corpus.card["duplicates"])
     return corpus
 

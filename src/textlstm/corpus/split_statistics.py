@@ -8,7 +8,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from textlstm.text.language_guess import count_languages
+
 QUANTILES = {"median": 0.5, "p95": 0.95, "p99": 0.99}
+LANGUAGE_SAMPLE = 1000
+"""About as many rows, evenly spread, are asked for their language."""
 
 
 class Lengths:
@@ -38,17 +42,24 @@ class Lengths:
 class SplitStatistics:
     """What the data card says about the rows of one split."""
 
-    def __init__(self) -> None:
+    def __init__(self, language: str, *, num_rows: int) -> None:
+        """Start counting `num_rows` rows to come, whose texts should be in `language`."""
         self.num_rows = 0
         self.num_tokens = 0
         self.num_removed = 0
         self.num_without_tokens = 0
         self.label_counts: Counter[str] = Counter()
         self.labels_per_row: Counter[int] = Counter()
+        self.languages: Counter[str] = Counter()
+        self._language = language
+        self._sample_step = -(-num_rows // LANGUAGE_SAMPLE) or 1
         self.chars, self.tokens_before, self.tokens_after = Lengths(), Lengths(), Lengths()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take in some rows with the columns of `PREPARED_SCHEMA`."""
+        sampled = np.arange(-self.num_rows % self._sample_step, batch.num_rows, self._sample_step)
+        sample = batch.column("text").take(pa.array(sampled))
+        self.languages.update(count_languages(sample.to_pylist(), expected=self._language))
         kept = pc.list_value_length(batch.column("tokens")).to_numpy().astype(np.int64)
         removed = batch.column("num_removed").to_numpy().astype(np.int64)
         self.num_rows += batch.num_rows

@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-Hashes = npt.NDArray[np.uint64]
+from textlstm.corpus.token_hashes import Hashes, mix
 
 
 class Split(StrEnum):
@@ -45,7 +45,7 @@ def take_part(
     np.minimum.at(stratum, text_of_row, strata)
     _, stratum, sizes = np.unique(stratum, return_inverse=True, return_counts=True)
     quotas = _quotas(sizes, fraction)
-    order = np.lexsort((_shuffled(texts, split_seed), stratum))
+    order = np.lexsort((mix(texts ^ mix(np.array([split_seed + 1], np.uint64))), stratum))
     rank_in_stratum = np.arange(len(texts)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     taken: npt.NDArray[np.bool_] = np.zeros(len(texts), dtype=np.bool_)
     taken[order] = rank_in_stratum < quotas[stratum[order]]
@@ -64,11 +64,3 @@ def _quotas(sizes: npt.NDArray[np.int64], fraction: float) -> npt.NDArray[np.int
             break
         quotas[stratum] = min(quotas[stratum] + 1, most[stratum])
     return quotas
-
-
-def _shuffled(hashes: Hashes, seed: int) -> Hashes:
-    """Return a one-to-one mix of `hashes` and `seed` (the finaliser of splitmix64)."""
-    mixed = hashes ^ np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    return mixed ^ (mixed >> np.uint64(31))

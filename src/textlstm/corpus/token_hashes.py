@@ -1,0 +1,45 @@
+"""64-bit hashes of many strings at once, in numpy, equal in every process."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Hashes = npt.NDArray[np.uint64]
+
+_BASE = 0x9E3779B97F4A7C15
+"""Odd, so that it has an inverse modulo 2^64."""
+_INVERSE = pow(_BASE, -1, 2**64)
+
+
+def mix(values: Hashes) -> Hashes:
+    """Return a one-to-one mix of each 64-bit value (the finaliser of splitmix64)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def hash_strings(strings: pa.StringArray) -> Hashes:
+    """Return a (N,) uint64 hash of the UTF-8 bytes of each of N strings.
+
+    The hash of bytes b is the polynomial sum of (b[i] + 1) * BASE^i modulo 2^64, mixed. Sums over all strings at once
+    are differences of one running sum, divided by the power at which a string starts.
+    """
+    if not len(strings):
+        return np.zeros(0, np.uint64)
+    _, offset_buffer, data_buffer = strings.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)[strings.offset : strings.offset + len(strings) + 1].astype(
+        np.int64
+    )
+    first, last = int(offsets[0]), int(offsets[-1])
+    data = np.frombuffer(data_buffer, np.uint8)[first:last] if last > first else np.zeros(0, np.uint8)
+    starts, ends = offsets[:-1] - first, offsets[1:] - first
+    running = np.zeros(len(data) + 1, np.uint64)
+    np.cumsum((data.astype(np.uint64) + np.uint64(1)) * _powers(_BASE, len(data)), out=running[1:])
+    return mix((running[ends] - running[starts]) * _powers(_INVERSE, len(data) + 1)[starts])
+
+
+def _powers(base: int, length: int) -> Hashes:
+    """Return base^0, base^1, ... modulo 2^64."""
+    powers = np.full(max(length, 1), base, np.uint64)
+    powers[0] = 1
+    return np.cumprod(powers, dtype=np.uint64)[:length]
