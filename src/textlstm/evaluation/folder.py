@@ -6,7 +6,9 @@ from pathlib import Path
 
 from textlstm.corpus.storage import atomic_file, storage_errors
 from textlstm.evaluation.evaluate import Evaluation
+from textlstm.evaluation.figures import draw_figures
 from textlstm.evaluation.predictions import predictions_bytes
+from textlstm.evaluation.report import render_report
 from textlstm.evaluation.summary import summarize
 
 METRICS_FILE = "metrics.json"
@@ -40,10 +42,16 @@ def write_evaluation(
     Raises:
         StorageError: a file cannot be written.
     """
-    contents: dict[str, bytes] = {PREDICTIONS_FILE: predictions_bytes(evaluation, include_text=include_text)}
-    summary = summarize(evaluation)
-    text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False)
-    contents[METRICS_FILE] = (text + "\n").encode("utf-8", "backslashreplace")
+    contents = {PREDICTIONS_FILE: predictions_bytes(evaluation, include_text=include_text)}
+    if report:
+        pictures = list(draw_figures(evaluation))
+        contents |= {f"{FIGURES_DIR}/{picture.name}.svg": picture.svg for picture in pictures}
+        contents |= {f"{FIGURES_DIR}/{picture.name}.png": picture.png for picture in pictures}
+        contents[REPORT_FILE] = render_report(
+            evaluation, pictures, title=title, details=details or {}, include_text=include_text
+        )
+    summary = json.dumps(summarize(evaluation), indent=2, ensure_ascii=False, allow_nan=False)
+    contents[METRICS_FILE] = f"{summary}\n".encode("utf-8", "backslashreplace")
     return _write_files(output_dir, contents)
 
 

@@ -1,0 +1,73 @@
+"""`report.html`: one page that holds everything, runs nothing, and shows data as text whatever it says."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+
+from textlstm.evaluation.drawing import Picture
+from textlstm.evaluation.evaluate import Evaluation
+from textlstm.evaluation.report_parts import (
+    class_lines,
+    example,
+    headline,
+    metric_lines,
+    model_lines,
+    pair_lines,
+    slice_groups,
+)
+
+_TEMPLATES = "templates"
+_PAGE, _STYLE = "report.html.jinja", "report.css"
+
+
+def render_report(
+    evaluation: Evaluation,
+    pictures: Sequence[Picture],
+    *,
+    title: str,
+    details: Mapping[str, str],
+    include_text: bool,
+) -> bytes:
+    """Return the page as UTF-8.
+
+    Its content security policy allows one style sheet, named by its hash, and images inside the page; nothing else.
+
+    Args:
+        evaluation: what to show.
+        pictures: the figures, shown as images inside the page.
+        title: heading.
+        details: names and values shown under the heading.
+        include_text: whether texts of rows are shown; without, rows are named by id alone.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    style = (files("textlstm.evaluation") / _TEMPLATES / _STYLE).read_text(encoding="utf-8")
+    environment = Environment(
+        loader=PackageLoader("textlstm.evaluation", _TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template(_PAGE).render(
+        title=title,
+        details=details,
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        evaluation=evaluation,
+        figures={picture.name: {"source": _data_uri(picture), "alt": picture.alternative} for picture in pictures},
+        headline=headline(evaluation),
+        models=model_lines(evaluation),
+        metrics=metric_lines(evaluation),
+        classes=class_lines(evaluation),
+        slices=slice_groups(evaluation),
+        hardest=[example(evaluation, row, include_text=include_text) for row in evaluation.hardest],
+        pairs=pair_lines(evaluation, include_text=include_text),
+        include_text=include_text,
+    )
+    return page.encode("utf-8", "replace")
+
+
+def _data_uri(picture: Picture) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(picture.svg).decode()}"
