@@ -1,6 +1,7 @@
 """The one owner of MLflow: runs, journal, registry, dashboard."""
 
 from textlstm.tracking.names import metric_name
+from textlstm.tracking.paired import PairedRows
 from textlstm.tracking.run import Tracker, open_run
 
-__all__ = ["Tracker", "metric_name", "open_run"]
+__all__ = ["PairedRows", "Tracker", "metric_name", "open_run"]

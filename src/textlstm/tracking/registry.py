@@ -67,6 +67,17 @@ def resolve_model_dir(address: str, config: TrackingConfig) -> Path:
     return bundle
 
 
+def resolve_run_id(client: "MlflowClient", address: str) -> str:
+    """Return the run that made the model at a registry address.
+
+    Raises:
+        InputError: There is no such model.
+    """
+    if match := re.fullmatch(r"runs:/([^/]+)(?:/.*)?", address):
+        return match[1]
+    return str(client.get_logged_model(_logged_model_id(client, address)).source_run_id)
+
+
 def _fetch(model_id: str, store: Store) -> Path:
     """Return a copy of a model under `tracking.dir`; it appears there complete or not at all."""
     from mlflow.artifacts import download_artifacts

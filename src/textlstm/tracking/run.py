@@ -24,6 +24,7 @@ from textlstm.tracking.journal import (
     read_events,
 )
 from textlstm.tracking.names import legal_name
+from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
 from textlstm.tracking.parameters import flatten
 from textlstm.tracking.process import this_process
 from textlstm.tracking.secrets import Redactor
@@ -68,6 +69,9 @@ class Tracker:
 
     def log_dataset(self, name: str, *, context: str, digest: str, num_rows: int, source: str) -> None:
         """Log a dataset that the run read; `context` is train, validation or test, `digest` a sha256."""
+
+    def log_paired_rows(self, rows: PairedRows) -> None:
+        """Log which test rows were right, for later paired tests (`promote`, `compare`)."""
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags of the run."""
@@ -202,6 +206,13 @@ class JournalledTracker(Tracker):
         """Log a dataset that the run read."""
         data = {"name": name, "context": context, "digest": digest, "num_rows": num_rows, "source": source}
         self._journal.append(EventKind.dataset, data)
+
+    def log_paired_rows(self, rows: PairedRows) -> None:
+        """Log which test rows were right as artefact `evaluation/paired.parquet`."""
+        with TemporaryDirectory() as directory:
+            path = Path(directory) / PAIRED_FILE
+            rows.write(path)
+            self.log_artifact(path, folder=PAIRED_FOLDER)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags of the run; values beyond 5,000 characters are cut."""

@@ -1,0 +1,103 @@
+"""`textlstm compare RUN RUN`: two runs beside each other."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textlstm.config import CompareConfig
+from textlstm.errors import ConfigError, InputError, StorageError
+from textlstm.evaluation.comparison import format_p_value, mcnemar_p_value
+from textlstm.stages.screen import note, say, table
+from textlstm.tracking.paired import Contrast
+from textlstm.tracking.registry import connect, is_registry_address, resolve_run_id
+from textlstm.tracking.store import experiment_id, locate_store
+from textlstm.tracking.sync import sync_journals
+from textlstm.tracking.tracked_runs import TEST_PREFIX, TrackedRun, find_run, load_paired_rows, load_run
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+_IGNORED = ("output_dir", "overwrite", "tracking.")
+
+
+def compare(config: CompareConfig) -> None:
+    """Print figures with intervals, differing settings, and the rows that one run has right and the other has not.
+
+    Raises:
+        ConfigError: Not two runs were named.
+        InputError: A run does not exist, or output exists.
+    """
+    if len(config.runs) != 2:
+        raise ConfigError(f"runs: name two runs, such as runs=[1f2e3d4c,9a8b7c6d]; got {len(config.runs)}")
+    output = Path(config.output) if config.output else None
+    if output and output.exists() and not config.overwrite:
+        raise InputError(f"{output}: exists; set overwrite=true to replace it")
+    sync_journals(config.tracking)
+    store = locate_store(config.tracking)
+    client = connect(store, timeout_seconds=config.tracking.timeout_seconds)
+    experiment = experiment_id(client, store, name=config.tracking.experiment)
+    first, second = (_find(client, experiment, text) for text in config.runs)
+    # Figures, settings, rows.
+    names = (f"A {first.name}", f"B {second.name}")
+    table("figures", ("", *names), _figure_rows(first, second))
+    table("settings that differ", ("", *names), _setting_rows(first, second))
+    contrast = _contrast(client, first, second)
+    if output:
+        _write(output, first, second, contrast)
+        say(f"comparison  {output}")
+
+
+def _find(client: "MlflowClient", experiment: str, text: str) -> TrackedRun:
+    if is_registry_address(text):
+        return load_run(client, resolve_run_id(client, text))
+    return find_run(client, experiment, text=text)
+
+
+def _figure_rows(first: TrackedRun, second: TrackedRun) -> list[tuple[str, str, str]]:
+    shared = [name for name in first.metrics if name in second.metrics and not name.startswith("system/")]
+    ordered = sorted(shared, key=lambda name: (not name.startswith(TEST_PREFIX), name))
+    return [(name, _figure(first, name), _figure(second, name)) for name in ordered]
+
+
+def _figure(run: TrackedRun, name: str) -> str:
+    interval = run.intervals.get(name.removeprefix(TEST_PREFIX)) if name.startswith(TEST_PREFIX) else None
+    ends = f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
+    return f"{run.metrics[name]:.4f}{ends}"
+
+
+def _setting_rows(first: TrackedRun, second: TrackedRun) -> list[tuple[str, str, str]]:
+    names = sorted(set(first.params) | set(second.params))
+    return [
+        (name, first.params.get(name, "–"), second.params.get(name, "–"))
+        for name in names
+        if first.params.get(name) != second.params.get(name) and not name.startswith(_IGNORED)
+    ]
+
+
+def _contrast(client: "MlflowClient", first: TrackedRun, second: TrackedRun) -> Contrast | None:
+    try:
+        contrast = load_paired_rows(client, first.run_id).against(load_paired_rows(client, second.run_id))
+    except InputError as error:
+        note(*error.problems)
+        return None
+    won, lost = len(contrast.won), len(contrast.lost)
+    say(
+        f"of {contrast.num_rows:,} test rows, {won} are right only in A and {lost} only in B "
+        f"(McNemar p {format_p_value(mcnemar_p_value(won, lost))})"
+    )
+    return contrast
+
+
+def _write(output: Path, first: TrackedRun, second: TrackedRun, contrast: Contrast | None) -> None:
+    content = {
+        "runs": [first.run_id, second.run_id],
+        "figures": {name: [first.metrics.get(name), second.metrics.get(name)] for name in sorted(first.metrics)},
+        "settings": {name: list(values) for name, *values in _setting_rows(first, second)},
+        "rows_only_first_has_right": list(contrast.won) if contrast else None,
+        "rows_only_second_has_right": list(contrast.lost) if contrast else None,
+    }
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{output}: {error.strerror}") from error

@@ -1,0 +1,85 @@
+"""Where a team stands, as one page: `overview.html` in `tracking.dir`, and an artefact of the experiment."""
+
+import base64
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textlstm.config import TrackingConfig
+from textlstm.errors import StorageError
+from textlstm.tracking.leaderboard import Board, make_boards
+from textlstm.tracking.registry import champion_of
+from textlstm.tracking.store import experiment_id, locate_store
+from textlstm.tracking.tracked_runs import TrackedRun, load_runs
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+OVERVIEW_FILE = "overview.html"
+_MAX_RUNS = 300
+_TEMPLATES = Path(__file__).with_name("templates")
+
+
+def keep_overview(config: TrackingConfig, client: "MlflowClient") -> Path:
+    """Write the page of the experiment, log it beside the experiment's artefacts, and return its path.
+
+    Raises:
+        StorageError: The page cannot be written.
+    """
+    store = locate_store(config)
+    experiment = experiment_id(client, store, name=config.experiment)
+    runs = load_runs(client, experiment, max_runs=_MAX_RUNS)
+    champion = champion_of(client, config.register) if config.register else None
+    boards = make_boards(runs, champion_run_id=champion.run_id if champion else "")
+    page = render_overview(
+        boards, runs, experiment=config.experiment, champion=str(champion) if champion else "", now=time.time()
+    )
+    path = store.directory / OVERVIEW_FILE
+    temporary = path.with_suffix(".tmp")
+    try:
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from error
+    _log_beside_experiment(client, experiment, path)
+    return path
+
+
+def render_overview(
+    boards: Sequence[Board], runs: Sequence[TrackedRun], *, experiment: str, champion: str, now: float
+) -> str:
+    """Return the page as HTML; everything from outside is escaped, nothing is loaded and no script runs."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    environment.filters["percent"] = lambda value: "–" if value is None else f"{value * 100:.2f}"
+    environment.filters["duration"] = _duration
+    environment.filters["moment"] = lambda seconds: time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
+    style = (_TEMPLATES / "overview.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return environment.get_template("overview.html").render(
+        boards=boards,
+        others=[run for run in runs if run.status != "FINISHED"],
+        experiment=experiment,
+        champion=champion,
+        now=now,
+        style=style,
+        style_digest=digest,
+    )
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _log_beside_experiment(client: "MlflowClient", experiment: str, path: Path) -> None:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    location = client.get_experiment(experiment).artifact_location
+    get_artifact_repository(location).log_artifact(str(path))

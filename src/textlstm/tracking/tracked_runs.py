@@ -1,0 +1,155 @@
+"""Runs as they stand in MLflow, read back for overview, compare and promote."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from textlstm.errors import InputError
+from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+TEST_PREFIX = "test/"
+METRICS_FILE = "metrics.json"
+_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedRun:
+    """One run."""
+
+    run_id: str
+    name: str
+    stage: str
+    status: str
+    started: float
+    """Seconds since the epoch."""
+    seconds: float
+    """Duration; of a run that goes on, so far."""
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    """Intervals of test figures by their name without `test/`."""
+    params: Mapping[str, str]
+    test_digest: str
+    """sha256 of the test rows; empty where there were none."""
+    test_name: str
+    num_test_rows: int
+
+    def figure(self, name: str) -> float | None:
+        """Return a test figure such as `macro_f1`."""
+        return self.metrics.get(TEST_PREFIX + name)
+
+
+def load_runs(client: "MlflowClient", experiment: str, *, max_runs: int) -> list[TrackedRun]:
+    """Return the newest runs of an experiment, newest first."""
+    runs: list[TrackedRun] = []
+    token: str | None = None
+    while len(runs) < max_runs:
+        page = client.search_runs(
+            [experiment],
+            max_results=min(_PAGE, max_runs - len(runs)),
+            order_by=["attributes.start_time DESC"],
+            page_token=token,
+        )
+        runs += [_to_tracked(client, run) for run in page]
+        token = page.token
+        if not token:
+            break
+    return runs
+
+
+def find_run(client: "MlflowClient", experiment: str, *, text: str) -> TrackedRun:
+    """Return the run that `text` means: an id, the beginning of one (6 characters or more), or a run's name.
+
+    Raises:
+        InputError: None, or more than one.
+    """
+    found = [
+        run
+        for run in _all_runs(client, experiment)
+        if text in (run.info.run_id, run.info.run_name) or (len(text) >= 6 and run.info.run_id.startswith(text))
+    ]
+    if not found:
+        raise InputError(f"{text}: no such run in the experiment; give an id, its beginning, or a run's name")
+    if len(found) > 1:
+        choices = ", ".join(run.info.run_id[:8] for run in found[:10])
+        raise InputError(f"{text}: {len(found)} runs are called that: {choices}; give the id")
+    return _to_tracked(client, found[0])
+
+
+def load_run(client: "MlflowClient", run_id: str) -> TrackedRun:
+    """Return a run by its full id."""
+    return _to_tracked(client, client.get_run(run_id))
+
+
+def load_paired_rows(client: "MlflowClient", run_id: str) -> PairedRows:
+    """Return which test rows the run's model had right.
+
+    Raises:
+        InputError: The run did not log that.
+    """
+    with TemporaryDirectory() as directory:
+        path = _fetch(client, run_id, f"{PAIRED_FOLDER}/{PAIRED_FILE}", into=directory)
+        if path is None:
+            raise InputError(f"run {run_id[:8]} logged no {PAIRED_FILE}: it was not tested, so it cannot be compared")
+        return PairedRows.read(path)
+
+
+def _all_runs(client: "MlflowClient", experiment: str) -> "list[Run]":
+    runs: list[Run] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs([experiment], max_results=1000, page_token=token)
+        runs += page
+        token = page.token
+        if not token:
+            return runs
+
+
+def _to_tracked(client: "MlflowClient", run: "Run") -> TrackedRun:
+    tests = [
+        entry.dataset
+        for entry in (run.inputs.dataset_inputs if run.inputs else [])
+        if any(tag.key == "mlflow.data.context" and tag.value == "test" for tag in entry.tags)
+    ]
+    profile = json.loads(tests[0].profile or "{}") if tests else {}
+    has_tests = any(name.startswith(TEST_PREFIX) for name in run.data.metrics)
+    return TrackedRun(
+        run_id=run.info.run_id,
+        name=run.info.run_name,
+        stage=run.data.tags.get("textlstm.stage", ""),
+        status=run.info.status,
+        started=run.info.start_time / 1000,
+        seconds=((run.info.end_time or time.time() * 1000) - run.info.start_time) / 1000,
+        metrics=dict(run.data.metrics),
+        intervals=_intervals(client, run.info.run_id) if has_tests else {},
+        params=dict(run.data.params),
+        test_digest=str(profile.get("sha256", "")),
+        test_name=tests[0].name if tests else "",
+        num_test_rows=int(profile.get("num_rows", 0)),
+    )
+
+
+def _intervals(client: "MlflowClient", run_id: str) -> dict[str, tuple[float, float]]:
+    with TemporaryDirectory() as directory:
+        path = _fetch(client, run_id, f"{PAIRED_FOLDER}/{METRICS_FILE}", into=directory)
+        if path is None:
+            return {}
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    ends = content.get("intervals", {}) if isinstance(content, dict) else {}
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items() if low is not None}
+
+
+def _fetch(client: "MlflowClient", run_id: str, artifact: str, *, into: str) -> Path | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(client.download_artifacts(run_id, artifact, into))
+    except (MlflowException, OSError):
+        return None
