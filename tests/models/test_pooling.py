@@ -42,7 +42,7 @@ def test_attention_weighs_tokens_only():
 
 
 def test_other_poolings_have_no_attention_weights():
-    with pytest.raises(TypeError, match="^pooling mean has no attention weights$"):
+    with pytest.raises(TypeError, match=r"^pooling mean has no attention weights$"):
         Pool(Pooling.mean, 2).attention(AHEAD, torch.tensor([2, 0]))
 
 
