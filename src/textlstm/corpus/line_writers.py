@@ -5,9 +5,8 @@ from typing import BinaryIO
 
 from textlstm.corpus.cell_text import cell_text, plain_value
 from textlstm.corpus.json_values import dump_object
+from textlstm.corpus.lines import BOM
 from textlstm.errors import InputError
-
-_PLAIN = (str, bool, type(None))
 
 
 class JsonlWriter:
@@ -45,6 +44,7 @@ class TextWriter:
             raise InputError(f"plain text holds one column, not {len(columns)}. Write .csv, .tsv, .jsonl or .parquet.")
         self._stream = stream
         self._column = columns[0]
+        self._at_start = True
 
     def write(self, fields: Mapping[str, object]) -> None:
         """Write one row.
@@ -55,6 +55,9 @@ class TextWriter:
         text = cell_text(fields[self._column])
         if "\n" in text or text.endswith("\r"):
             raise InputError("a text with a line break cannot stand in plain text. Write .csv, .tsv or .jsonl.")
+        if self._at_start and text.startswith("\ufeff"):
+            self._stream.write(BOM)  # the reader strips one
+        self._at_start = False
         self._stream.write(text.encode("utf-8") + b"\n")
 
     def close(self) -> None:

@@ -113,7 +113,9 @@ def _values(column: "pa.Array") -> list[object]:
             return list(column.to_pylist())
         except UnicodeDecodeError:
             return [_text_or_marker(scalar) for scalar in column]
-    return list(column.to_pylist()) if plain else list(column)
+    if plain:
+        return list(column.to_pylist())
+    return [scalar if scalar.is_valid else None for scalar in column]
 
 
 def _text_or_marker(scalar: "pa.Scalar") -> object:
