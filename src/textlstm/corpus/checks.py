@@ -34,7 +34,7 @@ def check_labels(counts: Mapping[str, int], data: DataConfig, *, name: str = "tr
     problems += alike
     warnings = number_warnings
     drop: frozenset[str] = frozenset()
-    rare = sorted(label for label, count in counts.items() if count == 1)
+    rare = sorted(label for label, count in counts.items() if count == 1) if sum(counts.values()) > 1 else []
     if rare:
         match data.rare_label:
             case RareLabel.error:
@@ -86,14 +86,14 @@ def look_alike_problems(counts: Mapping[str, int], *, name: str) -> tuple[list[s
     """Return problems for labels that look the same but differ, and warnings for numbers written in several ways."""
     problems, warnings = [], []
     for group in _groups(counts, _folded).values():
-        listed = " and ".join(f"{label!r} ({counts[label]:,} rows)" for label in group)
         if len(group) > 1:
+            listed = _with_rows(group, counts)
             problems.append(f"{name}: labels look alike: {listed} differ in {_difference(group)}. Make them one.")
         elif _OUTER.search(group[0]):
             problems.append(f"{name}: the label {group[0]!r} has space or invisible characters at its ends. Strip it.")
     for group in _groups(counts, _number).values():
         if len(group) > 1:
-            listed = " and ".join(f"{label!r} ({counts[label]:,} rows)" for label in group)
+            listed = _with_rows(group, counts)
             warnings.append(f"{name}: the labels {listed} are the same number but count as different classes.")
     return problems, warnings
 
@@ -121,9 +121,14 @@ def _difference(group: list[str]) -> str:
         return "outer space or invisible characters"
     if len({unicodedata.normalize("NFC", label) for label in group}) == 1:
         return "Unicode form (NFC, NFD)"
-    if len({label.casefold() for label in group}) == 1:
+    if len({label.lower() for label in group}) == 1:
         return "upper and lower case"
     return "case, space or Unicode form"
+
+
+def _with_rows(group: list[str], counts: Mapping[str, int]) -> str:
+    rows = (f"{counts[label]:,} row{'' if counts[label] == 1 else 's'}" for label in group)
+    return " and ".join(f"{label!r} ({number})" for label, number in zip(group, rows, strict=True))
 
 
 def _listed(labels: list[str]) -> str:

@@ -1,0 +1,118 @@
+"""Paths, globs, folders and standard input become a list of files."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from textlstm.config import FileFormat
+from textlstm.corpus.formats import STDIN
+from textlstm.corpus.inputs import expand_inputs, spool_stdin
+from textlstm.corpus.read_settings import ReadSettings
+from textlstm.corpus.readers import read_columns, read_records
+from textlstm.corpus.records import Record, Reject
+from textlstm.corpus.row_index import index_rows
+from textlstm.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(*names: str) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(f"text of {name}".encode())
+
+
+def problems(*patterns: str) -> tuple[str, ...]:
+    with pytest.raises(InputError) as caught:
+        expand_inputs(patterns)
+    return caught.value.problems
+
+
+def test_files_and_globs_keep_the_given_order_and_globs_are_sorted() -> None:
+    write("b.csv", "a.csv", "c/d.csv", "c/e.csv.gz", "odd[1].csv")
+    assert expand_inputs(["odd[1].csv", "c/*", "?.csv"]) == [
+        Path(name) for name in ("odd[1].csv", "c/d.csv", "c/e.csv.gz", "a.csv", "b.csv")
+    ]
+
+
+def test_folder_stands_for_its_data_files() -> None:
+    write("in/b.jsonl", "in/a.jsonl.zst", "in/.hidden.jsonl", "in/README.md")
+    assert expand_inputs(["in"]) == [Path("in/a.jsonl.zst"), Path("in/b.jsonl")]
+
+
+def test_folder_of_class_folders_stands_for_itself() -> None:
+    write("news/sport/1.txt", "news/tech/1.txt")
+    assert expand_inputs(["news"]) == [Path("news")]
+
+
+def test_empty_folder_and_mixed_stdin() -> None:
+    Path("empty").mkdir()
+    write("a.csv")
+    assert problems("empty", "-", "a.csv") == (
+        "empty: holds no data files and no class folders.",
+        "-: standard input cannot be mixed with files.",
+    )
+    assert expand_inputs(["-"]) == [STDIN]
+
+
+def test_a_link_to_a_file_given_before_is_the_same_file() -> None:
+    write("a.csv")
+    Path("b.csv").symlink_to("a.csv")
+    assert problems("a.csv", "b.csv") == ("b.csv: is given twice; it is the same file as a.csv.",)
+
+
+def test_folder_and_file_are_mixed_formats() -> None:
+    write("news/sport/1.txt", "a.csv")
+    assert problems("news", "a.csv") == (
+        "the inputs have mixed formats: folder (news), csv (a.csv). Give files of one format.",
+    )
+
+
+def test_class_folders_are_read_in_order_with_label_and_path() -> None:
+    write("news/tech/2.txt", "news/sport/10.txt", "news/sport/9.txt", "news/.git/x", "news/sport/.x")
+    Path("news/tech/1.txt").write_bytes(b"\xef\xbb\xbfcaf\xc3\xa9\r\n\n")
+    Path("news/tech/3.txt").write_bytes(b"caf\xe9")
+    settings = ReadSettings(need_labels=True)
+    rows = list(read_records(Path("news"), settings))
+    assert [tuple(row.fields.values()) if isinstance(row, Record) else row for row in rows] == [
+        ("text of news/sport/10.txt", "sport", "sport/10.txt"),
+        ("text of news/sport/9.txt", "sport", "sport/9.txt"),
+        ("café\r\n\n", "tech", "tech/1.txt"),
+        ("text of news/tech/2.txt", "tech", "tech/2.txt"),
+        Reject("news", 5, 0, "tech/3.txt is not valid utf-8: byte 0xE9 at byte offset 3"),
+    ]
+    assert read_columns(Path("news"), settings) == ("text", "label", "path")
+    index = index_rows(Path("news"), settings)
+    assert list(read_records(Path("news"), settings, rows=index.rows(2, 3))) == rows[1:3]
+
+
+def test_class_folder_with_a_folder_inside() -> None:
+    write("news/sport/old/1.txt", "news/sport/1.txt")
+    with pytest.raises(InputError) as caught:
+        list(read_records(Path("news"), ReadSettings()))
+    assert caught.value.problems == (
+        "news/sport/old: is a folder inside of a class folder; only files are read there.",
+    )
+
+
+def test_standard_input_is_stored_so_that_it_can_be_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"text\ngood\n")))
+    path = spool_stdin(Path(), format=FileFormat.csv)
+    assert path == Path("stdin.csv")
+    assert [row.number for row in read_records(path, ReadSettings())] == [1]
+
+
+def test_standard_input_without_format_or_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError) as caught:
+        spool_stdin(Path(), format=FileFormat.auto)
+    assert caught.value.problems == ("-: standard input has no name to tell its format. Set labelling.format.",)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    with pytest.raises(InputError) as caught:
+        spool_stdin(Path(), format=FileFormat.text)
+    assert caught.value.problems == ("-: standard input is empty (0 bytes).",)
+    assert list(Path().iterdir()) == []
