@@ -113,7 +113,7 @@ def server_environment(config: DashboardConfig) -> dict[str, str]:
 def save_view(client: "MlflowClient", experiment: str, *, metric_columns: Sequence[str] = _METRIC_COLUMNS) -> None:
     """Keep a view of the runs table with useful columns at the experiment; the pages list it under "Views"."""
     columns = [f"metrics.`{name}`" for name in metric_columns]
-    columns += ["attributes.`Dataset`", "attributes.`Models`", *(f"params.`{name}`" for name in _PARAMETER_COLUMNS)]
+    columns += [f"params.`{name}`" for name in _PARAMETER_COLUMNS]
     state = {
         "searchFilter": "",
         "orderByKey": "attributes.start_time",
@@ -147,4 +147,4 @@ def save_view(client: "MlflowClient", experiment: str, *, metric_columns: Sequen
 
 def runs_address(base: str, *, experiment: str) -> str:
     """Return the address of the runs table in that view."""
-    return f"{base}/#/experiments/{experiment}/runs?viewStateShareKey={VIEW_KEY}"
+    return f"{base}/#/experiments/{experiment}/runs?viewStateShareKey={VIEW_KEY}&workflowType=machine_learning"

@@ -27,6 +27,12 @@ class Board:
     num_rows: int
     entries: tuple[Entry, ...]
 
+    def position(self, value: float) -> float:
+        """Return where `value` lies between the lowest and the highest interval end of the board, in [0, 1]."""
+        ends = [end for entry in self.entries for end in entry.run.intervals.get(DECIDING_FIGURE, ())]
+        lowest, highest = min(ends, default=0.0), max(ends, default=1.0)
+        return (value - lowest) / max(highest - lowest, 1e-9)
+
 
 def make_boards(runs: Sequence[TrackedRun], *, champion_run_id: str) -> list[Board]:
     """Return one board a test set, the one with the newest run first; runs without test figures are left out.
