@@ -23,7 +23,7 @@ class CharacterCNN(nn.Module):
         flat = char_ids.reshape(T * B, C).long()
         filtered = functional.relu(self.convolution(self.embedding(flat).transpose(1, 2)))  # (T * B, filters, C)
         filtered = filtered * (flat > 0).unsqueeze(1)
-        return filtered.amax(dim=2).view(T, B, -1)
+        return filtered.amax(dim=2).view(T, B, filtered.shape[1])
 
 
 class SubwordBuckets(nn.Module):
@@ -43,7 +43,7 @@ class SubwordBuckets(nn.Module):
         T, B, C = char_ids.shape
         ids = self.bucket_ids(char_ids.reshape(T * B, C).long() * wanted.reshape(T * B, 1))
         total = functional.embedding_bag(ids, self.vectors.weight, mode="sum", padding_idx=0)
-        return (total / (ids > 0).sum(dim=1, keepdim=True).clamp(min=1)).view(T, B, -1)
+        return (total / (ids > 0).sum(dim=1, keepdim=True).clamp(min=1)).view(T, B, total.shape[1])
 
     def bucket_ids(self, char_ids: Tensor) -> Tensor:
         """Return (N, n-grams) int64 bucket numbers from 1 of (N, C) spellings, 0 where there is no n-gram."""

@@ -148,7 +148,7 @@ class ConvolutionalRecurrentEncoder(nn.Module):
     ) -> None:
         """Put `num_filters` filters of `width` tokens and pooling of `pool` steps before `recurrent`."""
         super().__init__()
-        self.convolution = nn.Conv1d(input_size, num_filters, width, padding="same")
+        self.convolution = nn.Conv1d(input_size, num_filters, width)
         self.pool = pool
         self.recurrent = recurrent
         self.output_size = recurrent.output_size
@@ -163,7 +163,9 @@ class ConvolutionalRecurrentEncoder(nn.Module):
         if vectors.shape[1] == 0:
             vectors = functional.pad(vectors, (0, 0, 0, 1))
         mask = padding_mask(lengths, vectors.shape[1]).unsqueeze(1)  # (B, 1, T)
-        filtered = functional.relu(self.convolution(vectors.transpose(1, 2) * mask)) * mask
+        before = (self.convolution.kernel_size[0] - 1) // 2
+        padded = functional.pad(vectors.transpose(1, 2) * mask, (before, self.convolution.kernel_size[0] - 1 - before))
+        filtered = functional.relu(self.convolution(padded)) * mask
         pooled = functional.max_pool1d(filtered, self.pool, ceil_mode=True)
         encoded: Encoded = self.recurrent(pooled.transpose(1, 2), (lengths + self.pool - 1) // self.pool)
         return encoded

@@ -23,7 +23,7 @@ def spell(words: Sequence[str]) -> np.ndarray:
             encoded = encoded[:_HEAD] + encoded[-_TAIL:]
         start = i * SPELLING_SIZE
         rows[start : start + len(encoded) + 2] = bytes([_BEGIN]) + encoded + bytes([_END])
-    return np.frombuffer(bytes(rows), dtype=np.uint8).reshape(len(words), SPELLING_SIZE)
+    return np.frombuffer(rows, dtype=np.uint8).reshape(len(words), SPELLING_SIZE)
 
 
 class SpelledTokens:
@@ -44,5 +44,4 @@ class SpelledTokens:
         """(M,) ids, possibly beyond the vocabulary."""
         self.table = np.concatenate([spell(vocabulary), spell(list(numbers))])
         """(vocabulary size + distinct unknown words, SPELLING_SIZE) uint8; rows 0 and 1 are all zero."""
-        self.table = self.table.copy()
         self.table[:2] = 0
