@@ -24,6 +24,11 @@ STAGES: dict[str, Stage] = {
     "train": Stage("Fit a model and save it.", config.TrainConfig),
     "evaluate": Stage("Score a saved model on labelled rows.", config.EvaluateConfig),
     "label": Stage("Label files with a saved model.", config.LabelConfig),
+    "dashboard": Stage("Open MLflow's pages on this machine.", config.DashboardConfig),
+    "compare": Stage("Lay two runs side by side.", config.CompareConfig, ("runs", "runs")),
+    "promote": Stage("Make a registered version the champion, if it is better.", config.PromoteConfig),
+    "sync": Stage("Send to MLflow what it has missed; close the runs that died.", config.SyncConfig),
+    "serve": Stage("Start a scoring server for one model.", config.ServeConfig),
     "doctor": Stage("Say what is missing or wrong on this machine.", config.DoctorConfig),
 }
 
@@ -81,6 +86,7 @@ def _dispatch(arguments: list[str]) -> int:
 def _split_options(arguments: list[str], stage: Stage) -> tuple[list[str], str | None]:
     """Return the overrides, places turned into keys, and the value of --config."""
     overrides: list[str] = []
+    placed: dict[str, list[str]] = {}
     config_file: str | None = None
     places = list(stage.positional)
     waiting = iter(arguments)
@@ -92,9 +98,11 @@ def _split_options(arguments: list[str], stage: Stage) -> tuple[list[str], str |
         elif item.startswith("-") and "=" not in item:
             raise ConfigError(f"{item}: no such option; settings are KEY=VALUE, options are --help and --config")
         elif "=" not in item and places:
-            overrides.append(f"{places.pop(0)}={item}")
+            placed.setdefault(places.pop(0), []).append(item)
         else:
             overrides.append(item)
+    for key, values in placed.items():
+        overrides.append(f"{key}={values[0]}" if len(values) == 1 else f"{key}=[{','.join(values)}]")
     return overrides, config_file
 
 

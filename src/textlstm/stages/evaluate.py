@@ -2,18 +2,29 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from textlstm.config import EvaluateConfig, EvaluationConfig, TrackingConfig
+from textlstm.config import EvaluateConfig, EvaluationConfig
 from textlstm.corpus.prepared import PreparedSplit
-from textlstm.corpus.store import prepare_labelled_files
+from textlstm.corpus.preparing import prepare_labelled_files
 from textlstm.errors import InputError
-from textlstm.evaluation.evaluate import Evaluation, evaluate_rows
-from textlstm.evaluation.report import write_evaluation
+from textlstm.evaluation.evaluate import BASELINE, CHAMPION, EXPERT, MAJORITY, RECURRENT, Evaluation, evaluate_rows
+from textlstm.evaluation.folder import METRICS_FILE, REPORT_FILE, write_evaluation
+from textlstm.evaluation.metrics import Metrics
 from textlstm.predictor import TextClassifier
 from textlstm.scoring import score_split
 from textlstm.stages.screen import note, say, table
+from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
 from textlstm.tracking.registry import resolve_model_dir
 from textlstm.tracking.run import Tracker, open_run
+
+NAMES = {
+    RECURRENT: "  recurrent branch alone",
+    EXPERT: "  linear expert alone",
+    BASELINE: "TF-IDF + LinearSVC",
+    CHAMPION: "registered champion",
+    MAJORITY: "majority class",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +52,7 @@ def evaluate(config: EvaluateConfig) -> None:
         config.data,
         classifier.bundle.text,
         labels=classifier.labels,
-        task=classifier.bundle.task,
-        saved_text=classifier.bundle.saved_text,
+        saved=classifier.bundle.saved_text,
         prepared_dir=Path(config.prepared_dir),
         num_workers=config.num_workers,
     )
@@ -55,7 +65,12 @@ def evaluate(config: EvaluateConfig) -> None:
             "test", context="test", digest=corpus.test.digest, num_rows=len(corpus.test), source=str(config.data.test)
         )
         evaluated = evaluate_split(
-            classifier, corpus.test, config.evaluation, output_dir=output_dir, run=run, tracking=config.tracking
+            classifier,
+            corpus.test,
+            config.evaluation,
+            output_dir=output_dir,
+            run=run,
+            log_text=config.tracking.log_text,
         )
     print_evaluation(evaluated)
 
@@ -67,23 +82,59 @@ def evaluate_split(
     *,
     output_dir: Path,
     run: Tracker,
-    tracking: TrackingConfig,
+    log_text: bool,
 ) -> Evaluated:
-    """Score one split, write its evaluation into `output_dir` and log it to `run`."""
+    """Score one split, write its evaluation into `output_dir` and log it to `run`, texts only where allowed."""
     classifier = model if isinstance(model, TextClassifier) else TextClassifier.load(model)
-    rows = score_split(classifier, split)
-    evaluation = evaluate_rows(rows, settings)
-    files = write_evaluation(evaluation, output_dir, include_text=True)
-    run.log_metrics({f"test/{name}": value for name, value in evaluation.scalars().items()})
-    for file in files:
-        run.log_artifact(
-            file, folder="evaluation", holds_text=file.suffix in (".html", ".parquet") and not tracking.log_text
-        )
+    evaluation = evaluate_rows(score_split(classifier, split), settings, threshold=promised_threshold(classifier))
+    title = f"{output_dir.name}: {len(split):,} rows"
+    write_evaluation(evaluation, output_dir, title=title, report=settings.report)
+    run.log_metrics({f"test/{name}": value for name, value in evaluation.flat_metrics().items()})
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if not log_text:
+            write_evaluation(evaluation, folder, title=title, report=settings.report, include_text=False)
+        _paired_rows(evaluation, digest=split.digest).write(folder / PAIRED_FILE)
+        run.log_artifact(folder, folder=PAIRED_FOLDER)
+    if log_text:
+        run.log_artifact(output_dir, folder=PAIRED_FOLDER, holds_text=True)
     return Evaluated(evaluation, output_dir)
 
 
+def _paired_rows(evaluation: Evaluation, *, digest: str) -> PairedRows:
+    """Return which rows the model had right, without their texts, for later paired tests."""
+    rows = evaluation.rows
+    several = [-1] * rows.num_rows
+    return PairedRows(
+        ids=rows.ids,
+        correct=evaluation.correct.tolist(),
+        label_ids=several if rows.is_multi_label else rows.targets.tolist(),
+        predicted_ids=several if rows.is_multi_label else evaluation.predictions.tolist(),
+        digest=digest,
+    )
+
+
+def promised_threshold(classifier: TextClassifier) -> float | None:
+    """Return the threshold under which the model abstains; None when it never does."""
+    threshold = classifier.bundle.thresholds.abstain_below
+    return threshold if threshold > 0 else None
+
+
 def print_evaluation(evaluated: Evaluated) -> None:
-    """Print accuracy and macro-F1 of every part of the model beside the baselines."""
-    table("test", ("", "accuracy [95 %]", "macro-F1 [95 %]"), evaluated.evaluation.summary_rows())
-    say(*evaluated.evaluation.verdicts())
-    say(f"report      {evaluated.output_dir / 'report.html'}")
+    """Print accuracy and macro-F1 with intervals of the model, its branches and the baselines, and who wins."""
+    evaluation = evaluated.evaluation
+    confidence = f"{evaluation.config.confidence:.0%}"
+    models = {"this model": evaluation.metrics} | {NAMES[name]: metrics for name, metrics in evaluation.others.items()}
+    figures = (
+        ("subset_accuracy", "micro_f1", "macro_f1") if evaluation.rows.is_multi_label else ("accuracy", "macro_f1")
+    )
+    rows = [(name, *(_with_interval(metrics, figure) for figure in figures)) for name, metrics in models.items()]
+    header = ("", *(f"{figure.replace('_', ' ')} [{confidence}]" for figure in figures))
+    table(f"test: {evaluation.rows.num_rows:,} rows", header, rows)
+    say(*(comparison.sentence for comparison in evaluation.comparisons[:1]))
+    say(f"report      {evaluated.output_dir / (REPORT_FILE if evaluation.config.report else METRICS_FILE)}")
+
+
+def _with_interval(metrics: Metrics, figure: str) -> str:
+    interval = metrics.intervals[figure]
+    return f"{metrics.values[figure]:.4f} [{interval.low:.4f}, {interval.high:.4f}]"

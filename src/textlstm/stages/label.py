@@ -2,11 +2,13 @@
 
 from textlstm.config import LabelConfig
 from textlstm.labelling.label import label_files
-from textlstm.stages.screen import note
+from textlstm.stages.screen import note, progress
 from textlstm.tracking.registry import resolve_model_dir
 
 
 def label(config: LabelConfig) -> None:
     """Label `config.input` into `config.output` and say on stderr what came out (stdout may be the output)."""
-    summary = label_files(config, model_dir=resolve_model_dir(config.model_dir, config.tracking))
+    model_dir = resolve_model_dir(config.model_dir, config.tracking)
+    with progress("labelling") as advance:
+        summary = label_files(config, model_dir=model_dir, advance=advance)
     note(*summary.lines())

@@ -36,7 +36,7 @@ def run(config: RunConfig) -> None:
         print_evaluation(trained.evaluated)
     say(
         f"model       {trained.model_dir}",
-        f"labelled    {labelled} ({summary.rows_out:,} rows)",
+        f"labelled    {labelled} ({summary.num_rows:,} rows)",
         "dashboard   make dashboard   (or: textlstm dashboard)",
         f"done in {watch.seconds:.0f} s",
     )

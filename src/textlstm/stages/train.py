@@ -66,7 +66,12 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
         evaluated = None
         if corpus.test is not None and len(corpus.test):
             evaluated = evaluate_split(
-                model_dir, corpus.test, config.evaluation, output_dir=evaluation_dir, run=run, tracking=config.tracking
+                model_dir,
+                corpus.test,
+                config.evaluation,
+                output_dir=evaluation_dir,
+                run=run,
+                log_text=config.tracking.log_text,
             )
         run.log_model(model_dir, tags={"test_digest": corpus.test.digest if corpus.test is not None else ""})
     shutil.rmtree(work_dir, ignore_errors=True)
@@ -82,7 +87,7 @@ def refuse_existing(model_dir: Path, *, overwrite: bool) -> None:
     """
     if model_dir.is_dir() and any(model_dir.iterdir()) and not overwrite:
         raise InputError(
-            f"{model_dir}: holds a finished model; set overwrite=true to replace it, or another output_dir"
+            f"{model_dir}: holds a model; set overwrite=true to replace it, or another output_dir"
         )
     if model_dir.exists() and not model_dir.is_dir():
         raise InputError(f"{model_dir}: is a file; set output_dir to a folder")
@@ -117,7 +122,7 @@ def _curve_points(report: EpochReport) -> dict[str, float]:
 
 
 def _work_dir(config: TrainConfig, corpus: PreparedCorpus, model_dir: Path) -> tuple[Path, str | None]:
-    """Return the folder of checkpoints, and the run to continue if it holds an unfinished training of these settings."""
+    """Return the folder of checkpoints, and the run to continue where these settings were interrupted."""
     work_dir = model_dir.with_name(f"{model_dir.name}.unfinished")
     settings = work_dir / SETTINGS_FILE
     if settings.is_file():
