@@ -39,7 +39,7 @@ def draw_figures(evaluation: Evaluation) -> Iterator[Picture]:
 def _models(evaluation: Evaluation) -> Picture:
     """Accuracy and macro F1 of the model, its branches and its opponents."""
     models = {TOGETHER: evaluation.metrics, **evaluation.others}
-    shown = [name for name in MODEL_NAMES if name in models]
+    shown = [name for name in MODEL_NAMES if name in models and name != MAJORITY]  # it would squeeze the others
     metrics = ("micro_f1", "macro_f1") if evaluation.rows.is_multi_label else ("accuracy", "macro_f1")
 
     def paint(figure: Figure) -> None:

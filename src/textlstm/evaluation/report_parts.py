@@ -33,7 +33,9 @@ METRIC_NAMES = {
     "hamming_loss": "Hamming loss (lower is better)",
 }
 _PLAIN = {"log_loss", "brier", "mcc", "ranking_loss", "hamming_loss"}
-_MAX_TEXT = 700
+_MAX_TEXT = 600
+_MAX_PAIR_TEXT = 280
+_MAX_PAIRS = 10
 
 
 class Line(NamedTuple):
@@ -93,7 +95,7 @@ def headline(evaluation: Evaluation) -> list[Line]:
     """Return the figures that stand on top."""
     chosen = ("micro_f1", "macro_f1", "subset_accuracy") if evaluation.rows.is_multi_label else ("accuracy", "macro_f1")
     lines = [line for name, line in _lines(evaluation).items() if name in chosen]
-    lines.append(Line("Expected calibration error", f"{evaluation.reliability.expected_error:.3f}", ""))
+    lines.append(Line("Calibration error", f"{evaluation.reliability.expected_error:.3f}", "expected, 0 is perfect"))
     return [*lines, Line("Rows", f"{evaluation.rows.num_rows:,}", f"{len(evaluation.rows.labels)} labels")]
 
 
@@ -173,18 +175,21 @@ def _slice_line(part: Slice, *, overall: float, risk: float) -> SliceLine:
 def pair_lines(evaluation: Evaluation, *, include_text: bool) -> list[PairLine]:
     """Return the most confused pairs with examples."""
     return [
-        PairLine(pair, [example(evaluation, row, include_text=include_text) for row in pair.examples])
-        for pair in evaluation.confused
+        PairLine(
+            pair,
+            [example(evaluation, row, include_text=include_text, max_chars=_MAX_PAIR_TEXT) for row in pair.examples],
+        )
+        for pair in evaluation.confused[:_MAX_PAIRS]
     ]
 
 
-def example(evaluation: Evaluation, row: int, *, include_text: bool) -> Example:
-    """Return one row as it is shown; long texts are cut."""
+def example(evaluation: Evaluation, row: int, *, include_text: bool, max_chars: int = _MAX_TEXT) -> Example:
+    """Return one row as it is shown: white space collapsed, and no more than `max_chars` of the text."""
     rows, text = evaluation.rows, ""
     if include_text:
-        text = rows.texts[row]
-        if len(text) > _MAX_TEXT:
-            text = f"{text[:_MAX_TEXT]}… ({len(text):,} characters)"
+        text = " ".join(rows.texts[row].split())
+        if len(text) > max_chars:
+            text = f"{text[:max_chars]}… ({len(rows.texts[row]):,} characters)"
     return Example(
         id=rows.ids[row],
         text=text,
