@@ -11,11 +11,14 @@ from textlstm.corpus.checks import character_problems, check_labels, look_alike_
 from textlstm.corpus.ingest import Ingested, IngestedSource
 from textlstm.corpus.splits import Split, take_part
 from textlstm.corpus.token_hashes import Hashes
+from textlstm.corpus.wording import counted, listed
 from textlstm.errors import InputError
 
 DROPPED = -1
 SPLITS = tuple(Split)
 """A row's split is stored as an index into this; DROPPED is none."""
+
+IN_TRAIN = "with a text that is also in train; data.drop_leaked=true drops it there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +107,28 @@ def refuse_leaks(duplicates: Mapping[str, int]) -> None:
     Raises:
         InputError: Test texts are also in train.
     """
-    if duplicates.get("test_in_train", 0):
+    leaked = duplicates.get("test_in_train", 0)
+    if leaked:
         raise InputError(
-            f"{duplicates['test_in_train']} test rows have a text that is also in train, and data.strict=true. "
-            "Set data.drop_leaked=true to drop them from train."
+            f"test: {counted(leaked, 'row')} with a text that is also in train, and data.strict=true. "
+            "Set data.drop_leaked=true to drop such rows from train."
         )
 
 
 def duplicate_warnings(duplicates: Mapping[str, int]) -> list[str]:
     """Return a line for each count that a reader of results must know."""
     lines = {
-        "train_repeats": "{n} training rows repeat a text that occurs earlier; data.deduplicate=true drops them",
-        "train_conflicts": "{n} training texts occur with different labels",
-        "validation_in_train": "{n} validation rows have a text that is also in train; data.drop_leaked=true drops it",
-        "test_in_train": "{n} test rows have a text that is also in train; data.drop_leaked=true drops it there",
+        "train_repeats": ("train", "row", "with a text that occurs earlier; data.deduplicate=true drops such rows"),
+        "train_conflicts": ("train", "text", "with different labels in different rows"),
+        "validation_in_train": ("validation", "row", IN_TRAIN),
+        "test_in_train": ("test", "row", IN_TRAIN),
     }
     kept = {name: count for name, count in duplicates.items() if count}
     if "dropped_duplicates" in kept:
         kept.pop("train_repeats", None)
-    return [line.format(n=kept[name]) for name, line in lines.items() if name in kept]
+    return [
+        f"{split}: {counted(kept[name], noun)} {what}" for name, (split, noun, what) in lines.items() if name in kept
+    ]
 
 
 class _LabelIds:
@@ -239,11 +245,8 @@ def _unknown_labels(split: Split, counts: Mapping[str, int], known: Sequence[str
         raise InputError(*problems)
     if len(unknown) == len(counts):
         raise InputError(
-            f"{name}: none of its labels occurs in train: {_listed(unknown)}; train has {_listed(known)}. "
+            f"{name}: none of its labels occurs in train: {listed(unknown)}; train has {listed(known)}. "
             "Set data.label_column."
         )
-    return [f"{name}: {len(unknown)} labels do not occur in train and count as always wrong: {_listed(unknown)}"]
-
-
-def _listed(labels: Sequence[str]) -> str:
-    return ", ".join(repr(label) for label in labels[:10]) + (", ..." if len(labels) > 10 else "")
+    rows = counted(sum(counts[label] for label in unknown), "row")
+    return [f"{name}: {rows} with labels that train has not count as always wrong: {listed(unknown)}"]

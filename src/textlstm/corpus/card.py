@@ -7,6 +7,7 @@ from textlstm.config import Task
 from textlstm.corpus.assign import Assignment
 from textlstm.corpus.split_statistics import SplitStatistics
 from textlstm.corpus.splits import Split
+from textlstm.corpus.wording import counted
 from textlstm.text.language_guess import UNCLEAR
 from textlstm.text.saved import SavedText
 
@@ -27,14 +28,14 @@ def build_card(
     warnings: Sequence[str],
 ) -> dict[str, Any]:
     """Return the card; its `warnings` are the given ones and those that the figures of the card give rise to."""
-    found = [*warnings, *_language_warnings(statistics, saved.language), *_near_duplicate_warnings(comparison)]
-    found += _empty_warnings(statistics)
+    all_warnings = [*warnings, *_language_warnings(statistics, saved.language), *_near_duplicate_warnings(comparison)]
+    all_warnings += _empty_warnings(statistics)
     if num_rejects:
-        found.append(f"{num_rejects:,} rows were rejected; rejects.jsonl beside the card says why")
+        all_warnings.append(f"{counted(num_rejects, 'row')} rejected; rejects.jsonl beside the data card says why")
     return {
         "task": task.value,
         "labels": list(assignment.labels),
-        "splits": {split.value: _split_card(counted) for split, counted in statistics.items()},
+        "splits": {split.value: _split_card(found) for split, found in statistics.items()},
         "compared_with_train": dict(comparison),
         "duplicates": assignment.duplicates,
         "num_rejects": num_rejects,
@@ -42,30 +43,30 @@ def build_card(
         "language": saved.language,
         "has_pos": saved.has_pos,
         "num_stop_words": len(saved.stop_words),
-        "warnings": found,
+        "warnings": all_warnings,
     }
 
 
-def _split_card(counted: SplitStatistics) -> dict[str, Any]:
+def _split_card(found: SplitStatistics) -> dict[str, Any]:
     return {
-        "rows": counted.num_rows,
-        "tokens": counted.num_tokens,
-        "tokens_removed": counted.num_removed,
-        "rows_without_tokens": counted.num_without_tokens,
-        "rows_of_label": dict(sorted(counted.label_counts.items())),
-        "rows_of_number_of_labels": {str(number): rows for number, rows in sorted(counted.labels_per_row.items())},
-        "chars": counted.chars.summary(),
-        "tokens_before_filters": counted.tokens_before.summary(),
-        "tokens_after_filters": counted.tokens_after.summary(),
-        "languages_of_sample": dict(counted.languages.most_common()),
+        "rows": found.num_rows,
+        "tokens": found.num_tokens,
+        "tokens_removed": found.num_removed,
+        "rows_without_tokens": found.num_without_tokens,
+        "rows_of_label": dict(sorted(found.label_counts.items())),
+        "rows_of_number_of_labels": {str(number): rows for number, rows in sorted(found.labels_per_row.items())},
+        "chars": found.chars.summary(),
+        "tokens_before_filters": found.tokens_before.summary(),
+        "tokens_after_filters": found.tokens_after.summary(),
+        "languages_of_sample": dict(found.languages.most_common()),
     }
 
 
 def _language_warnings(statistics: Mapping[Split, SplitStatistics], language: str) -> list[str]:
     warnings = []
-    for split, counted in statistics.items():
-        sampled = counted.languages.total()
-        for other, texts in counted.languages.items():
+    for split, found in statistics.items():
+        sampled = found.languages.total()
+        for other, texts in found.languages.items():
             if other not in (language, UNCLEAR) and texts >= OTHER_LANGUAGE_SHARE * sampled:
                 warnings.append(
                     f"{split}: {texts} of {sampled} sampled texts look like '{other}', but text.language={language}; "
@@ -76,8 +77,8 @@ def _language_warnings(statistics: Mapping[Split, SplitStatistics], language: st
 
 def _near_duplicate_warnings(comparison: Mapping[str, Any]) -> list[str]:
     return [
-        f"{split}: {found['near_duplicates_of_train']} of {found['rows_compared']} compared rows are almost equal to a "
-        "training row; results on them say little about new texts"
+        f"{split}: {counted(found['near_duplicates_of_train'], 'row')} of {found['rows_compared']:,} compared almost "
+        "equal to a training row; results there say little about new texts"
         for split, found in comparison.items()
         if found["near_duplicates_of_train"] > NEAR_DUPLICATE_SHARE * found["rows_compared"]
     ]
@@ -85,7 +86,7 @@ def _near_duplicate_warnings(comparison: Mapping[str, Any]) -> list[str]:
 
 def _empty_warnings(statistics: Mapping[Split, SplitStatistics]) -> list[str]:
     return [
-        f"{split}: {counted.num_without_tokens} rows have no token left after the filters and count as one unknown word"
-        for split, counted in statistics.items()
-        if counted.num_without_tokens
+        f"{split}: {counted(found.num_without_tokens, 'row')} without tokens after the filters, read as one unknown word"
+        for split, found in statistics.items()
+        if found.num_without_tokens
     ]

@@ -119,8 +119,16 @@ def _hub(data: DataConfig) -> tuple[Source, ...]:
 def _given_files(data: DataConfig) -> tuple[Source, ...]:
     if not data.train:
         raise InputError("data=files needs training files, as in data.train=FILE.")
-    given = {Split.train: data.train, Split.validation: data.validation, Split.test: data.test}
-    return tuple(_files(split, patterns, data) for split, patterns in given.items() if patterns)
+    sources: list[Source] = []
+    problems: list[str] = []
+    for split, patterns in ((Split.train, data.train), (Split.validation, data.validation), (Split.test, data.test)):
+        try:
+            sources += [_files(split, patterns, data)] if patterns else []
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(*problems)
+    return tuple(sources)
 
 
 def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:

@@ -1,0 +1,60 @@
+"""Tiny labelled corpora and a way to prepare them."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from textlstm.config import DataConfig, DataSource, TextConfig
+from textlstm.corpus.prepared import PreparedCorpus
+from textlstm.corpus.preparing import prepare_corpus
+
+Rows = Iterable[tuple[str, str]]
+
+
+def tiny_rows(number: int, *, word: str = "row") -> list[tuple[str, str]]:
+    """Return different texts whose label is `even` or `odd`."""
+    return [(f"{word} number {i} says hello {word}{i}", ("even", "odd")[i % 2]) for i in range(number)]
+
+
+@pytest.fixture
+def rows() -> Callable[..., list[tuple[str, str]]]:
+    """Make tiny rows."""
+    return tiny_rows
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, Rows], str]:
+    """Write (text, label) rows as JSONL; return the path."""
+
+    def write_rows(name: str, rows: Rows) -> str:
+        path = tmp_path / name
+        lines = [json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in rows]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return str(path)
+
+    return write_rows
+
+
+@pytest.fixture
+def prepare(tmp_path: Path) -> Callable[..., PreparedCorpus]:
+    """Prepare files without tagging, in this process, into `tmp_path/prepared`."""
+
+    def prepare_files(
+        train: str | list[str], *, text: TextConfig | None = None, overwrite: bool = False, **settings: Any
+    ) -> PreparedCorpus:
+        names = {name: [settings.pop(name)] for name in ("validation", "test") if name in settings}
+        data = DataConfig(
+            source=DataSource.files, train=[train] if isinstance(train, str) else train, **names, **settings
+        )
+        return prepare_corpus(
+            data,
+            text or TextConfig(pos=False),
+            prepared_dir=tmp_path / "prepared",
+            num_workers=1,
+            overwrite=overwrite,
+        )
+
+    return prepare_files
