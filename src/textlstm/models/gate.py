@@ -9,7 +9,7 @@ from torch import Tensor
 from textlstm.config import Task
 from textlstm.models.scaling import Scales, fit_scales, log_softmax, mean_loss, smoothed_targets
 
-_NUM_SHARES = 41
+_NUM_SHARES = 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Gate:
     recurrent_alone_bias: float
     expert_alone_scale: float
     expert_alone_bias: float
+    expert_share: float
+    """How much of the spread of the combined logits was the expert's on validation, in [0, 1]."""
 
     @classmethod
     def fit(
@@ -52,17 +54,12 @@ class Gate:
         smoothed = smoothed_targets(targets, recurrent_logits.shape[1], task=task)
         (recurrent_scale,), recurrent_bias = fit_scales([recurrent_logits], smoothed, task=task)
         if expert_logits is None:
-            return cls(task, recurrent_scale, 0.0, recurrent_bias, recurrent_scale, recurrent_bias, 1.0, 0.0)
+            return cls(task, recurrent_scale, 0.0, recurrent_bias, recurrent_scale, recurrent_bias, 1.0, 0.0, 0.0)
         (expert_scale,), expert_bias = fit_scales([expert_logits], smoothed, task=task)
-        mixture = _fit_mixture(recurrent_logits, expert_logits, targets, smoothed, task)
-        return cls(task, *mixture, recurrent_scale, recurrent_bias, expert_scale, expert_bias)
-
-    @property
-    def expert_share(self) -> float:
-        """How much of the combination is the expert's, in [0, 1], judged by scales relative to each branch alone."""
-        recurrent = self.recurrent_scale / max(self.recurrent_alone_scale, 1e-9)
-        expert = self.expert_scale / max(self.expert_alone_scale, 1e-9)
-        return expert / max(recurrent + expert, 1e-9)
+        scales, bias = _fit_mixture(recurrent_logits, expert_logits, targets, smoothed, task)
+        spreads = scales[0] * float(recurrent_logits.std()), scales[1] * float(expert_logits.std())
+        share = spreads[1] / max(sum(spreads), 1e-12)
+        return cls(task, scales[0], scales[1], bias, recurrent_scale, recurrent_bias, expert_scale, expert_bias, share)
 
     def combine(self, recurrent_logits: np.ndarray, expert_logits: np.ndarray | None) -> np.ndarray:
         """Return (N, L) float32 calibrated log-probabilities, or logits of sigmoids when a row may have several labels.
@@ -99,8 +96,8 @@ class Gate:
 
 def _fit_mixture(
     recurrent_logits: np.ndarray, expert_logits: np.ndarray, targets: np.ndarray, smoothed: np.ndarray, task: Task
-) -> tuple[float, float, float]:
-    """Return the recurrent scale, the expert scale and the bias."""
+) -> Scales:
+    """Return the scales of the recurrent branch and of the expert, and the bias."""
     candidates = [fit_scales([recurrent_logits, expert_logits], smoothed, task=task)]
     recurrent_spread, expert_spread = (max(float(logits.std()), 1e-9) for logits in (recurrent_logits, expert_logits))
     for share in np.linspace(0, 1, _NUM_SHARES).tolist():
@@ -116,5 +113,4 @@ def _fit_mixture(
     judged = [judge(candidate) for candidate in candidates]
     enough = max(judged[1][0], judged[-1][0])  # shares 0 and 1: each branch alone
     allowed = [(loss, i) for i, (right, loss) in enumerate(judged) if right >= enough]
-    best = candidates[min(allowed)[1]]
-    return best.scales[0], best.scales[1], best.bias
+    return candidates[min(allowed)[1]]

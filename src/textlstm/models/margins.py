@@ -30,6 +30,7 @@ def fit_margins(
     from scipy.sparse import csr_matrix
     from sklearn.svm import LinearSVC
 
+    num_features = max(num_features, 1)  # no text has a word: one column of zeros keeps scikit-learn content
     matrix = csr_matrix((rows.values, rows.features, rows.offsets), shape=(len(rows.offsets) - 1, num_features))
     weights = np.zeros((num_features, num_labels), dtype=np.float32)
     bias = np.full(num_labels, -_CONSTANT_LOGIT, dtype=np.float32)

@@ -1,0 +1,122 @@
+"""The gate: calibrated, never worse than the better branch on validation, robust on few rows."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textlstm.config import Task
+from textlstm.models.gate import Gate
+from textlstm.models.scaling import fit_scales, log_softmax, mean_loss, smoothed_targets
+
+
+def _branches(num_rows: int, *, seed: int, strengths: tuple[float, float], num_labels: int = 4):
+    random = np.random.default_rng(seed)
+    targets = random.integers(0, num_labels, num_rows)
+    signal = np.eye(num_labels)[targets]
+    logits = [(random.normal(size=signal.shape) + strength * signal).astype(np.float32) for strength in strengths]
+    return logits[0] * 5, logits[1], targets
+
+
+def _accuracy(logits: np.ndarray, targets: np.ndarray) -> float:
+    return float((logits.argmax(axis=1) == targets).mean())
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 60),
+    st.integers(0, 10**6),
+    st.tuples(st.floats(-3, 6), st.floats(-3, 6)),
+    st.integers(2, 6),
+)
+def test_never_right_less_often_than_the_better_branch(num_rows, seed, strengths, num_labels):
+    recurrent, expert, targets = _branches(num_rows, seed=seed, strengths=strengths, num_labels=num_labels)
+    gate = Gate.fit(recurrent, expert, targets, task=Task.single_label)
+    combined = gate.combine(recurrent, expert)
+    assert np.isfinite(combined).all()
+    assert _accuracy(combined, targets) >= max(_accuracy(recurrent, targets), _accuracy(expert, targets))
+
+
+def test_independent_branches_are_better_together():
+    recurrent, expert, targets = _branches(2_000, seed=0, strengths=(1.0, 1.2))
+    gate = Gate.fit(recurrent, expert, targets, task=Task.single_label)
+    recurrent, expert, targets = _branches(20_000, seed=1, strengths=(1.0, 1.2))
+    better = max(_accuracy(recurrent, targets), _accuracy(expert, targets))
+    assert _accuracy(gate.combine(recurrent, expert), targets) > better + 0.05
+    assert 0.3 < gate.expert_share < 0.7
+
+
+def test_a_useless_branch_is_left_out():
+    recurrent, expert, targets = _branches(3_000, seed=0, strengths=(3.0, 0.0))
+    gate = Gate.fit(recurrent, expert, targets, task=Task.single_label)
+    assert gate.expert_share < 0.1
+
+
+def test_combined_log_probabilities_are_normalised_and_calibrated():
+    recurrent, expert, targets = _branches(20_000, seed=0, strengths=(1.5, 1.0))
+    gate = Gate.fit(recurrent[:5_000], expert[:5_000], targets[:5_000], task=Task.single_label)
+    for logits in (
+        gate.combine(recurrent, expert),
+        gate.recurrent_alone(recurrent),
+        gate.expert_alone(expert),
+    ):
+        probabilities = np.exp(logits[5_000:].astype(np.float64))
+        assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+        assert probabilities.max(axis=1).mean() == pytest.approx(_accuracy(logits[5_000:], targets[5_000:]), abs=0.015)
+    overconfident = np.exp(log_softmax(recurrent[5_000:]))
+    assert overconfident.max(axis=1).mean() > _accuracy(recurrent[5_000:], targets[5_000:]) + 0.1
+
+
+def test_without_an_expert_it_is_plain_temperature_scaling():
+    recurrent, _, targets = _branches(500, seed=0, strengths=(1.5, 1.0))
+    gate = Gate.fit(recurrent, None, targets, task=Task.single_label)
+    expected = log_softmax(recurrent * gate.recurrent_alone_scale)
+    assert np.allclose(gate.combine(recurrent, None), expected, atol=1e-5)
+    assert gate.expert_share == 0
+
+
+def test_few_perfect_rows_give_no_infinite_confidence():
+    logits = np.array([[9.0, 0.0], [0.0, 9.0]])
+    gate = Gate.fit(logits, None, np.array([0, 1]), task=Task.single_label)
+    assert np.exp(gate.combine(logits, None)).max() == pytest.approx(1 - 1 / 4 / 2, abs=1e-3)
+
+
+def test_multi_label_loss_is_at_most_that_of_either_branch():
+    random = np.random.default_rng(0)
+    targets = (random.random((400, 5)) < 0.2).astype(np.float64)
+    recurrent, expert = (random.normal(size=(400, 5)) + 2 * targets for _ in range(2))
+    gate = Gate.fit(recurrent, expert, targets, task=Task.multi_label)
+    smoothed = smoothed_targets(targets, 5, task=Task.multi_label)
+
+    def loss(logits: np.ndarray) -> float:
+        return mean_loss(logits, smoothed, task=Task.multi_label)
+
+    alone = min(loss(gate.recurrent_alone(recurrent)), loss(gate.expert_alone(expert)))
+    assert loss(gate.combine(recurrent, expert)) < alone - 0.05
+    assert (1 / (1 + np.exp(-gate.combine(recurrent, expert)))).mean() == pytest.approx(0.2, abs=0.02)
+
+
+def test_tensors_round_trip():
+    recurrent, expert, targets = _branches(100, seed=0, strengths=(1.5, 1.0))
+    gate = Gate.fit(recurrent, expert, targets, task=Task.single_label)
+    assert Gate.from_tensors(gate.to_tensors(), task=Task.single_label) == gate
+
+
+def test_no_rows_and_missing_expert_are_refused():
+    recurrent, expert, targets = _branches(100, seed=0, strengths=(1.5, 1.5))
+    with pytest.raises(ValueError, match=r"^a gate needs at least one validation row$"):
+        Gate.fit(recurrent[:0], expert[:0], targets[:0], task=Task.single_label)
+    gate = Gate.fit(recurrent, expert, targets, task=Task.single_label)
+    with pytest.raises(ValueError, match=r"^this gate combines two branches, and the logits of the linear expert are"):
+        gate.combine(recurrent, None)
+
+
+def test_newton_finds_the_minimum_that_a_grid_finds():
+    recurrent, expert, targets = _branches(300, seed=0, strengths=(1.5, 1.0))
+    smoothed = smoothed_targets(targets, 4, task=Task.single_label)
+    scales, _ = fit_scales([recurrent, expert], smoothed, task=Task.single_label)
+    least = mean_loss(scales[0] * recurrent + scales[1] * expert, smoothed, task=Task.single_label)
+    for first in np.linspace(0, 1, 41):
+        for second in np.linspace(0, 4, 41):
+            loss = mean_loss(first * recurrent + second * expert, smoothed, task=Task.single_label)
+            assert least <= loss + 1e-9

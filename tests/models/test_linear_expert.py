@@ -1,0 +1,155 @@
+"""The linear expert: equal to scikit-learn, plain tensors, held-out logits, odd label sets."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textlstm.config import ModelConfig, Task
+from textlstm.models.linear_expert import LinearExpert
+from textlstm.models.ngrams import WordNgrams
+from textlstm.models.strings import pack_strings, unpack_strings
+
+feature_extraction = pytest.importorskip("sklearn.feature_extraction.text")
+svm = pytest.importorskip("sklearn.svm")
+
+TOPICS = {0: "goal match team coach season", 1: "market share price bank profit", 2: "film song actor album stage"}
+
+
+def _corpus(num_texts: int, *, num_labels: int = 3, seed: int = 0) -> tuple[list[str], np.ndarray]:
+    random = np.random.default_rng(seed)
+    targets = random.integers(0, num_labels, num_texts)
+    filler = ["the", "a", "of", "to", "In", "and", "it's", "über", "Ünder", "naïve", "x", "12", "..."]
+    texts = []
+    for target in targets.tolist():
+        words = random.choice(TOPICS[target].split() + filler * 2, random.integers(0, 30))
+        texts.append(" ".join(words.tolist()))
+    return texts, targets
+
+
+def _fit(texts: list[str], targets: np.ndarray, **changes: object) -> LinearExpert:
+    arguments = {"num_labels": 3, "task": Task.single_label, "config": ModelConfig(), "seed": 0} | changes
+    return LinearExpert.fit(texts, targets, **arguments)
+
+
+@pytest.mark.parametrize("num_labels", [2, 3])
+def test_logits_equal_scikit_learn(num_labels):
+    texts, targets = _corpus(300, num_labels=num_labels)
+    new_texts = [*_corpus(100, seed=1)[0], "", "  ", "entirely novel words", "GOAL Goal goal"]
+    vectorizer = feature_extraction.TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2))
+    machine = svm.LinearSVC(random_state=0).fit(vectorizer.fit_transform(texts), targets)
+    expected = machine.decision_function(vectorizer.transform(new_texts))
+    if num_labels == 2:
+        expected = np.stack([-expected, expected], axis=1)
+    logits = _fit(texts, targets, num_labels=num_labels).logits(new_texts)
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, expected, atol=1e-5, rtol=0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(alphabet="ab cdÄß'-.\n1_", max_size=30), min_size=3, max_size=8))
+def test_any_text_has_the_tfidf_row_of_scikit_learn(texts):
+    train = [*texts[:2], "ab cd ab", "cd ab"]
+    vectorizer = feature_extraction.TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)).fit(train)
+    ngrams = WordNgrams.fit(train)
+    words = list(ngrams.words)
+    names = words + [f"{words[pair // len(words)]} {words[pair % len(words)]}" for pair in ngrams.pairs.tolist()]
+    assert sorted(names) == vectorizer.get_feature_names_out().tolist()
+    rows = ngrams.transform(texts)
+    dense = np.zeros((len(texts), len(names)), dtype=np.float32)
+    dense[np.repeat(np.arange(len(texts)), np.diff(rows.offsets)), rows.features] = rows.values
+    columns = [vectorizer.vocabulary_[name] for name in names]
+    np.testing.assert_allclose(dense, vectorizer.transform(texts).toarray()[:, columns], atol=1e-6)
+
+
+def test_rare_ngrams_are_left_out_as_scikit_learn_does():
+    texts, _ = _corpus(60)
+    vectorizer = feature_extraction.TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=3).fit(texts)
+    assert WordNgrams.fit(texts, min_count=3).num_features == len(vectorizer.vocabulary_)
+
+
+def test_tensors_round_trip_to_equal_logits():
+    texts, targets = _corpus(200)
+    expert = _fit(texts, targets)
+    tensors = expert.to_tensors()
+    assert {name: tensor.dtype for name, tensor in tensors.items()} == {
+        "word_bytes": torch.uint8,
+        "word_offsets": torch.int64,
+        "pairs": torch.int64,
+        "idf": torch.float32,
+        "weights": torch.float32,
+        "bias": torch.float32,
+    }
+    assert np.array_equal(LinearExpert.from_tensors(tensors).logits(texts), expert.logits(texts))
+
+
+@pytest.mark.parametrize("strings", [[], [""], ["a", "", "über", "x" * 300, "\x00", "\ud800"]])
+def test_strings_round_trip(strings):
+    packed = pack_strings(strings)
+    assert unpack_strings(packed.data, packed.offsets) == strings
+
+
+def test_multi_label_is_one_machine_a_label():
+    texts, first = _corpus(200)
+    targets = np.eye(3)[first]
+    targets[:, 2] = 1
+    logits = _fit(texts, targets, task=Task.multi_label).logits(texts)
+    matrix = feature_extraction.TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)).fit_transform(texts)
+    for label in (0, 1):
+        machine = svm.LinearSVC(random_state=0).fit(matrix, targets[:, label] > 0)
+        np.testing.assert_allclose(logits[:, label], machine.decision_function(matrix), atol=1e-5)
+    assert set(logits[:, 2].tolist()) == {2.0}
+
+
+def test_label_without_training_rows_is_never_chosen():
+    texts, targets = _corpus(200, num_labels=2)
+    logits = _fit(texts, targets, num_labels=3).logits(texts)
+    assert set(logits[:, 2].tolist()) == {-2.0}
+    assert set(logits.argmax(axis=1).tolist()) == {0, 1}
+
+
+def test_a_single_class_in_train_is_always_chosen():
+    assert _fit(["a b", "c d"], np.array([1, 1])).logits(["zz"]).tolist() == [[-2.0, 2.0, -2.0]]
+
+
+def test_no_words_at_all_and_no_texts():
+    expert = _fit(["", "!"], np.array([0, 1]))
+    assert expert.logits(["anything"]).shape == (1, 3)
+    assert expert.logits([]).shape == (0, 3)
+
+
+def test_held_out_logits_come_from_other_rows():
+    """A word that names its own row tells nothing about it when the row is held out."""
+    random = np.random.default_rng(0)
+    targets = random.integers(0, 2, 120)
+    texts = [f"unique{i}word" for i in range(120)]
+    fitted = LinearExpert.fit_with_out_of_fold(
+        texts, targets, num_labels=2, task=Task.single_label, config=ModelConfig(), seed=0
+    )
+    assert (fitted.expert.logits(texts).argmax(axis=1) == targets).all()
+    assert (fitted.out_of_fold_logits.argmax(axis=1) == targets).mean() < 0.7
+    texts, targets = _corpus(200)
+    fitted = LinearExpert.fit_with_out_of_fold(
+        texts, targets, num_labels=3, task=Task.single_label, config=ModelConfig(), seed=0
+    )
+    assert np.array_equal(fitted.expert.logits(texts), _fit(texts, targets).logits(texts))
+    assert (fitted.out_of_fold_logits.argmax(axis=1) == targets).mean() > 0.8
+
+
+def test_strength_has_an_effect_and_the_baseline_ignores_it():
+    texts, targets = _corpus(200)
+    strong = _fit(texts, targets, config=ModelConfig(expert_c=10.0)).logits(texts)
+    plain = _fit(texts, targets).logits(texts)
+    baseline = LinearExpert.fit_baseline(texts, targets, num_labels=3, task=Task.single_label, seed=0)
+    assert np.abs(strong - plain).max() > 0.01
+    assert np.array_equal(baseline.logits(texts), plain)
+
+
+def test_too_many_weights_leave_rare_ngrams_out(monkeypatch):
+    texts, targets = _corpus(100)
+    all_ngrams = _fit(texts, targets).words.num_features
+    monkeypatch.setattr("textlstm.models.linear_expert.MAX_WEIGHTS", 3 * all_ngrams - 1)
+    fewer = _fit(texts, targets).words.num_features
+    assert fewer == WordNgrams.fit(texts, min_count=2).num_features
+    assert fewer < all_ngrams
