@@ -50,6 +50,18 @@ evaluate: install  ## Score MODEL on INPUT, a labelled file
 label: install  ## Label INPUT with MODEL into OUTPUT
 	@$(BIN)/textlstm label model_dir=$(MODEL) input=$(INPUT) output=$(OUTPUT) $(ARGS)
 
+.PHONY: dashboard
+dashboard: install  ## Open MLflow's pages on this machine
+	@$(BIN)/textlstm dashboard $(ARGS)
+
+.PHONY: serve
+serve: install  ## Start a scoring server for the champion (or model_dir=... in ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/textlstm serve $(ARGS)
+
+.PHONY: doctor
+doctor: install  ## Say what is missing or wrong on this machine
+	@$(BIN)/textlstm doctor $(ARGS)
+
 .PHONY: test
 test: install  ## The tests (12 minutes at most on 2 cores)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)

@@ -1,0 +1,44 @@
+"""The README names every stage and every make target, and none that does not exist."""
+
+import re
+from pathlib import Path
+
+from textlstm.cli.main import STAGES
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TARGETS = re.findall(r"^([a-z][a-z-]*):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_every_stage_stands_in_the_readme() -> None:
+    assert [stage for stage in STAGES if f"`textlstm {stage}" not in README] == []
+
+
+def test_every_make_target_stands_in_the_readme() -> None:
+    assert [target for target in TARGETS if f"`make {target}" not in README] == []
+
+
+def test_readme_names_no_stage_or_target_that_is_not_there() -> None:
+    assert set(re.findall(r"`make ([a-z][a-z-]*)", README)) <= set(TARGETS)
+    assert set(re.findall(r"`textlstm ([a-z]+)", README)) <= set(STAGES)
+
+
+def test_links_lead_to_files() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    broken = [
+        f"{page.name}: {link}"
+        for page in pages
+        for link in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if not (page.parent / link).exists()
+    ]
+    assert broken == []
+
+
+def test_library_example_has_eight_lines_and_runs(tiny_model: Path, monkeypatch: object) -> None:
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert code is not None
+    lines = [line for line in code[1].splitlines() if line.strip()]
+    assert len(lines) <= 8
+    names: dict[str, object] = {}
+    exec(code[1].replace("outputs/run/model", str(tiny_model)), names)
+    assert getattr(names["probabilities"], "shape", None) == (2, 3)
