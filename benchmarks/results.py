@@ -21,21 +21,10 @@ import pyarrow.parquet as pq
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".bench" / "results"
-CORPORA = [
-    "bbc",
-    "r8",
-    "r52",
-    "20ng",
-    "mr",
-    "ag_news_10k",
-    "trec6",
-    "sst2",
-    "banking77",
-    "clinc150",
-    "snips",
-    "sms_spam",
-    "imdb",
-]
+CORPORA = (
+    *("bbc", "r8", "r52", "20ng", "mr", "ag_news_10k", "trec6", "sst2"),
+    *("banking77", "clinc150", "snips", "sms_spam", "imdb"),
+)
 FOLDERS = {"clinc150": "clinc150_oos"}
 NUM_SEEDS = {"imdb": 3}
 RESAMPLES = 10_000
@@ -169,8 +158,8 @@ def table(outcomes: list[Outcome]) -> str:
         "The difference is that of accuracies, with a 95 % paired bootstrap interval over test rows.",
         f"Made by `make results`, {os.cpu_count()} CPU cores.",
         "",
-        "| corpus | seeds | together | macro-F1 | recurrent alone | expert alone | LinearSVC | its macro-F1 "
-        "| difference | TextGCN paper's Bi-LSTM | seconds a seed |",
+        "| corpus | seeds | together | macro-F1 | recurrent alone | expert alone | LinearSVC "
+        "| its macro-F1 | difference | TextGCN paper's Bi-LSTM | seconds a seed |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for outcome in outcomes:
