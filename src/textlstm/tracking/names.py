@@ -32,7 +32,7 @@ def original_parts(name: str) -> tuple[str, ...]:
 
 def _escape(part: str) -> str:
     if not part:
-        return ":00"  # MLflow refuses empty parts
+        return ":"  # MLflow refuses empty parts; a colon itself becomes :3A
     if not part.strip("."):
         return "".join(f":{ord(character):02X}" for character in part)  # `.` and `..` would be read as folders
     return "".join(character if _SAFE.match(character) else _hex(character) for character in part)
@@ -43,7 +43,7 @@ def _hex(character: str) -> str:
 
 
 def _unescape(part: str) -> str:
-    if part == ":00":
+    if part == ":":
         return ""
     raw = re.sub(rb":([0-9A-F]{2})", lambda match: bytes.fromhex(match.group(1).decode()), part.encode())
     return raw.decode("utf-8", "surrogatepass") if _is_text(raw) else part

@@ -40,7 +40,10 @@ class Sender:
         self.state: SendState = load_state(paths.state)
         self._store = store
         self._client = client
-        self._uncertain = self.state.offset > 0 or bool(self.state.last_error)
+        self._check_until = 0
+        """Journal offset up to which metrics may have arrived without our knowing."""
+        if self.state.offset or self.state.last_error:
+            self._doubt()
         self._attempts: dict[int, int] = defaultdict(int)
 
     def pump(self) -> bool:
@@ -127,18 +130,18 @@ class Sender:
             case EventKind.params:
                 self._send_params(data["values"])
             case EventKind.metrics:
-                self._send_metrics(data["metrics"])
+                self._send_metrics(data["metrics"], check=event.end <= self._check_until)
             case EventKind.tags:
                 self._send_tags(data["values"])
             case EventKind.artifact:
-                self._send_artifact(self.paths.directory / data["file"], folder=data["folder"])
+                self._send_artifact(self._copy(data), folder=data["folder"])
             case EventKind.dataset:
                 self._send_dataset(data)
             case EventKind.model:
                 logged = log_model_version(
                     self.client,
                     run_id=self.state.run_id,
-                    bundle_dir=self.paths.directory / data["file"],
+                    bundle_dir=self._copy(data),
                     event_key=f"{self.paths.key}:{event.end}",
                     details=data,
                 )
@@ -165,14 +168,15 @@ class Sender:
         if data.get("run_id"):
             run = self.client.get_run(data["run_id"])
             self.state.run_id, self.state.experiment_id = run.info.run_id, run.info.experiment_id
-            self._uncertain = True
+            self._doubt()
             return
         client = self.client  # opened before the lock is taken: opening takes the same lock
         with file_lock(self._store.schema_lock):
             experiment = experiment_id(client, self._store, name=data["experiment"])
         found = client.search_runs([experiment], filter_string=f"tags.`{JOURNAL_TAG}` = '{self.paths.key}'")
         if found:
-            self.state.run_id, self._uncertain = found[0].info.run_id, True
+            self.state.run_id = found[0].info.run_id
+            self._doubt()
         else:
             tags = {**data["tags"], JOURNAL_TAG: self.paths.key}
             run = self.client.create_run(experiment, run_name=data["run_name"], start_time=data["time"], tags=tags)
@@ -195,16 +199,14 @@ class Sender:
                 batch = [param for param in batch if param.key not in present]
                 self.client.log_batch(self.state.run_id, params=batch)
 
-    def _send_metrics(self, rows: list[tuple[str, float | str, int, int]]) -> None:
+    def _send_metrics(self, rows: list[tuple[str, float | str, int, int]], *, check: bool) -> None:
         from mlflow.entities import Metric
 
         metrics = [Metric(name, float(value), time, step) for name, value, step, time in rows]
-        if self._uncertain:
+        if check:
             metrics = self._not_in_store(metrics)
         for start in range(0, len(metrics), _MAX_METRICS):
-            self._uncertain = True  # until the store has confirmed
             self.client.log_batch(self.state.run_id, metrics=metrics[start : start + _MAX_METRICS])
-        self._uncertain = False
 
     def _not_in_store(self, metrics: "list[Metric]") -> "list[Metric]":
         present = {
@@ -220,6 +222,12 @@ class Sender:
         tags = [RunTag(key, value) for key, value in values.items()]
         for start in range(0, len(tags), _MAX_PARAMS):
             self.client.log_batch(self.state.run_id, tags=tags[start : start + _MAX_PARAMS])
+
+    def _copy(self, data: dict[str, Any]) -> Path:
+        path = self.paths.directory / data["file"]
+        if not path.exists():
+            raise ValueError(f"{data['file']}: the copy that waited to be sent is gone")
+        return path
 
     def _send_artifact(self, path: Path, *, folder: str) -> None:
         if path.is_dir():
@@ -239,10 +247,12 @@ class Sender:
 
     def _forget_run(self) -> None:
         self.state = SendState(num_failures=self.state.num_failures)
-        self._uncertain = True
+
+    def _doubt(self) -> None:
+        self._check_until = self.paths.journal.stat().st_size
 
     def _note_failure(self, error: Exception) -> None:
-        self._uncertain = True
+        self._doubt()
         self.state.last_error = _one_line(error)
         self.state.num_failures += 1
         save_state(self.paths.state, self.state)
