@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from textlstm.config import FileFormat
-from textlstm.corpus.inputs import common_columns, expand_inputs
+from textlstm.corpus.inputs import expand_inputs
 from textlstm.corpus.read_settings import ColumnNames, ReadSettings
-from textlstm.corpus.readers import read_records
+from textlstm.corpus.readers import read_all, read_records
 from textlstm.corpus.records import Record
 from textlstm.corpus.row_input import ReadCounts
 from textlstm.errors import InputError
@@ -249,20 +249,21 @@ def test_60_json_array_or_indented_json_named_jsonl() -> None:
 def test_64_files_with_columns_in_another_order_are_read_by_name() -> None:
     Path("a.csv").write_bytes(GOOD)
     Path("b.csv").write_bytes(b"label,text\npos,fine\n")
-    assert rows_of("a.csv") + rows_of("b.csv") == [*ROWS, {"label": "pos", "text": "fine"}]
-    assert common_columns([Path("a.csv"), Path("b.csv")], LABELLED) == ("text", "label")
+    rows = list(read_all([Path("a.csv"), Path("b.csv")], LABELLED))
+    assert [row.fields for row in rows if isinstance(row, Record)] == [*ROWS, {"label": "pos", "text": "fine"}]
 
 
-def test_64_files_with_other_columns_are_reported_together() -> None:
+def test_64_problems_of_all_files_are_reported_together() -> None:
     Path("a.csv").write_bytes(GOOD)
-    Path("b.csv").write_bytes(b"text,note\nfine,x\n")
-    Path("c.csv").write_bytes(b"note\nfine\n")
+    Path("b.csv").write_bytes(b"body,note\nfine,x\n")
+    rows = read_all([Path("b.csv"), Path("a.csv"), Path("c.csv")], LABELLED)
+    assert [next(rows).number, next(rows).number] == [1, 2]
     with pytest.raises(InputError) as caught:
-        common_columns([Path("a.csv"), Path("b.csv"), Path("c.csv")], ReadSettings())
+        next(rows)
     assert caught.value.problems == (
-        "b.csv: lacks the columns 'label' compared with a.csv. Give it on its own.",
-        "b.csv: adds the columns 'note' compared with a.csv. Give it on its own.",
-        "c.csv: no column 'text'; the columns are 'note'. Set data.text_column.",
+        "b.csv: no column 'text'; the columns are 'body', 'note'. Set data.text_column.",
+        "b.csv: no column 'label'; the columns are 'body', 'note'. Set data.label_column.",
+        "c.csv: no such file.",
     )
 
 

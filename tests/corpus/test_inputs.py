@@ -1,14 +1,11 @@
 """Paths, globs, folders and standard input become a list of files."""
 
-import io
-import sys
 from pathlib import Path
 
 import pytest
 
-from textlstm.config import FileFormat
 from textlstm.corpus.formats import STDIN
-from textlstm.corpus.inputs import expand_inputs, spool_stdin
+from textlstm.corpus.inputs import clash_problems, expand_inputs
 from textlstm.corpus.read_settings import ReadSettings
 from textlstm.corpus.readers import read_columns, read_records
 from textlstm.corpus.records import Record, Reject
@@ -100,19 +97,12 @@ def test_class_folder_with_a_folder_inside() -> None:
     )
 
 
-def test_standard_input_is_stored_so_that_it_can_be_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"text\ngood\n")))
-    path = spool_stdin(Path(), format=FileFormat.csv)
-    assert path == Path("stdin.csv")
-    assert [row.number for row in read_records(path, ReadSettings())] == [1]
-
-
-def test_standard_input_without_format_or_content(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError) as caught:
-        spool_stdin(Path(), format=FileFormat.auto)
-    assert caught.value.problems == ("-: standard input has no name to tell its format. Set labelling.format.",)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-    with pytest.raises(InputError) as caught:
-        spool_stdin(Path(), format=FileFormat.text)
-    assert caught.value.problems == ("-: standard input is empty (0 bytes).",)
-    assert list(Path().iterdir()) == []
+def test_74_input_column_with_the_name_of_an_added_one() -> None:
+    columns = ("text", "probability", "decision")
+    assert clash_problems(columns, ["predicted_label", "probability", "decision"], name="x.csv") == [
+        "x.csv: the input has a column 'probability' already, which labelling adds. "
+        "Rename it, or set another name in labelling.*_name.",
+        "x.csv: the input has a column 'decision' already, which labelling adds. "
+        "Rename it, or set another name in labelling.*_name.",
+    ]
+    assert clash_problems(columns, ["predicted_label"], name="x.csv") == []

@@ -103,7 +103,7 @@ def scalar_text(value: object) -> str | None:
 def _labels(record: Record, settings: ReadSettings) -> tuple[str, ...]:
     columns = settings.columns
     column = columns.labels or columns.label
-    if not settings.need_labels and column not in record.fields:
+    if not settings.need_labels and (not column or column not in record.fields):
         return ()
     value = _value(record, column)
     if columns.is_multi_label:

@@ -2,18 +2,14 @@
 
 import glob
 import os
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from textlstm.config import FileFormat
 from textlstm.corpus.class_folders import is_class_folder
 from textlstm.corpus.formats import STDIN, has_row_suffix, kind_by_name
-from textlstm.corpus.read_settings import ReadSettings
-from textlstm.corpus.readers import read_columns
 from textlstm.corpus.streams import open_error
-from textlstm.errors import InputError, StorageError
+from textlstm.errors import InputError
 
 _GLOB_CHARACTERS = frozenset("*?[")
 
@@ -42,56 +38,6 @@ def expand_inputs(patterns: Sequence[str]) -> list[Path]:
     if problems:
         raise InputError(*problems)
     return paths
-
-
-def spool_stdin(directory: Path, *, format: FileFormat, key_prefix: str = "labelling") -> Path:
-    """Copy standard input into `directory` as `stdin.<format>` and return that path, so that it can be read again.
-
-    Raises:
-        InputError: `format` is auto, or nothing comes.
-        StorageError: the copy cannot be written.
-    """
-    if format in (FileFormat.auto, FileFormat.folder):
-        raise InputError(f"-: standard input has no name to tell its format. Set {key_prefix}.format.")
-    target = directory / ("stdin.txt" if format is FileFormat.text else f"stdin.{format}")
-    try:
-        with target.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
-    except OSError as error:
-        raise StorageError(f"{target}: standard input could not be stored: {error.strerror or error}.") from error
-    if target.stat().st_size == 0:
-        target.unlink()
-        raise InputError("-: standard input is empty (0 bytes).")
-    return target
-
-
-def common_columns(paths: Sequence[Path], settings: ReadSettings) -> tuple[str, ...]:
-    """Return the columns that all `paths` share, in the order of the first file.
-
-    Raises:
-        InputError: a file lacks columns that the first has, or has others; all that is wrong.
-    """
-    problems: list[str] = []
-    first: tuple[str, ...] | None = None
-    for path in paths:
-        try:
-            columns = read_columns(path, settings)
-        except InputError as error:
-            problems += error.problems
-            continue
-        if first is None:
-            first = columns
-            continue
-        for what, names in (
-            ("lacks", [name for name in first if name not in columns]),
-            ("adds", [name for name in columns if name not in first]),
-        ):
-            if names:
-                listed = ", ".join(map(repr, names[:10]))
-                problems.append(f"{path}: {what} the columns {listed} compared with {paths[0]}. Give it on its own.")
-    if problems:
-        raise InputError(*problems)
-    return first or ()
 
 
 def clash_problems(columns: Sequence[str], added: Sequence[str], *, name: str) -> list[str]:

@@ -13,7 +13,7 @@ MAX_NUMBER_CHARS = 1_000
 """Characters of one number."""
 
 _SUSPECT_ESCAPE = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')
+_TOO_DEEP = f"is nested more than {MAX_NESTING} levels deep"
 
 
 class JsonNumber(NamedTuple):
@@ -33,16 +33,18 @@ def parse_object(line: str) -> dict[str, object]:
         JsonRowError: not JSON, not an object, a duplicate key, NaN or Infinity, a number or nesting beyond the limits,
             a lone surrogate or a NUL character.
     """
-    if line.count("[") + line.count("{") > MAX_NESTING:
-        _check_nesting(line)
     try:
         value = _DECODER.decode(line)
     except JsonRowError:
         raise
+    except RecursionError:
+        raise JsonRowError(_TOO_DEEP) from None
     except json.JSONDecodeError as error:
         raise JsonRowError(f"not valid JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}") from None
     if not isinstance(value, dict):
         raise JsonRowError(f"holds {kind_of(value)}, not an object; write one JSON object a line")
+    if line.count("[") + line.count("{") > MAX_NESTING and _is_too_deep(value):
+        raise JsonRowError(_TOO_DEEP)
     if _SUSPECT_ESCAPE.search(line):
         _check_strings(value)
     return value
@@ -126,16 +128,18 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _check_nesting(line: str) -> None:
-    depth = 0
-    for match in _STRING_OR_BRACKET.finditer(line):
-        first = match.group()[0]
-        if first in "[{":
-            depth += 1
-            if depth > MAX_NESTING:
-                raise JsonRowError(f"is nested more than {MAX_NESTING} levels deep")
-        elif first in "]}":
-            depth -= 1
+def _is_too_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_NESTING):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)  # type: ignore[attr-defined]
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _check_strings(value: object) -> None:

@@ -1,5 +1,6 @@
 """The reader of every format: one file in, its rows out, verbatim and streaming."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -92,6 +93,23 @@ def read_records(
                 counts.rejects += isinstance(row, Reject)
                 yield row
     check_unchanged(path, before)
+
+
+def read_all(paths: Sequence[Path], settings: ReadSettings) -> Rows:
+    """Yield the rows of all `paths` in turn; a file that is refused does not keep the problems of later ones secret.
+
+    Raises:
+        InputError: at the end, with the problems of all files.
+        StorageError: reading fails.
+    """
+    problems: list[str] = []
+    for path in paths:
+        try:
+            yield from read_records(path, settings)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(*problems)
 
 
 def _open_rows(
