@@ -584,6 +584,28 @@ class LabelConfig:
 
 
 @dataclass
+class TraceConfig:
+    """`textlstm trace`: tell where a label came from."""
+
+    output: str = ""
+    """A labelled file, its manifest beside it."""
+    row: int = 1
+    """Row of that file; 1 is the first data row."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _at_least("row", self.row, 1)
+
+
+@dataclass
+class ReplayConfig(TraceConfig):
+    """`textlstm replay`: compute a label again and compare."""
+
+    model_dir: str = ""
+    """Folder of the model that labelled the file; empty means where it was then."""
+
+
+@dataclass
 class ExplainConfig:
     """`textlstm explain`: one page that shows gates and attributions of some texts."""
 

@@ -1,12 +1,12 @@
 """`label_files`: a labelling job from its settings to the finished output. The order of steps is the whole story."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from textlstm.config import LabelConfig
-from textlstm.corpus.inputs import expand_inputs
 from textlstm.errors import ConfigError, InputError
 from textlstm.labelling.classifier import SAVED_MODELS, ModelCard, ModelSource
 from textlstm.labelling.commit import commit_output
@@ -18,8 +18,9 @@ from textlstm.labelling.planning import Unpacked, make_plan
 from textlstm.labelling.rejection import RejectWatch
 from textlstm.labelling.shards import ShardTask
 from textlstm.labelling.staffing import ShardEngine, start_engine
+from textlstm.labelling.stream import label_stream
 from textlstm.labelling.summary import LabelSummary, summarise
-from textlstm.labelling.target import Target, open_target, refuse_input_as_output
+from textlstm.labelling.target import Target, expand_names, open_target, refuse_input_as_output
 
 Advance = Callable[[int, int | None, str], None]
 """Called as advance(rows done, rows in all or None, remark)."""
@@ -54,15 +55,18 @@ def label_files(
         raise ConfigError("input: not set; say what to label, such as input=reviews.csv")
     directory = Path(config.model_dir) if model_dir is None else model_dir
     card = models.describe(directory)
-    paths = expand_inputs(config.input)
+    if config.output == "-":
+        classifier = models.load(directory, config.labelling)
+        return label_stream(config, classifier, card, output=sys.stdout.buffer, rejects=sys.stderr.buffer)
+    names = expand_names(config.input)
     target = open_target(config.output)
-    refuse_input_as_output(config.output, paths)
+    refuse_input_as_output(config.output, names)
     _refuse_existing(target, config)
     with (
         _work_folder(target, output=config.output) as inherited,
-        start_engine(config, models, directory, paths=paths, target=target, inherited=inherited) as engine,
+        start_engine(config, models, directory, names=names, target=target, inherited=inherited) as engine,
     ):
-        plan = _agreed_plan(config, card, paths, target)
+        plan = _agreed_plan(config, card, names, target)
         _refuse_other_output(target, plan, config)
         journal = Journal(target.store, f"{target.work}/{plan.key[:16]}", scratch=target.scratch)
         done = journal.done(plan.shards)
@@ -116,7 +120,7 @@ def _label_shards(
     return [done[shard.number] for shard in plan.shards]
 
 
-def _agreed_plan(config: LabelConfig, card: ModelCard, paths: Sequence[Path], target: Target) -> Plan:
+def _agreed_plan(config: LabelConfig, card: ModelCard, names: Sequence[str], target: Target) -> Plan:
     """Return the plan of this job, stored in the work folder, where no other job's may be.
 
     Raises:
@@ -125,7 +129,7 @@ def _agreed_plan(config: LabelConfig, card: ModelCard, paths: Sequence[Path], ta
         StorageError: The work folder cannot be written.
     """
     unpacked = Unpacked(target.store, f"{target.work}/inputs", target.scratch)
-    plan = make_plan(paths, config, card, unpacked=unpacked)
+    plan = make_plan(names, config, card, unpacked=unpacked)
     if target.store.exists(target.plan) and not config.overwrite:
         with target.store.open(target.plan) as stream:
             earlier = Plan.from_json(stream.read(), address=target.store.address(target.plan))

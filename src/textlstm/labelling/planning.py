@@ -23,6 +23,7 @@ from textlstm.errors import InputError
 from textlstm.labelling.classifier import ModelCard
 from textlstm.labelling.columns import AddedColumns
 from textlstm.labelling.plan import InputFile, Plan, Shard
+from textlstm.labelling.remote import is_remote, local_path
 from textlstm.labelling.row_format import RowFormat
 from textlstm.labelling.rows import settings_of_reading
 from textlstm.labelling.store import Store
@@ -48,7 +49,7 @@ class Planned(NamedTuple):
     columns: tuple[str, ...]
 
 
-def make_plan(paths: Sequence[Path], config: LabelConfig, card: ModelCard, *, unpacked: Unpacked) -> Plan:
+def make_plan(names: Sequence[str], config: LabelConfig, card: ModelCard, *, unpacked: Unpacked) -> Plan:
     """Read every input once, without looking at values, and return the plan.
 
     Packed inputs, standard input and encodings that cannot be cut at line feeds are unpacked, since shards need to
@@ -63,10 +64,10 @@ def make_plan(paths: Sequence[Path], config: LabelConfig, card: ModelCard, *, un
     added = AddedColumns(settings, card.labels)
     problems: list[str] = []
     planned: list[Planned] = []
-    for path in paths:
+    for name in names:
         try:
-            one = _plan_file(path, reading, index=len(planned), shard_rows=settings.shard_rows, unpacked=unpacked)
-            added.check(one.columns, name=str(path))
+            one = _plan_file(name, reading, index=len(planned), shard_rows=settings.shard_rows, unpacked=unpacked)
+            added.check(one.columns, name=name)
             planned.append(one)
         except InputError as error:
             problems += error.problems
@@ -97,19 +98,20 @@ def sha256_of_input(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _plan_file(
-    path: Path, read_settings: ReadSettings, *, index: int, shard_rows: int, unpacked: "Unpacked"
-) -> Planned:
+def _plan_file(name: str, read_settings: ReadSettings, *, index: int, shard_rows: int, unpacked: "Unpacked") -> Planned:
+    path = local_path(name)
     kind = kind_of_input(path, read_settings)
     source = LineInput(path, kind, read_settings)
     encoding = encoding_name(read_settings.encoding, key_prefix=read_settings.key_prefix)
     state = file_state(path)
     if state is not None and (kind.format is FileFormat.parquet or source.can_seek):
-        readable, sha256, num_bytes = path.absolute(), sha256_of_input(path), state.size
+        readable, sha256, num_bytes = path, sha256_of_input(path), state.size
+        address, state_of_workers = (name, None) if is_remote(name) else (str(path.absolute()), state)
     else:
-        name = f"{unpacked.folder}/{index}.{kind.format}"
-        readable = Path(unpacked.store.address(name))
-        copy_sha256, num_bytes = _unpack(source, encoding, name=name, unpacked=unpacked)
+        copy = f"{unpacked.folder}/{index}.{kind.format}"
+        address, state_of_workers = unpacked.store.address(copy), None
+        copy_sha256, num_bytes = _unpack(source, encoding, name=copy, unpacked=unpacked)
+        readable = local_path(address)
         sha256 = sha256_of_input(path) if state is not None else copy_sha256
         encoding = encoding if source.has_offsets else "utf-8"
     own = replace(read_settings, format=kind.format, encoding=encoding)
@@ -117,14 +119,14 @@ def _plan_file(
         rows = index_rows(readable, own, stride=shard_rows)
         columns = read_columns(readable, own)
     except InputError as error:
-        raise InputError(*(problem.replace(str(readable), str(path)) for problem in error.problems)) from error
+        raise InputError(*(problem.replace(str(readable), name) for problem in error.problems)) from error
     check_unchanged(path, state)
     shards = []
     for first in range(1, rows.num_rows + 1, shard_rows):
         last = min(first + shard_rows - 1, rows.num_rows)
         start = rows.rows(first, last).start
         shards.append(Shard(0, index, first, last, start.offset if start else -1))
-    file = InputFile(str(path), str(readable), kind.format, encoding, sha256, num_bytes, rows.state)
+    file = InputFile(name, address, kind.format, encoding, sha256, num_bytes, state_of_workers)
     return Planned(file, shards, columns)
 
 
@@ -159,7 +161,7 @@ def _output_format(planned: Sequence[Planned], config: LabelConfig, reading: Rea
         columns.update(dict.fromkeys(one.columns))
         if one.file.format is FileFormat.jsonl and kind.format is not FileFormat.jsonl:
             own = replace(reading, format=one.file.format, encoding=one.file.encoding)
-            for row in read_records(Path(one.file.path), own):
+            for row in read_records(local_path(one.file.path), own):
                 if isinstance(row, Record):
                     columns.update(dict.fromkeys(row.fields))
     problems = []
@@ -182,11 +184,11 @@ def _common_schema(planned: Sequence[Planned], reading: ReadSettings) -> str:
     Raises:
         InputError: The inputs differ in types.
     """
-    first = read_parquet_schema(Path(planned[0].file.path), reading)
+    first = read_parquet_schema(local_path(planned[0].file.path), reading)
     names = list(first.names)
     problems = []
     for one in planned[1:]:
-        schema = read_parquet_schema(Path(one.file.path), reading)
+        schema = read_parquet_schema(local_path(one.file.path), reading)
         for name in names:
             found, wanted = schema.field(name).type, first.field(name).type
             if found != wanted:

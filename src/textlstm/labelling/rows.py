@@ -4,7 +4,6 @@ import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from textlstm.config import FileFormat, LabellingConfig
@@ -19,6 +18,7 @@ from textlstm.corpus.writers import RecordWriter, record_writer
 from textlstm.labelling.columns import AddedColumns
 from textlstm.labelling.digest_stream import DigestStream
 from textlstm.labelling.plan import InputFile, Shard
+from textlstm.labelling.remote import local_path
 from textlstm.labelling.row_format import RowFormat
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def read_rows(
     check = example_reader(reading, keep_blank=True)
     start = RowStart(shard.first_row, shard.offset) if shard.offset >= 0 else None
     rows = RowRange(shard.first_row, shard.last_row, start, file.state)
-    for row in read_records(Path(file.path), reading, rows=rows):
+    for row in read_records(local_path(file.path), reading, rows=rows):
         found = check(row) if isinstance(row, Record) else row
         if isinstance(found, Reject):
             yield found._replace(file=file.name)

@@ -64,7 +64,8 @@ def label_shard(
     added = AddedColumns(settings, classifier.labels)
     with journal.part(task.shard.number) as stream, write_rows(stream, task.output, added, settings=settings) as writer:
         clock = time.perf_counter()
-        for block in _blocks(read_rows(task.file, task.shard, settings, text_column=task.text_column), task):
+        rows = read_rows(task.file, task.shard, settings, text_column=task.text_column)
+        for block in cut_blocks(rows, text_column=task.text_column, max_rows=task.shard.num_rows):
             clock = _lap(seconds, "read", clock)
             done = label_block(block, classifier, settings=settings, added=added, text_column=task.text_column)
             clock = _lap(seconds, "predict", clock)
@@ -130,14 +131,15 @@ def label_block(
     return LabelledBlock(rows, rejects, labels, decisions, confidence_sum)
 
 
-def _blocks(rows: Iterator[Record | Reject], task: ShardTask) -> Iterator[list[Record | Reject]]:
+def cut_blocks(rows: Iterator[Record | Reject], *, text_column: str, max_rows: int) -> Iterator[list[Record | Reject]]:
+    """Yield `rows` in blocks of at most `max_rows` rows and about BLOCK_CHARS characters of text."""
     block: list[Record | Reject] = []
     num_chars = 0
     for row in rows:
         block.append(row)
         if isinstance(row, Record):
-            num_chars += len(str(row.fields[task.text_column]))
-        if num_chars >= BLOCK_CHARS:
+            num_chars += len(str(row.fields[text_column]))
+        if num_chars >= BLOCK_CHARS or len(block) >= max_rows:
             yield block
             block, num_chars = [], 0
     if block:

@@ -13,6 +13,7 @@ from textlstm.labelling.engines.crew import WorkerJob
 from textlstm.labelling.engines.inline import InlineEngine
 from textlstm.labelling.engines.local import LocalEngine
 from textlstm.labelling.journal import Journal, ShardRecord
+from textlstm.labelling.remote import is_remote
 from textlstm.labelling.shards import ShardTask
 from textlstm.labelling.target import Target
 
@@ -37,7 +38,7 @@ def start_engine(
     models: ModelSource,
     model_dir: Path,
     *,
-    paths: Sequence[Path],
+    names: Sequence[str],
     target: Target,
     inherited: tuple[int, ...],
 ) -> Iterator[ShardEngine]:
@@ -49,7 +50,7 @@ def start_engine(
     """
     settings = config.labelling
     match config.engine:
-        case Engine.local if is_small(paths):
+        case Engine.local if is_small(names):
             yield InlineEngine(models.load(model_dir, settings), settings=settings)
         case Engine.local:
             job = WorkerJob(
@@ -71,9 +72,10 @@ def start_engine(
             assert_never(config.engine)
 
 
-def is_small(paths: Sequence[Path]) -> bool:
+def is_small(names: Sequence[str]) -> bool:
     """Say whether inputs of this size are best done without worker processes."""
-    if STDIN in paths:
+    paths = list(map(Path, names))
+    if STDIN in paths or any(map(is_remote, names)):
         return False
     packed = (".gz", ".zst", ".parquet")
     return sum(path.stat().st_size * (5 if path.suffix in packed else 1) for path in paths) <= INLINE_BYTES

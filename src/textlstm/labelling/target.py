@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from textlstm.config import FileFormat, LabelConfig
 from textlstm.corpus.formats import STDIN, FileKind, has_row_suffix, kind_by_name
+from textlstm.corpus.inputs import expand_inputs
 from textlstm.errors import ConfigError, InputError
+from textlstm.labelling.remote import expand_remote, is_remote
 from textlstm.labelling.store import Store, open_store
 
 
@@ -45,7 +47,7 @@ class Target(NamedTuple):
     @property
     def is_local(self) -> bool:
         """Whether the results are on a local disk."""
-        return "://" not in self.store.root
+        return not is_remote(self.store.root)
 
 
 def open_target(output: str) -> Target:
@@ -57,7 +59,7 @@ def open_target(output: str) -> Target:
     """
     if not output:
         raise ConfigError("output: not set; say where the labelled rows go, such as output=labelled.csv")
-    if "://" in output:
+    if is_remote(output):
         root, _, name = output.rpartition("/")
         return Target(open_store(root), name)
     path = Path(output).expanduser()
@@ -66,14 +68,29 @@ def open_target(output: str) -> Target:
     return Target(open_store(str(path.absolute().parent)), path.name)
 
 
-def refuse_input_as_output(output: str, inputs: Sequence[Path]) -> None:
+def expand_names(patterns: Sequence[str]) -> list[str]:
+    """Return the files to label, local paths first in their order, then URLs in theirs.
+
+    Raises:
+        InputError: A path, glob or URL that names nothing, all of them; or inputs of different formats.
+    """
+    local = [pattern for pattern in patterns if not is_remote(pattern)]
+    remote = [pattern for pattern in patterns if is_remote(pattern)]
+    return [*map(str, expand_inputs(local)), *expand_remote(remote)]
+
+
+def refuse_input_as_output(output: str, inputs: Sequence[str]) -> None:
     """Refuse an output that is one of the inputs, by name or by link.
 
     Raises:
         InputError: It is.
     """
+    if is_remote(output):
+        if output in inputs:
+            raise InputError(f"{output}: is the input itself; labels are never written over their input")
+        return
     path = Path(output).expanduser()
-    for source in inputs:
+    for source in map(Path, inputs):
         if source != STDIN and path.exists() and source.exists() and os.path.samefile(path, source):  # noqa: PTH121
             raise InputError(f"{output}: is the input {source} itself; labels are never written over their input")
         if source.is_dir() and path.absolute().parent.resolve() == source.resolve():

@@ -1,0 +1,156 @@
+"""The Ray engine: shards over actors that hold the model. Ray only schedules; parts and journal are the same.
+
+An actor reserves half a core, so that a cluster always has room for what Ray itself needs and nothing hangs. An actor
+that dies, with its node or alone, is replaced, and its shard is done again; a shard that is done twice writes the same
+bytes under the same name.
+"""
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from textlstm.config import LabellingConfig
+from textlstm.errors import ConfigError, TextLSTMError
+from textlstm.labelling.classifier import ModelSource, RowClassifier
+from textlstm.labelling.engines.local import ATTEMPTS
+from textlstm.labelling.journal import Journal, ShardRecord
+from textlstm.labelling.shards import ShardTask, label_shard
+from textlstm.labelling.store import open_store
+from textlstm.labelling.target import Target
+
+CORES_OF_ACTOR = 0.5
+READY_SECONDS = 300.0
+"""A cluster that has started no actor after this long has no room for one."""
+
+
+class ShardActor:
+    """Holds the model in one process of the cluster."""
+
+    def __init__(
+        self,
+        load: Callable[[Path, LabellingConfig], RowClassifier],
+        model_dir: str,
+        settings: LabellingConfig,
+        root: str,
+        scratch: str,
+    ) -> None:
+        """Load the model."""
+        self._settings = settings
+        self._scratch = scratch
+        self._store = open_store(root)
+        self._classifier = load(Path(model_dir), settings)
+
+    def ready(self) -> int:
+        """Return the process id once the model is loaded."""
+        return os.getpid()
+
+    def label(self, task: ShardTask, folder: str) -> ShardRecord:
+        """Do one shard."""
+        return label_shard(
+            task,
+            self._classifier,
+            settings=self._settings,
+            journal=Journal(self._store, folder, scratch=self._scratch),
+            on_rows=lambda _rows: None,
+        )
+
+
+class RayEngine:
+    """Actors on the cluster that RAY_ADDRESS names, else on a cluster of this machine alone."""
+
+    def __init__(self, models: ModelSource, model_dir: Path, *, settings: LabellingConfig, target: Target) -> None:
+        """Connect, and start the actors.
+
+        Raises:
+            ConfigError: Ray is not installed.
+        """
+        try:
+            import ray
+        except ImportError as error:
+            raise ConfigError("engine=ray needs Ray: pip install 'textlstm[ray]'") from error
+        self._ray = ray
+        self._was_connected = ray.is_initialized()
+        if not self._was_connected:
+            ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
+        self.num_workers = settings.num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        actor_class = ray.remote(num_cpus=CORES_OF_ACTOR, max_restarts=0)(ShardActor)
+        arguments = (models.load, str(model_dir.absolute()), settings, target.store.root, target.scratch)
+        self._new_actor: Callable[[], Any] = lambda: actor_class.remote(*arguments)
+        self._starting: dict[Any, Any] = {}
+        for _ in range(self.num_workers):
+            self._start_actor()
+
+    def __enter__(self) -> Self:
+        """Return the engine."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the cluster; its actors of this job end."""
+        if not self._was_connected:
+            self._ray.shutdown()
+
+    def run(
+        self, tasks: Sequence[ShardTask], *, journal: Journal, on_rows: Callable[[int], None]
+    ) -> Iterator[ShardRecord]:
+        """Yield the record of each task as it is done.
+
+        Raises:
+            TextLSTMError: What an actor reported; or actors died twice on the same shard; or none could be started.
+        """
+        waiting = deque(tasks)
+        deaths: Counter[int] = Counter()
+        running: dict[Any, tuple[Any, ShardTask]] = {}
+        num_left = len(tasks)
+        while num_left:
+            finished, _ = self._ray.wait([*running, *self._starting], timeout=READY_SECONDS)
+            if not finished and not running:
+                raise TextLSTMError("the Ray cluster started no worker within five minutes; is there a free core?")
+            for reference in finished:
+                actor, task = running.pop(reference, None) or (self._starting.pop(reference), None)
+                answer = self._answer(reference, task, deaths)
+                if isinstance(answer, ShardRecord):
+                    num_left -= 1
+                    yield answer
+                if answer is None:
+                    if task is not None:
+                        waiting.appendleft(task)
+                    self._start_actor()
+                elif waiting:
+                    task = waiting.popleft()
+                    running[actor.label.remote(task, journal.folder)] = (actor, task)
+            on_rows(0)
+
+    def _answer(self, reference: Any, task: ShardTask | None, deaths: Counter[int]) -> ShardRecord | int | None:
+        """Return what an actor answered, None when it died.
+
+        Raises:
+            TextLSTMError: What the actor raised, or a death too many.
+        """
+        try:
+            answer: ShardRecord | int = self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            raise cause if isinstance(cause, TextLSTMError) else error from None
+        except self._ray.exceptions.RayActorError as error:
+            number = -1 if task is None else task.shard.number
+            deaths[number] += 1
+            if deaths[number] < ATTEMPTS:
+                return None
+            what = "while it loaded the model" if task is None else _on_shard(task)
+            reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+            raise TextLSTMError(f"a Ray worker died {ATTEMPTS} times {what}: {reason}") from error
+        return answer
+
+    def _start_actor(self) -> None:
+        actor = self._new_actor()
+        self._starting[actor.ready.remote()] = actor
+
+
+def _on_shard(task: ShardTask) -> str:
+    shard = task.shard
+    return f"on {task.file.name}, shard {shard.number} (rows {shard.first_row} to {shard.last_row})"
