@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textlstm.config import ModelConfig, Task
+from textlstm.models.character_ngrams import CharacterNgrams
 from textlstm.models.linear_expert import LinearExpert
-from textlstm.models.ngrams import WordNgrams
 from textlstm.models.strings import pack_strings, unpack_strings
+from textlstm.models.word_ngrams import WordNgrams
 
 feature_extraction = pytest.importorskip("sklearn.feature_extraction.text")
 svm = pytest.importorskip("sklearn.svm")
@@ -33,54 +34,104 @@ def _fit(texts: list[str], targets: np.ndarray, **changes: object) -> LinearExpe
     return LinearExpert.fit(texts, targets, **arguments)
 
 
+WORDS_AND_MARKS = r"(?u)\w+|[^\w\s]"
+
+
+def _vectorizer(**settings: object):
+    return feature_extraction.TfidfVectorizer(sublinear_tf=True, **settings)
+
+
 @pytest.mark.parametrize("num_labels", [2, 3])
-def test_logits_equal_scikit_learn(num_labels):
+@pytest.mark.parametrize("characters", [False, True])
+def test_expert_equals_scikit_learn(num_labels, characters):
     texts, targets = _corpus(300, num_labels=num_labels)
-    new_texts = [*_corpus(100, seed=1)[0], "", "  ", "entirely novel words", "GOAL Goal goal"]
-    vectorizer = feature_extraction.TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2))
+    new_texts = [*_corpus(100, seed=1)[0], "", "  ", "entirely novel words!", "GOAL Goal goal"]
+    vectorizer = _vectorizer(ngram_range=(1, 2), token_pattern=WORDS_AND_MARKS)
+    if characters:
+        pipeline = pytest.importorskip("sklearn.pipeline")
+        within = _vectorizer(analyzer="char_wb", ngram_range=(2, 5))
+        vectorizer = pipeline.FeatureUnion([("words", vectorizer), ("characters", within)])
     machine = svm.LinearSVC(random_state=0).fit(vectorizer.fit_transform(texts), targets)
     expected = machine.decision_function(vectorizer.transform(new_texts))
     if num_labels == 2:
         expected = np.stack([-expected, expected], axis=1)
-    logits = _fit(texts, targets, num_labels=num_labels).logits(new_texts)
+    config = ModelConfig(expert_char_ngrams=characters)
+    logits = _fit(texts, targets, num_labels=num_labels, config=config).logits(new_texts)
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, expected, atol=1e-5, rtol=0)
 
 
+def test_baseline_equals_scikit_learn_with_its_defaults():
+    texts, targets = _corpus(300)
+    vectorizer = _vectorizer(ngram_range=(1, 2))
+    machine = svm.LinearSVC(random_state=0).fit(vectorizer.fit_transform(texts), targets)
+    config = ModelConfig(expert_c=10.0, expert_char_ngrams=True)
+    baseline = LinearExpert.fit_baseline(texts, targets, num_labels=3, task=Task.single_label, seed=0)
+    expected = machine.decision_function(vectorizer.transform(texts))
+    np.testing.assert_allclose(baseline.logits(texts), expected, atol=1e-5, rtol=0)
+    assert np.abs(_fit(texts, targets, config=config).logits(texts) - expected).max() > 0.01
+
+
+TEXTS = st.lists(st.text(alphabet="ab cdÄß'-.\n1_\u2028", max_size=30), min_size=3, max_size=8)
+
+
+def _dense(rows, num_features: int) -> np.ndarray:
+    dense = np.zeros((len(rows.offsets) - 1, num_features), dtype=np.float32)
+    dense[np.repeat(np.arange(len(dense)), np.diff(rows.offsets)), rows.features] = rows.values
+    return dense
+
+
+@pytest.mark.parametrize("all_tokens", [False, True])
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.text(alphabet="ab cdÄß'-.\n1_", max_size=30), min_size=3, max_size=8))
-def test_any_text_has_the_tfidf_row_of_scikit_learn(texts):
+@given(texts=TEXTS)
+def test_any_text_has_the_word_row_of_scikit_learn(all_tokens, texts):
     train = [*texts[:2], "ab cd ab", "cd ab"]
-    vectorizer = feature_extraction.TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)).fit(train)
-    ngrams = WordNgrams.fit(train)
+    pattern = {"token_pattern": WORDS_AND_MARKS} if all_tokens else {}
+    vectorizer = _vectorizer(ngram_range=(1, 2), **pattern).fit(train)
+    ngrams = WordNgrams.fit(train, all_tokens=all_tokens)
     words = list(ngrams.words)
     names = words + [f"{words[pair // len(words)]} {words[pair % len(words)]}" for pair in ngrams.pairs.tolist()]
     assert sorted(names) == vectorizer.get_feature_names_out().tolist()
-    rows = ngrams.transform(texts)
-    dense = np.zeros((len(texts), len(names)), dtype=np.float32)
-    dense[np.repeat(np.arange(len(texts)), np.diff(rows.offsets)), rows.features] = rows.values
     columns = [vectorizer.vocabulary_[name] for name in names]
-    np.testing.assert_allclose(dense, vectorizer.transform(texts).toarray()[:, columns], atol=1e-6)
+    expected = vectorizer.transform(texts).toarray()[:, columns]
+    np.testing.assert_allclose(_dense(ngrams.transform(texts), len(names)), expected, atol=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(texts=TEXTS)
+def test_any_text_has_the_character_row_of_scikit_learn(texts):
+    train = [*texts[:2], "ab cd ab", "cd ab"]
+    vectorizer = _vectorizer(analyzer="char_wb", ngram_range=(2, 5)).fit(train)
+    ngrams = CharacterNgrams.fit(train)
+    assert list(ngrams.ngrams) == vectorizer.get_feature_names_out().tolist()
+    expected = vectorizer.transform(texts).toarray()
+    for _ in range(2):  # the second time from the cache
+        np.testing.assert_allclose(_dense(ngrams.transform(texts), ngrams.num_features), expected, atol=1e-6)
+
+
+def test_a_word_without_end_costs_no_more_than_its_first_characters():
+    ngrams = CharacterNgrams.fit(["ab cd"])
+    endless, cut = (ngrams.transform(["ab" * half]) for half in (500_000, 50))
+    assert np.array_equal(endless.values, cut.values)
 
 
 def test_rare_ngrams_are_left_out_as_scikit_learn_does():
     texts, _ = _corpus(60)
-    vectorizer = feature_extraction.TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=3).fit(texts)
+    vectorizer = _vectorizer(ngram_range=(1, 2), min_df=3).fit(texts)
     assert WordNgrams.fit(texts, min_count=3).num_features == len(vectorizer.vocabulary_)
 
 
-def test_tensors_round_trip_to_equal_logits():
+@pytest.mark.parametrize("characters", [False, True])
+def test_tensors_round_trip_to_equal_logits(characters):
     texts, targets = _corpus(200)
-    expert = _fit(texts, targets)
+    expert = _fit(texts, targets, config=ModelConfig(expert_char_ngrams=characters))
     tensors = expert.to_tensors()
-    assert {name: tensor.dtype for name, tensor in tensors.items()} == {
-        "word_bytes": torch.uint8,
-        "word_offsets": torch.int64,
-        "pairs": torch.int64,
-        "idf": torch.float32,
-        "weights": torch.float32,
-        "bias": torch.float32,
-    }
+    words = {"word_bytes", "word_offsets", "pairs", "idf", "all_tokens"}
+    names = {f"words.{name}" for name in words} | {"weights", "bias"}
+    if characters:
+        names |= {"characters.ngram_bytes", "characters.ngram_offsets", "characters.idf"}
+    assert set(tensors) == names
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.uint8, torch.int64, torch.float32}
     assert np.array_equal(LinearExpert.from_tensors(tensors).logits(texts), expert.logits(texts))
 
 
@@ -95,7 +146,7 @@ def test_multi_label_is_one_machine_a_label():
     targets = np.eye(3)[first]
     targets[:, 2] = 1
     logits = _fit(texts, targets, task=Task.multi_label).logits(texts)
-    matrix = feature_extraction.TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)).fit_transform(texts)
+    matrix = _vectorizer(ngram_range=(1, 2), token_pattern=WORDS_AND_MARKS).fit_transform(texts)
     for label in (0, 1):
         machine = svm.LinearSVC(random_state=0).fit(matrix, targets[:, label] > 0)
         np.testing.assert_allclose(logits[:, label], machine.decision_function(matrix), atol=1e-5)
@@ -114,7 +165,7 @@ def test_a_single_class_in_train_is_always_chosen():
 
 
 def test_no_words_at_all_and_no_texts():
-    expert = _fit(["", "!"], np.array([0, 1]))
+    expert = _fit(["", " "], np.array([0, 1]))
     assert expert.logits(["anything"]).shape == (1, 3)
     assert expert.logits([]).shape == (0, 3)
 
@@ -137,19 +188,26 @@ def test_held_out_logits_come_from_other_rows():
     assert (fitted.out_of_fold_logits.argmax(axis=1) == targets).mean() > 0.8
 
 
-def test_strength_has_an_effect_and_the_baseline_ignores_it():
+def test_every_setting_has_an_effect():
     texts, targets = _corpus(200)
-    strong = _fit(texts, targets, config=ModelConfig(expert_c=10.0)).logits(texts)
     plain = _fit(texts, targets).logits(texts)
-    baseline = LinearExpert.fit_baseline(texts, targets, num_labels=3, task=Task.single_label, seed=0)
-    assert np.abs(strong - plain).max() > 0.01
-    assert np.array_equal(baseline.logits(texts), plain)
+    for changed in (ModelConfig(expert_c=10.0), ModelConfig(expert_char_ngrams=True)):
+        assert np.abs(_fit(texts, targets, config=changed).logits(texts) - plain).max() > 0.01
+
+
+def test_blocks_of_texts_do_not_change_the_logits(monkeypatch):
+    texts, targets = _corpus(100)
+    expert = _fit(texts, targets)
+    expected = expert.logits(texts)
+    for limit in ("_BLOCK_TEXTS", "_BLOCK_CHARACTERS"):
+        monkeypatch.setattr(f"textlstm.models.ngram_table.{limit}", 7)
+        np.testing.assert_allclose(expert.logits(texts), expected, atol=1e-6)
 
 
 def test_too_many_weights_leave_rare_ngrams_out(monkeypatch):
     texts, targets = _corpus(100)
-    all_ngrams = _fit(texts, targets).words.num_features
+    all_ngrams = _fit(texts, targets).table.num_features
     monkeypatch.setattr("textlstm.models.linear_expert.MAX_WEIGHTS", 3 * all_ngrams - 1)
-    fewer = _fit(texts, targets).words.num_features
-    assert fewer == WordNgrams.fit(texts, min_count=2).num_features
+    fewer = _fit(texts, targets).table.num_features
+    assert fewer == WordNgrams.fit(texts, all_tokens=True, min_count=2).num_features
     assert fewer < all_ngrams

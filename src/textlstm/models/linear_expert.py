@@ -4,7 +4,7 @@ scikit-learn fits it; afterwards it is plain arrays and predicts with numpy and 
 same class is the baseline that every model is compared with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from textlstm.config import ModelConfig, Task
 from textlstm.models.margins import fit_margins
-from textlstm.models.ngrams import WordNgrams, text_blocks
-from textlstm.models.sparse_rows import LinearFunction, SparseRows, join_rows
+from textlstm.models.ngram_table import NgramTable, text_blocks
+from textlstm.models.sparse_rows import LinearFunction, SparseRows
 
 MAX_WEIGHTS = 64_000_000
 """Columns times labels of an expert; rarer n-grams are left out beyond it."""
@@ -34,7 +34,7 @@ class FittedExpert(NamedTuple):
 class LinearExpert:
     """One linear function of TF-IDF features a label; its logits are the margins of the support vector machines."""
 
-    words: WordNgrams
+    table: NgramTable
     function: LinearFunction
     """From TF-IDF rows to margins."""
 
@@ -42,7 +42,7 @@ class LinearExpert:
     def fit(
         cls, texts: Sequence[str], targets: np.ndarray, *, num_labels: int, task: Task, config: ModelConfig, seed: int
     ) -> "LinearExpert":
-        """Fit on raw texts.
+        """Fit on raw texts: 1- and 2-grams of words and punctuation, with characters if `config` says so.
 
         Args:
             texts: N raw texts.
@@ -52,17 +52,9 @@ class LinearExpert:
             config: model.expert_char_ngrams and model.expert_c.
             seed: seed of the solver.
         """
-        words = _fit_ngrams(texts, num_labels)
-        function = fit_margins(
-            _transform(words, texts),
-            targets,
-            num_features=words.num_features,
-            num_labels=num_labels,
-            task=task,
-            strength=config.expert_c,
-            seed=seed,
-        )
-        return cls(words, function)
+        table = _fit_table(texts, num_labels, config)
+        fit_part = _solver(table, num_labels, task, strength=config.expert_c, seed=seed)
+        return cls(table, fit_part(table.transform_all(texts), targets))
 
     @classmethod
     def fit_with_out_of_fold(
@@ -80,59 +72,56 @@ class LinearExpert:
 
         The n-gram table and its document frequencies come from all rows; they hold no labels.
         """
-        words = _fit_ngrams(texts, num_labels)
-        rows = _transform(words, texts)
-        fit_part = partial(
-            fit_margins,
-            num_features=words.num_features,
-            num_labels=num_labels,
-            task=task,
-            strength=config.expert_c,
-            seed=seed,
-        )
-        expert = cls(words, fit_part(rows, targets))
+        table = _fit_table(texts, num_labels, config)
+        rows = table.transform_all(texts)
+        fit_part = _solver(table, num_labels, task, strength=config.expert_c, seed=seed)
+        expert = cls(table, fit_part(rows, targets))
         folds = np.random.default_rng(seed).permutation(len(texts)) % num_folds
-        held_out_logits = np.empty((len(texts), num_labels), dtype=np.float32)
+        held_out_logits = np.zeros((len(texts), num_labels), dtype=np.float32)
         for fold in range(num_folds):
             kept, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-            if not len(kept) or not len(held_out):
-                held_out_logits[held_out] = 0
-                continue
-            held_out_logits[held_out] = fit_part(rows.select(kept), targets[kept])(rows.select(held_out))
+            if len(kept) and len(held_out):
+                held_out_logits[held_out] = fit_part(rows.select(kept), targets[kept])(rows.select(held_out))
         return FittedExpert(expert, held_out_logits)
 
     @classmethod
     def fit_baseline(
         cls, texts: Sequence[str], targets: np.ndarray, *, num_labels: int, task: Task, seed: int
     ) -> "LinearExpert":
-        """Fit the honest bar: TF-IDF of word 1- and 2-grams and LinearSVC with C = 1, whatever the model's settings."""
-        return cls.fit(texts, targets, num_labels=num_labels, task=task, config=ModelConfig(), seed=seed)
+        """Fit the honest bar, whatever the model's settings.
+
+        It is TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)) and LinearSVC() with all their other defaults.
+        """
+        table = NgramTable.fit(texts, all_tokens=False, characters=False, max_features=MAX_WEIGHTS // num_labels)
+        fit_part = _solver(table, num_labels, task, strength=1.0, seed=seed)
+        return cls(table, fit_part(table.transform_all(texts), targets))
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Return (N, L) float32 margins of raw `texts`."""
-        blocks = [self.function(self.words.transform(block)) for block in text_blocks(texts)]
-        return np.concatenate(blocks) if blocks else np.empty((0, len(self.function.bias)), dtype=np.float32)
+        return np.concatenate([self.function(self.table.transform(block)) for block in text_blocks(texts)])
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return the expert as plain tensors; n-grams are bytes with offsets."""
-        arrays = self.words.to_arrays() | self.function._asdict()
+        arrays = self.table.to_arrays() | self.function._asdict()
         return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> "LinearExpert":
         """Return the expert that `to_tensors` wrote."""
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        return cls(WordNgrams.from_arrays(arrays), LinearFunction(arrays["weights"], arrays["bias"]))
+        return cls(NgramTable.from_arrays(arrays), LinearFunction(arrays["weights"], arrays["bias"]))
 
 
-def _fit_ngrams(texts: Sequence[str], num_labels: int) -> WordNgrams:
-    min_count = 1
-    words = WordNgrams.fit(texts)
-    while words.num_features * num_labels > MAX_WEIGHTS and min_count < len(texts):
-        min_count += 1
-        words = WordNgrams.fit(texts, min_count=min_count)
-    return words
+def _fit_table(texts: Sequence[str], num_labels: int, config: ModelConfig) -> NgramTable:
+    return NgramTable.fit(
+        texts, all_tokens=True, characters=config.expert_char_ngrams, max_features=MAX_WEIGHTS // num_labels
+    )
 
 
-def _transform(words: WordNgrams, texts: Sequence[str]) -> SparseRows:
-    return join_rows([words.transform(block) for block in text_blocks(texts)])
+def _solver(
+    table: NgramTable, num_labels: int, task: Task, *, strength: float, seed: int
+) -> Callable[[SparseRows, np.ndarray], LinearFunction]:
+    """Return `fit_margins` with everything but the rows and their targets settled."""
+    return partial(
+        fit_margins, num_features=table.num_features, num_labels=num_labels, task=task, strength=strength, seed=seed
+    )

@@ -26,7 +26,7 @@ class SparseRows(NamedTuple):
         return SparseRows(offsets, self.features[places], self.values[places])
 
 
-def join_rows(blocks: Sequence[SparseRows]) -> SparseRows:
+def stack_rows(blocks: Sequence[SparseRows]) -> SparseRows:
     """Return the rows of all `blocks`, one block under the other."""
     counts = [np.diff(block.offsets) for block in blocks]
     return SparseRows(
@@ -34,6 +34,18 @@ def join_rows(blocks: Sequence[SparseRows]) -> SparseRows:
         np.concatenate([block.features for block in blocks]),
         np.concatenate([block.values for block in blocks]),
     )
+
+
+def join_columns(left: SparseRows, right: SparseRows, *, num_left: int) -> SparseRows:
+    """Return rows that hold the features of `left` (of `num_left` columns), then those of `right`."""
+    left_counts, right_counts = np.diff(left.offsets), np.diff(right.offsets)
+    offsets = left.offsets + right.offsets
+    from_left = np.arange(len(left.features)) + np.repeat(right.offsets[:-1], left_counts)
+    from_right = np.arange(len(right.features)) + np.repeat(left.offsets[1:], right_counts)
+    features, values = np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1], dtype=np.float32)
+    features[from_left], values[from_left] = left.features, left.values
+    features[from_right], values[from_right] = right.features + num_left, right.values
+    return SparseRows(offsets, features, values)
 
 
 class LinearFunction(NamedTuple):

@@ -1,7 +1,7 @@
-"""TF-IDF weights of word n-grams, computed with arrays; equal to scikit-learn's TfidfVectorizer(sublinear_tf=True)."""
+"""TF-IDF weights of word n-grams, computed with arrays; equal to scikit-learn's TfidfVectorizer."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,9 +9,12 @@ import numpy as np
 
 from textlstm.models.sparse_rows import SparseRows
 from textlstm.models.strings import pack_strings, unpack_strings
+from textlstm.models.tfidf import inverse_document_frequencies, tfidf_rows
 
-_WORD = re.compile(r"(?u)\b\w\w+\b")  # scikit-learn's token_pattern
-_BLOCK_TEXTS = 2_000
+_PATTERNS = {
+    False: re.compile(r"(?u)\b\w\w+\b"),  # scikit-learn's token_pattern
+    True: re.compile(r"(?u)\w+|[^\w\s]"),  # short words and punctuation count too
+}
 
 
 class WordRows(NamedTuple):
@@ -36,14 +39,17 @@ class WordNgrams:
     """(number of pairs,) int64 ascending keys `first * len(words) + second`."""
     idf: np.ndarray
     """(columns,) float32."""
+    all_tokens: bool
+    """Words of one letter and punctuation marks count as words; scikit-learn's default leaves them out."""
 
     @classmethod
-    def fit(cls, texts: Sequence[str], *, min_count: int = 1) -> "WordNgrams":
+    def fit(cls, texts: Sequence[str], *, all_tokens: bool = False, min_count: int = 1) -> "WordNgrams":
         """Return the table of all n-grams that occur in at least `min_count` of the `texts`."""
+        find_words = _PATTERNS[all_tokens].findall
         first_seen: dict[str, int] = {}
         found, counts = [], []
         for text in texts:
-            words = _WORD.findall(text.lower())
+            words = find_words(text.lower())
             found.extend([first_seen.setdefault(word, len(first_seen)) for word in words])
             counts.append(len(words))
         in_order = sorted(first_seen)
@@ -63,8 +69,8 @@ class WordNgrams:
         pairs = pairs[pair_df >= min_count]
         pairs = new_ids[pairs // max(len(in_order), 1)] * len(kept) + new_ids[pairs % max(len(in_order), 1)]
         frequencies = np.concatenate([word_df[kept], pair_df[pair_df >= min_count]])
-        idf = np.log((1 + len(texts)) / (1 + frequencies)) + 1
-        return cls({in_order[i]: k for k, i in enumerate(kept.tolist())}, pairs, idf.astype(np.float32))
+        idf = inverse_document_frequencies(frequencies, num_texts=len(texts))
+        return cls({in_order[i]: k for k, i in enumerate(kept.tolist())}, pairs, idf, all_tokens)
 
     @property
     def num_features(self) -> int:
@@ -86,40 +92,31 @@ class WordNgrams:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the table as plain arrays."""
         packed = pack_strings(list(self.words))
-        return {"word_bytes": packed.data, "word_offsets": packed.offsets, "pairs": self.pairs, "idf": self.idf}
+        return {
+            "word_bytes": packed.data,
+            "word_offsets": packed.offsets,
+            "pairs": self.pairs,
+            "idf": self.idf,
+            "all_tokens": np.array([self.all_tokens], dtype=np.uint8),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "WordNgrams":
         """Return the table that `to_arrays` wrote."""
         words = unpack_strings(arrays["word_bytes"], arrays["word_offsets"])
-        return cls({word: i for i, word in enumerate(words)}, arrays["pairs"], arrays["idf"])
+        return cls(
+            {word: i for i, word in enumerate(words)}, arrays["pairs"], arrays["idf"], bool(arrays["all_tokens"][0])
+        )
 
     def _look_up(self, texts: Sequence[str]) -> WordRows:
-        look_up = self.words.get
+        look_up, find_words = self.words.get, _PATTERNS[self.all_tokens].findall
         found: list[int] = []
         counts = []
         for text in texts:
-            words = _WORD.findall(text.lower())
+            words = find_words(text.lower())
             found.extend([look_up(word, -1) for word in words])
             counts.append(len(words))
         return WordRows(np.array(found, dtype=np.int64), np.repeat(np.arange(len(texts)), counts))
-
-
-def tfidf_rows(features: np.ndarray, rows: np.ndarray, idf: np.ndarray, *, num_rows: int) -> SparseRows:
-    """Return unit rows of (1 + log count) * idf from one (feature, row) entry an occurrence, in any order."""
-    keys = rows * np.int64(max(len(idf), 1)) + features
-    keys, counts = np.unique(keys, return_counts=True)
-    rows, features = np.divmod(keys, max(len(idf), 1))
-    values = (1 + np.log(counts)) * idf[features]
-    norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=num_rows))
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=num_rows))])
-    return SparseRows(offsets, features, (values / norms[rows]).astype(np.float32))
-
-
-def text_blocks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield runs of texts that are small enough to be worked on at once."""
-    for start in range(0, len(texts), _BLOCK_TEXTS):
-        yield texts[start : start + _BLOCK_TEXTS]
 
 
 def _pair_keys(words: WordRows, num_words: int) -> tuple[np.ndarray, np.ndarray]:

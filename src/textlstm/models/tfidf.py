@@ -1,0 +1,22 @@
+"""Term frequency times inverse document frequency, as scikit-learn's TfidfTransformer(sublinear_tf=True) defines it."""
+
+import numpy as np
+
+from textlstm.models.sparse_rows import SparseRows
+
+
+def inverse_document_frequencies(frequencies: np.ndarray, *, num_texts: int) -> np.ndarray:
+    """Return (columns,) float32 weights of features that occur in `frequencies` of `num_texts` texts."""
+    smoothed: np.ndarray = np.log((1 + num_texts) / (1 + frequencies)) + 1
+    return smoothed.astype(np.float32)
+
+
+def tfidf_rows(features: np.ndarray, rows: np.ndarray, idf: np.ndarray, *, num_rows: int) -> SparseRows:
+    """Return rows of (1 + log count) * idf, scaled to length 1, from one (feature, row) pair an occurrence."""
+    num_features = max(len(idf), 1)
+    keys, counts = np.unique(rows * np.int64(num_features) + features, return_counts=True)
+    rows, features = np.divmod(keys, num_features)
+    values = (1 + np.log(counts)) * idf[features]
+    norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=num_rows))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=num_rows))])
+    return SparseRows(offsets, features, (values / norms[rows]).astype(np.float32))
