@@ -206,7 +206,24 @@ class Sender:
         if check:
             metrics = self._not_in_store(metrics)
         for start in range(0, len(metrics), _MAX_METRICS):
-            self.client.log_batch(self.state.run_id, metrics=metrics[start : start + _MAX_METRICS])
+            self._send_batch(metrics[start : start + _MAX_METRICS])
+
+    def _send_batch(self, metrics: "list[Metric]") -> None:
+        """Send metrics together; where the store refuses them, one by one, so that only the bad one is lost."""
+        try:
+            self.client.log_batch(self.state.run_id, metrics=metrics)
+        except Exception as error:
+            if _may_pass(error) or _is_missing_run(error) or len(metrics) == 1:
+                raise
+            reasons = []
+            for metric in metrics:
+                try:
+                    self.client.log_batch(self.state.run_id, metrics=[metric])
+                except Exception as single_error:
+                    if _may_pass(single_error):
+                        raise
+                    reasons.append(_one_line(single_error))
+            raise ValueError("; ".join(reasons)) from error
 
     def _not_in_store(self, metrics: "list[Metric]") -> "list[Metric]":
         present = {
@@ -224,7 +241,7 @@ class Sender:
             self.client.log_batch(self.state.run_id, tags=tags[start : start + _MAX_PARAMS])
 
     def _copy(self, data: dict[str, Any]) -> Path:
-        path = self.paths.directory / data["file"]
+        path: Path = self.paths.directory / data["file"]
         if not path.exists():
             raise ValueError(f"{data['file']}: the copy that waited to be sent is gone")
         return path
