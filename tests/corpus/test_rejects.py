@@ -2,14 +2,13 @@
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 
 from textlstm.corpus.read_settings import ReadSettings
 from textlstm.corpus.records import Reject
-from textlstm.corpus.rejects import RejectCount, RejectsWriter, reject_line, rejects_path
-from textlstm.errors import InputError, StorageError
+from textlstm.corpus.rejects import RejectCount, reject_line
+from textlstm.errors import InputError
 
 
 def test_line_has_file_row_offset_and_reason() -> None:
@@ -48,26 +47,3 @@ def test_many_rejects_list_the_first_ten() -> None:
     )
     assert problems[10] == "x.csv:10: holds a NUL byte"
     assert problems[11:] == ("x.csv: and 1,224 more rows like these.",)
-
-
-def test_rejects_file_appears_on_commit_only(tmp_path: Path) -> None:
-    output = tmp_path / "out.csv"
-    assert rejects_path(output) == tmp_path / "out.csv.rejects.jsonl"
-    with RejectsWriter(output) as writer:
-        writer.write(Reject("x.csv", 1, 0, "holds a NUL byte"))
-    assert list(tmp_path.iterdir()) == []
-    with RejectsWriter(output) as writer:
-        writer.write(Reject("x.csv", 1, 0, "holds a NUL byte"))
-        writer.commit()
-    assert [path.name for path in tmp_path.iterdir()] == ["out.csv.rejects.jsonl"]
-    assert writer.count.num_rejects == 1
-    with RejectsWriter(output) as writer:
-        writer.commit()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_rejects_file_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(StorageError) as caught:
-        RejectsWriter(tmp_path / "missing" / "out.csv")
-    path = tmp_path / "missing" / "out.csv.rejects.jsonl"
-    assert caught.value.problems == (f"{path}: could not be written: No such file or directory.",)

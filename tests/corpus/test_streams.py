@@ -2,6 +2,10 @@
 
 import gzip
 import io
+import os
+import subprocess
+import sys
+import threading
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -13,6 +17,7 @@ from textlstm.corpus.formats import Compression
 from textlstm.corpus.lines import Line, read_lines
 from textlstm.corpus.read_settings import ReadSettings
 from textlstm.corpus.readers import read_records
+from textlstm.corpus.records import Record
 from textlstm.errors import InputError, StorageError
 
 
@@ -93,10 +98,10 @@ def test_bomb_is_unpacked_in_bounded_memory(tmp_path: Path, compression: Compres
 class FailingFile(io.BytesIO):
     """Gives some bytes and then the error of a failing disk."""
 
-    def read(self, size: int | None = -1) -> bytes:
+    def read1(self, size: int | None = -1) -> bytes:
         if self.tell() > 0:
             raise OSError(5, "Input/output error")
-        return super().read(size)
+        return super().read1(size)
 
 
 def test_read_error_of_the_disk_is_exit_code_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,3 +125,46 @@ def test_readers_hold_a_bounded_part_of_a_file(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.jsonl", "x.txt", "x.csv.gz"])
+def test_pipes_are_read_as_they_come_and_once(tmp_path: Path, name: str) -> None:
+    content = b'{"text": "a"}\n{"text": "b"}\n' if "jsonl" in name else b"text\na\nb\n"
+    content = content.removeprefix(b"text\n") if name == "x.txt" else content
+    content = gzip.compress(content) if name.endswith("gz") else content
+    path = tmp_path / name
+    os.mkfifo(path)
+
+    def write() -> None:
+        with path.open("wb", buffering=0) as pipe:
+            for byte in content:
+                pipe.write(bytes([byte]))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    rows = list(read_records(path, ReadSettings()))
+    writer.join()
+    assert [row.fields["text"] for row in rows if isinstance(row, Record)] == ["a", "b"]
+
+
+def test_standard_input_is_read(tmp_path: Path) -> None:
+    code = (
+        "from textlstm.corpus.readers import *; from textlstm.corpus.formats import STDIN\n"
+        "rows = read_records(STDIN, ReadSettings(format=FileFormat.csv))\n"
+        "print([(row.file, row.number, row.offset, *row.fields.values()) for row in rows])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=b"text\na\nb\n",
+        capture_output=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.decode().strip() == "[('-', 1, 5, 'a'), ('-', 2, 7, 'b')]"
+
+
+def test_standard_input_needs_a_format() -> None:
+    with pytest.raises(InputError) as caught:
+        list(read_records(Path("-"), ReadSettings(key_prefix="labelling")))
+    assert caught.value.problems == ("-: standard input has no name to tell its format. Set labelling.format.",)

@@ -1,9 +1,12 @@
 """Records of CSV and TSV files, every cell verbatim as a string."""
 
+from collections.abc import Iterator
+
 from textlstm.config import FileFormat
 from textlstm.corpus.content import delimiter_problem
 from textlstm.corpus.delimited_rows import DelimitedSyntax, RawRow
 from textlstm.corpus.header import header_problems
+from textlstm.corpus.lines import Line
 from textlstm.corpus.records import Record, Reject, Rows
 from textlstm.corpus.row_input import LineInput, ReadCounts, RowStart
 from textlstm.errors import InputError
@@ -24,21 +27,24 @@ def read_header(source: LineInput) -> tuple[str, ...]:
         InputError: the header cannot be read, looks like another delimiter, or lacks columns; all that is wrong.
     """
     with source.lines() as lines:
-        row = next(syntax_of(source.kind.format).read_rows(lines, name=source.name), None)
-    return _columns(row, source)
+        return _take_header(lines, source)
 
 
-def read_delimited(source: LineInput, columns: tuple[str, ...], *, start: RowStart | None, counts: ReadCounts) -> Rows:
-    """Yield the rows of a CSV or TSV file with the header `columns`, all or from `start` on."""
+def read_delimited(source: LineInput, *, start: RowStart | None, counts: ReadCounts) -> Rows:
+    """Yield the rows of a CSV or TSV file, all or from `start` on.
+
+    Raises:
+        InputError: as `read_header`, or a quote is never closed.
+    """
     syntax, name, encoding = syntax_of(source.kind.format), source.name, source.encoding
-    width, has_offsets, split = len(columns), source.has_offsets, syntax.split
-    first = start or RowStart(0, 0)
-    blank = counts if width > 1 else None
-    with source.lines(first.offset) as lines:
-        rows = syntax.read_rows(lines, name=name, number=first.number, blank=blank)
-        for number, (offset, data, num_lines) in enumerate(rows, first.number):
-            if number == 0:  # the header
-                continue
+    has_offsets, split = source.has_offsets, syntax.split
+    columns = read_header(source) if start else ()
+    with source.lines(start.offset if start else 0) as lines:
+        columns = columns or _take_header(lines, source)  # in one go, since a pipe cannot be opened twice
+        width = len(columns)
+        first = start.number if start else 1
+        rows = syntax.read_rows(lines, name=name, number=first, blank=counts if width > 1 else None)
+        for number, (offset, data, num_lines) in enumerate(rows, first):
             counts.rows += 1
             where = offset if has_offsets else -1
             try:
@@ -62,10 +68,15 @@ def bad_bytes(error: UnicodeDecodeError, encoding: str, offset: int) -> str:
     return f"is not valid {encoding}: byte 0x{byte:02X} at byte offset {offset + error.start}"
 
 
-def _columns(row: RawRow | None, source: LineInput) -> tuple[str, ...]:
-    name, settings = source.name, source.settings
+def _take_header(lines: Iterator[Line], source: LineInput) -> tuple[str, ...]:
+    row = next(syntax_of(source.kind.format).read_rows(lines, name=source.name), None)
     if row is None:
-        raise InputError(f"{name}: has no header and no data rows.")
+        raise InputError(f"{source.name}: has no header and no data rows.")
+    return _columns(row, source)
+
+
+def _columns(row: RawRow, source: LineInput) -> tuple[str, ...]:
+    name, settings = source.name, source.settings
     try:
         text = row.data.decode(source.encoding).removesuffix("\r")
     except UnicodeDecodeError as error:

@@ -1,13 +1,68 @@
 """Records of JSONL files (one object a line) and of plain text files (one text a line)."""
 
+from collections.abc import Iterable
+from contextlib import closing
+
 from textlstm.corpus.delimited import bad_bytes
+from textlstm.corpus.header import header_problems
 from textlstm.corpus.json_values import JsonRowError, parse_object
 from textlstm.corpus.records import Record, Reject, Rows
 from textlstm.corpus.row_input import LineInput, ReadCounts, RowStart
+from textlstm.errors import InputError
+
+_FIRST_ROWS = 100
+"""Rows of a JSONL file that tell which columns it has,"""
+_FIRST_BYTES = 1 << 20
+"""or as many as stand in its first bytes."""
 
 
 def read_jsonl(source: LineInput, *, start: RowStart | None, counts: ReadCounts) -> Rows:
-    """Yield the rows of a JSONL file, all or from `start` on; blank lines are counted and are no rows."""
+    """Yield the rows of a JSONL file, all or from `start` on; blank lines are counted and are no rows.
+
+    Raises:
+        InputError: none of the first rows has a required column.
+    """
+    rows = _json_rows(source, start=start, counts=counts)
+    with closing(rows):
+        if start is None:  # the first rows are looked at before they go out, since a pipe cannot be opened twice
+            first = _first_rows(rows)
+            columns = keys_of(first)
+            problems = header_problems(columns, source.settings, name=source.name) if columns else []
+            if problems:
+                raise InputError(*problems)
+            yield from first
+        yield from rows
+
+
+def keys_of(rows: Iterable[Record | Reject]) -> tuple[str, ...]:
+    """Return the keys of all records in `rows`, in order of appearance."""
+    keys: dict[str, None] = {}
+    for row in rows:
+        if isinstance(row, Record):
+            keys.update(dict.fromkeys(row.fields))
+    return tuple(keys)
+
+
+def read_first_keys(source: LineInput) -> tuple[str, ...]:
+    """Return the keys of the first rows of a JSONL file together; empty where none of them can be read.
+
+    Raises:
+        InputError: none of these rows has a required column.
+    """
+    with closing(read_jsonl(source, start=None, counts=ReadCounts())) as rows:
+        return keys_of(_first_rows(rows))
+
+
+def _first_rows(rows: Rows) -> list[Record | Reject]:
+    first: list[Record | Reject] = []
+    for row in rows:
+        first.append(row)
+        if len(first) == _FIRST_ROWS or row.offset - first[0].offset > _FIRST_BYTES:
+            break
+    return first
+
+
+def _json_rows(source: LineInput, *, start: RowStart | None, counts: ReadCounts) -> Rows:
     name, encoding, has_offsets = source.name, source.encoding, source.has_offsets
     first = start or RowStart(1, 0)
     number = first.number - 1

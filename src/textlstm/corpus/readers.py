@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 from typing import assert_never
 
@@ -11,16 +10,13 @@ from textlstm.corpus.class_folders import class_folder_columns, list_class_files
 from textlstm.corpus.delimited import read_delimited, read_header
 from textlstm.corpus.formats import STDIN, Compression, FileKind, kind_by_name
 from textlstm.corpus.header import header_problems
-from textlstm.corpus.line_records import read_jsonl, read_text
+from textlstm.corpus.line_records import read_first_keys, read_jsonl, read_text
 from textlstm.corpus.parquet import read_parquet, read_parquet_schema
 from textlstm.corpus.read_settings import ReadSettings
-from textlstm.corpus.records import Record, Reject, Rows
+from textlstm.corpus.records import Reject, Rows
 from textlstm.corpus.row_input import LineInput, ReadCounts, RowRange
 from textlstm.corpus.streams import check_unchanged, file_state
 from textlstm.errors import InputError
-
-_FIRST_ROWS = 100
-"""Rows of a JSONL file that tell which columns it has."""
 
 
 def kind_of_input(path: Path, settings: ReadSettings) -> FileKind:
@@ -48,7 +44,7 @@ def read_columns(path: Path, settings: ReadSettings) -> tuple[str, ...]:
         case FileFormat.csv | FileFormat.tsv:
             return read_header(source)
         case FileFormat.jsonl:
-            return _first_keys(source)
+            return read_first_keys(source)
         case FileFormat.parquet:
             return tuple(read_parquet_schema(path, settings).names)
         case FileFormat.text:
@@ -120,9 +116,8 @@ def _open_rows(
     first, last = (rows.first, rows.last) if rows is not None else (1, None)
     match kind.format:
         case FileFormat.csv | FileFormat.tsv:
-            return read_delimited(source, read_header(source), start=start, counts=counts)
+            return read_delimited(source, start=start, counts=counts)
         case FileFormat.jsonl:
-            _check_columns(_first_keys(source), source)
             return read_jsonl(source, start=start, counts=counts)
         case FileFormat.parquet:
             read_parquet_schema(path, settings)
@@ -137,16 +132,6 @@ def _open_rows(
             raise AssertionError("a format was found by name")
         case _:
             assert_never(kind.format)
-
-
-def _first_keys(source: LineInput) -> tuple[str, ...]:
-    """Return the keys of the first rows together, in order of appearance; empty where none of them can be read."""
-    keys: dict[str, None] = {}
-    with closing(read_jsonl(source, start=None, counts=ReadCounts())) as rows:
-        for row in islice(rows, _FIRST_ROWS):
-            if isinstance(row, Record):
-                keys.update(dict.fromkeys(row.fields))
-    return tuple(keys)
 
 
 def _check_columns(columns: tuple[str, ...], source: LineInput) -> None:

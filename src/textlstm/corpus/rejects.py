@@ -2,22 +2,14 @@
 
 import json
 from collections import Counter
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from textlstm.corpus.read_settings import ReadSettings
 from textlstm.corpus.records import Reject
-from textlstm.errors import InputError, StorageError
+from textlstm.errors import InputError
 
 _NUM_EXAMPLES = 10
 """Rejects that an error message lists."""
 _ENCODING_REASON = "is not valid "
-
-
-def rejects_path(output: Path) -> Path:
-    """Return the path of the rejects file beside `output`."""
-    return output.with_name(f"{output.name}.rejects.jsonl")
 
 
 def reject_line(reject: Reject) -> bytes:
@@ -70,56 +62,3 @@ class RejectCount:
         problems = self.problems(settings, name=name)
         if problems:
             raise InputError(*problems)
-
-
-class RejectsWriter:
-    """Writes rejects to a temporary file beside the output; `commit` gives it its name, else it vanishes."""
-
-    def __init__(self, output: Path) -> None:
-        self.path = rejects_path(output)
-        self.count = RejectCount()
-        self._temporary = self.path.with_name(self.path.name + ".partial")
-        try:
-            self._file = self._temporary.open("wb")
-        except OSError as error:
-            raise self._failure(error) from error
-
-    def write(self, reject: Reject) -> None:
-        """Add one reject.
-
-        Raises:
-            StorageError: the file cannot be written.
-        """
-        self.count.add(reject)
-        try:
-            self._file.write(reject_line(reject))
-        except OSError as error:
-            raise self._failure(error) from error
-
-    def commit(self) -> None:
-        """Give the file its name, or remove one of an earlier run when nothing was rejected.
-
-        Raises:
-            StorageError: the file cannot be written.
-        """
-        try:
-            self._file.close()
-            if self.count.num_rejects:
-                self._temporary.replace(self.path)
-            else:
-                self._temporary.unlink()
-                self.path.unlink(missing_ok=True)
-        except OSError as error:
-            raise self._failure(error) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
-
-    def _failure(self, error: OSError) -> StorageError:
-        return StorageError(f"{self.path}: could not be written: {error.strerror or error}.")

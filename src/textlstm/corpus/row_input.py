@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from textlstm.corpus.content import content_problem, packed_problem
+from textlstm.corpus.content import HEAD_BYTES, content_problem, packed_problem
 from textlstm.corpus.encodings import encoding_name, keeps_ascii
 from textlstm.corpus.formats import STDIN, Compression, FileKind
 from textlstm.corpus.lines import Line, read_lines, to_utf8
@@ -71,7 +72,12 @@ class LineInput:
     @property
     def can_seek(self) -> bool:
         """Whether reading may begin at a byte offset without reading what comes before."""
-        return self.has_offsets and self.kind.compression is Compression.none and self.path != STDIN
+        return self.has_offsets and self.kind.compression is Compression.none and self.is_regular
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether this is a file that can be opened more than once, no pipe."""
+        return self.path != STDIN and self.path.is_file()
 
     @contextmanager
     def lines(self, start: int = 0) -> Iterator[Iterator[Line]]:
@@ -92,28 +98,30 @@ class LineInput:
 
     def _checked(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         settings = self.settings
-        if self.path != STDIN:
-            self._check_packing()
         encoding = encoding_name(settings.encoding, key_prefix=settings.key_prefix)
-        head = next(blocks, b"")
+        if self.kind.compression is not Compression.none and self.is_regular:
+            with closing(read_blocks(self.path)) as raw:
+                self._check_packing(next(raw, b""))
+        head = b""
+        while len(head) < HEAD_BYTES and b"\n" not in head and (block := next(blocks, b"")):
+            head += block
+        if self.kind.compression is Compression.none:
+            self._check_packing(head)
         problem = content_problem(
-            head[:4096], format=self.kind.format, encoding=encoding, name=self.name, key_prefix=settings.key_prefix
+            head[:HEAD_BYTES],
+            format=self.kind.format,
+            encoding=encoding,
+            name=self.name,
+            key_prefix=settings.key_prefix,
         )
         if problem:
             raise InputError(problem)
-        whole = _chain(head, blocks)
+        whole: Iterator[bytes] = chain((head,), blocks)
         if not self.has_offsets:
             whole = to_utf8(whole, encoding=encoding, name=self.name, key_prefix=settings.key_prefix)
         yield from whole
 
-    def _check_packing(self) -> None:
-        with closing(read_blocks(self.path)) as raw:
-            head = next(raw, b"")[:512]
+    def _check_packing(self, head: bytes) -> None:
         problem = packed_problem(head, compression=self.kind.compression, name=self.name)
         if problem:
             raise InputError(problem)
-
-
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest

@@ -6,8 +6,9 @@ import sys
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from textlstm.corpus.formats import STDIN, Compression
 from textlstm.errors import InputError, StorageError
@@ -91,7 +92,7 @@ def read_blocks(
                 case Compression.none:
                     if start:
                         file.seek(start)
-                    yield from iter(lambda: file.read(BLOCK_BYTES), b"")
+                    yield from iter(lambda: file.read1(BLOCK_BYTES), b"")
                 case Compression.gzip | Compression.zstd:
                     unpack = _gunzip if compression is Compression.gzip else _unzstd
                     with closing(unpack(file, path)) as blocks:
@@ -100,7 +101,7 @@ def read_blocks(
         raise open_error(path, error) from error
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> BufferedReader:
     if path == STDIN:
         return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     return path.open("rb")
@@ -129,9 +130,9 @@ def _capped(blocks: Iterator[bytes], path: Path, max_expansion: int) -> Iterator
         yield block
 
 
-def _gunzip(file: BinaryIO, path: Path) -> Generator[bytes, None, None]:
+def _gunzip(file: BufferedReader, path: Path) -> Generator[bytes, None, None]:
     inflater = None
-    packed = file.read(BLOCK_BYTES)
+    packed = file.read1(BLOCK_BYTES)
     while packed:
         if inflater is None:
             packed = packed.lstrip(b"\0")  # padding between members is legal
@@ -147,17 +148,17 @@ def _gunzip(file: BinaryIO, path: Path) -> Generator[bytes, None, None]:
                 packed, inflater = inflater.unused_data, None
             if block:
                 yield block
-        packed = packed or file.read(BLOCK_BYTES)
+        packed = packed or file.read1(BLOCK_BYTES)
     if inflater is not None:
         raise InputError(f"{path}: the gzip data ends too early. Get a complete copy.")
 
 
-def _unzstd(file: BinaryIO, path: Path) -> Generator[bytes, None, None]:
+def _unzstd(file: BufferedReader, path: Path) -> Generator[bytes, None, None]:
     import zstandard
 
     decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
     inflater = None
-    packed = file.read(_ZSTD_FEED)
+    packed = file.read1(_ZSTD_FEED)
     while packed:
         inflater = inflater or decompressor.decompressobj()
         try:
@@ -169,6 +170,6 @@ def _unzstd(file: BinaryIO, path: Path) -> Generator[bytes, None, None]:
             rest, inflater = inflater.unused_data, None
         if block:
             yield block
-        packed = rest or file.read(_ZSTD_FEED)
+        packed = rest or file.read1(_ZSTD_FEED)
     if inflater is not None:
         raise InputError(f"{path}: the zstd data ends too early. Get a complete copy.")
