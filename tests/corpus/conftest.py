@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 from textlstm.config import DataConfig, DataSource, TextConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.corpus.preparing import prepare_corpus
+from textlstm.text.pipeline import TextPipeline
+from textlstm.text.saved import SavedText
 
 Rows = Iterable[tuple[str, str]]
 
@@ -38,8 +42,27 @@ def write(tmp_path: Path) -> Callable[[str, Rows], str]:
     return write_rows
 
 
+@cache
+def _pipeline(settings: str, saved: SavedText | None) -> TextPipeline:
+    return TextPipeline(TextConfig(**json.loads(settings)), saved=saved)
+
+
 @pytest.fixture
-def prepare(tmp_path: Path) -> Callable[..., PreparedCorpus]:
+def one_spacy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each text pipeline once for all tests; that takes longer than preparing a tiny corpus."""
+
+    def cached(config: TextConfig, *, saved: SavedText | None = None) -> TextPipeline:
+        stop_words = Path(config.stop_words)
+        if stop_words.exists():  # its words are not in the settings
+            return TextPipeline(config, saved=saved)
+        return _pipeline(json.dumps(asdict(config)), saved)
+
+    for module in ("textlstm.corpus.preparation", "textlstm.text.workers"):
+        monkeypatch.setattr(f"{module}.TextPipeline", cached, raising=False)
+
+
+@pytest.fixture
+def prepare(tmp_path: Path, one_spacy: None) -> Callable[..., PreparedCorpus]:
     """Prepare files without tagging, in this process, into `tmp_path/prepared`."""
 
     def prepare_files(

@@ -86,7 +86,7 @@ def _near_duplicate_warnings(comparison: Mapping[str, Any]) -> list[str]:
 
 def _empty_warnings(statistics: Mapping[Split, SplitStatistics]) -> list[str]:
     return [
-        f"{split}: {counted(found.num_without_tokens, 'row')} without tokens after the filters, read as one unknown word"
+        f"{split}: {counted(found.num_without_tokens, 'row')} without tokens after the filters, read as one unknown"
         for split, found in statistics.items()
         if found.num_without_tokens
     ]
