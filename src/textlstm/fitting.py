@@ -29,6 +29,8 @@ from textlstm.training.prediction import predict_logits
 from textlstm.training.reports import EpochReport, FitResult
 from textlstm.vocabulary import Vocabulary
 
+SEED_STRIDE = 1000
+"""Between the seeds of the networks of one model."""
 ACCEPT_NOTHING = 2.0
 """Threshold of a model for which the promise cannot be kept at any probability."""
 
@@ -84,62 +86,110 @@ def fit_classifier(
     Raises:
         InputError: the corpus has no training or no validation rows.
     """
-    if corpus.train is None or corpus.validation is None or not len(corpus.train) or not len(corpus.validation):
-        raise InputError("training needs rows in train and in validation; set data.train or data.validation_fraction")
-    train, validation = corpus.train, corpus.validation
-    model = config.model
-    train_targets = train.targets(corpus.labels, corpus.task)
-    targets = validation.targets(corpus.labels, corpus.task)
-    vocabulary = Vocabulary.build(train.token_counts(), max_size=model.vocabulary_size, min_count=model.min_count)
+    rows = _labelled_rows(corpus)
+    vocabulary = Vocabulary.build(
+        rows.train.token_counts(), max_size=config.model.vocabulary_size, min_count=config.model.min_count
+    )
     embeddings = None
-    if model.embeddings:
-        embeddings = load_embeddings(model.embeddings, vocabulary, language=config.text.language)
-    matrix = None if embeddings is None else torch.from_numpy(embeddings.matrix)
+    if config.model.embeddings:
+        embeddings = load_embeddings(config.model.embeddings, vocabulary, language=config.text.language)
+
+    # Both branches learn from the training rows.
     expert = None
-    if model.linear_expert:
-        expert = _fit_expert(train.texts(), train_targets, corpus, config)
-    results, networks = [], []
-    encoded_train = _encode(train, vocabulary, train_targets, config)
-    encoded_validation = _encode(validation, vocabulary, targets, config)
-    for index in range(config.training.num_models):
-        seed = config.seed + 1000 * index
-        torch.manual_seed(seed)
-        network = TextNetwork(model, network_sizes(vocabulary, corpus, embeddings), embeddings=matrix)
-        result = fit(
-            network,
-            encoded_train,
-            encoded_validation,
-            config=config.training,
-            task=corpus.task,
-            seed=seed,
-            freeze_epochs=model.freeze_epochs,
-            checkpoint_dir=None if work_dir is None else work_dir / f"network-{index}",
-            on_epoch=on_epoch,
-            stop=stop,
-        )
-        results.append(result)
-        networks.append(network.eval())
+    if config.model.linear_expert:
+        expert = _fit_expert(rows.train.texts(), rows.train_targets, corpus, config)
+    validation = _encode(rows.validation, vocabulary, rows.validation_targets, config)
+    networks, results = _fit_networks(
+        _encode(rows.train, vocabulary, rows.train_targets, config),
+        validation,
+        corpus=corpus,
+        config=config,
+        vocabulary=vocabulary,
+        embeddings=embeddings,
+        work_dir=work_dir,
+        on_epoch=on_epoch,
+        stop=stop,
+    )
+
+    # The gate and the thresholds learn from the validation rows.
     device = choose_device(config.training.device)
-    logits = [predict_logits(network.to(device), encoded_validation, device=device) for network in networks]
+    logits = [predict_logits(network.to(device), validation, device=device) for network in networks]
     recurrent = mean_logits(logits, corpus.task)
-    expert_logits = None if expert is None else expert.logits(validation.texts())
-    gate = Gate.fit(recurrent, expert_logits, targets, task=corpus.task)
+    expert_logits = None if expert is None else expert.logits(rows.validation.texts())
+    gate = Gate.fit(recurrent, expert_logits, rows.validation_targets, task=corpus.task)
     probabilities = to_probabilities(gate.combine(recurrent, expert_logits), corpus.task)
-    weights = _weights(networks, gate)
-    weights |= _expert_and_baseline(corpus, config, has_expert=expert is not None)
+
     bundle = Bundle(
         labels=corpus.labels,
         task=corpus.task,
         text=config.text,
-        model=model,
+        model=config.model,
         saved_text=corpus.saved_text,
         vocabulary=vocabulary,
-        weights=weights,
+        weights=_weights(networks, gate) | _expert_and_baseline(rows, corpus, config),
         columns=columns_of(config.data),
-        thresholds=_thresholds(probabilities, targets, corpus.task, config),
-        label_shares=_label_shares(train_targets, len(corpus.labels)),
+        thresholds=_thresholds(probabilities, rows.validation_targets, corpus.task, config),
+        label_shares=_label_shares(rows.train_targets, len(corpus.labels)),
     )
-    return Fitted(bundle, tuple(results), embeddings, probabilities, targets, gate.expert_share)
+    return Fitted(bundle, results, embeddings, probabilities, rows.validation_targets, gate.expert_share)
+
+
+@dataclass(frozen=True, slots=True)
+class _LabelledRows:
+    """Training and validation rows with their targets, (N,) int64 or (N, L) float32."""
+
+    train: PreparedSplit
+    train_targets: np.ndarray
+    validation: PreparedSplit
+    validation_targets: np.ndarray
+
+
+def _labelled_rows(corpus: PreparedCorpus) -> _LabelledRows:
+    train, validation = corpus.train, corpus.validation
+    if not train or not validation:
+        raise InputError("training needs rows in train and in validation; set data.train or data.validation_fraction")
+    return _LabelledRows(
+        train,
+        train.targets(corpus.labels, corpus.task),
+        validation,
+        validation.targets(corpus.labels, corpus.task),
+    )
+
+
+def _fit_networks(
+    train: EncodedSplit,
+    validation: EncodedSplit,
+    *,
+    corpus: PreparedCorpus,
+    config: TrainConfig,
+    vocabulary: Vocabulary,
+    embeddings: Embeddings | None,
+    work_dir: Path | None,
+    on_epoch: Callable[[EpochReport], None] | None,
+    stop: Callable[[], int] | None,
+) -> tuple[list[TextNetwork], tuple[FitResult, ...]]:
+    """Return `training.num_models` trained networks, each from a seed of its own, and how their trainings went."""
+    matrix = None if embeddings is None else torch.from_numpy(embeddings.matrix)
+    networks, results = [], []
+    for index in range(config.training.num_models):
+        seed = config.seed + SEED_STRIDE * index
+        torch.manual_seed(seed)
+        network = TextNetwork(config.model, network_sizes(vocabulary, corpus, embeddings), embeddings=matrix)
+        result = fit(
+            network,
+            train,
+            validation,
+            config=config.training,
+            task=corpus.task,
+            seed=seed,
+            freeze_epochs=config.model.freeze_epochs,
+            checkpoint_dir=None if work_dir is None else work_dir / f"network-{index}",
+            on_epoch=on_epoch,
+            stop=stop,
+        )
+        networks.append(network.eval())
+        results.append(result)
+    return networks, tuple(results)
 
 
 def network_sizes(vocabulary: Vocabulary, corpus: PreparedCorpus, embeddings: Embeddings | None) -> NetworkSizes:
@@ -177,21 +227,21 @@ def _fit_expert(texts: list[str], targets: np.ndarray, corpus: PreparedCorpus, c
     )
 
 
-def _expert_and_baseline(corpus: PreparedCorpus, config: TrainConfig, *, has_expert: bool) -> dict[str, Tensor]:
+def _expert_and_baseline(rows: _LabelledRows, corpus: PreparedCorpus, config: TrainConfig) -> dict[str, Tensor]:
     """Fit both on training and validation rows; return their tensors."""
-    assert corpus.train is not None
-    assert corpus.validation is not None
-    texts = corpus.train.texts() + corpus.validation.texts()
-    targets = np.concatenate([split.targets(corpus.labels, corpus.task) for split in (corpus.train, corpus.validation)])
-    known = targets >= 0 if corpus.task is Task.single_label else np.ones(len(texts), dtype=bool)
-    texts = [text for text, keep in zip(texts, known, strict=True) if keep]
+    texts = rows.train.texts() + rows.validation.texts()
+    targets = np.concatenate([rows.train_targets, rows.validation_targets])
+    if corpus.task is Task.single_label:
+        known = targets >= 0
+        texts = [text for text, keep in zip(texts, known.tolist(), strict=True) if keep]
+        targets = targets[known]
     parts: dict[str, Tensor] = {}
-    if has_expert:
-        expert = _fit_expert(texts, targets[known], corpus, config)
+    if config.model.linear_expert:
+        expert = _fit_expert(texts, targets, corpus, config)
         parts |= {f"expert.{name}": value for name, value in expert.to_tensors().items()}
     if config.evaluation.baseline:
         baseline = LinearExpert.fit_baseline(
-            texts, targets[known], num_labels=len(corpus.labels), task=corpus.task, seed=config.seed
+            texts, targets, num_labels=len(corpus.labels), task=corpus.task, seed=config.seed
         )
         parts |= {f"baseline.{name}": value for name, value in baseline.to_tensors().items()}
     return parts

@@ -4,7 +4,7 @@ import numpy as np
 
 from textlstm.config import Task
 from textlstm.corpus.prepared import PreparedSplit
-from textlstm.evaluation.rows import ScoredRows, decide
+from textlstm.evaluation.rows import Booleans, Floats, Integers, ScoredRows, decide
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.predictor import Scores, TextClassifier, to_probabilities
 from textlstm.text.pos import POS_TAGS
@@ -22,7 +22,9 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
         tokens=lambda: split.flat_tokens().to_pylist(),
         texts=texts,
     )
-    targets = split.targets(bundle.labels, bundle.task)
+    found = split.targets(bundle.labels, bundle.task)
+    targets: Integers | Booleans
+    targets = found.astype(np.bool_) if bundle.task is Task.multi_label else found.astype(np.int64)
     thresholds = np.asarray(bundle.thresholds.per_class) if bundle.task is Task.multi_label else None
     expert, gate = scores.expert_logits, classifier.gate
     recurrent = gate.recurrent_alone(scores.recurrent_logits)
@@ -31,7 +33,7 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
         task=bundle.task,
         ids=split.ids(),
         texts=texts,
-        targets=targets.astype(np.bool_) if bundle.task is Task.multi_label else targets,
+        targets=targets,
         probabilities=scores.probabilities,
         recurrent_probabilities=None if expert is None else to_probabilities(recurrent, bundle.task),
         expert_probabilities=None if expert is None else to_probabilities(gate.expert_alone(expert), bundle.task),
@@ -47,23 +49,23 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
     )
 
 
-def _uncalibrated(scores: Scores, task: Task) -> np.ndarray:
+def _uncalibrated(scores: Scores, task: Task) -> Floats:
     """Return (N, L) probabilities as they were without the gate: the plain mean of both branches."""
-    recurrent = to_probabilities(scores.recurrent_logits, task)
+    recurrent: Floats = to_probabilities(scores.recurrent_logits, task)
     if scores.expert_logits is None:
         return recurrent
-    return (recurrent + to_probabilities(scores.expert_logits, task)) / 2
+    return np.mean([recurrent, to_probabilities(scores.expert_logits, task)], axis=0, dtype=np.float32)
 
 
-def baseline_predictions(classifier: TextClassifier, texts: list[str]) -> np.ndarray | None:
+def baseline_predictions(classifier: TextClassifier, texts: list[str]) -> Integers | Booleans | None:
     """Return what TF-IDF + LinearSVC, fitted on the model's own training rows, says: (N,) ids or (N, L) bool."""
     tensors = classifier.bundle.tensors("baseline.")
     if not tensors:
         return None
-    logits = LinearExpert.from_tensors(tensors).logits(texts)
+    logits: Floats = LinearExpert.from_tensors(tensors).logits(texts)
     if classifier.bundle.task is Task.multi_label:
-        return np.asarray(logits >= 0)
-    return np.asarray(decide(logits, classifier.bundle.task))
+        return np.greater_equal(logits, 0.0)
+    return decide(logits, classifier.bundle.task)
 
 
 def _pos_share(pos: np.ndarray, offsets: np.ndarray) -> np.ndarray:

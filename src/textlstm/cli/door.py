@@ -63,7 +63,7 @@ def compose_config(stage: str, config_class: type, overrides: Sequence[str], con
     ConfigStore.instance().store(name=f"{stage}_schema", node=config_class)
     try:
         with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            composed = compose(config_name=stage, overrides=[item for item in overrides if _is_group(item)])
+            composed: Any = compose(config_name=stage, overrides=[item for item in overrides if _is_group(item)])
             if config_file is not None:
                 composed = OmegaConf.merge(composed, _read_config_file(config_file, config_class))
             composed = OmegaConf.merge(composed, _typed(config_class, overrides))
