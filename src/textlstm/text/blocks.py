@@ -1,6 +1,7 @@
 """Blocks of texts of about equal work: words count, not texts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 
 def blocks_by_words(texts: Iterable[str], *, max_words: int) -> Iterator[list[str]]:
@@ -19,3 +20,22 @@ def blocks_by_words(texts: Iterable[str], *, max_words: int) -> Iterator[list[st
         num_words += words
     if block:
         yield block
+
+
+class Bounds(NamedTuple):
+    """Texts `start` to `end - 1`."""
+
+    start: int
+    end: int
+
+
+def block_bounds(texts: Sequence[str], *, max_chars: int) -> Iterator[Bounds]:
+    """Yield the bounds of blocks that end with the text that fills `max_chars` characters; nothing for no texts."""
+    start = num_chars = 0
+    for index, text in enumerate(texts):
+        num_chars += len(text)
+        if num_chars >= max_chars:
+            yield Bounds(start, index + 1)
+            start, num_chars = index + 1, 0
+    if start < len(texts):
+        yield Bounds(start, len(texts))

@@ -1,95 +1,134 @@
 """From texts to tokens and parts of speech, as the settings say."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from textlstm.config import TextConfig
+from textlstm.config import Tagger, TextConfig
+from textlstm.errors import ConfigError
 from textlstm.text.normalize import TokenNormalizer
-from textlstm.text.pos import POS_INDEX
+from textlstm.text.pos import POS_TAGS
 from textlstm.text.prepared import PreparedTexts
-from textlstm.text.runs import cut_long_runs
 from textlstm.text.saved import CODE_VERSION, SavedText, check_saved
 from textlstm.text.spacy_models import SpacyPipeline, load_pipeline
 from textlstm.text.stop_words import load_stop_words
 
 
+class Engine(Protocol):
+    """One way to prepare texts; all give the same result."""
+
+    def prepare(self, texts: Sequence[str]) -> PreparedTexts:
+        """Tokenise, tag, filter and normalise."""
+
+
 class TextPipeline:
     """Prepares texts the same way for training, evaluation and labelling."""
 
-    def __init__(self, config: TextConfig, *, saved: SavedText | None = None) -> None:
+    def __init__(self, config: TextConfig, *, saved: SavedText | None = None, device: str = "cpu") -> None:
         """Load what `config` needs.
 
         Args:
             config: The settings; those of the model folder where `saved` is given.
             saved: What a model folder recorded; its stop words are used in place of the file or list.
+            device: Where the fast tagger runs: `cpu` or `cuda`. Tags do not depend on it.
 
         Raises:
             ConfigError: A setting that cannot be met here (unknown language, missing model, unknown tag).
             InputError: The stop-word file cannot be read.
             IntegrityError: `saved` was made with another spaCy model, tokeniser or preparation.
         """
-        self._config = config
-        self._spacy = load_pipeline(config)
-        self.warnings = self._spacy.warnings
+        loaded = load_pipeline(config)
         stop_words = (
             frozenset(saved.stop_words)
             if saved is not None
             else load_stop_words(config.stop_words, language=config.language)
         )
-        self.saved = _saved_text(config, self._spacy, stop_words)
+        self.saved = _saved_text(config, loaded, stop_words)
         if saved is not None:
             check_saved(saved, self.saved)
-        self._normalizer = _token_normalizer(config, self._spacy, stop_words)
-        self._kept_pos = _kept_pos(config)
+        self._engine, warning = _choose_engine(config, loaded, stop_words, device)
+        self.warnings: tuple[str, ...] = (*loaded.warnings, *([warning] if warning else []))
+
+    @property
+    def engine_name(self) -> str:
+        """Name of the class that does the work: PlainTokens, FastTagging or SpacyTagging."""
+        return type(self._engine).__name__
 
     def prepare(self, texts: Sequence[str]) -> PreparedTexts:
-        """Tokenise, tag, filter and normalise; white-space tokens are dropped."""
-        tokens: list[str] = []
-        pos: list[int] = []
-        lengths, removed = [], []
-        cut = [cut_long_runs(text, max_run=self._config.max_run) for text in texts]
-        for doc in self._spacy.nlp.pipe(cut, batch_size=64):
-            start, num_removed = len(tokens), 0
-            for token in doc:
-                if token.is_space:
-                    continue
-                tag = POS_INDEX[token.pos_]
-                if self._normalizer.is_removed(token.text) or (self._spacy.has_pos and not self._kept_pos[tag]):
-                    num_removed += 1
-                    continue
-                tokens.append(self._normalizer.normalize(token.lemma_ if self._spacy.has_lemmas else token.text))
-                pos.append(tag)
-            lengths.append(len(tokens) - start)
-            removed.append(num_removed)
-        return PreparedTexts(
-            tokens=tokens,
-            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            pos=np.array(pos, np.uint8) if self._spacy.has_pos else None,
-            num_removed=np.array(removed, np.int32),
-        )
+        """Tokenise, tag, filter and normalise; tokens of white space are dropped."""
+        return self._engine.prepare(texts)
 
 
-def _saved_text(config: TextConfig, spacy_pipeline: SpacyPipeline, stop_words: frozenset[str]) -> SavedText:
+def _choose_engine(
+    config: TextConfig, loaded: SpacyPipeline, stop_words: frozenset[str], device: str
+) -> tuple[Engine, str]:
+    """Return the fastest engine that gives spaCy's results, and why a faster one was left ("" where none was)."""
+    from textlstm.text.spacy_tagging import SpacyTagging
+    from textlstm.text.word_tokenizer import supports_single_words
+
+    normalizer = _token_normalizer(config, loaded, stop_words)
+    kept_pos = _kept_pos(config)
+    by_words = supports_single_words(loaded.nlp)
+    if by_words and not loaded.has_pos and not loaded.has_lemmas:
+        from textlstm.text.plain_tokens import PlainTokens
+
+        return PlainTokens(loaded.nlp, normalizer=normalizer, max_run=config.max_run), ""
+    reason = ""
+    if loaded.has_pos and config.tagger is not Tagger.spacy:
+        from textlstm.text.fast_tagging import proven_fast_tagging
+        from textlstm.text.tagger_weights import UnknownArchitecture
+
+        try:
+            if loaded.has_lemmas or not by_words:
+                raise UnknownArchitecture("it lemmatizes" if loaded.has_lemmas else "its tokeniser is not spaCy's own")
+            engine = proven_fast_tagging(
+                loaded.nlp,
+                normalizer=normalizer,
+                kept_pos=kept_pos,
+                max_run=config.max_run,
+                precision=config.tagger_precision,
+                device=device,
+            )
+        except UnknownArchitecture as finding:
+            reason = f"the fast tagger cannot run {loaded.model} {loaded.model_version}: {finding}"
+            if config.tagger is Tagger.fast:
+                raise ConfigError(f"text.tagger=fast: {reason}; set text.tagger=auto or spacy") from finding
+            reason += "; spaCy's own tagger is used, which is several times slower"
+        else:
+            return engine, ""
+    engine_of_spacy = SpacyTagging(
+        loaded.nlp,
+        normalizer=normalizer,
+        kept_pos=kept_pos,
+        max_run=config.max_run,
+        has_pos=loaded.has_pos,
+        has_lemmas=loaded.has_lemmas,
+    )
+    return engine_of_spacy, reason
+
+
+def _saved_text(config: TextConfig, loaded: SpacyPipeline, stop_words: frozenset[str]) -> SavedText:
     import spacy
 
     return SavedText(
         spacy_version=spacy.__version__,
-        spacy_model=spacy_pipeline.model,
-        spacy_model_version=spacy_pipeline.model_version,
+        spacy_model=loaded.model,
+        spacy_model_version=loaded.model_version,
         language=config.language,
-        has_pos=spacy_pipeline.has_pos,
+        has_pos=loaded.has_pos,
         stop_words=tuple(sorted(stop_words)),
-        tagger=config.tagger_precision.value if spacy_pipeline.has_pos else "none",
-        tokenizer_digest=spacy_pipeline.tokenizer_digest,
+        tagger=config.tagger_precision.value if loaded.has_pos else "none",
+        tokenizer_digest=loaded.tokenizer_digest,
         code_version=CODE_VERSION,
     )
 
 
-def _token_normalizer(config: TextConfig, spacy_pipeline: SpacyPipeline, stop_words: frozenset[str]) -> TokenNormalizer:
+def _token_normalizer(config: TextConfig, loaded: SpacyPipeline, stop_words: frozenset[str]) -> TokenNormalizer:
     from spacy.attrs import LIKE_EMAIL, LIKE_URL
 
-    getters = spacy_pipeline.nlp.vocab.lex_attr_getters
+    getters = loaded.nlp.vocab.lex_attr_getters
     return TokenNormalizer(
         lowercase=config.lowercase,
         normalize_numbers=config.normalize_numbers,
@@ -100,6 +139,7 @@ def _token_normalizer(config: TextConfig, spacy_pipeline: SpacyPipeline, stop_wo
     )
 
 
-def _kept_pos(config: TextConfig) -> list[bool]:
+def _kept_pos(config: TextConfig) -> NDArray[np.bool_]:
     """Return for each index of POS_TAGS whether its tokens stay."""
-    return [(not config.keep_pos or tag in config.keep_pos) and tag not in config.drop_pos for tag in POS_INDEX]
+    kept = [(not config.keep_pos or tag in config.keep_pos) and tag not in config.drop_pos for tag in POS_TAGS]
+    return np.array(kept, np.bool_)

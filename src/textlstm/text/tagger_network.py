@@ -16,8 +16,8 @@ from textlstm.text.tagger_weights import MaxoutLayer, TaggerWeights
 
 _NORM_EPSILON = 1e-8
 """What thinc's layer normalisation adds to the variance."""
-NEAR_TIE = 2e-3
-"""fp32 scores of the best two tags closer than this are left to spaCy itself; rounding moves them less."""
+NEAR_TIE = 2e-4
+"""fp32 scores of the best two tags closer than this are left to spaCy itself; rounding moves them ten times less."""
 _CPU_ROWS = 1024
 """Rows that go through all layers together, so that they stay in a core's cache."""
 _CUDA_ROWS = 131_072
@@ -45,7 +45,7 @@ class _Maxout:
 
     def finish(self, linear: Tensor) -> Tensor:
         """Return (R, W): the largest piece of `linear` (R, P * W), normalised."""
-        pieces = linear.split(self.width, dim=1)
+        pieces = torch.split(linear, self.width, dim=1)
         best = torch.maximum(pieces[0], pieces[1]) if self.num_pieces > 1 else pieces[0]
         for piece in pieces[2:]:
             torch.maximum(best, piece, out=best)
@@ -66,6 +66,10 @@ class TaggerNetwork:
         self._output_weight = torch.from_numpy(weights.output_weight).to(self.device, self.dtype).t().contiguous()
         self._output_bias = torch.from_numpy(weights.output_bias).to(self.device, self.dtype)
         self._block_rows = _CUDA_ROWS if self.device.type == "cuda" else _CPU_ROWS
+
+    def no_vectors(self, num_forms: int) -> Tensor:
+        """Return (num_forms, W) zeros, the vectors of gaps."""
+        return torch.zeros(num_forms, self.width, dtype=self.dtype, device=self.device)
 
     @torch.inference_mode()
     def embed(self, inputs: NDArray[np.float32]) -> Tensor:
@@ -91,8 +95,7 @@ class TaggerNetwork:
         shares = shares.flatten(0, 1)  # (3 * used forms, P * W)
         row_forms = torch.from_numpy(positions).to(self.device)
         parts = [
-            self._guess_block(vectors, shares, row_forms, start)
-            for start in range(0, len(form_ids), self._block_rows)
+            self._guess_block(vectors, shares, row_forms, start) for start in range(0, len(form_ids), self._block_rows)
         ]
         tags = torch.cat([part[0] for part in parts]).cpu().numpy()
         near_ties = torch.cat([part[1] for part in parts]).cpu().numpy()

@@ -1,7 +1,6 @@
 """The cache of word forms: everything the tagger needs to know of a token that does not depend on its neighbours."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -12,19 +11,16 @@ from torch import Tensor
 
 from textlstm.text.normalize import TokenNormalizer
 from textlstm.text.pos_table import PosTable
+from textlstm.text.runs import cut_long_runs
 from textlstm.text.tagger_network import TaggerNetwork
 from textlstm.text.tagger_weights import TaggerWeights
+from textlstm.text.word_tokenizer import WordTokenizer, WordTokens, find_pieces, merge_around
 
 if TYPE_CHECKING:
     from spacy.language import Language
 
 GAP = ""
 """The piece that stands between texts; no text has an empty piece."""
-find_pieces = re.compile(r"\S+ ?|\s+").findall
-r"""Cut a text where spaCy's tokeniser does first: words with the space that follows, and other white space.
-
-Example: `"a  b\n"` gives `["a ", " ", "b", "\n"]`.
-"""
 
 
 class WordForms:
@@ -38,6 +34,7 @@ class WordForms:
         *,
         pos_table: PosTable,
         normalizer: TokenNormalizer,
+        max_run: int,
         max_forms: int,
     ) -> None:
         self._nlp = nlp
@@ -46,12 +43,15 @@ class WordForms:
         self._pos_table = pos_table
         self._normalizer = normalizer
         self._max_forms = max_forms
-        self._columns = ["ORTH", *weights.columns]
+        self._max_run = max_run
+        self.columns = ("ORTH", *weights.columns)
+        self._word_tokenizer = WordTokenizer(nlp, self.columns)
         self._clear()
 
     def _clear(self) -> None:
         gap = (0,) * self._network.receptive_field
         self._pieces: dict[str, tuple[int, ...]] = {GAP: gap}
+        self._joined: set[str] = set()  # pieces whose tokens may depend on their neighbours
         self._numbers: dict[tuple[int, ...], int] = {}
         self.tokens: list[str] = [""]
         """The model's token of each form; empty for the gap, white space and removed words."""
@@ -59,40 +59,77 @@ class WordForms:
         """(F,) whether the form is a word: neither gap nor white space."""
         self.word_class = np.zeros(1, np.int64)
         """(F,) row of the tables of `PosTable`."""
-        self.vectors = torch.zeros(1, self._network.width, dtype=self._network.dtype, device=self._network.device)
+        self.attributes = np.zeros((1, len(self.columns)), np.uint64)
+        """(F, columns) spaCy's attributes of each form."""
+        self.vectors: Tensor = torch.zeros(
+            1, self._network.width, dtype=self._network.dtype, device=self._network.device
+        )
         """(F, W) what the tagger's embedding makes of each form; the gap is zero."""
 
-    def form_ids(self, pieces: Sequence[str]) -> NDArray[np.int32]:
-        """Return the (R,) int32 forms of all `pieces`, one after another; new pieces are learnt first."""
-        if len(self.tokens) > self._max_forms:
+    def form_ids(self, texts: Sequence[str]) -> NDArray[np.int32]:
+        """Return the (R,) int32 forms of all texts, with a gap before, between and after them."""
+        if len(self.tokens) > self._max_forms or len(self._pieces) > 2 * self._max_forms:
             self._clear()
-        new_pieces = set(pieces).difference(self._pieces)
-        if new_pieces:
-            self._learn(new_pieces)
-        return np.fromiter(chain.from_iterable(map(self._pieces.__getitem__, pieces)), np.int32)
+        pieces_of = [find_pieces(text) for text in texts]
+        self._learn(set().union(*pieces_of))
+        has_spaced_rule, joined = self._word_tokenizer.has_spaced_rule, self._joined
+        flat = [GAP]
+        for text, pieces in zip(texts, pieces_of, strict=True):
+            if has_spaced_rule(text):
+                flat += self._learn_whole([text])
+            elif joined and not joined.isdisjoint(pieces):
+                flat += self._learn_whole(merge_around(pieces, joined))
+            else:
+                flat += pieces
+            flat.append(GAP)
+        return np.fromiter(chain.from_iterable(map(self._pieces.__getitem__, flat)), np.int32)
 
-    def _learn(self, new_pieces: Iterable[str]) -> None:
-        tokenizer, numbers = self._nlp.tokenizer, self._numbers
-        new_forms: list[tuple[int, ...]] = []
-        new_words: list[str] = []
-        for piece in new_pieces:
-            doc = tokenizer(piece)
-            rows = doc.to_array(self._columns).tolist()
+    def _learn(self, pieces: set[str]) -> None:
+        """Find the forms of those of `pieces` that are new."""
+        new = pieces.difference(self._pieces)
+        if not new:
+            return
+        cut = {
+            piece: find_pieces(cut_long_runs(piece, max_run=self._max_run))
+            for piece in new
+            if len(piece) > self._max_run and not piece.isspace()
+        }
+        parts = set(chain.from_iterable(cut.values())) - self._pieces.keys()
+        self._store(list(self._word_tokenizer.tokenize((new - cut.keys()) | parts)))
+        for piece, piece_parts in cut.items():
+            self._pieces[piece] = tuple(chain.from_iterable(map(self._pieces.__getitem__, piece_parts)))
+            if not self._joined.isdisjoint(piece_parts):
+                self._joined.add(piece)
+
+    def _learn_whole(self, pieces: list[str]) -> list[str]:
+        """Find the forms of those of `pieces` that are new, where a piece may hold several words; return `pieces`."""
+        for piece in pieces:
+            if piece not in self._pieces:
+                whole = next(self._word_tokenizer.tokenize([cut_long_runs(piece, max_run=self._max_run)]))
+                self._store([WordTokens(piece, whole.rows, is_joined=False)])
+        return pieces
+
+    def _store(self, tokenized: list[WordTokens]) -> None:
+        """Number the forms of all tokens and remember them by piece."""
+        numbers, num_known = self._numbers, len(self.tokens)
+        new_rows: list[tuple[int, ...]] = []
+        for piece, rows, is_joined in tokenized:
             forms = []
-            for place, row in enumerate(rows):
-                key = tuple(row)
-                number = numbers.get(key)
+            for row in rows:
+                number = numbers.get(row)
                 if number is None:
-                    number = numbers[key] = len(self.tokens) + len(new_words)
-                    new_forms.append(key)
-                    new_words.append(doc[place].text)
+                    number = numbers[row] = num_known + len(new_rows)
+                    new_rows.append(row)
                 forms.append(number)
             self._pieces[piece] = tuple(forms)
-        if new_words:
-            self._add(new_words, np.array(new_forms, np.uint64))
+            if is_joined:
+                self._joined.add(piece)
+        if new_rows:
+            strings = self._nlp.vocab.strings
+            self._add([strings[row[0]] for row in new_rows], np.array(new_rows, np.uint64))
 
     def _add(self, words: list[str], attributes: NDArray[np.uint64]) -> None:
-        """Append forms; `attributes` (new, 1 + columns) starts with ORTH."""
+        """Append forms; `attributes` (new, columns) starts with ORTH."""
         normalizer = self._normalizer
         is_token = np.array([not word.isspace() for word in words], np.bool_)
         classes = [
@@ -105,7 +142,8 @@ class WordForms:
         ]
         self.is_token = np.concatenate([self.is_token, is_token])
         self.word_class = np.concatenate([self.word_class, np.array(classes, np.int64)])
-        self.vectors: Tensor = torch.cat([self.vectors, self._network.embed(self._embeddings(attributes))])
+        self.attributes = np.concatenate([self.attributes, attributes])
+        self.vectors = torch.cat([self.vectors, self._network.embed(self._embeddings(attributes))])
 
     def _embeddings(self, attributes: NDArray[np.uint64]) -> NDArray[np.float32]:
         """Return the (new, tables * W) concatenated hash embeddings, as thinc's HashEmbed computes them."""

@@ -1,0 +1,27 @@
+"""Sentences on which the fast tagger proves itself: spaCy must give the same tags.
+
+They hold what trips a tagger: questions, quotes, numbers, addresses, contractions, white space, other scripts.
+"""
+
+PROBE_TEXTS: tuple[str, ...] = (
+    "The quick brown fox doesn't jump over the lazy dog's kennel any more.",
+    "Shares of Acme Corp. fell 3.5% to $12.40 on Tuesday, its lowest close since Jan. 2009, analysts said.",
+    "Who's going to pay for all of this?  I can't, you won't, and they never have!",
+    '"We do not expect to win," she told reporters, "but we will have played our best football by then."',
+    "Send the file to jane.doe@example.org or see https://www.example.org/a/b?c=d#e for details.",
+    "U.S. officials met Mr. O'Neill's delegation in St. Petersburg at 5 p.m. on the 21st.",
+    "lol that movie was soooo bad :( but the ending... wow!!! <3 #worstever @someone",
+    "\n\nSubject: Re: free upgrade\n\n\tCall 0800-555-0199 now -- 50% off (today only)\u2026  \n",
+    "I left the left bag on the left; the refuse that they refuse to collect can rust in the can.",
+    "He said that that that that man used was wrong, though not as wrong as hers had been.",
+    "Please transfer £20 from my savings account to my cheque account, then freeze my card.",
+    "Running, swimming and cycling keep her fit; ran, swum and cycled, he has had enough of having to.",
+    "The 2nd-largest bank's CEO (and ex-CFO) resigned [again] on 12/05/2004, citing 'family reasons'.",
+    "Which of these do you like best: tea, coffee/cocoa, or something else entirely?",
+    "gonna wanna gotta lemme dunno ain't y'all could've should've it'd we'll I'm they're",
+    "Zürich, São Paulo and 東京 are cities; naïve café façade; Ελλάδα; Привет мир; 😀 👍🏽",
+    "To be, or not to be: that is the question whether 'tis nobler in the mind to suffer.",
+    "Yes.",
+    "   ",
+    "",
+)

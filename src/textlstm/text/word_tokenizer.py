@@ -1,0 +1,151 @@
+"""spaCy's tokens of single words, many words at a time.
+
+spaCy cuts a text at white space and cuts each part (here: a word) by its rules, so the tokens of a word can be found
+once and remembered. Two things reach further. A rule may hold a space itself ("EE. UU." in Spanish). And a last step
+joins tokens that spell a special case such as ":-)": there a longer special case that spans a space (":-) )" spells
+":-))") hides a shorter one. Texts with the first, and the surroundings of words with the second, are tokenised in one
+go.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+_SEPARATOR = "zqxseparatorzqx"
+"""Stands between the words of a batch, so that no special case spans two of them."""
+_BATCH_WORDS = 1_000
+_CONTEXT = 12
+"""Pieces to each side of a joined word that are tokenised with it; no special case has as many tokens."""
+
+find_pieces = re.compile(r"\S+ ?|\s+").findall
+r"""Cut a text where spaCy's tokeniser does first: words with the space that follows, and other white space.
+
+Example: `"a  b\n"` gives `["a ", " ", "b", "\n"]`.
+"""
+
+
+class WordTokens(NamedTuple):
+    """The tokens of one word (or of a whole text)."""
+
+    word: str
+    rows: list[tuple[int, ...]]
+    """For each token spaCy's values of the columns asked for; SPACY of the last one is as in the word alone."""
+    is_joined: bool
+    """Whether the last step changed the tokens: the word must be tokenised with its neighbours."""
+
+
+def merge_around(pieces: Sequence[str], joined: Set[str]) -> list[str]:
+    """Return `pieces` with each word of `joined` and its neighbours as one piece."""
+    places = [place for place, piece in enumerate(pieces) if piece in joined]
+    merged, done = list[str](), 0
+    while places:
+        start = end = max(done, places[0] - _CONTEXT)
+        while places and places[0] - _CONTEXT <= max(end, start):
+            end = min(len(pieces), places.pop(0) + _CONTEXT + 1)
+        merged += [*pieces[done:start], "".join(pieces[start:end])]
+        done = end
+    return [*merged, *pieces[done:]]
+
+
+def supports_single_words(nlp: "Language") -> bool:
+    """Say whether the pipeline's tokeniser is spaCy's own, which cuts at white space first."""
+    from spacy.tokenizer import Tokenizer
+
+    return type(nlp.tokenizer) is Tokenizer
+
+
+class WordTokenizer:
+    """Tokenises words with the tokeniser of a pipeline."""
+
+    def __init__(self, nlp: "Language", columns: Sequence[str]) -> None:
+        """Tokenise with `nlp`; report `columns` (attribute names, ORTH first) of each token."""
+        tokenizer = nlp.tokenizer
+        self._tokenizer = tokenizer
+        self._columns = list(columns)
+        self._space_column = self._columns.index("SPACY") if "SPACY" in self._columns else None
+        self._twin = _without_last_step(nlp)
+        cutters = (tokenizer.find_prefix, tokenizer.find_infix, tokenizer.find_suffix)
+        self._joins_letters = any(rule.isalnum() and any(cut(rule) for cut in cutters) for rule in tokenizer.rules)
+        self._spaced_rules = tuple(rule for rule in tokenizer.rules if len(rule.split()) > 1)
+        self._separator_orth = nlp.vocab.strings.add(_SEPARATOR)
+        tokenizer(_SEPARATOR)
+
+    def has_spaced_rule(self, text: str) -> bool:
+        """Say whether the text holds a rule that spans white space, so that it must be tokenised whole."""
+        return any(rule in text for rule in self._spaced_rules) if self._spaced_rules else False
+
+    def tokenize(self, words: Iterable[str]) -> Iterator[WordTokens]:
+        """Yield the tokens of each word, in any order; a word may end with one space, or be any text at all."""
+        letters, mixed = list[str](), list[str]()
+        for word in words:
+            stem = word.removesuffix(" ")
+            if _SEPARATOR in word or not stem or len(stem.split()) != 1 or stem != stem.strip():
+                yield self._alone(word)
+            elif stem.isalnum() and not self._joins_letters:
+                letters.append(word)
+            else:
+                mixed.append(word)
+        for start in range(0, len(letters), _BATCH_WORDS):
+            yield from self._batch(letters[start : start + _BATCH_WORDS], may_join=False)
+        for start in range(0, len(mixed), _BATCH_WORDS):
+            yield from self._batch(mixed[start : start + _BATCH_WORDS], may_join=True)
+
+    def _alone(self, text: str) -> WordTokens:
+        rows = [tuple(row) for row in self._rows(self._tokenizer(text))]
+        return WordTokens(text, rows, rows != [tuple(row) for row in self._rows(self._twin(text))])
+
+    def _batch(self, words: list[str], *, may_join: bool) -> Iterator[WordTokens]:
+        text = f" {_SEPARATOR} ".join([word.removesuffix(" ") for word in words])
+        groups = self._groups(self._tokenizer(text))
+        plain_groups = self._groups(self._twin(text)) if may_join else groups
+        for word, group, plain in zip(words, groups, plain_groups, strict=True):
+            rows = list(map(tuple, group))
+            if self._space_column is not None:
+                last = list(rows[-1])
+                last[self._space_column] = int(word[-1] == " ")
+                rows[-1] = tuple(last)
+            yield WordTokens(word, rows, may_join and group != plain)
+
+    def _groups(self, doc: Any) -> list[list[list[int]]]:
+        """Return the token rows between separators."""
+        array = doc.to_array(self._columns)
+        rows = array.tolist()
+        ends = np.flatnonzero(array[:, 0] == np.uint64(self._separator_orth)).tolist()
+        starts = [0, *(end + 1 for end in ends)]
+        return [rows[start:end] for start, end in zip(starts, [*ends, len(rows)], strict=True)]
+
+    def _rows(self, doc: Any) -> list[list[int]]:
+        rows: list[list[int]] = doc.to_array(self._columns).tolist()
+        return rows
+
+
+def _without_last_step(nlp: "Language") -> Any:
+    """Return a tokeniser with the same rules whose special cases are not matched over several tokens.
+
+    spaCy matches those special cases that a prefix, suffix or infix pattern would cut, and decides that when the
+    tokeniser is made; the twin's patterns find nothing until then.
+    """
+    from spacy.tokenizer import Tokenizer
+
+    original = nlp.tokenizer
+    is_made = False
+
+    def later(function: Callable[[str], Any] | None, nothing: Any) -> Callable[[str], Any] | None:
+        return None if function is None else lambda text: function(text) if is_made else nothing
+
+    twin = Tokenizer(
+        nlp.vocab,
+        rules=original.rules,
+        prefix_search=later(original.prefix_search, None),
+        suffix_search=later(original.suffix_search, None),
+        infix_finditer=later(original.infix_finditer, ()),
+        token_match=original.token_match,
+        url_match=original.url_match,
+    )
+    is_made = True
+    return twin
