@@ -1,6 +1,5 @@
 """A model that is fast, deterministic and known in full: the label of a text is told by its number of letters."""
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass

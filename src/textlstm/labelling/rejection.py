@@ -39,7 +39,7 @@ class RejectWatch:
         for record in sorted(self._records, key=lambda record: record.number):
             for line in self._journal.read_rejects(record).splitlines():
                 entry = json.loads(line)
-                count.add(Reject(entry["file"], entry["row"], entry["offset"], entry["reason"]))
+                count.add(Reject(entry["file"], entry["row"], entry["byte_offset"], entry["reason"]))
         names = [file.name for file in self._plan.inputs]
         name = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
         reading = settings_of_reading(self._settings, text_column=self._plan.settings["text_column"])

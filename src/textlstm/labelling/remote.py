@@ -120,6 +120,18 @@ def local_path(name: str) -> Path:
     return _fetched(name, version)
 
 
+def num_bytes(name: str) -> int:
+    """Return the size of a path or URL.
+
+    Raises:
+        InputError: It cannot be found.
+    """
+    try:
+        return int(_file_system(name).size(name)) if is_remote(name) else Path(name).stat().st_size
+    except OSError as error:
+        raise InputError(f"{name}: could not be read: {error.strerror or error}.") from error
+
+
 @cache
 def _fetched(url: str, version: str) -> Path:
     copy = (

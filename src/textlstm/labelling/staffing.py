@@ -13,10 +13,11 @@ from textlstm.labelling.engines.crew import WorkerJob
 from textlstm.labelling.engines.inline import InlineEngine
 from textlstm.labelling.engines.local import LocalEngine
 from textlstm.labelling.journal import Journal, ShardRecord
-from textlstm.labelling.remote import is_remote
+from textlstm.labelling.remote import num_bytes
 from textlstm.labelling.shards import ShardTask
 from textlstm.labelling.target import Target
 
+PACKED = (".gz", ".zst", ".parquet")
 INLINE_BYTES = 1_000_000
 """Smaller inputs are done sooner by this process than by others that must start first."""
 
@@ -74,11 +75,9 @@ def start_engine(
 
 def is_small(names: Sequence[str]) -> bool:
     """Say whether inputs of this size are best done without worker processes."""
-    paths = list(map(Path, names))
-    if STDIN in paths or any(map(is_remote, names)):
+    if str(STDIN) in names:
         return False
-    packed = (".gz", ".zst", ".parquet")
-    return sum(path.stat().st_size * (5 if path.suffix in packed else 1) for path in paths) <= INLINE_BYTES
+    return sum(num_bytes(name) * (5 if name.endswith(PACKED) else 1) for name in names) <= INLINE_BYTES
 
 
 def num_cores() -> int:
