@@ -59,6 +59,7 @@ def one_spacy(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in ("textlstm.corpus.preparation", "textlstm.text.workers"):
         monkeypatch.setattr(f"{module}.TextPipeline", cached, raising=False)
+    monkeypatch.setattr("textlstm.corpus.fingerprint.code_digest", lambda: "fixed while sources are edited")
 
 
 @pytest.fixture

@@ -1,11 +1,15 @@
 """The data card as one HTML page without scripts, links or other files; everything in it is escaped."""
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textlstm.corpus.storage import atomic_file
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 TEMPLATE = "card_page.html"
 MAX_LABELS = 200
@@ -24,11 +28,16 @@ def write_page(path: Path, card: Mapping[str, Any]) -> None:
 
 def render_page(card: Mapping[str, Any]) -> str:
     """Return the page of a data card."""
+    page: str = _template().render(card=card, labels=_label_rows(card), max_labels=MAX_LABELS)
+    return page
+
+
+@cache
+def _template() -> "Template":
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    source = resources.files("textlstm.corpus").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(source).render(card=card, labels=_label_rows(card), max_labels=MAX_LABELS)
+    return environment.from_string(resources.files("textlstm.corpus").joinpath(TEMPLATE).read_text(encoding="utf-8"))
 
 
 def _label_rows(card: Mapping[str, Any]) -> list[tuple[str, list[int]]]:
