@@ -25,7 +25,7 @@ def make_rows(
     size = (num_rows, len(labels))
     if task is Task.single_label:
         targets = generator.integers(0, len(labels), num_rows)
-        signal = 2.5 * (targets[:, None] == np.arange(len(labels)))
+        signal = 1.6 * (targets[:, None] == np.arange(len(labels)))
     else:
         targets = generator.random(size) < 0.3
         signal = np.where(targets, 1.5, -1.5)

@@ -21,7 +21,7 @@ class LabelErrors(NamedTuple):
     quality: NDArray[np.float64]
     """(N,) in [0, 1]: the probability of the given label (multi-label: cleanlab's aggregate); low means suspicious."""
     is_likely: Booleans
-    """(N,): confident learning (Northcutt et al. 2021) holds the label for wrong."""
+    """(N,): among the lowest of so many as confident learning (Northcutt et al. 2021) holds for wrong."""
     suggested: Integers | Booleans
     """(N,) most probable label; multi-label: (N, L) bool, from 0.5 on."""
 
@@ -45,7 +45,7 @@ def find_label_errors(targets: Integers | Booleans, probabilities: Floats, *, ta
             from cleanlab.rank import get_label_quality_scores
 
             quality = get_label_quality_scores(targets, probabilities, method="self_confidence")
-            likely = find_label_issues(targets, probabilities, n_jobs=1)
+            likely = find_label_issues(targets, probabilities, filter_by="low_self_confidence", n_jobs=1)
             suggested: Integers | Booleans = np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
         case Task.multi_label:
             from cleanlab.multilabel_classification.filter import find_label_issues

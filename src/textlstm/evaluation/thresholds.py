@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from textlstm.evaluation.rows import Booleans, Floats
 
-_NUM_LEVELS = 20
+_NUM_LEVELS = 10
 
 
 class Promise(NamedTuple):
@@ -33,7 +33,7 @@ class Promise(NamedTuple):
 def find_threshold(confidences: Floats, correct: Booleans, *, max_error: float, confidence: float) -> Promise:
     """Return the lowest threshold for which `max_error` can be promised, from rows not used for fitting.
 
-    Thresholds are tried from strict to lax at up to 20 levels of coverage, which depend on the confidences alone. Each
+    Thresholds are tried from strict to lax at up to 10 levels of coverage, which depend on the confidences alone. Each
     is an exact binomial test (Clopper-Pearson) of "accepted rows are wrong more often than max_error". The levels share
     the risk 1 - confidence by the fallback procedure (Wiens 2003), a fixed-sequence test in which a rejection hands
     its share on to the next level and a miss does not end the search; so the chance that the promise is broken is at
