@@ -1,0 +1,131 @@
+"""The search itself: `run_search`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from textlstm.config import SweepSettings
+from textlstm.errors import Interrupted
+from textlstm.sweeping.results import write_best, write_table
+from textlstm.sweeping.study import SweepStudy
+from textlstm.sweeping.trials import Objective, Outcome, Pruned, TrialResult
+from textlstm.sweeping.workers import Worker, run_objective
+
+TABLE_NAME = "trials.csv"
+BEST_NAME = "best.yaml"
+_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a sweep found."""
+
+    trials: list[TrialResult]
+    """All finished trials, those before a restart included, by number."""
+    best: list[TrialResult]
+    """The best one; with several objectives, those that no other beats in all of them. Empty: every trial failed."""
+    table_path: Path
+    """CSV with a row a trial."""
+    best_path: Path | None
+    """Experiment file with the settings of the best trial, or None when every trial failed."""
+
+
+def run_search(
+    settings: SweepSettings,
+    objective: Objective,
+    *,
+    output_dir: Path,
+    on_trial: Callable[[TrialResult], None] | None = None,
+    stop: Callable[[], int] | None = None,
+) -> SearchResult:
+    """Run trials until `settings.num_trials` have finished, and write the table and the best settings.
+
+    A sweep that was killed continues: finished trials count, those cut off are run again. A trial that fails is noted
+    and counts too. With `settings.jobs` above 1 each trial runs in a fresh process.
+
+    Args:
+        settings: what to search and how.
+        objective: what a trial does; see `Objective`.
+        output_dir: folder of the journal, the table and the best settings.
+        on_trial: called after each trial that finishes in this run, in the order in which they do.
+        stop: asked at least twice a second with jobs above 1, else before each trial; not 0 is a signal's number.
+
+    Raises:
+        ConfigError: the settings cannot be read or do not fit the sweep in `output_dir`.
+        StorageError: `output_dir` cannot be written.
+        Interrupted: `stop` asked for it; running trials are run again by the next sweep.
+    """
+    with SweepStudy(settings, output_dir) as study:
+        runner = _run_here if settings.jobs == 1 else _run_in_processes
+
+        def finished(number: int, outcome: Outcome) -> None:
+            result = study.tell(number, outcome)
+            write_table(output_dir / TABLE_NAME, study.results(), best=study.best())
+            if on_trial:
+                on_trial(result)
+
+        runner(study, objective, finished, stop or (lambda: 0))
+        trials, best = study.results(), study.best()
+    write_table(output_dir / TABLE_NAME, trials, best=best)
+    best_path = output_dir / BEST_NAME if best else None
+    if best_path:
+        write_best(best_path, best[0])
+    return SearchResult(trials, best, output_dir / TABLE_NAME, best_path)
+
+
+def _run_here(
+    study: SweepStudy, objective: Objective, finished: Callable[[int, Outcome], None], stop: Callable[[], int]
+) -> None:
+    while len(study.results()) < study.settings.num_trials:
+        _check(stop)
+        asked = study.ask()
+        if asked is None:
+            return
+        number, overrides = asked
+
+        def report(epoch: int, value: float, number: int = number) -> None:
+            if study.should_prune(number, epoch, value):
+                raise Pruned
+
+        finished(number, run_objective(objective, overrides, report))
+
+
+def _run_in_processes(
+    study: SweepStudy, objective: Objective, finished: Callable[[int, Outcome], None], stop: Callable[[], int]
+) -> None:
+    workers: dict[int, Worker] = {}
+    exhausted = False
+    try:
+        while True:
+            _check(stop)
+            open_trials = study.settings.num_trials - len(study.results()) - len(workers)
+            while not exhausted and open_trials > 0 and len(workers) < study.settings.jobs:
+                asked = study.ask()
+                if asked is None:
+                    exhausted = True
+                    break
+                workers[asked[0]] = Worker(objective, asked[1])
+                open_trials -= 1
+            if not workers:
+                return
+            for number in _ready(workers):
+                message = workers[number].receive()
+                if isinstance(message, Outcome):
+                    del workers[number]
+                    finished(number, message)
+                else:
+                    workers[number].answer(prune=study.should_prune(number, *message))
+    finally:
+        for worker in workers.values():
+            worker.stop()
+
+
+def _ready(workers: dict[int, Worker]) -> Sequence[int]:
+    ready = wait([worker.connection for worker in workers.values()], timeout=_POLL_SECONDS)
+    return [number for number, worker in workers.items() if worker.connection in ready]
+
+
+def _check(stop: Callable[[], int]) -> None:
+    if signal_number := stop():
+        raise Interrupted(signal_number, "sweep stopped; the same command continues it")
