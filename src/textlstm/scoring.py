@@ -54,7 +54,8 @@ def _uncalibrated(scores: Scores, task: Task) -> Floats:
     recurrent: Floats = to_probabilities(scores.recurrent_logits, task)
     if scores.expert_logits is None:
         return recurrent
-    return np.mean([recurrent, to_probabilities(scores.expert_logits, task)], axis=0, dtype=np.float32)
+    mean: Floats = np.mean([recurrent, to_probabilities(scores.expert_logits, task)], axis=0, dtype=np.float32)
+    return mean
 
 
 def baseline_predictions(classifier: TextClassifier, texts: list[str]) -> Integers | Booleans | None:
