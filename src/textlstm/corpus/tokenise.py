@@ -20,8 +20,10 @@ from textlstm.text.prepared import PreparedTexts
 from textlstm.text.saved import SavedText
 from textlstm.text.workers import prepare_in_processes
 
-PART_BYTES = 131_072
-"""UTF-8 bytes of text in a part, about 20,000 words; a longer text is a part of its own."""
+PARTS = 64
+"""A corpus is cut into about so many parts, as far as their limits allow."""
+MIN_PART_BYTES, MAX_PART_BYTES = 1 << 16, 1 << 19
+"""UTF-8 bytes of text in a part (about 10,000 to 80,000 words); a longer text is a part of its own."""
 PART_ROWS = 4096
 
 
@@ -99,9 +101,11 @@ def read_part(path: Path) -> pa.RecordBatch:
 
 
 def _parts(ingested: Ingested, assignment: Assignment) -> Iterator[Part]:
+    total_bytes = sum(source.path.stat().st_size for source in ingested.sources)
+    part_bytes = min(max(total_bytes // PARTS, MIN_PART_BYTES), MAX_PART_BYTES)
     for split in Split:
         batches = chain.from_iterable(_rows_of(source, assignment, split) for source in ingested.sources)
-        for number, rows in enumerate(_cut(batches)):
+        for number, rows in enumerate(_cut(batches, part_bytes=part_bytes)):
             yield Part(split, number, rows)
 
 
@@ -119,14 +123,14 @@ def _rows_of(source: IngestedSource, assignment: Assignment, split: Split) -> It
                 yield batch.filter(pa.array(mask))
 
 
-def _cut(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yield tables of at most PART_ROWS rows and about PART_BYTES of text, filled from one batch to the next."""
+def _cut(batches: Iterator[pa.RecordBatch], *, part_bytes: int) -> Iterator[pa.Table]:
+    """Yield tables of at most PART_ROWS rows and about `part_bytes` of text, filled from one batch to the next."""
     pieces: list[pa.RecordBatch] = []
     num_rows = num_bytes = 0
     for batch in batches:
         start = 0
         for row, size in enumerate(pc.binary_length(batch.column("text")).to_pylist()):
-            if num_rows and (num_rows == PART_ROWS or num_bytes + size > PART_BYTES):
+            if num_rows and (num_rows == PART_ROWS or num_bytes + size > part_bytes):
                 yield _joined([*pieces, batch.slice(start, row - start)])
                 pieces, start, num_rows, num_bytes = [], row, 0, 0
             num_rows += 1
