@@ -7,15 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textlstm.config import Precision
-from textlstm.text.blocks import block_bounds
+from textlstm.text.blocks import Bounds, block_bounds
 from textlstm.text.near_ties import settle_near_ties
 from textlstm.text.normalize import TokenNormalizer
-from textlstm.text.pos import POS_TAGS
 from textlstm.text.pos_table import PosTable
 from textlstm.text.prepared import PreparedTexts, join_prepared
-from textlstm.text.probe_texts import PROBE_TEXTS
 from textlstm.text.tagger_network import TaggerNetwork
-from textlstm.text.tagger_weights import UnknownArchitecture, read_weights
+from textlstm.text.tagger_weights import read_weights
 from textlstm.text.word_forms import WordForms
 
 if TYPE_CHECKING:
@@ -88,7 +86,7 @@ class FastTagging:
 
     def prepare(self, texts: Sequence[str]) -> PreparedTexts:
         """Tokenise, tag, filter and normalise; white-space tokens are dropped."""
-        bounds = block_bounds(texts, max_chars=_BLOCK_CHARS)
+        bounds = list(block_bounds(texts, max_chars=_BLOCK_CHARS)) or [Bounds(0, 0)]
         return join_prepared([self._filter(self.tag(texts[start:end]), end - start) for start, end in bounds])
 
     def tag(self, texts: Sequence[str]) -> TaggedBlock:
@@ -115,9 +113,8 @@ class FastTagging:
     def _filter(self, block: TaggedBlock, num_texts: int) -> PreparedTexts:
         """Drop gaps, white space, stop words and unwanted parts of speech."""
         forms, all_tokens = self._forms, self._forms.tokens
-        is_word = forms.is_token[block.form_ids]
-        has_token = np.array([bool(token) for token in all_tokens], np.bool_)
-        kept = is_word & has_token[block.form_ids] & self._kept_pos[block.pos]
+        is_word = forms.is_word[block.form_ids]
+        kept = forms.has_token[block.form_ids] & self._kept_pos[block.pos]
         before = np.concatenate([[0], np.cumsum(kept)])
         words_before = np.concatenate([[0], np.cumsum(is_word)])
         num_kept = before[block.ends] - before[block.starts]
@@ -130,42 +127,6 @@ class FastTagging:
             pos=block.pos[kept],
             num_removed=(num_words - num_kept).astype(np.int32),
         )
-
-
-def proven_fast_tagging(
-    nlp: "Language",
-    *,
-    normalizer: TokenNormalizer,
-    kept_pos: NDArray[np.bool_],
-    max_run: int,
-    precision: Precision,
-    device: str,
-) -> FastTagging:
-    """Return the fast tagger after it has given spaCy's own tags for the probe sentences.
-
-    In bf16 one tag in a hundred may differ; in fp32 none may.
-
-    Raises:
-        UnknownArchitecture: Another architecture, or another tag.
-    """
-    with nlp.memory_zone():
-        expected = [[(token.text, token.tag_, token.pos_) for token in doc] for doc in nlp.pipe(PROBE_TEXTS)]
-    tagging = FastTagging(
-        nlp, normalizer=normalizer, kept_pos=kept_pos, max_run=max_run, precision=precision, device=device
-    )
-    block = tagging.tag(PROBE_TEXTS)
-    num_tokens = num_other = 0
-    for start, end, tokens in zip(block.starts.tolist(), block.ends.tolist(), expected, strict=True):
-        if end - start != len(tokens):
-            raise UnknownArchitecture("it cuts a probe sentence into other tokens")
-        tags, pos = block.tags[start:end].tolist(), block.pos[start:end].tolist()
-        found = [(tagging.tag_names[tag], POS_TAGS[index]) for tag, index in zip(tags, pos, strict=True)]
-        num_other += sum(pair != token[1:] for pair, token in zip(found, tokens, strict=True))
-        num_tokens += len(tokens)
-    allowed = 0 if precision is Precision.fp32 else num_tokens // 100
-    if num_other > allowed:
-        raise UnknownArchitecture(f"{num_other} of {num_tokens} tags of the probe sentences differ from spaCy's")
-    return tagging
 
 
 def _drop_unused_attributes(nlp: "Language", columns: Sequence[str]) -> None:

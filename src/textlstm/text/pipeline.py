@@ -77,7 +77,7 @@ def _choose_engine(
         return PlainTokens(loaded.nlp, normalizer=normalizer, max_run=config.max_run), ""
     reason = ""
     if loaded.has_pos and config.tagger is not Tagger.spacy:
-        from textlstm.text.fast_tagging import proven_fast_tagging
+        from textlstm.text.tagger_proof import proven_fast_tagging
         from textlstm.text.tagger_weights import UnknownArchitecture
 
         try:

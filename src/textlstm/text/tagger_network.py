@@ -127,9 +127,9 @@ def _used_forms(form_ids: NDArray[np.int32], num_forms: int) -> tuple[NDArray[np
 
     Example: forms 0, 7, 3, 7 give (0, 3, 7) and (0, 2, 1, 2).
     """
+    if len(form_ids) * 8 < num_forms:
+        used, positions = np.unique(form_ids, return_inverse=True)
+        return used.astype(np.int64), positions
     is_used = np.zeros(num_forms, np.bool_)
     is_used[form_ids] = True
-    is_used[0] = True
-    used = np.flatnonzero(is_used)
-    place = np.cumsum(is_used) - 1
-    return used, place[form_ids]
+    return np.flatnonzero(is_used), (np.cumsum(is_used) - 1)[form_ids]

@@ -138,7 +138,9 @@ def _static(embed: Any, vectors: "Vectors") -> StaticVectors | None:
 def _windows(encode: Any) -> tuple[MaxoutLayer, ...]:
     nodes = _leaves(encode)
     depth = len([node for node in nodes if node.name == "expand_window"])
-    num_residual = len([node for node in encode.walk() if node.name == "residual(expand_window>>maxout>>layernorm>>dropout)"])
+    num_residual = len(
+        [node for node in encode.walk() if node.name == "residual(expand_window>>maxout>>layernorm>>dropout)"]
+    )
     if (
         [node.name for node in nodes] != ["expand_window", *_MAXOUT] * depth
         or num_residual != depth

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from textlstm.text.growing import GrowingRows
 from textlstm.text.normalize import TokenNormalizer
 from textlstm.text.pos_table import PosTable
 from textlstm.text.runs import cut_long_runs
@@ -55,16 +56,36 @@ class WordForms:
         self._numbers: dict[tuple[int, ...], int] = {}
         self.tokens: list[str] = [""]
         """The model's token of each form; empty for the gap, white space and removed words."""
-        self.is_token = np.zeros(1, np.bool_)
+        self._has_token = GrowingRows(torch.zeros(1, dtype=torch.bool))
+        self._is_word = GrowingRows(torch.zeros(1, dtype=torch.bool))
+        self._word_class = GrowingRows(torch.zeros(1, dtype=torch.int64))
+        self._attributes = GrowingRows(torch.zeros(1, len(self.columns), dtype=torch.int64))
+        self._vectors = GrowingRows(self._network.no_vectors(1))
+
+    @property
+    def is_word(self) -> NDArray[np.bool_]:
         """(F,) whether the form is a word: neither gap nor white space."""
-        self.word_class = np.zeros(1, np.int64)
+        return self._is_word.rows.numpy()
+
+    @property
+    def has_token(self) -> NDArray[np.bool_]:
+        """(F,) whether the form is a word that is not removed."""
+        return self._has_token.rows.numpy()
+
+    @property
+    def word_class(self) -> NDArray[np.int64]:
         """(F,) row of the tables of `PosTable`."""
-        self.attributes = np.zeros((1, len(self.columns)), np.uint64)
+        return self._word_class.rows.numpy()
+
+    @property
+    def attributes(self) -> NDArray[np.uint64]:
         """(F, columns) spaCy's attributes of each form."""
-        self.vectors: Tensor = torch.zeros(
-            1, self._network.width, dtype=self._network.dtype, device=self._network.device
-        )
+        return self._attributes.rows.numpy().view(np.uint64)
+
+    @property
+    def vectors(self) -> Tensor:
         """(F, W) what the tagger's embedding makes of each form; the gap is zero."""
+        return self._vectors.rows
 
     def form_ids(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """Return the (R,) int32 forms of all texts, with a gap before, between and after them."""
@@ -129,21 +150,19 @@ class WordForms:
             self._add([strings[row[0]] for row in new_rows], np.array(new_rows, np.uint64))
 
     def _add(self, words: list[str], attributes: NDArray[np.uint64]) -> None:
-        """Append forms; `attributes` (new, columns) starts with ORTH."""
-        normalizer = self._normalizer
-        is_token = np.array([not word.isspace() for word in words], np.bool_)
-        classes = [
-            self._pos_table.word_class(word, is_space=not token)
-            for word, token in zip(words, is_token.tolist(), strict=True)
-        ]
-        self.tokens += [
-            "" if not token or normalizer.is_removed(word) else normalizer.normalize(word)
-            for word, token in zip(words, is_token.tolist(), strict=True)
-        ]
-        self.is_token = np.concatenate([self.is_token, is_token])
-        self.word_class = np.concatenate([self.word_class, np.array(classes, np.int64)])
-        self.attributes = np.concatenate([self.attributes, attributes])
-        self.vectors = torch.cat([self.vectors, self._network.embed(self._embeddings(attributes))])
+        """Append the forms of `words`; `attributes` (new, columns) starts with ORTH."""
+        tokens, classes = list[str](), list[int]()
+        are_words = [not word.isspace() for word in words]
+        for word, is_word in zip(words, are_words, strict=True):
+            is_kept = is_word and not self._normalizer.is_removed(word)
+            tokens.append(self._normalizer.normalize(word) if is_kept else "")
+            classes.append(self._pos_table.word_class(word, is_space=not is_word))
+        self.tokens += tokens
+        self._has_token.append(torch.tensor([bool(token) for token in tokens], dtype=torch.bool))
+        self._is_word.append(torch.tensor(are_words, dtype=torch.bool))
+        self._word_class.append(torch.tensor(classes, dtype=torch.int64))
+        self._attributes.append(torch.from_numpy(attributes.view(np.int64)))
+        self._vectors.append(self._network.embed(self._embeddings(attributes)))
 
     def _embeddings(self, attributes: NDArray[np.uint64]) -> NDArray[np.float32]:
         """Return the (new, tables * W) concatenated hash embeddings, as thinc's HashEmbed computes them."""

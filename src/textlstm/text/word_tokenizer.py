@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from textlstm.text.cut_patterns import guarded
+
 if TYPE_CHECKING:
     from spacy.language import Language
 
@@ -64,7 +66,7 @@ class WordTokenizer:
 
     def __init__(self, nlp: "Language", columns: Sequence[str]) -> None:
         """Tokenise with `nlp`; report `columns` (attribute names, ORTH first) of each token."""
-        tokenizer = nlp.tokenizer
+        tokenizer = _guarded_tokenizer(nlp)
         self._tokenizer = tokenizer
         self._columns = list(columns)
         self._space_column = self._columns.index("SPACY") if "SPACY" in self._columns else None
@@ -124,6 +126,23 @@ class WordTokenizer:
         return rows
 
 
+def _guarded_tokenizer(nlp: "Language") -> Any:
+    """Return the pipeline's tokeniser with patterns that leave words of letters alone where they provably may."""
+    from spacy.tokenizer import Tokenizer
+
+    original = nlp.tokenizer
+    return Tokenizer(
+        nlp.vocab,
+        rules=original.rules,
+        prefix_search=guarded(original.prefix_search, None),
+        suffix_search=guarded(original.suffix_search, None),
+        infix_finditer=guarded(original.infix_finditer, ()),
+        token_match=original.token_match,
+        url_match=original.url_match,
+        faster_heuristics=original.faster_heuristics,
+    )
+
+
 def _without_last_step(nlp: "Language") -> Any:
     """Return a tokeniser with the same rules whose special cases are not matched over several tokens.
 
@@ -136,7 +155,8 @@ def _without_last_step(nlp: "Language") -> Any:
     is_made = False
 
     def later(function: Callable[[str], Any] | None, nothing: Any) -> Callable[[str], Any] | None:
-        return None if function is None else lambda text: function(text) if is_made else nothing
+        search = guarded(function, nothing)
+        return None if search is None else lambda text: search(text) if is_made else nothing
 
     twin = Tokenizer(
         nlp.vocab,
