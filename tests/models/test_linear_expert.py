@@ -90,7 +90,7 @@ def test_any_text_has_the_word_row_of_scikit_learn(all_tokens, texts):
     vectorizer = _vectorizer(ngram_range=(1, 2), **pattern).fit(train)
     ngrams = WordNgrams.fit(train, all_tokens=all_tokens)
     words = list(ngrams.words)
-    names = words + [f"{words[pair // len(words)]} {words[pair % len(words)]}" for pair in ngrams.pairs.tolist()]
+    names = words + [f"{words[pair // len(words)]} {words[pair % len(words)]}" for pair in ngrams.pairs.keys.tolist()]
     assert sorted(names) == vectorizer.get_feature_names_out().tolist()
     columns = [vectorizer.vocabulary_[name] for name in names]
     expected = vectorizer.transform(texts).toarray()[:, columns]

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import numpy as np
 
+from textlstm.models.key_index import KeyIndex
 from textlstm.models.sparse_rows import SparseRows
 from textlstm.models.strings import pack_strings, unpack_strings
 from textlstm.models.tfidf import inverse_document_frequencies, tfidf_rows
@@ -35,8 +37,8 @@ class WordNgrams:
 
     words: dict[str, int]
     """Word -> number, in order of the words."""
-    pairs: np.ndarray
-    """(number of pairs,) int64 ascending keys `first * len(words) + second`."""
+    pairs: KeyIndex
+    """Ascending int64 keys `first * len(words) + second` of the pairs."""
     idf: np.ndarray
     """(columns,) float32."""
     all_tokens: bool
@@ -70,7 +72,7 @@ class WordNgrams:
         pairs = new_ids[pairs // max(len(in_order), 1)] * len(kept) + new_ids[pairs % max(len(in_order), 1)]
         frequencies = np.concatenate([word_df[kept], pair_df[pair_df >= min_count]])
         idf = inverse_document_frequencies(frequencies, num_texts=len(texts))
-        return cls({in_order[i]: k for k, i in enumerate(kept.tolist())}, pairs, idf, all_tokens)
+        return cls({in_order[i]: k for k, i in enumerate(kept.tolist())}, KeyIndex(pairs), idf, all_tokens)
 
     @property
     def num_features(self) -> int:
@@ -81,9 +83,8 @@ class WordNgrams:
         """Return the TF-IDF rows of `texts`, each of length 1 (or empty)."""
         words = self._look_up(texts)
         pair_keys, pair_rows = _pair_keys(words, len(self.words))
-        places = np.searchsorted(self.pairs, pair_keys)
-        hits = places < len(self.pairs)
-        hits[hits] = self.pairs[places[hits]] == pair_keys[hits]
+        places = self.pairs.places(pair_keys)
+        hits = places >= 0
         known = words.word_ids >= 0
         features = np.concatenate([words.word_ids[known], places[hits] + len(self.words)])
         rows = np.concatenate([words.rows[known], pair_rows[hits]])
@@ -95,7 +96,7 @@ class WordNgrams:
         return {
             "word_bytes": packed.data,
             "word_offsets": packed.offsets,
-            "pairs": self.pairs,
+            "pairs": self.pairs.keys,
             "idf": self.idf,
             "all_tokens": np.array([self.all_tokens], dtype=np.uint8),
         }
@@ -105,18 +106,18 @@ class WordNgrams:
         """Return the table that `to_arrays` wrote."""
         words = unpack_strings(arrays["word_bytes"], arrays["word_offsets"])
         return cls(
-            {word: i for i, word in enumerate(words)}, arrays["pairs"], arrays["idf"], bool(arrays["all_tokens"][0])
+            {word: i for i, word in enumerate(words)},
+            KeyIndex(arrays["pairs"]),
+            arrays["idf"],
+            bool(arrays["all_tokens"][0]),
         )
 
     def _look_up(self, texts: Sequence[str]) -> WordRows:
-        look_up, find_words = self.words.get, _PATTERNS[self.all_tokens].findall
-        found: list[int] = []
-        counts = []
-        for text in texts:
-            words = find_words(text.lower())
-            found.extend([look_up(word, -1) for word in words])
-            counts.append(len(words))
-        return WordRows(np.array(found, dtype=np.int64), np.repeat(np.arange(len(texts)), counts))
+        find_words = _PATTERNS[self.all_tokens].findall
+        words = [find_words(text.lower()) for text in texts]
+        counts = [len(row) for row in words]
+        found = map(self.words.get, chain.from_iterable(words), repeat(-1))
+        return WordRows(np.fromiter(found, np.int64, sum(counts)), np.repeat(np.arange(len(texts)), counts))
 
 
 def _pair_keys(words: WordRows, num_words: int) -> tuple[np.ndarray, np.ndarray]:
