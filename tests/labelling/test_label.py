@@ -107,9 +107,7 @@ def test_several_files_come_one_after_another(tmp_path: Path, run) -> None:
 
 
 def test_unusable_rows_are_rejected_with_file_row_and_offset_and_without_text(tmp_path: Path, run) -> None:
-    (tmp_path / "in.jsonl").write_bytes(
-        b'{"text": "ok"}\n{"text": 5}\n{"text": "secret \xff"}\n{"text": "last"}\n'
-    )
+    (tmp_path / "in.jsonl").write_bytes(b'{"text": "ok"}\n{"text": 5}\n{"text": "secret \xff"}\n{"text": "last"}\n')
     summary = run("in.jsonl", "out.jsonl")
     assert (summary.num_rows, summary.num_rejects) == (2, 2)
     lines = (tmp_path / "out.jsonl.rejects.jsonl").read_text().splitlines()

@@ -12,6 +12,8 @@ MAX_LABELS_SHOWN = 20
 DRIFT_SMALL, DRIFT_LARGE = 0.1, 0.25
 """Population stability index: below the first nothing happened, above the second a shift is certain enough to look."""
 _SHARE_FLOOR = 1e-4
+_DRIFT_ROWS = 100
+"""Shares of fewer rows say nothing about drift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +115,12 @@ def label_drift(labels: Mapping[str, int], card: ModelCard) -> float | None:
     """Return the population stability index between the labels given and those of the training rows.
 
     The index sums (p - q) * ln(p / q) over labels, p the share given and q the share in training; shares count as at
-    least 0.0001. Labels that the model does not know (the one of empty rows) are left out.
+    least 0.0001. Labels that the model does not know (the one of empty rows) are left out; None for under 100 rows.
 
     Example: shares 0.5 and 0.5 against 0.25 and 0.75 in training give 0.275.
     """
     given = [labels.get(label, 0) for label in card.labels]
-    if len(card.label_shares) != len(card.labels) or not sum(given):
+    if len(card.label_shares) != len(card.labels) or sum(given) < _DRIFT_ROWS:
         return None
     index = 0.0
     for count, trained in zip(given, card.label_shares, strict=True):
