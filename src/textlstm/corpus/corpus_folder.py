@@ -35,7 +35,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         StorageError: The file cannot be written.
     """
     with atomic_file(path) as stream:
-        stream.write(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False).encode("utf-8") + b"\n")
+        stream.write(json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8") + b"\n")
 
 
 def seal(directory: Path, *, key: str) -> None:
