@@ -50,6 +50,14 @@ evaluate: install  ## Score MODEL on INPUT, a labelled file
 label: install  ## Label INPUT with MODEL into OUTPUT
 	@$(BIN)/textlstm label model_dir=$(MODEL) input=$(INPUT) output=$(OUTPUT) $(ARGS)
 
+.PHONY: sweep
+sweep: install  ## Search settings, as in `make sweep ARGS="sweep.space=model.hidden_size=64,128"`
+	@$(BIN)/textlstm sweep $(ARGS)
+
+.PHONY: results
+results: install  ## Accuracy of the shipped experiments over seeds (ARGS=bbc for one corpus)
+	@$(BIN)/python benchmarks/results.py $(ARGS)
+
 .PHONY: dashboard
 dashboard: install  ## Open MLflow's pages on this machine
 	@$(BIN)/textlstm dashboard $(ARGS)

@@ -1,0 +1,134 @@
+"""`textlstm sweep`: search settings; a parent run with a child a trial, a table, and the best settings as a file."""
+
+import json
+import os
+import time
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import accuracy_score, f1_score
+
+from textlstm.config import SweepConfig, Task, TrainConfig
+from textlstm.corpus.prepared import PreparedCorpus
+from textlstm.corpus.preparing import prepare_corpus
+from textlstm.errors import ConfigError
+from textlstm.evaluation.rows import decide
+from textlstm.fitting import Fitted, fit_classifier
+from textlstm.overrides import with_settings
+from textlstm.predictor import TextClassifier
+from textlstm.signals import cooperative_stop
+from textlstm.stages.prepare import prepared
+from textlstm.stages.screen import note, progress, say, table
+from textlstm.sweeping.search import run_search
+from textlstm.sweeping.trials import Report, TrialResult
+from textlstm.tracking.run import open_run
+from textlstm.training.reports import EpochReport
+
+PARENT_FILE = "parent.json"
+SPEED_ROWS = 500
+"""At most this many validation texts are labelled to measure `label_speed`."""
+
+
+def sweep(config: SweepConfig) -> None:
+    """Run the trials that are not done yet, print the table of results and where the best settings are.
+
+    Raises:
+        ConfigError: nothing to search.
+    """
+    if not config.sweep.space:
+        raise ConfigError("sweep.space: name what to search, such as sweep.space=model.hidden_size=64,128")
+    output_dir = Path(config.output_dir)
+    prepared(config)
+    with open_run(
+        config.tracking, stage="sweep", run_name=f"sweep {output_dir.name}", resume_run_id=_parent_key(output_dir)
+    ) as run:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        (output_dir / PARENT_FILE).write_text(json.dumps({"resume_key": run.resume_key}), encoding="utf-8")
+        run.log_params(asdict(config))
+        with cooperative_stop() as stop, progress("trials") as advance:
+
+            def show(trial: TrialResult) -> None:
+                note(_line(trial))
+                advance(trial.number + 1, config.sweep.num_trials, "")
+
+            trial_config = _trial_config(config)
+            objective = partial(run_trial, trial_config, run.run_id)
+            result = run_search(config.sweep, objective, output_dir=output_dir, on_trial=show, stop=stop)
+        for name in config.sweep.objectives if result.best else ():
+            run.log_metrics({f"best/{name}": result.best[0].values[name]})
+        run.log_artifact(result.table_path, folder="sweep")
+        if result.best_path:
+            run.log_artifact(result.best_path, folder="sweep")
+    header = ("trial", "state", *config.sweep.objectives, "settings")
+    table("trials", header, [_cells(trial, config.sweep.objectives) for trial in result.trials])
+    say(f"table       {result.table_path}")
+    if result.best_path:
+        say(f"best        {result.best_path}   (textlstm train --config {result.best_path})")
+
+
+def run_trial(config: TrainConfig, parent_run_id: str | None, overrides: list[str], report: Report) -> dict[str, float]:
+    """Train once with `overrides` and return the validation figures; its run is a child of the sweep's."""
+    settings = with_settings(config, overrides)
+    corpus = prepare_corpus(settings.data, settings.text, prepared_dir=Path(settings.prepared_dir), num_workers=0)
+    with open_run(settings.tracking, stage="trial", run_name=" ".join(overrides), parent_run_id=parent_run_id) as run:
+        run.log_params(asdict(settings))
+
+        def on_epoch(epoch: EpochReport) -> None:
+            run.log_metrics({"epoch/validation_macro_f1": epoch.macro_f1}, step=epoch.epoch)
+            report(epoch.epoch, epoch.macro_f1)
+
+        fitted = fit_classifier(corpus, settings, on_epoch=on_epoch)
+        figures = _figures(fitted, corpus)
+        run.log_metrics({f"validation/{name}": value for name, value in figures.items()})
+    return figures
+
+
+def _figures(fitted: Fitted, corpus: PreparedCorpus) -> dict[str, float]:
+    thresholds = np.asarray(fitted.bundle.thresholds.per_class) if corpus.task is Task.multi_label else None
+    predicted = decide(fitted.validation_probabilities, corpus.task, thresholds)
+    targets = fitted.validation_targets
+    assert corpus.validation is not None
+    texts = corpus.validation.texts()[:SPEED_ROWS]
+    classifier = TextClassifier(fitted.bundle)
+    classifier.predict(texts[:1])
+    started = time.perf_counter()
+    classifier.predict(texts)
+    return {
+        "macro_f1": float(f1_score(targets, predicted, average="macro", zero_division=0)),
+        "accuracy": float(accuracy_score(targets, predicted)),
+        "model_size": float(sum(value.nbytes for value in fitted.bundle.weights.values())),
+        "label_speed": len(texts) / (time.perf_counter() - started),
+    }
+
+
+def _trial_config(config: SweepConfig) -> SweepConfig:
+    """Return the settings of trials: the baseline is not needed, and parallel trials share the cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = config.training.num_threads or max(1, cores // config.sweep.jobs)
+    return replace(
+        config,
+        training=replace(config.training, num_threads=threads),
+        evaluation=replace(config.evaluation, baseline=False),
+    )
+
+
+def _parent_key(output_dir: Path) -> str | None:
+    """Return the run that an earlier, unfinished call of this sweep opened."""
+    file = output_dir / PARENT_FILE
+    if not file.is_file():
+        return None
+    key: str | None = json.loads(file.read_text(encoding="utf-8"))["resume_key"]
+    return key
+
+
+def _line(trial: TrialResult) -> str:
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in trial.values.items())
+    outcome = f"trial {trial.number}: {trial.state} {figures or trial.error}"
+    return f"{outcome} ({' '.join(trial.overrides)}, {trial.seconds:.0f} s)"
+
+
+def _cells(trial: TrialResult, objectives: list[str]) -> tuple[str, ...]:
+    figures = (f"{trial.values[name]:.4g}" if name in trial.values else "" for name in objectives)
+    return (str(trial.number), str(trial.state), *figures, " ".join(trial.overrides))
