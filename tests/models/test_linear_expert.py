@@ -200,7 +200,7 @@ def test_blocks_of_texts_do_not_change_the_logits(monkeypatch):
     expert = _fit(texts, targets)
     expected = expert.logits(texts)
     for limit in ("_BLOCK_TEXTS", "_BLOCK_CHARACTERS"):
-        monkeypatch.setattr(f"textlstm.models.ngram_table.{limit}", 7)
+        monkeypatch.setattr(f"textlstm.models.text_blocks.{limit}", 7)
         np.testing.assert_allclose(expert.logits(texts), expected, atol=1e-6)
 
 

@@ -1,12 +1,14 @@
 """TF-IDF weights of the characters inside words; equal to scikit-learn's TfidfVectorizer(analyzer="char_wb")."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
 from textlstm.models.sparse_rows import SparseRows
 from textlstm.models.strings import pack_strings, unpack_strings
+from textlstm.models.text_blocks import text_blocks
 from textlstm.models.tfidf import inverse_document_frequencies, tfidf_rows
 
 _SHORTEST, _LONGEST = 2, 5
@@ -29,19 +31,12 @@ class CharacterNgrams:
     def fit(cls, texts: Sequence[str], *, min_count: int = 1) -> "CharacterNgrams":
         """Return the table of all n-grams that occur in at least `min_count` of the `texts`."""
         columns: dict[str, int] = {}
-        of_word: dict[str, np.ndarray] = {}
-        frequencies = np.zeros(0, dtype=np.int64)
-        for text in texts:
-            found = []
-            for word in set(_words(text)):
-                if word not in of_word:
-                    ids = [columns.setdefault(ngram, len(columns)) for ngram in _ngrams(word)]
-                    of_word[word] = np.unique(np.array(ids, dtype=np.int64))
-                found.append(of_word[word])
-            if len(columns) > len(frequencies):
-                frequencies = np.concatenate([frequencies, np.zeros(len(columns), dtype=np.int64)])
-            if found:
-                frequencies[np.unique(np.concatenate(found))] += 1
+
+        def number(word: str) -> np.ndarray:
+            return np.array([columns.setdefault(ngram, len(columns)) for ngram in _ngrams(word)], dtype=np.int64)
+
+        present = [_count(block, number).features for block in text_blocks(texts)]
+        frequencies = np.bincount(np.concatenate(present), minlength=len(columns))
         kept = [(ngram, column) for ngram, column in sorted(columns.items()) if frequencies[column] >= min_count]
         idf = inverse_document_frequencies(frequencies[[column for _, column in kept]], num_texts=len(texts))
         return cls({ngram: i for i, (ngram, _) in enumerate(kept)}, idf)
@@ -53,13 +48,7 @@ class CharacterNgrams:
 
     def transform(self, texts: Sequence[str]) -> SparseRows:
         """Return the TF-IDF rows of `texts`, each of length 1 (or empty)."""
-        found, counts = [np.zeros(0, dtype=np.int64)], []
-        for text in texts:
-            of_words = [self._columns(word) for word in _words(text)]
-            found.extend(of_words)
-            counts.append(sum(map(len, of_words)))
-        rows = np.repeat(np.arange(len(texts)), counts)
-        return tfidf_rows(np.concatenate(found), rows, self.idf, num_rows=len(texts))
+        return tfidf_rows(_count(texts, self._columns), self.idf)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the table as plain arrays."""
@@ -82,6 +71,30 @@ class CharacterNgrams:
                 self._cache.clear()
             self._cache[word] = columns
         return columns
+
+
+def _count(texts: Sequence[str], columns_of: Callable[[str], np.ndarray]) -> SparseRows:
+    """Return how often each column occurs in each text: texts by words times words by columns."""
+    from scipy.sparse import csr_array
+
+    numbers: dict[str, int] = {}
+    words = [[numbers.setdefault(word, len(numbers)) for word in _words(text)] for text in texts]
+    columns = [columns_of(word) for word in numbers]
+    in_texts = np.fromiter(chain.from_iterable(words), np.int64, sum(map(len, words)))
+    in_words = np.concatenate([np.zeros(0, dtype=np.int64), *columns])
+    num_columns = int(in_words.max(initial=0)) + 1
+    texts_by_words = csr_array(
+        (np.ones(len(in_texts), dtype=np.float32), in_texts, _starts(words)), shape=(len(words), len(numbers))
+    )
+    words_by_columns = csr_array(
+        (np.ones(len(in_words), dtype=np.float32), in_words, _starts(columns)), shape=(len(numbers), num_columns)
+    )
+    counts = texts_by_words @ words_by_columns
+    return SparseRows(counts.indptr.astype(np.int64), counts.indices.astype(np.int64), counts.data)
+
+
+def _starts(rows: Sequence[Sized]) -> np.ndarray:
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum([len(row) for row in rows], dtype=np.int64)])
 
 
 def _words(text: str) -> list[str]:

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from textlstm.config import ModelConfig, Task
 from textlstm.models.margins import fit_margins
-from textlstm.models.ngram_table import NgramTable, text_blocks
+from textlstm.models.ngram_table import NgramTable
 from textlstm.models.sparse_rows import LinearFunction, SparseRows
+from textlstm.models.text_blocks import text_blocks
 
 MAX_WEIGHTS = 64_000_000
 """Columns times labels of an expert; rarer n-grams are left out beyond it."""

@@ -1,16 +1,14 @@
 """The features of the linear expert: word n-grams, and character n-grams beside them if wanted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from textlstm.models.character_ngrams import CharacterNgrams
 from textlstm.models.sparse_rows import SparseRows, join_columns, stack_rows
+from textlstm.models.text_blocks import text_blocks
 from textlstm.models.word_ngrams import WordNgrams
-
-_BLOCK_TEXTS = 1_000
-_BLOCK_CHARACTERS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +60,6 @@ class NgramTable:
             WordNgrams.from_arrays(_with_prefix(arrays, "words.")),
             CharacterNgrams.from_arrays(characters) if characters else None,
         )
-
-
-def text_blocks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield runs of texts, in order, that are small enough to be worked on at once; at least one run."""
-    start = characters = 0
-    for i, text in enumerate(texts):
-        if i > start and (i - start == _BLOCK_TEXTS or characters + len(text) > _BLOCK_CHARACTERS):
-            yield texts[start:i]
-            start, characters = i, 0
-        characters += len(text)
-    yield texts[start:]
 
 
 def _with_prefix(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -11,12 +11,18 @@ def inverse_document_frequencies(frequencies: np.ndarray, *, num_texts: int) -> 
     return smoothed.astype(np.float32)
 
 
-def tfidf_rows(features: np.ndarray, rows: np.ndarray, idf: np.ndarray, *, num_rows: int) -> SparseRows:
-    """Return rows of (1 + log count) * idf, scaled to length 1, from one (feature, row) pair an occurrence."""
-    num_features = max(len(idf), 1)
+def count_rows(features: np.ndarray, rows: np.ndarray, *, num_features: int, num_rows: int) -> SparseRows:
+    """Return how often each feature occurs in each row, from one (feature, row) pair an occurrence."""
+    num_features = max(num_features, 1)
     keys, counts = np.unique(rows * np.int64(num_features) + features, return_counts=True)
     rows, features = np.divmod(keys, num_features)
-    values = (1 + np.log(counts)) * idf[features]
-    norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=num_rows))
     offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=num_rows))])
-    return SparseRows(offsets, features, (values / norms[rows]).astype(np.float32))
+    return SparseRows(offsets, features, counts.astype(np.float32))
+
+
+def tfidf_rows(counts: SparseRows, idf: np.ndarray) -> SparseRows:
+    """Return rows of (1 + log count) * idf, each scaled to length 1; empty rows stay empty."""
+    values = (1 + np.log(counts.values)) * idf[counts.features]
+    rows = np.repeat(np.arange(len(counts.offsets) - 1), np.diff(counts.offsets))
+    norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=len(counts.offsets) - 1))
+    return SparseRows(counts.offsets, counts.features, (values / norms[rows]).astype(np.float32))

@@ -11,7 +11,7 @@ import numpy as np
 from textlstm.models.key_index import KeyIndex
 from textlstm.models.sparse_rows import SparseRows
 from textlstm.models.strings import pack_strings, unpack_strings
-from textlstm.models.tfidf import inverse_document_frequencies, tfidf_rows
+from textlstm.models.tfidf import count_rows, inverse_document_frequencies, tfidf_rows
 
 _PATTERNS = {
     False: re.compile(r"(?u)\b\w\w+\b"),  # scikit-learn's token_pattern
@@ -88,7 +88,8 @@ class WordNgrams:
         known = words.word_ids >= 0
         features = np.concatenate([words.word_ids[known], places[hits] + len(self.words)])
         rows = np.concatenate([words.rows[known], pair_rows[hits]])
-        return tfidf_rows(features, rows, self.idf, num_rows=len(texts))
+        counts = count_rows(features, rows, num_features=self.num_features, num_rows=len(texts))
+        return tfidf_rows(counts, self.idf)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the table as plain arrays."""
