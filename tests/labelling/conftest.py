@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_model import FAKE_MODELS
 
-from textlstm.config import LabelConfig, LabellingConfig
+from textlstm.config import Engine, LabelConfig, LabellingConfig
 from textlstm.labelling.label import label_files
 from textlstm.labelling.summary import LabelSummary
 
@@ -22,7 +22,14 @@ def run(tmp_path: Path) -> Run:
     """Label files of `tmp_path` with the fake model: run("in.csv", "out.csv", shard_rows=2)."""
     (tmp_path / "model").mkdir(exist_ok=True)
 
-    def label(inputs: str | list[str], output: str, *, overwrite: bool = False, **settings: object) -> LabelSummary:
+    def label(
+        inputs: str | list[str],
+        output: str,
+        *,
+        overwrite: bool = False,
+        engine: Engine = Engine.local,
+        **settings: object,
+    ) -> LabelSummary:
         names = [inputs] if isinstance(inputs, str) else inputs
         config = LabelConfig(
             model_dir=str(tmp_path / "model"),
@@ -30,6 +37,7 @@ def run(tmp_path: Path) -> Run:
             output=output if output == "-" or "://" in output else str(tmp_path / output),
             labelling=LabellingConfig(**{"shard_rows": 3, "max_reject_fraction": 0.5, **settings}),  # type: ignore[arg-type]
             overwrite=overwrite,
+            engine=engine,
         )
         return label_files(config, models=FAKE_MODELS)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from textlstm.bundle import from_plain
 from textlstm.config import FileFormat, LabellingConfig
+from textlstm.corpus.cell_text import cell_text
 from textlstm.corpus.read_settings import ColumnNames, ReadSettings
 from textlstm.corpus.readers import read_records
 from textlstm.corpus.records import Record
@@ -35,7 +36,7 @@ class RowTrace:
     input: str
     input_row: int
     shard: int
-    values: Mapping[str, object]
+    values: Mapping[str, str]
     """The added columns as they stand in the output."""
     manifest: Manifest
 
@@ -149,7 +150,7 @@ def _rejected_rows(target: Target, name: str, first: int, last: int) -> set[int]
     return {entry["row"] for entry in entries if entry["file"] == name and first <= entry["row"] <= last}
 
 
-def _added_values(output: str, row: int, manifest: Manifest) -> dict[str, object]:
+def _added_values(output: str, row: int, manifest: Manifest) -> dict[str, str]:
     settings = from_plain(LabellingConfig, manifest.config["labelling"])
     added = AddedColumns(settings, sorted(manifest.counts["labels"]))
     reading = ReadSettings(
@@ -162,7 +163,7 @@ def _added_values(output: str, row: int, manifest: Manifest) -> dict[str, object
     for record in rows:
         if isinstance(record, Record):
             names = [name for name in record.fields if name in added.names or name.startswith(_prefixes(settings))]
-            return {name: record.fields[name] for name in names}
+            return {name: cell_text(record.fields[name]) for name in names}
     raise IntegrityError(f"{output}: row {row} cannot be read; label the input again")
 
 
@@ -188,11 +189,10 @@ def _input_text(trace: RowTrace, settings: LabellingConfig) -> str:
     raise IntegrityError(f"{source['name']}: row {trace.input_row} cannot be read although it was labelled")
 
 
-def _same(before: object, now: object) -> bool:
-    if isinstance(now, float):
-        source = getattr(before, "source", before)
-        try:
-            return abs(float(str(source)) - now) <= PROBABILITY_TOLERANCE
-        except ValueError:
-            return False
-    return before == now
+def _same(before: str | None, now: object) -> bool:
+    if not isinstance(now, float) or before is None:
+        return before == now
+    try:
+        return abs(float(before) - now) <= PROBABILITY_TOLERANCE
+    except ValueError:
+        return False
