@@ -92,13 +92,20 @@ def test_embeddings_replace_random_vectors():
     network = TextNetwork(SMALL, SIZES, embeddings=vectors)
     assert torch.equal(network.embedder.words.weight[1:], vectors[1:])
     assert network.embedder.words.weight[0].tolist() == [0.0] * 11
-    rebuilt = TextNetwork(SMALL, replace_sizes(word_size=11))
+    rebuilt = TextNetwork(SMALL, replace(SIZES, word_size=11))
     rebuilt.load_state_dict(network.state_dict())
     assert torch.equal(rebuilt.eval()(_batch()), network.eval()(_batch()))
 
 
-def replace_sizes(**changes: int) -> NetworkSizes:
-    return replace(SIZES, **changes)
+@pytest.mark.parametrize("encoder", list(Encoder))
+def test_a_network_is_rebuilt_from_its_state_without_random_numbers(encoder):
+    config = replace(FULL, encoder=encoder, pooling=Pooling.attention)
+    network = TextNetwork(config, SIZES, embeddings=torch.randn(30, 11)).eval()
+    before = torch.get_rng_state()
+    rebuilt = TextNetwork.from_state(config, SIZES, network.state_dict())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not rebuilt.training
+    assert torch.equal(rebuilt(_batch()), network(_batch()))
 
 
 def test_embeddings_of_another_vocabulary_are_refused():

@@ -1,6 +1,8 @@
 """The recurrent text classifier: embedder -> encoder -> pooling -> head."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +65,18 @@ class TextNetwork(nn.Module):
         self.head = Head(
             self.pool.output_size, sizes.num_labels, dense_size=config.dense_size, dropout=config.head_dropout
         )
+
+    @classmethod
+    def from_state(cls, config: ModelConfig, sizes: NetworkSizes, state: Mapping[str, Tensor]) -> Self:
+        """Return a network in evaluation mode that uses the tensors of `state` (of a `state_dict()`), uncopied.
+
+        No random weights are made, and the dimensions of pretrained word vectors are read off the state.
+        """
+        sizes = replace(sizes, word_size=state["embedder.words.weight"].shape[1])
+        with torch.device("meta"):
+            network = cls(config, sizes)
+        network.load_state_dict(state, assign=True)
+        return network.eval()
 
     def forward(self, batch: Batch) -> Tensor:
         """Return (B, L) float32 logits: of a softmax for one label a text, of L sigmoids for several."""
