@@ -268,7 +268,7 @@ class ModelConfig:
     embedding_size: int = 100
     """Dimensions of word embeddings; with pretrained vectors, their own size counts."""
     embeddings: list[str] = field(default_factory=list)
-    """Pretrained vectors, concatenated: wordllama, spacy, or files (GloVe, word2vec, .vec). Empty: random."""
+    """Pretrained vectors, concatenated: wordllama, spacy[:NAME], or files (GloVe, word2vec, .vec). Empty: random."""
     freeze_epochs: int = 0
     """Epochs during which pretrained vectors stay fixed; -1 means always."""
     vocabulary_size: int = 50_000
@@ -276,7 +276,7 @@ class ModelConfig:
     min_count: int = 1
     """Words seen less often in train become <unk>."""
     subword_buckets: int = 0
-    """Unknown words share this many hashed character n-gram vectors; 0 means one <unk> vector."""
+    """Vectors shared by the hashed character n-grams of unknown words; 0 means one <unk> vector for all of them."""
     max_tokens: int = 400
     """Longer texts keep their first three quarters and last quarter of this many tokens."""
     pos_embedding_size: int = 0
@@ -298,7 +298,7 @@ class ModelConfig:
     embedding_dropout: float = 0.0
     """Chance that a word type loses its vector for a whole training batch."""
     locked_dropout: float = 0.4
-    """Dropout of embedding dimensions, one mask a text for all time steps."""
+    """Dropout of embedding dimensions (and between stacked layers), one mask a text for all time steps."""
     recurrent_dropout: float = 0.0
     """Dropout of recurrent weights (weight-drop), one mask a batch."""
     head_dropout: float = 0.5
@@ -306,7 +306,7 @@ class ModelConfig:
     linear_expert: bool = True
     """Fit a TF-IDF n-gram linear classifier beside the network and learn how far to trust each."""
     expert_char_ngrams: bool = False
-    """The linear expert also sees character 2-5 grams within words."""
+    """The linear expert also sees character 2-5 grams within words: often better, several times slower."""
     expert_c: float = 1.0
     """Inverse regularisation strength C of the linear expert."""
 
@@ -362,7 +362,9 @@ class TrainingConfig:
     device: Device = Device.auto
     """auto, cpu or cuda."""
     num_threads: int = 0
-    """CPU threads of the network; 0 means all cores."""
+    """CPU threads of the training; 0 means all cores."""
+    num_workers: int = 0
+    """CPU processes that share each batch and the threads; 0 means as many as pay, 1 a single one."""
     deterministic: bool = False
     """Bit-for-bit repeatable training: one CPU thread, fp32, deterministic kernels."""
     checkpoint_seconds: float = 60.0
@@ -376,7 +378,7 @@ class TrainingConfig:
             _at_least(f"training.{key}", getattr(self, key), 1)
         for key in ("learning_rate", "embedding_learning_rate"):
             _positive(f"training.{key}", getattr(self, key))
-        for key in ("weight_decay", "clip_norm", "r_drop", "focal_gamma", "patience", "num_threads"):
+        for key in ("weight_decay", "clip_norm", "r_drop", "focal_gamma", "patience", "num_threads", "num_workers"):
             _at_least(f"training.{key}", getattr(self, key), 0)
         for key in ("warmup_fraction", "label_smoothing", "ema_decay"):
             _fraction(f"training.{key}", getattr(self, key))
