@@ -37,7 +37,8 @@ def test_the_digest_sees_every_byte() -> None:
 
 
 def test_2125_different_articles_are_split_by_class(tmp_path: Path, one_spacy: None) -> None:
-    corpus = prepare_corpus(DataConfig(), TextConfig(pos=False), prepared_dir=tmp_path, num_workers=1)
+    data = DataConfig(deduplicate=True)  # as conf/data/bbc_news.yaml says
+    corpus = prepare_corpus(data, TextConfig(pos=False), prepared_dir=tmp_path, num_workers=1)
     sizes = {name: split["rows"] for name, split in corpus.card["splits"].items()}
     assert sizes == {"train": 1530, "validation": 170, "test": 425}
     assert corpus.card["duplicates"] == {"train_repeats": 100, "train_conflicts": 0, "dropped_duplicates": 100}

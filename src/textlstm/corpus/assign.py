@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from textlstm.config import DataConfig, DataSource
+from textlstm.config import DataConfig
 from textlstm.corpus.checks import character_problems, check_labels, look_alike_problems
 from textlstm.corpus.ingest import Ingested, IngestedSource
 from textlstm.corpus.splits import Split, take_part
@@ -50,7 +50,7 @@ def assign_rows(ingested: Ingested, data: DataConfig) -> Assignment:
     train, assigned = by_split[Split.train], splits[Split.train]
     duplicates: dict[str, int] = _duplicates(train)
     warnings: list[str] = []
-    if data.deduplicate or data.source is DataSource.bbc_news:
+    if data.deduplicate:
         duplicates["dropped_duplicates"] = _drop(assigned, _occurs_earlier(train.hashes))
     if data.drop_leaked:
         given = [source.hashes for split, source in by_split.items() if split is not Split.train]
