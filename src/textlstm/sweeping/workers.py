@@ -22,8 +22,6 @@ def run_objective(objective: Objective, overrides: list[str], report: Any) -> Ou
     except Pruned:
         return Outcome(TrialState.pruned, seconds=time.perf_counter() - began)
     except TextLSTMError as error:
-        if hasattr(error, "signal_number"):
-            raise
         return Outcome(TrialState.failed, error="; ".join(error.problems), seconds=time.perf_counter() - began)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -40,7 +38,7 @@ class Worker:
         self.connection, theirs = context.Pipe()
         self._began = time.perf_counter()
         self._process: SpawnProcess = context.Process(
-            target=_main, args=(objective, overrides, theirs), daemon=True, name="textlstm-trial"
+            target=_main, args=(objective, overrides, theirs), name="textlstm-trial"
         )
         self._process.start()
         theirs.close()

@@ -92,7 +92,7 @@ class CheckpointStore:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
-    """Return the JSON content and the bytes of the tensors of a checkpoint, both checked; ValueError says what is wrong."""
+    """Return the JSON content and the tensors' bytes of a checkpoint, both checked; a ValueError says what is wrong."""
     content = json.loads(path.read_bytes())
     if not isinstance(content, dict) or content.pop("sha256", None) != _digest(content):
         raise ValueError("the digest of its JSON file is off")

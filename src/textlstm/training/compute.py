@@ -11,8 +11,8 @@ from textlstm.errors import ConfigError
 
 
 @contextmanager
-def compute_settings(config: TrainingConfig) -> Iterator[torch.device]:
-    """Set threads and determinism for the block and give its device.
+def compute_settings(config: TrainingConfig, *, num_processes: int = 1) -> Iterator[torch.device]:
+    """Set threads and determinism for the block and give its device; the processes of a machine share its threads.
 
     Raises:
         ConfigError: a GPU is asked for and torch sees none.
@@ -21,7 +21,8 @@ def compute_settings(config: TrainingConfig) -> Iterator[torch.device]:
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     state = torch.random.get_rng_state()
     num_threads = 1 if config.deterministic else config.num_threads or len(os.sched_getaffinity(0))
-    torch.set_num_threads(num_threads)
+    num_processes = int(os.environ.get("LOCAL_WORLD_SIZE", num_processes))  # what torchrun says counts
+    torch.set_num_threads(max(1, num_threads // num_processes))
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)

@@ -88,4 +88,5 @@ def _capped(lengths: np.ndarray, max_tokens: int) -> np.ndarray:
     tail = max_tokens // 4
     starts = np.cumsum(lengths) - lengths
     position = np.arange(lengths.sum()) - np.repeat(starts, lengths)
-    return (position < max_tokens - tail) | (position >= np.repeat(np.maximum(lengths - tail, 0), lengths))
+    last = np.repeat(np.maximum(lengths - tail, 0), lengths)
+    return np.asarray((position < max_tokens - tail) | (position >= last))

@@ -52,7 +52,7 @@ class FlatWeights:
             self.num_averaged += 1
 
     def show_average(self) -> None:
-        """Let the network see the average of all steps so far (without its zero start, as Adam corrects its moments)."""
+        """Let the network see the average of all steps so far, corrected for its start at zero (as Adam does)."""
         if self.num_averaged:
             self._point_at(self.shadow / (1 - self.average_decay**self.num_averaged))
 
@@ -82,5 +82,5 @@ class FlatWeights:
             parameter.data = piece
 
     def _pieces(self, flat: Tensor) -> list[Tensor]:
-        parts = flat.split([parameter.numel() for parameter in self.parameters])
+        parts = torch.split(flat, [parameter.numel() for parameter in self.parameters])
         return [part.view(parameter.shape) for part, parameter in zip(parts, self.parameters, strict=True)]

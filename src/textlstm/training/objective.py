@@ -113,5 +113,7 @@ def _class_weights(counts: np.ndarray, task: Task, *, num_rows: int) -> np.ndarr
 
 def _log_prior(counts: np.ndarray, task: Task, *, num_rows: int) -> np.ndarray:
     if task is Task.multi_label:
-        return np.log((counts + 1) / (num_rows - counts + 1)).astype(np.float32)
-    return (np.log(counts + 1) - math.log(num_rows + len(counts))).astype(np.float32)
+        prior = np.log((counts + 1) / (num_rows - counts + 1))
+    else:
+        prior = np.log(counts + 1) - math.log(num_rows + len(counts))
+    return np.asarray(prior, dtype=np.float32)

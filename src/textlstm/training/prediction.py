@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from textlstm.config import Precision
 from textlstm.training.batching import DeviceSplit, plan_sorted
 from textlstm.training.encoding import EncodedSplit
+from textlstm.training.processes import Processes
 
 _MOST_ROWS = 256
 
@@ -29,28 +30,42 @@ def predict_logits(
 
 
 def predict_on_device(
-    network: nn.Module, split: DeviceSplit, *, precision: Precision, batch_tokens: int = 16_384
+    network: nn.Module,
+    split: DeviceSplit,
+    *,
+    precision: Precision,
+    batch_tokens: int = 16_384,
+    processes: Processes | None = None,
 ) -> np.ndarray:
-    """Return what `predict_logits` returns, for a split that is on the device of `network` already."""
+    """Return what `predict_logits` returns, for a split that is on the device of `network` already.
+
+    Several processes share the batches, and each gets the whole result.
+    """
+    processes = processes or Processes()
     device = split.token_ids.device
     plan = plan_sorted(split.lengths, batch_cells=batch_tokens, most_rows=_MOST_ROWS)
     rows = torch.from_numpy(plan.rows).to(device)
-    parts: list[Tensor] = []
+    logits: Tensor | None = None
     was_training = network.training
     network.eval()
     try:
         with torch.inference_mode(), autocast(device, precision):
             for k in range(plan.num_batches):
-                batch = split.batch(rows[plan.starts[k] : plan.starts[k + 1]], width=int(plan.widths[k]))
-                parts.append(network(batch))
+                mine = rows[plan.starts[k] : plan.starts[k + 1]]
+                if logits is not None and k % processes.size != processes.rank:
+                    continue
+                batch_logits = network(split.batch(mine, width=int(plan.widths[k]))).float()
+                if logits is None:  # the first batch tells the number of labels to every process
+                    logits = batch_logits.new_zeros(len(rows), batch_logits.shape[1])
+                if k % processes.size == processes.rank:
+                    logits[mine] = batch_logits
+            if logits is not None:
+                processes.sum([logits])
     finally:
         network.train(was_training)
-    if not parts:
+    if logits is None:
         return np.zeros((0, split.targets.shape[1] if split.targets.ndim == 2 else 0), np.float32)
-    logits = torch.cat(parts)
-    ordered = torch.empty_like(logits)
-    ordered[rows] = logits
-    return ordered.float().cpu().numpy()
+    return logits.cpu().numpy()
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

@@ -44,8 +44,11 @@ class Progress:
         """The report of the best epoch so far."""
         return self.history[self.best_epoch - 1] if self.best_epoch else None
 
-    def next_epoch(self) -> None:
-        """Go to the start of the next epoch."""
+    def end_epoch(self, report: EpochReport) -> None:
+        """Note the report of the epoch and go to the start of the next."""
+        self.history.append(report)
+        if report.is_best:
+            self.best_epoch = report.epoch
         self.total_tokens += self.tokens
         self.total_cells += self.cells
         self.total_seconds += self.seconds
