@@ -12,6 +12,7 @@ from textlstm.evaluation.comparison import Comparison, compare
 from textlstm.evaluation.coverage import Abstention, RiskCoverage, abstention, decision_confidence, risk_coverage
 from textlstm.evaluation.examples import ConfusedPair, confused_pairs, confusion_counts, hardest_rows
 from textlstm.evaluation.metrics import Metrics, compute_decision_metrics, compute_metrics
+from textlstm.evaluation.removal import RemovedWord, removal_effects
 from textlstm.evaluation.resampling import Resamples
 from textlstm.evaluation.rows import UNKNOWN_TARGET, Booleans, Floats, Integers, ScoredRows, correct_rows
 from textlstm.evaluation.signature import signature
@@ -58,6 +59,8 @@ class Evaluation:
     slices: list[Slice]
     hardest: list[int]
     confused: list[ConfusedPair]
+    removed: list[RemovedWord]
+    """Words whose removal went with changed predictions; empty where that was not looked at."""
     signature: str
     warnings: tuple[str, ...]
 
@@ -131,6 +134,7 @@ def evaluate_rows(rows: ScoredRows, config: EvaluationConfig, *, threshold: floa
         slices=cut_slices(rows, correct, confidence=config.confidence),
         hardest=hardest_rows(correct, confidences, limit=config.num_examples),
         confused=confused_pairs(rows, predictions, confidences, limit=config.num_examples),
+        removed=removal_effects(rows, limit=config.num_examples),
         signature=signature(rows, config),
         warnings=tuple(_warnings(rows)),
     )

@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from textlstm.evaluation.drawing import Picture
 from textlstm.evaluation.evaluate import Evaluation
+from textlstm.evaluation.removal import num_flipped
 from textlstm.evaluation.report_parts import (
     class_lines,
     example,
@@ -64,6 +65,8 @@ def render_report(
         slices=slice_groups(evaluation),
         hardest=[example(evaluation, row, include_text=include_text) for row in evaluation.hardest],
         pairs=pair_lines(evaluation, include_text=include_text),
+        removed=evaluation.removed if include_text else [],
+        num_flipped=num_flipped(evaluation.rows),
         include_text=include_text,
     )
     return page.encode("utf-8", "replace")

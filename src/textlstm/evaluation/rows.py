@@ -1,5 +1,6 @@
 """The rows an evaluation looks at: what is true, what each model said, and what is known about the text."""
 
+from collections.abc import Sized
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,6 +56,10 @@ class ScoredRows:
     """(N, P) part of the tokens with each part of speech."""
     pos_tags: tuple[str, ...] = ()
     """Names of the P columns of `pos_share`."""
+    removed_words: list[list[str]] | None = None
+    """N lists of the words that stop-word and POS filters took away."""
+    unfiltered_predictions: Integers | Booleans | None = None
+    """(N,) label ids, or (N, L) bool, of the same model on texts from which nothing was removed."""
     columns: dict[str, list[str]] = field(default_factory=dict)
     """Other columns of the input, N values each, to cut slices by."""
 
@@ -73,8 +78,8 @@ class ScoredRows:
         if self.probabilities.shape != (len(self.ids), len(self.labels)):
             raise ValueError(f"probabilities are {self.probabilities.shape}, not ({len(self.ids)}, {len(self.labels)})")
 
-    def _arrays(self) -> dict[str, Floats | Integers | Booleans | list[str]]:
-        arrays = {
+    def _arrays(self) -> dict[str, Sized]:
+        arrays: dict[str, Sized | None] = {
             "texts": self.texts,
             "targets": self.targets,
             "probabilities": self.probabilities,
@@ -87,6 +92,8 @@ class ScoredRows:
             "num_removed": self.num_removed,
             "unknown_share": self.unknown_share,
             "pos_share": self.pos_share,
+            "removed_words": self.removed_words,
+            "unfiltered_predictions": self.unfiltered_predictions,
             **{f"column {name!r}": values for name, values in self.columns.items()},
         }
         return {name: values for name, values in arrays.items() if values is not None}

@@ -1,0 +1,191 @@
+"""Are probabilities and promises kept on test rows? Calibration error and promised error rates of trained models.
+
+    python benchmarks/calibration.py [CORPUS ...] [--seed N] [--max-error E] [--output FILE]
+
+Each corpus is trained once (`experiment=CORPUS`); its probabilities are kept under .bench/calibration, so that an
+interrupted call continues. Corpora are found through TEXTLSTM_CORPORA.
+"""
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from textlstm.cli.door import compose_config
+from textlstm.config import Task, TrainConfig
+from textlstm.evaluation.calibration import decision_bins
+from textlstm.evaluation.thresholds import Promise, find_threshold
+from textlstm.fitting import fit_classifier
+from textlstm.predictor import TextClassifier
+from textlstm.scoring import score_split
+from textlstm.stages.prepare import prepared
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / ".bench" / "calibration"
+EXPERIMENTS = {"r8": "r8", "clinc150_oos": "clinc150"}
+NUM_RESAMPLES = 200
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Probabilities of one trained model; N validation and M test rows, L labels."""
+
+    labels: list[str]
+    validation: np.ndarray
+    """(N, L), calibrated on these very rows."""
+    validation_targets: np.ndarray
+    test: np.ndarray
+    """(M, L)."""
+    test_before: np.ndarray
+    """(M, L) without the gate."""
+    test_targets: np.ndarray
+
+
+def main() -> int:
+    """Train what is missing, print the table, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpora", nargs="*", default=list(EXPERIMENTS))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--max-error", type=float, default=0.02)
+    parser.add_argument("--output", default="")
+    arguments = parser.parse_args()
+    lines = header(arguments.max_error)
+    for corpus in arguments.corpora:
+        folder = Path(os.environ.get("TEXTLSTM_CORPORA", ROOT.parent / "shared" / "data")) / corpus
+        if not folder.is_dir():
+            print(f"{corpus}: skipped, its files are not under TEXTLSTM_CORPORA", file=sys.stderr)
+            continue
+        lines += rows_of(corpus, scored(corpus, folder, seed=arguments.seed), max_error=arguments.max_error)
+    page = "\n".join(lines) + "\n"
+    print(page)
+    if arguments.output:
+        Path(arguments.output).write_text(page, encoding="utf-8")
+    return 0
+
+
+def scored(corpus: str, folder: Path, *, seed: int) -> Scored:
+    """Return the probabilities of the trained model, from the store when they are there."""
+    path = WORK / f"{corpus}-seed-{seed}.npz"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files = {name: folder / f"{name}.jsonl.gz" for name in ("train", "validation", "test")}
+        data = [f"data.{name}={file}" for name, file in files.items() if file.exists()]
+        overrides = [f"experiment={EXPERIMENTS.get(corpus, corpus)}", "data=files", "data.drop_leaked=true", *data]
+        overrides += [f"seed={seed}", f"prepared_dir={WORK / 'prepared'}", "tracking=off"]
+        config = compose_config("train", TrainConfig, overrides)
+        rows = prepared(config)
+        if rows.test is None:
+            raise SystemExit(f"{corpus}: has no test rows")
+        fitted = fit_classifier(rows, config)
+        test = score_split(TextClassifier(fitted.bundle), rows.test)
+        if test.uncalibrated_probabilities is None or test.task is Task.multi_label:
+            raise SystemExit(f"{corpus}: this table is about single-label models")
+        np.savez(
+            path,
+            labels=np.array(rows.labels),
+            validation=fitted.validation_probabilities,
+            validation_targets=fitted.validation_targets,
+            test=test.probabilities,
+            test_before=test.uncalibrated_probabilities,
+            test_targets=test.targets,
+        )
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files if name != "labels"}
+        return Scored(labels=stored["labels"].tolist(), **arrays)
+
+
+def header(max_error: float) -> list[str]:
+    """Return the top of the page."""
+    return [
+        f"Temperature and threshold come from validation rows; the promise is an error of at most {max_error:.0%}",
+        f"among accepted rows at {CONFIDENCE:.0%} confidence. ECE: expected calibration error, 15 bins. Kept: share of",
+        f"{NUM_RESAMPLES} bootstrap resamples of the test rows in which the promise holds. Exchangeable: validation and",
+        f"test rows pooled and split anew {NUM_RESAMPLES} times, threshold from one part, kept on the other.",
+        "Mixed like validation: test rows drawn so that each class has its share of the validation rows.",
+        "",
+        "| corpus | test rows | accuracy | ECE before | ECE after | threshold | coverage | error of accepted | kept "
+        "| exchangeable |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+
+
+def rows_of(corpus: str, model: Scored, *, max_error: float) -> list[str]:
+    """Return the corpus as it is, and once more with the classes mixed as in validation where they are not."""
+    lines = [line(f"{corpus}", model, np.arange(len(model.test_targets)), max_error=max_error)]
+    shares = [
+        np.bincount(targets[targets >= 0], minlength=len(model.labels)) / len(targets)
+        for targets in (model.validation_targets, model.test_targets)
+    ]
+    if np.abs(shares[0] - shares[1]).sum() > 0.2:
+        weights = (shares[0] / np.maximum(shares[1], 1e-12))[model.test_targets]
+        generator = np.random.default_rng(0)
+        chosen = np.flatnonzero(generator.random(len(weights)) < weights / weights.max())
+        lines.append(line(f"{corpus}, mixed like validation", model, chosen, max_error=max_error))
+    return lines
+
+
+def line(name: str, model: Scored, chosen: np.ndarray, *, max_error: float) -> str:
+    """Return the figures of the `chosen` test rows (indices)."""
+    probabilities, targets = model.test[chosen], model.test_targets[chosen]
+    correct, confidences = probabilities.argmax(axis=1) == targets, probabilities.max(axis=1)
+    promise = find_threshold(
+        model.validation.max(axis=1),
+        model.validation.argmax(axis=1) == model.validation_targets,
+        max_error=max_error,
+        confidence=CONFIDENCE,
+    )
+    accepted = confidences >= (2.0 if promise.threshold is None else promise.threshold)
+    before, after = (
+        decision_bins(targets, values, task=Task.single_label).expected_error
+        for values in (model.test_before[chosen], probabilities)
+    )
+    cells = (
+        name,
+        f"{len(chosen):,}",
+        f"{100 * correct.mean():.2f}",
+        f"{before:.3f}",
+        f"{after:.3f}",
+        "none" if promise.threshold is None else f"{promise.threshold:.3f}",
+        f"{100 * accepted.mean():.1f}",
+        f"{100 * (1 - correct[accepted].mean()) if accepted.any() else 0:.2f}",
+        f"{100 * kept_in_resamples(accepted, correct, max_error=max_error):.1f}",
+        f"{100 * kept_when_exchangeable(model, chosen, max_error=max_error):.1f}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def kept_in_resamples(accepted: np.ndarray, correct: np.ndarray, *, max_error: float) -> float:
+    """Return the share of bootstrap resamples of the rows in which accepted rows are wrong at most `max_error`."""
+    generator = np.random.default_rng(0)
+    kept = 0
+    for _ in range(NUM_RESAMPLES):
+        drawn = generator.integers(0, len(correct), len(correct))
+        num_accepted, num_wrong = accepted[drawn].sum(), (accepted & ~correct)[drawn].sum()
+        kept += bool(num_wrong <= max_error * num_accepted)
+    return kept / NUM_RESAMPLES
+
+
+def kept_when_exchangeable(model: Scored, chosen: np.ndarray, *, max_error: float) -> float:
+    """Return how often a threshold from one random part of the pooled rows keeps its promise on the other part."""
+    probabilities = np.concatenate([model.validation, model.test[chosen]])
+    targets = np.concatenate([model.validation_targets, model.test_targets[chosen]])
+    confidences, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    generator = np.random.default_rng(0)
+    num_calibration, kept = len(model.validation), 0
+    for _ in range(NUM_RESAMPLES):
+        order = generator.permutation(len(targets))
+        fit_on, held_out = order[:num_calibration], order[num_calibration:]
+        promise: Promise = find_threshold(
+            confidences[fit_on], correct[fit_on], max_error=max_error, confidence=CONFIDENCE
+        )
+        accepted = confidences[held_out] >= (2.0 if promise.threshold is None else promise.threshold)
+        kept += bool((accepted & ~correct[held_out]).sum() <= max_error * accepted.sum())
+    return kept / NUM_RESAMPLES
+
+
+if __name__ == "__main__":
+    sys.exit(main())
