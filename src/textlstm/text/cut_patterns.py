@@ -1,51 +1,152 @@
-"""A shortcut for spaCy's affix patterns, which try some hundred alternatives at each letter of each new word.
+"""spaCy's affix patterns, searched only where they can match.
 
-Where it can be shown that every match of a pattern needs a character that is no ASCII letter, words of ASCII letters
-need not be searched.
+The patterns have some hundred alternatives, and spaCy tries all of them at every letter of every new word. What the
+parsed pattern proves is used to search less; where nothing is proven, the pattern is used as it is:
+
+- all alternatives begin with ^ (prefixes): only the start of the word is tried;
+- all alternatives end with $ and have a bounded width (suffixes): only the end of the word is tried;
+- every match needs a character that is no ASCII letter: words of ASCII letters are not searched.
 """
 
 import importlib
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
-T = TypeVar("T")
+Search: TypeAlias = Callable[[str], re.Match[str] | None]
+FindAll: TypeAlias = Callable[[str], Iterable[re.Match[str]]]
 
 _ASCII_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_MAX_TAIL = 64
 
 
-def guarded(function: Callable[[str], T] | None, nothing: T) -> Callable[[str], T] | None:
-    """Return `function`, a bound method of a compiled pattern, with the shortcut where it is safe.
+def prefix_search(search: Search | None) -> Search | None:
+    """Return a function equal to `search`, the search method of the pattern of prefixes."""
+    pattern = _pattern_of(search, "search")
+    if search is None or pattern is None:
+        return search
+    facts = pattern_facts(pattern)
+    return _unless_letters(pattern.match if facts.is_anchored else search, facts)
 
-    Args:
-        function: Such as `pattern.search`; None stays None.
-        nothing: What the function returns where nothing matches.
-    """
+
+def suffix_search(search: Search | None) -> Search | None:
+    """Return a function equal to `search`, the search method of the pattern of suffixes."""
+    pattern = _pattern_of(search, "search")
+    if search is None or pattern is None:
+        return search
+    facts = pattern_facts(pattern)
+    if facts.tail_width is None:
+        return _unless_letters(search, facts)
+    find, width, runs = pattern.search, facts.tail_width, facts.run_characters
+
+    def search_tail(text: str) -> re.Match[str] | None:
+        start = min(len(text) - width, len(text.rstrip(runs))) if runs else len(text) - width
+        return find(text, max(0, start))
+
+    return _unless_letters(search_tail, facts)
+
+
+def infix_finditer(find: FindAll | None) -> FindAll | None:
+    """Return a function equal to `find`, the finditer method of the pattern of infixes."""
+    pattern = _pattern_of(find, "finditer")
+    if find is None or pattern is None or not pattern_facts(pattern).needs_non_letter:
+        return find
+    find_all, nothing = find, tuple[re.Match[str], ...]()
+
+    def find_unless_letters(text: str) -> Iterable[re.Match[str]]:
+        return nothing if text.isalpha() and text.isascii() else find_all(text)
+
+    return find_unless_letters
+
+
+def _unless_letters(search: Search, facts: "PatternFacts") -> Search:
+    if not facts.needs_non_letter:
+        return search
+    return lambda text: None if text.isalpha() and text.isascii() else search(text)
+
+
+def _pattern_of(function: object, name: str) -> re.Pattern[str] | None:
     pattern = getattr(function, "__self__", None)
-    if function is None or not isinstance(pattern, re.Pattern) or not never_cuts_letters(pattern):
-        return function
-    search = function
+    return pattern if isinstance(pattern, re.Pattern) and getattr(function, "__name__", "") == name else None
 
-    def search_unless_letters(text: str) -> T:
-        return nothing if text.isalpha() and text.isascii() else search(text)
 
-    return search_unless_letters
+class PatternFacts(NamedTuple):
+    """What is proven of a pattern."""
+
+    needs_non_letter: bool = False
+    """No match within a text of ASCII letters, lookaround included."""
+    is_anchored: bool = False
+    """Every match starts at the start of the text."""
+    tail_width: int | None = None
+    """Every match lies in so many last characters, but for the runs below; None: not proven."""
+    run_characters: str = ""
+    """A match may also be a longer run of one of these at the end of the text."""
 
 
 @lru_cache(maxsize=64)
-def never_cuts_letters(pattern: re.Pattern[str]) -> bool:
-    """Say whether `pattern` provably matches nothing in any text of ASCII letters; False where that is not clear."""
+def pattern_facts(pattern: re.Pattern[str]) -> PatternFacts:
+    """Return what can be proven of `pattern` from its parsed form."""
+    if pattern.flags != re.UNICODE:
+        return PatternFacts()
     try:
-        parser = importlib.import_module("re._parser")
-        parsed = parser.parse(pattern.pattern, pattern.flags)
+        parsed = importlib.import_module("re._parser").parse(pattern.pattern)
     except (ImportError, AttributeError, re.error):
-        return False
-    return not _fits_letters(parsed)
+        return PatternFacts()
+    tail = _tail(parsed)
+    return PatternFacts(
+        needs_non_letter=not _fits_letters(parsed),
+        is_anchored=_is_at(parsed, 0, "AT_BEGINNING") or all(_is_at(it, 0, "AT_BEGINNING") for it in _branches(parsed)),
+        tail_width=None if tail is None else tail.width,
+        run_characters="" if tail is None else tail.run_characters,
+    )
+
+
+class _Tail(NamedTuple):
+    width: int
+    run_characters: str
+
+
+def _tail(parsed: Any) -> _Tail | None:
+    """Return how far from the end of a text a match can start; None where that is not clear."""
+    width, runs = 0, ""
+    branches = _branches(parsed)
+    for branch in branches:
+        if not _is_at(branch, -1, "AT_END"):
+            return None
+        longest = branch.getwidth()[1]
+        if longest <= _MAX_TAIL:
+            width = max(width, longest)
+        elif (character := _run_character(list(branch)[:-1])) is not None:
+            runs += character
+        else:
+            return None
+    return _Tail(width + 1, runs) if branches else None  # $ also matches before a line break at the end.
+
+
+def _branches(parsed: Any) -> list[Any]:
+    """Return the alternatives of a pattern that is nothing but alternatives, else none."""
+    items = list(parsed)
+    return list(items[0][1][1]) if len(items) == 1 and str(items[0][0]) == "BRANCH" else []
+
+
+def _is_at(items: Any, place: int, position: str) -> bool:
+    found = list(items)
+    return bool(found) and str(found[place][0]) == "AT" and str(found[place][1]) == position
+
+
+def _run_character(items: list[Any]) -> str | None:
+    """Return x for items that match xx and any longer run of x."""
+    match [(str(code), argument) for code, argument in items]:
+        case [("LITERAL", first), ("MAX_REPEAT", (_, _, repeated))]:
+            inner = list(repeated)
+            if len(inner) == 1 and str(inner[0][0]) == "LITERAL" and inner[0][1] == first:
+                return chr(first)
+    return None
 
 
 def _fits_letters(items: Iterable[Any]) -> bool:
-    """Say whether a sequence of parsed items might match within letters."""
+    """Say whether a sequence of parsed items might match within ASCII letters."""
     return all(_item_fits_letters(str(code), argument) for code, argument in items)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from textlstm.text.cut_patterns import guarded
+from textlstm.text.cut_patterns import infix_finditer, prefix_search, suffix_search
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -127,16 +127,16 @@ class WordTokenizer:
 
 
 def _guarded_tokenizer(nlp: "Language") -> Any:
-    """Return the pipeline's tokeniser with patterns that leave words of letters alone where they provably may."""
+    """Return the pipeline's tokeniser with patterns that are searched only where they can match."""
     from spacy.tokenizer import Tokenizer
 
     original = nlp.tokenizer
     return Tokenizer(
         nlp.vocab,
         rules=original.rules,
-        prefix_search=guarded(original.prefix_search, None),
-        suffix_search=guarded(original.suffix_search, None),
-        infix_finditer=guarded(original.infix_finditer, ()),
+        prefix_search=prefix_search(original.prefix_search),
+        suffix_search=suffix_search(original.suffix_search),
+        infix_finditer=infix_finditer(original.infix_finditer),
         token_match=original.token_match,
         url_match=original.url_match,
         faster_heuristics=original.faster_heuristics,
@@ -155,15 +155,14 @@ def _without_last_step(nlp: "Language") -> Any:
     is_made = False
 
     def later(function: Callable[[str], Any] | None, nothing: Any) -> Callable[[str], Any] | None:
-        search = guarded(function, nothing)
-        return None if search is None else lambda text: search(text) if is_made else nothing
+        return None if function is None else lambda text: function(text) if is_made else nothing
 
     twin = Tokenizer(
         nlp.vocab,
         rules=original.rules,
-        prefix_search=later(original.prefix_search, None),
-        suffix_search=later(original.suffix_search, None),
-        infix_finditer=later(original.infix_finditer, ()),
+        prefix_search=later(prefix_search(original.prefix_search), None),
+        suffix_search=later(suffix_search(original.suffix_search), None),
+        infix_finditer=later(infix_finditer(original.infix_finditer), ()),
         token_match=original.token_match,
         url_match=original.url_match,
     )
