@@ -73,17 +73,18 @@ def test_failed_and_interrupted_runs_say_so(config: TrackingConfig, client: "Mlf
         _ = 1 / 0
     with pytest.raises(Interrupted), open_run(config, stage="train", run_name="stopped"):
         raise Interrupted(signal.SIGTERM)
+    _wait_until_sent(config)
     experiment = client.get_experiment_by_name("textlstm")
     statuses = {run.info.run_name: run.info.status for run in client.search_runs([experiment.experiment_id])}
     assert statuses == {"failed": "FAILED", "stopped": "KILLED"}
 
 
 def test_resumed_run_is_the_same_run_without_double_points(config: TrackingConfig, client: "MlflowClient") -> None:
-    with pytest.raises(Interrupted), open_run(config, stage="train", run_name="r") as first:
-        first.log_params({"seed": 1})
-        for epoch in (1, 2):
-            first.log_metrics({"loss": 1 / epoch}, step=epoch)
-        raise Interrupted(signal.SIGINT)
+    first = open_run(config, stage="train", run_name="r")
+    first.log_params({"seed": 1})
+    for epoch in (1, 2):
+        first.log_metrics({"loss": 1 / epoch}, step=epoch)
+    first.__exit__(Interrupted, Interrupted(signal.SIGINT), None)
     with open_run(config, stage="train", run_name="r", resume_run_id=first.resume_key) as second:
         second.log_params({"seed": 1, "new": 2})
         for epoch in (2, 3):  # epoch 2 is worked on again from the last checkpoint
@@ -142,11 +143,8 @@ def _kill(victim: "subprocess.Popen[str]") -> None:
 def test_kill_9_is_closed_by_the_courier_that_survives(config: TrackingConfig, client: "MlflowClient") -> None:
     victim = _start_victim(config, wait=True)
     _kill(victim)
+    _wait_until_sent(config)
     [paths] = list_journals(locate_store(config).journal_dir)
-    deadline = time.monotonic() + 30
-    while not load_state(paths.state).is_complete(paths.journal):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
     run = client.get_run(load_state(paths.state).run_id)
     assert (run.info.status, run.data.metrics["loss"]) == ("KILLED", 1.0)
 
@@ -176,6 +174,14 @@ def test_sync_leaves_a_living_run_alone(config: TrackingConfig, client: "MlflowC
         assert client.get_run(synced.state.run_id).info.status == "RUNNING"
     finally:
         _kill(victim)
+
+
+def _wait_until_sent(config: TrackingConfig) -> None:
+    deadline = time.monotonic() + 60
+    for paths in list_journals(locate_store(config).journal_dir):
+        while not load_state(paths.state).is_complete(paths.journal):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 def _children(pid: int) -> list[int]:

@@ -124,7 +124,7 @@ def test_without_the_comparison_metrics_are_sent_twice(
     config: TrackingConfig, client: "MlflowClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control of the test above."""
-    monkeypatch.setattr(Sender, "_not_in_store", lambda self, metrics: metrics)
+    monkeypatch.setattr("textlstm.tracking.delivery.not_in_store", lambda run, metrics: metrics)
     calm = FlakyClient(client)
     send(write_journal(config, "calm"), config, calm)
     twice = 0

@@ -9,10 +9,12 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from textlstm.tracking.closing import close_as_killed, is_closed
+from textlstm.tracking.closing import close_as_killed, is_closed, is_orphan
 from textlstm.tracking.journal import JournalPaths, sending_lock
 from textlstm.tracking.sender import Sender
 from textlstm.tracking.store import Store, configure_environment
@@ -22,6 +24,8 @@ _POLL_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 5.0
 _LAST_PAUSE_SECONDS = 0.5
 _LAST_ATTEMPTS = 2
+_MAX_IDLE = 50
+_LOCK_ATTEMPTS = 60
 _BACKLOG_SECONDS = 5.0
 
 
@@ -32,25 +36,27 @@ def carry(paths: JournalPaths, store: Store, *, run_ended: threading.Event) -> b
         Whether everything was confirmed.
     """
     sender = Sender(paths, store)
-    last_attempts = 0
+    num_failures_at_end = num_idle_at_end = 0
     while not (sender.is_complete() and run_ended.is_set()):
         ended = run_ended.is_set()
         if sender.pump():
-            if sender.state.offset and ended and not is_closed(paths):
-                close_as_killed(paths)
-            elif ended and sender.state.offset == paths.journal.stat().st_size:
-                break
             if not ended:
                 run_ended.wait(_POLL_SECONDS)
-            continue
-        last_attempts += ended
-        if last_attempts >= _LAST_ATTEMPTS:
-            break
-        pause = min(_MAX_PAUSE_SECONDS, 0.25 * 2**sender.state.num_failures)
-        if ended:
+                continue
+            if is_orphan(paths):
+                close_as_killed(paths)
+            elif is_closed(paths) or num_idle_at_end > _MAX_IDLE:
+                break  # set aside for later, or taken over by a run that continues this one
+            else:
+                num_idle_at_end += 1  # a process that is being killed still looks alive for a moment
+                time.sleep(_POLL_SECONDS)
+        elif ended:
+            num_failures_at_end += 1
+            if num_failures_at_end >= _LAST_ATTEMPTS:
+                break
             time.sleep(_LAST_PAUSE_SECONDS)
         else:
-            run_ended.wait(pause)
+            run_ended.wait(min(_MAX_PAUSE_SECONDS, 0.25 * 2**sender.state.num_failures))
     return sender.is_complete()
 
 
@@ -67,9 +73,23 @@ def main(request_stream: IO[bytes]) -> None:
 
     threading.Thread(target=_watch, args=(request_stream, run_ended), daemon=True).start()
     threading.Thread(target=_watch_parent, args=(os.getppid(), run_ended), daemon=True).start()
-    with sending_lock(paths) as held:
+    with _waited_for_lock(paths, run_ended) as held:
         if held and carry(paths, store, run_ended=run_ended):
             _send_backlog(store, patience=request["timeout_seconds"])
+
+
+@contextmanager
+def _waited_for_lock(paths: JournalPaths, run_ended: threading.Event) -> Iterator[bool]:
+    """Become the sender; the courier of an interrupted run may still be at work when that run is continued."""
+    attempts_at_end = 0
+    while attempts_at_end < _LOCK_ATTEMPTS:
+        with sending_lock(paths) as held:
+            if held:
+                yield True
+                return
+        attempts_at_end += run_ended.is_set()
+        time.sleep(_LAST_PAUSE_SECONDS)
+    yield False
 
 
 def _send_backlog(store: Store, *, patience: float) -> None:

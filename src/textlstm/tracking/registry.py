@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from textlstm.config import TrackingConfig
 from textlstm.errors import InputError, StorageError
+from textlstm.tracking.mlflow_errors import may_pass, one_line
 from textlstm.tracking.model_logging import BUNDLE_ARTIFACT, CHAMPION
 from textlstm.tracking.store import Store, configure_environment, locate_store, open_client
 
@@ -112,8 +113,7 @@ def connect(store: Store, *, timeout_seconds: float) -> "MlflowClient":
         client = open_client(store)
         client.search_experiments(max_results=1)
     except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise StorageError(f"MLflow at {store.public_uri} does not answer: {reason}. Check tracking.uri.") from error
+        raise StorageError(f"MLflow at {store.public_uri}: {one_line(error)}. Check tracking.uri.") from error
     return client
 
 
@@ -188,7 +188,7 @@ def _find_bundle(folder: Path) -> Path | None:
 
 
 def _model_error(address: str, store: Store, error: Exception) -> InputError | StorageError:
-    reason = " ".join(str(error).split())[:200]
-    if getattr(error, "error_code", "") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
-        return InputError(f"{address}: not found in MLflow at {store.public_uri}: {reason}")
-    return StorageError(f"{address}: MLflow at {store.public_uri} failed: {reason}")
+    where = f"MLflow at {store.public_uri}"
+    if may_pass(error):
+        return StorageError(f"{address}: {where}: {one_line(error)}")
+    return InputError(f"{address}: not found in {where}: {one_line(error)}")

@@ -65,7 +65,10 @@ class Tracker:
         """Log figures; with `step`, a point of each curve. Names may hold `/` as separator and any character."""
 
     def log_artifact(self, path: Path, *, folder: str = "", holds_text: bool = False) -> None:
-        """Log a file or a folder; one that holds texts of rows only where `tracking.log_text` allows it."""
+        """Log a file, or what is in a folder, into the artefact folder `folder`.
+
+        One that holds texts of rows is logged only where `tracking.log_text` allows it.
+        """
 
     def log_dataset(self, name: str, *, context: str, digest: str, num_rows: int, source: str) -> None:
         """Log a dataset that the run read; `context` is train, validation or test, `digest` a sha256."""

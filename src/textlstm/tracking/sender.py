@@ -4,31 +4,32 @@ MLflow may confirm and the answer get lost, so nothing is assumed after a failur
 key before it is created, and metrics are compared with the store's history before they are sent again.
 """
 
-import json
-import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
+from textlstm.tracking.delivery import (
+    MAX_METRICS,
+    Run,
+    send_artifact,
+    send_dataset,
+    send_metrics,
+    send_params,
+    send_tags,
+)
 from textlstm.tracking.journal import Event, EventKind, JournalPaths, read_events
+from textlstm.tracking.mlflow_errors import is_missing, may_pass, one_line
 from textlstm.tracking.model_logging import log_model_version
 from textlstm.tracking.state import SendState, load_state, save_state
 from textlstm.tracking.store import Store, experiment_id, file_lock, open_client
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
     from mlflow.tracking import MlflowClient
 
 JOURNAL_TAG = "textlstm.journal"
-_MAX_METRICS = 1000
-_MAX_PARAMS = 100
 _MAX_ATTEMPTS = 3
-_HTTP_TOO_MANY_REQUESTS = 429
-_NO_ANSWER = re.compile(
-    "connection refused|timed out|connection reset|connection aborted|name resolution", re.IGNORECASE
-)
 
 
 class Sender:
@@ -67,13 +68,13 @@ class Sender:
         try:
             self._send(event)
         except Exception as error:
-            if _is_missing_run(error) and self.state.run_id:
+            if is_missing(error) and self.state.run_id:
                 self._forget_run()
                 raise ConnectionError("the store no longer has the run; it is created again") from error
             if event.kind is EventKind.open:
                 raise
-            if not _may_pass(error):
-                self.state.refused[str(event.end)] = _one_line(error)
+            if not may_pass(error):
+                self.state.refused[str(event.end)] = one_line(error)
             elif event.kind in (EventKind.artifact, EventKind.model, EventKind.dataset):
                 self._attempts[event.end] += 1
                 if self._attempts[event.end] < _MAX_ATTEMPTS:
@@ -116,10 +117,10 @@ class Sender:
             try:
                 self._send(event)
             except Exception as error:
-                if _may_pass(error):
-                    self.state.last_error = _one_line(error)
+                if may_pass(error):
+                    self.state.last_error = one_line(error)
                     continue
-                self.state.refused[str(event.end)] = _one_line(error)
+                self.state.refused[str(event.end)] = one_line(error)
             self.state.set_aside.remove(event.end)
 
     def _send(self, event: Event) -> None:
@@ -128,15 +129,15 @@ class Sender:
             case EventKind.open:
                 self._open_run(data)
             case EventKind.params:
-                self._send_params(data["values"])
+                send_params(self._run, data["values"])
             case EventKind.metrics:
-                self._send_metrics(data["metrics"], check=event.end <= self._check_until)
+                send_metrics(self._run, data["metrics"], check=event.end <= self._check_until)
             case EventKind.tags:
-                self._send_tags(data["values"])
+                send_tags(self._run, data["values"])
             case EventKind.artifact:
-                self._send_artifact(self._copy(data), folder=data["folder"])
+                send_artifact(self._run, self._copy(data), folder=data["folder"])
             case EventKind.dataset:
-                self._send_dataset(data)
+                send_dataset(self._run, data)
             case EventKind.model:
                 logged = log_model_version(
                     self.client,
@@ -157,6 +158,10 @@ class Sender:
         if self._client is None:
             self._client = open_client(self._store)
         return self._client
+
+    @property
+    def _run(self) -> Run:
+        return Run(self.client, self.state.run_id)
 
     def _open_run(self, data: dict[str, Any]) -> None:
         if not self.state.run_id:
@@ -183,84 +188,11 @@ class Sender:
             self.state.run_id = run.info.run_id
         self.state.experiment_id = experiment
 
-    def _send_params(self, values: dict[str, str]) -> None:
-        from mlflow.entities import Param
-        from mlflow.exceptions import MlflowException
-
-        params = [Param(key, value) for key, value in values.items()]
-        for start in range(0, len(params), _MAX_PARAMS):
-            batch = params[start : start + _MAX_PARAMS]
-            try:
-                self.client.log_batch(self.state.run_id, params=batch)
-            except MlflowException as error:
-                if _may_pass(error):
-                    raise
-                present = self.client.get_run(self.state.run_id).data.params  # a resumed run keeps its first values
-                batch = [param for param in batch if param.key not in present]
-                self.client.log_batch(self.state.run_id, params=batch)
-
-    def _send_metrics(self, rows: list[tuple[str, float | str, int, int]], *, check: bool) -> None:
-        from mlflow.entities import Metric
-
-        metrics = [Metric(name, float(value), time, step) for name, value, step, time in rows]
-        if check:
-            metrics = self._not_in_store(metrics)
-        for start in range(0, len(metrics), _MAX_METRICS):
-            self._send_batch(metrics[start : start + _MAX_METRICS])
-
-    def _send_batch(self, metrics: "list[Metric]") -> None:
-        """Send metrics together; where the store refuses them, one by one, so that only the bad one is lost."""
-        try:
-            self.client.log_batch(self.state.run_id, metrics=metrics)
-        except Exception as error:
-            if _may_pass(error) or _is_missing_run(error) or len(metrics) == 1:
-                raise
-            reasons = []
-            for metric in metrics:
-                try:
-                    self.client.log_batch(self.state.run_id, metrics=[metric])
-                except Exception as single_error:
-                    if _may_pass(single_error):
-                        raise
-                    reasons.append(_one_line(single_error))
-            raise ValueError("; ".join(reasons)) from error
-
-    def _not_in_store(self, metrics: "list[Metric]") -> "list[Metric]":
-        present = {
-            (entry.key, entry.timestamp, entry.step)
-            for key in {metric.key for metric in metrics}
-            for entry in self.client.get_metric_history(self.state.run_id, key)
-        }
-        return [metric for metric in metrics if (metric.key, metric.timestamp, metric.step) not in present]
-
-    def _send_tags(self, values: dict[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        tags = [RunTag(key, value) for key, value in values.items()]
-        for start in range(0, len(tags), _MAX_PARAMS):
-            self.client.log_batch(self.state.run_id, tags=tags[start : start + _MAX_PARAMS])
-
     def _copy(self, data: dict[str, Any]) -> Path:
         path: Path = self.paths.directory / data["file"]
         if not path.exists():
             raise ValueError(f"{data['file']}: the copy that waited to be sent is gone")
         return path
-
-    def _send_artifact(self, path: Path, *, folder: str) -> None:
-        if path.is_dir():
-            target = "/".join(part for part in (folder, path.name) if part)
-            self.client.log_artifacts(self.state.run_id, str(path), target)
-        else:
-            self.client.log_artifact(self.state.run_id, str(path), folder or None)
-
-    def _send_dataset(self, data: dict[str, Any]) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        profile = json.dumps({"num_rows": data["num_rows"], "sha256": data["digest"]})
-        source = json.dumps({"uri": data["source"]})
-        dataset = Dataset(data["name"][:500], data["digest"][:36], "local", source, profile=profile)
-        tags = [InputTag("mlflow.data.context", data["context"])]
-        self.client.log_inputs(self.state.run_id, [DatasetInput(dataset, tags)])
 
     def _forget_run(self) -> None:
         self.state = SendState(num_failures=self.state.num_failures)
@@ -270,7 +202,7 @@ class Sender:
 
     def _note_failure(self, error: Exception) -> None:
         self._doubt()
-        self.state.last_error = _one_line(error)
+        self.state.last_error = one_line(error)
         self.state.num_failures += 1
         save_state(self.paths.state, self.state)
 
@@ -283,7 +215,7 @@ def _merged(events: Iterable[Event]) -> Iterable[Event]:
             earlier: Any = waiting.data["metrics"] if waiting else []
             rows: Any = event.data["metrics"]
             waiting = Event(event.kind, {"metrics": [*earlier, *rows]}, event.end)
-            if len(waiting.data["metrics"]) < _MAX_METRICS:  # type: ignore[arg-type]
+            if len(waiting.data["metrics"]) < MAX_METRICS:  # type: ignore[arg-type]
                 continue
             event = waiting  # noqa: PLW2901
         elif waiting:
@@ -292,24 +224,3 @@ def _merged(events: Iterable[Event]) -> Iterable[Event]:
         yield event
     if waiting:
         yield waiting
-
-
-def _may_pass(error: Exception) -> bool:
-    """Return whether the same request may work later: no answer, a 5xx answer, a busy database, a full disk."""
-    from mlflow.exceptions import MlflowException
-
-    if isinstance(error, MlflowException):
-        status: Callable[[], int] = error.get_http_status_code
-        return status() >= 500 or status() == _HTTP_TOO_MANY_REQUESTS
-    return isinstance(error, OSError)  # requests' exceptions are OSErrors
-
-
-def _is_missing_run(error: Exception) -> bool:
-    return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if match := _NO_ANSWER.search(text):
-        return f"no answer: {match[0].lower()}"
-    return text[:300] or type(error).__name__

@@ -3,12 +3,12 @@
 import threading
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from mlflow.pyfunc import PythonModel
 
 from textlstm.tracking.model_logging import BUNDLE_ARTIFACT, INPUT_COLUMN
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow.pyfunc import PythonModelContext
 
 
@@ -30,10 +30,8 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
 
         self._classifier = TextClassifier.load(context.artifacts[BUNDLE_ARTIFACT])
 
-    def predict(self, model_input: "pd.DataFrame") -> "pd.DataFrame":
+    def predict(self, model_input: pd.DataFrame) -> pd.DataFrame:
         """Return the columns label, probability and decision, one row a text, in order."""
-        import pandas as pd
-
         texts = ["" if text is None else str(text) for text in model_input[INPUT_COLUMN].tolist()]
         with self._lock:
             predictions = self._classifier.predict(texts)
