@@ -103,11 +103,11 @@ def header(max_error: float) -> list[str]:
     return [
         f"Temperature and threshold come from validation rows; the promise is an error of at most {max_error:.0%}",
         f"among accepted rows at {CONFIDENCE:.0%} confidence. ECE: expected calibration error, 15 bins. Kept: share of",
-        f"{NUM_RESAMPLES} bootstrap resamples of the test rows in which the promise holds. Exchangeable: validation and",
-        f"test rows pooled and split anew {NUM_RESAMPLES} times, threshold from one part, kept on the other.",
+        f"{NUM_RESAMPLES} bootstrap resamples of the test rows in which the promise holds. Exchangeable: validation",
+        f"and test rows pooled and split anew {NUM_RESAMPLES} times, threshold from one part, kept on the other.",
         "Mixed like validation: test rows drawn so that each class has its share of the validation rows.",
         "",
-        "| corpus | test rows | accuracy | ECE before | ECE after | threshold | coverage | error of accepted | kept "
+        "| corpus | test rows | accuracy | ECE before | ECE after | threshold | coverage | accepted error | kept "
         "| exchangeable |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
