@@ -102,6 +102,13 @@ def test_tensors_round_trip():
     assert Gate.from_tensors(gate.to_tensors(), task=Task.single_label) == gate
 
 
+def test_rows_with_a_label_unknown_to_the_model_are_left_out():
+    recurrent, expert, targets = _branches(100, seed=0, strengths=(1.5, 1.0))
+    expected = Gate.fit(recurrent[:90], expert[:90], targets[:90], task=Task.single_label)
+    targets[90:] = -1
+    assert Gate.fit(recurrent, expert, targets, task=Task.single_label) == expected
+
+
 def test_no_rows_and_missing_expert_are_refused():
     recurrent, expert, targets = _branches(100, seed=0, strengths=(1.5, 1.5))
     with pytest.raises(ValueError, match=r"^a gate needs at least one validation row$"):

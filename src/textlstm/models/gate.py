@@ -43,12 +43,17 @@ class Gate:
         Args:
             recurrent_logits: (N, L) logits of the network.
             expert_logits: (N, L) logits of the linear expert, or None for plain temperature scaling.
-            targets: (N,) int label ids, or (N, L) 0/1 when a row may have several labels.
+            targets: (N,) int label ids (rows with -1, a label unknown to the model, are left out), or (N, L) 0/1 when a
+                row may have several labels.
             task: which of the two targets it is.
 
         Raises:
             ValueError: there is no row.
         """
+        if task is Task.single_label:
+            known = targets >= 0
+            recurrent_logits, targets = recurrent_logits[known], targets[known]
+            expert_logits = None if expert_logits is None else expert_logits[known]
         if not len(targets):
             raise ValueError("a gate needs at least one validation row")
         smoothed = smoothed_targets(targets, recurrent_logits.shape[1], task=task)
