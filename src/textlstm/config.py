@@ -481,12 +481,10 @@ class LabellingConfig:
     """Longer texts are rejected, in characters."""
     max_reject_fraction: float = 0.01
     """More rejected rows than this part of the input end the job, in [0, 1]."""
-    shard_rows: int = 20_000
-    """Rows of one shard, the unit that is done once."""
+    shard_rows: int = 5_000
+    """Rows of one shard, the unit that is done once and kept when the job is interrupted."""
     num_workers: int = 0
     """Processes; 0 means one a core. Small inputs run in the main process."""
-    batch_size: int = 256
-    """Rows of one length-sorted network batch."""
     device: Device = Device.auto
     """auto, cpu or cuda."""
     precision: Precision = Precision.fp32
@@ -494,7 +492,7 @@ class LabellingConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for key in ("max_chars", "shard_rows", "batch_size"):
+        for key in ("max_chars", "shard_rows"):
             _at_least(f"labelling.{key}", getattr(self, key), 1)
         for key in ("top_k", "num_workers"):
             _at_least(f"labelling.{key}", getattr(self, key), 0)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from textlstm.config import LabellingConfig
+from textlstm.config import LabellingConfig, Precision
 from textlstm.errors import IntegrityError
 
 
@@ -70,7 +70,8 @@ class ModelSource:
     """How a model folder is described, loaded, and served by a worker process."""
 
     describe: Callable[[Path], ModelCard]
-    load: Callable[[Path, LabellingConfig], RowClassifier]
+    load: Callable[[Path, LabellingConfig, bool], RowClassifier]
+    """Called as load(directory, settings, many_texts)."""
     worker_command: tuple[str, ...]
     """Command line of a worker process; it must call `worker.serve` with the same `load`."""
 
@@ -106,18 +107,26 @@ def _checked_json(path: Path, sha256: str) -> dict[str, Any]:
     return content
 
 
-def load_model(directory: Path, settings: LabellingConfig) -> RowClassifier:
+def load_model(directory: Path, settings: LabellingConfig, many_texts: bool) -> RowClassifier:
     """Return the classifier saved in `directory`, on one thread.
 
     One thread in every process: on a CPU, several one-thread workers beat one worker with several threads, and the
-    last bits of a probability do not depend on the number of workers.
+    last bits of a probability do not depend on the number of workers. With `many_texts`, networks are replaced by their
+    faster twins, which takes a moment and pays from some thousand texts on.
 
     Raises:
         IntegrityError: The model's files were changed, or another spaCy model is installed.
     """
     from textlstm.predictor import TextClassifier
 
-    return TextClassifier.load(directory, device=settings.device, num_threads=1, precision=settings.precision)
+    classifier = TextClassifier.load(directory, device=settings.device, num_threads=1, precision=settings.precision)
+    if many_texts and classifier.device.type == "cpu":
+        from textlstm.models.inference import prepare_inference
+
+        networks = [prepare_inference(network, precision=settings.precision) for network in classifier.networks]
+        classifier.networks = networks  # type: ignore[assignment]  # the same in all that prediction asks of them
+        classifier.precision = Precision.fp32  # a bf16 twin casts by itself
+    return classifier
 
 
 SAVED_MODELS = ModelSource(

@@ -56,7 +56,7 @@ def label_files(
     directory = Path(config.model_dir) if model_dir is None else model_dir
     card = models.describe(directory)
     if config.output == "-":
-        classifier = models.load(directory, config.labelling)
+        classifier = models.load(directory, config.labelling, False)
         return label_stream(config, classifier, card, output=sys.stdout.buffer, rejects=sys.stderr.buffer)
     names = expand_names(config.input)
     target = open_target(config.output)

@@ -116,7 +116,7 @@ def replay_row(output: str, row: int, *, model_dir: Path | None = None, models: 
     if models.describe(directory).digest != manifest.model["digest"]:
         raise IntegrityError(f"{directory}: is not the model that labelled {output}; set model_dir to that one")
     settings = from_plain(LabellingConfig, manifest.config["labelling"])
-    classifier = models.load(directory, settings)
+    classifier = models.load(directory, settings, False)
     text = _input_text(trace, settings)
     probabilities = classifier.predict_proba([text])
     predictions = classifier.decide([text], probabilities)

@@ -52,7 +52,7 @@ def start_engine(
     settings = config.labelling
     match config.engine:
         case Engine.local if is_small(names):
-            yield InlineEngine(models.load(model_dir, settings), settings=settings)
+            yield InlineEngine(models.load(model_dir, settings, False), settings=settings)
         case Engine.local:
             job = WorkerJob(
                 command=models.worker_command,
@@ -67,14 +67,16 @@ def start_engine(
         case Engine.ray:
             from textlstm.labelling.engines.ray import RayEngine
 
-            with RayEngine(models, model_dir, settings=settings, target=target) as engine:
+            with RayEngine(
+                models, model_dir, settings=settings, target=target, many_texts=not is_small(names)
+            ) as engine:
                 yield engine
         case _:
             assert_never(config.engine)
 
 
 def is_small(names: Sequence[str]) -> bool:
-    """Say whether inputs of this size are best done without worker processes."""
+    """Say whether inputs of this size are best done without worker processes; only their bytes decide, not the machine."""
     if str(STDIN) in names:
         return False
     return sum(num_bytes(name) * (5 if name.endswith(PACKED) else 1) for name in names) <= INLINE_BYTES

@@ -57,7 +57,7 @@ class Answers:
             self.send({"beat": self.rows_done})
 
 
-def serve(load: Callable[[Path, LabellingConfig], RowClassifier]) -> int:
+def serve(load: Callable[[Path, LabellingConfig, bool], RowClassifier]) -> int:
     """Do shards until the input ends; return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = Answers(_private_stdout())
@@ -67,7 +67,7 @@ def serve(load: Callable[[Path, LabellingConfig], RowClassifier]) -> int:
         job = json.loads(requests.readline())
         settings = from_plain(LabellingConfig, job["settings"])
         store = open_store(job["root"])
-        classifier = load(Path(job["model_dir"]), settings)
+        classifier = load(Path(job["model_dir"]), settings, True)
         answers.send({"ready": True})
         for line in requests:
             request = json.loads(line)

@@ -31,9 +31,10 @@ class ShardActor:
 
     def __init__(
         self,
-        load: Callable[[Path, LabellingConfig], RowClassifier],
+        load: Callable[[Path, LabellingConfig, bool], RowClassifier],
         model_dir: str,
         settings: LabellingConfig,
+        many_texts: bool,
         root: str,
         scratch: str,
     ) -> None:
@@ -41,7 +42,7 @@ class ShardActor:
         self._settings = settings
         self._scratch = scratch
         self._store = open_store(root)
-        self._classifier = load(Path(model_dir), settings)
+        self._classifier = load(Path(model_dir), settings, many_texts)
 
     def ready(self) -> int:
         """Return the process id once the model is loaded."""
@@ -61,7 +62,9 @@ class ShardActor:
 class RayEngine:
     """Actors on the cluster that RAY_ADDRESS names, else on a cluster of this machine alone."""
 
-    def __init__(self, models: ModelSource, model_dir: Path, *, settings: LabellingConfig, target: Target) -> None:
+    def __init__(
+        self, models: ModelSource, model_dir: Path, *, settings: LabellingConfig, target: Target, many_texts: bool
+    ) -> None:
         """Connect, and start the actors.
 
         Raises:
@@ -77,7 +80,7 @@ class RayEngine:
             ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
         self.num_workers = settings.num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         actor_class = ray.remote(num_cpus=CORES_OF_ACTOR, max_restarts=0)(ShardActor)
-        arguments = (models.load, str(model_dir.absolute()), settings, target.store.root, target.scratch)
+        arguments = (models.load, str(model_dir.absolute()), settings, many_texts, target.store.root, target.scratch)
         self._new_actor: Callable[[], Any] = lambda: actor_class.remote(*arguments)
         self._starting: dict[Any, Any] = {}
         for _ in range(self.num_workers):
