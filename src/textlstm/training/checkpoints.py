@@ -1,6 +1,6 @@
 """Checkpoints of an unfinished training: plain tensors and JSON, written atomically, checked before they are opened.
 
-A checkpoint is `step-N.safetensors` and then `step-N.json`, which holds the digest of the first, the progress, and its
+A checkpoint is `state-N.safetensors` and then `state-N.json`, which holds the digest of the first, the progress, and its
 own digest; the renaming of the JSON file is the moment at which the checkpoint exists. The last two are kept.
 """
 
@@ -37,7 +37,7 @@ class CheckpointStore:
         self.directory = directory
         self.fingerprint = fingerprint
 
-    def save(self, step: int, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+    def save(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
         """Write a checkpoint; it is there as a whole or not at all, also after a kill or a power cut.
 
         Raises:
@@ -45,9 +45,10 @@ class CheckpointStore:
         """
         from safetensors.torch import save
 
-        name = f"step-{step:09d}"
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
+            numbers = [int(path.name[6:12]) for path in self.directory.glob("state-??????.*")]
+            name = f"state-{max(numbers, default=0) + 1:06d}"
             data = save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
             _write_atomically(self.directory / f"{name}.safetensors", data)
             content = {"format": _FORMAT, "fingerprint": self.fingerprint, "progress": progress}
@@ -66,7 +67,7 @@ class CheckpointStore:
             ConfigError: the newest sound checkpoint belongs to other data or settings.
         """
         damaged: list[str] = []
-        for path in sorted(self.directory.glob("step-*.json"), reverse=True):
+        for path in sorted(self.directory.glob("state-*.json"), reverse=True):
             try:
                 content, data = _read(path)
             except (OSError, ValueError) as error:
@@ -85,8 +86,8 @@ class CheckpointStore:
         return None
 
     def _remove_old(self) -> None:
-        kept = {path.stem for path in sorted(self.directory.glob("step-*.json"))[-_KEPT:]}
-        for path in sorted(self.directory.glob("step-*")):
+        kept = {path.stem for path in sorted(self.directory.glob("state-*.json"))[-_KEPT:]}
+        for path in sorted(self.directory.glob("state-*")):
             if path.name.split(".")[0] not in kept:
                 path.unlink(missing_ok=True)
 

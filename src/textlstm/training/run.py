@@ -160,7 +160,7 @@ class TrainingRun:
     def save(self) -> None:
         """Write a checkpoint, in the first process, if checkpoints are wanted."""
         if self.store:
-            self.store.save(self.progress.step, self._tensors(), self.progress.to_json())
+            self.store.save(self._tensors(), self.progress.to_json())
         self.saved_at = time.perf_counter()
 
     def result(self) -> FitResult:

@@ -1,0 +1,257 @@
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from textlstm.config import Device, Imbalance, Precision, Schedule, Task, TrainingConfig
+from textlstm.errors import ConfigError, Interrupted
+from textlstm.training.loop import fit
+from textlstm.training.prediction import predict_logits
+from textlstm.training.reports import FitResult
+from textlstm.training.scores import score
+
+sys.path.insert(0, str(Path(__file__).parent))
+toy = importlib.import_module("toy")
+TRAIN, VALIDATION = toy.split(400, seed=1), toy.split(120, seed=2)
+
+
+def _fit(config: TrainingConfig, **settings: object) -> FitResult:
+    network = settings.pop("network", None) or toy.network()
+    return fit(network, TRAIN, VALIDATION, config=config, task=toy.TASK, seed=3, **settings)
+
+
+def _weights(result: FitResult) -> bytes:
+    return b"".join(tensor.numpy().tobytes() for tensor in result.best_state.values())
+
+
+def test_fit_learns_and_returns_the_best_epoch() -> None:
+    network = toy.network()
+    reports = []
+    result = _fit(toy.config(epochs=6), network=network, on_epoch=reports.append)
+    assert result.history == reports
+    assert [report.epoch for report in reports] == [1, 2, 3, 4, 5, 6]
+    best = max(reports, key=lambda report: (report.macro_f1, -report.validation_loss))
+    assert result.best_epoch == best.epoch
+    assert best.macro_f1 > 0.8 > reports[0].macro_f1
+    scores = score(predict_logits(network, VALIDATION), VALIDATION.targets, task=toy.TASK)
+    assert (scores.macro_f1, scores.accuracy) == (best.macro_f1, best.accuracy)
+    assert result.events == []
+    assert 0 < result.padding_share < 0.5
+    assert result.tokens_per_second > 0
+
+
+def test_multi_label_training_learns() -> None:
+    train, validation = toy.split(400, seed=1, multi_label=True), toy.split(120, seed=2, multi_label=True)
+    config = toy.config(epochs=6)
+    result = fit(toy.network(), train, validation, config=config, task=Task.multi_label, seed=3)
+    assert result.history[result.best_epoch - 1].macro_f1 > 0.75
+
+
+def test_equal_seeds_give_equal_bytes_and_other_seeds_others() -> None:
+    config = toy.config()
+    first, second = _fit(config), _fit(config)
+    assert _weights(first) == _weights(second)
+    other = fit(toy.network(), TRAIN, VALIDATION, config=config, task=toy.TASK, seed=4)
+    assert _weights(first) != _weights(other)
+
+
+def test_training_leaves_torch_as_it_found_it() -> None:
+    torch.manual_seed(11)
+    before = torch.random.get_rng_state()
+    threads = torch.get_num_threads()
+    _fit(toy.config(epochs=1, num_threads=1), network=toy.network(seed=1))
+    torch.manual_seed(11)
+    _fit(toy.config(epochs=1, num_threads=1), network=_built_network())
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def _built_network():
+    state = torch.random.get_rng_state()
+    network = toy.network()
+    torch.random.set_rng_state(state)
+    return network
+
+
+def test_early_stopping_ends_after_patience_epochs_without_a_better_one() -> None:
+    config = toy.config(epochs=50, learning_rate=1e-9, embedding_learning_rate=1e-9, patience=2)
+    result = _fit(config)
+    assert len(result.history) == result.best_epoch + 2
+    assert result.events == [f"stopped after epoch {len(result.history)}: no better validation macro-F1 in 2 epochs"]
+
+
+def test_frozen_word_vectors_do_not_move() -> None:
+    words = "embedder.words.weight"
+    before = toy.network().state_dict()[words].clone()
+    assert torch.equal(_fit(toy.config(), freeze_epochs=-1).best_state[words], before)
+    thawed = _fit(toy.config(epochs=3), freeze_epochs=1)
+    assert not torch.equal(thawed.best_state[words], before)
+    frozen_then = _fit(toy.config(epochs=3), freeze_epochs=2)
+    assert not torch.equal(thawed.best_state[words], frozen_then.best_state[words])
+
+
+def test_diverging_training_ends_with_a_remedy() -> None:
+    network = toy.network()
+    with torch.no_grad():
+        network.head.output.weight.fill_(float("nan"))
+    with pytest.raises(ConfigError) as caught:
+        _fit(toy.config(epochs=9, schedule=Schedule.constant), network=network)
+    assert str(caught.value) == (
+        "training.learning_rate=0.02: the gradient was not finite in 27 of 27 steps; lower it (and "
+        "training.embedding_learning_rate), or set training.clip_norm=1 or training.precision=fp32"
+    )
+
+
+def test_a_few_bad_steps_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    from textlstm.training.objective import Objective
+
+    losses, calls = Objective.losses, []
+
+    def sometimes_bad(self: Objective, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        good = losses(self, logits, targets)
+        return good * float("nan") if len(calls) in {3, 9} else good
+
+    monkeypatch.setattr(Objective, "losses", sometimes_bad)
+    result = _fit(toy.config(epochs=3))
+    assert result.history[-1].num_skipped == 2
+    assert all(torch.isfinite(tensor).all() for tensor in result.best_state.values())
+    assert result.history[-1].macro_f1 > 0.6
+
+
+def test_out_of_memory_halves_the_batch_and_keeps_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    from textlstm.models.network import TextNetwork
+
+    settings = {"word_dropout": 0.0, "locked_dropout": 0.0, "head_dropout": 0.0}
+    whole = _fit(toy.config(epochs=1), network=toy.network(**settings))
+    forward = TextNetwork.forward
+
+    def small_memory(self: TextNetwork, batch: object) -> torch.Tensor:
+        if self.training and len(batch.lengths) > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, batch)
+
+    monkeypatch.setattr(TextNetwork, "forward", small_memory)
+    pieces = _fit(toy.config(epochs=1), network=toy.network(**settings))
+    assert len(pieces.events) == 2
+    assert pieces.events[0].endswith("out of memory; from here on a batch is computed in 2 pieces")
+    assert pieces.events[1].endswith("out of memory; from here on a batch is computed in 4 pieces")
+    for name, tensor in whole.best_state.items():
+        torch.testing.assert_close(pieces.best_state[name], tensor, rtol=0, atol=2e-4)
+
+
+def test_out_of_memory_with_a_single_row_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from textlstm.models.network import TextNetwork
+
+    def no_memory(self: TextNetwork, batch: object) -> torch.Tensor:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(TextNetwork, "forward", no_memory)
+    with pytest.raises(ConfigError, match=r"^out of memory with a single text of \d+ tokens; lower model.max_tokens"):
+        _fit(toy.config())
+
+
+def test_other_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    from textlstm.models.network import TextNetwork
+
+    def broken(self: TextNetwork, batch: object) -> torch.Tensor:
+        raise RuntimeError("shape mismatch")
+
+    monkeypatch.setattr(TextNetwork, "forward", broken)
+    with pytest.raises(RuntimeError, match=r"^shape mismatch$"):
+        _fit(toy.config())
+
+
+def test_stop_without_checkpoints_interrupts() -> None:
+    with pytest.raises(Interrupted) as caught:
+        _fit(toy.config(), stop=lambda: 2)
+    assert caught.value.exit_code == 130
+    assert str(caught.value).startswith("stopped in epoch 1, batch 1 of ")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_missing_gpu_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        _fit(toy.config(device=Device.cuda))
+    assert str(caught.value) == (
+        f"training.device=cuda: torch {torch.__version__} sees no GPU here; set training.device=auto or cpu"
+    )
+
+
+EFFECTS: dict[str, object] = {
+    "epochs": 1,
+    "batch_size": 32,
+    "learning_rate": 0.01,
+    "embedding_learning_rate": 0.01,
+    "weight_decay": 0.5,
+    "schedule": Schedule.one_cycle,
+    "warmup_fraction": 0.5,
+    "clip_norm": 0.01,
+    "label_smoothing": 0.3,
+    "ema_decay": 0.0,
+    "r_drop": 1.0,
+    "imbalance": Imbalance.class_weights,
+    "precision": Precision.bf16,
+}
+
+
+@pytest.fixture(scope="module")
+def plain_weights() -> bytes:
+    return _weights(_fit(toy.config(deterministic=False, num_threads=1, precision=Precision.fp32)))
+
+
+def test_result_without_a_change_is_the_same(plain_weights: bytes) -> None:
+    """Negative control of the tests below."""
+    config = toy.config(deterministic=False, num_threads=1, precision=Precision.fp32)
+    assert _weights(_fit(config)) == plain_weights
+
+
+@pytest.mark.parametrize("key", EFFECTS)
+def test_setting_changes_the_result(key: str, plain_weights: bytes) -> None:
+    base = {"deterministic": False, "num_threads": 1, "precision": Precision.fp32}
+    assert _weights(_fit(toy.config(**base | {key: EFFECTS[key]}))) != plain_weights
+
+
+@pytest.mark.parametrize("imbalance", list(Imbalance))
+def test_each_imbalance_setting_gives_another_result(imbalance: Imbalance, plain_weights: bytes) -> None:
+    base = {"deterministic": False, "num_threads": 1, "precision": Precision.fp32}
+    result = _fit(toy.config(**base, imbalance=imbalance))
+    assert (_weights(result) == plain_weights) == (imbalance is Imbalance.none)
+    assert all(np.isfinite(report.train_loss) for report in result.history)
+
+
+def test_focal_gamma_changes_the_result() -> None:
+    settings = {"imbalance": Imbalance.focal}
+    assert _weights(_fit(toy.config(**settings))) != _weights(_fit(toy.config(**settings, focal_gamma=1.0)))
+
+
+@pytest.mark.parametrize("schedule", list(Schedule))
+def test_learning_rate_at_the_end_of_each_epoch(schedule: Schedule) -> None:
+    result = _fit(toy.config(schedule=schedule, warmup_fraction=0.25))
+    expected = {Schedule.constant: [0.02, 0.02], Schedule.cosine: [0.015, 0.0], Schedule.one_cycle: [0.015, 8e-8]}
+    found = [report.learning_rate for report in result.history]
+    assert found == pytest.approx(expected[schedule], rel=1e-4, abs=1e-12)
+
+
+def test_thread_and_determinism_settings_reach_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    from textlstm.training import compute
+
+    seen: list[tuple[str, object]] = []
+    monkeypatch.setattr(compute.torch, "set_num_threads", lambda number: seen.append(("threads", number)))
+    monkeypatch.setattr(
+        compute.torch, "use_deterministic_algorithms", lambda mode: seen.append(("deterministic", mode))
+    )
+    before = torch.get_num_threads()
+    with compute.compute_settings(TrainingConfig(num_threads=3)):
+        pass
+    assert seen == [("threads", 3), ("threads", before), ("deterministic", False)]
+    seen.clear()
+    with compute.compute_settings(TrainingConfig(num_threads=3, deterministic=True)):
+        pass
+    assert seen == [("threads", 1), ("deterministic", True), ("threads", before), ("deterministic", False)]
+    with compute.compute_settings(TrainingConfig(num_threads=6), num_processes=2):
+        assert seen[-1] == ("threads", 3)
