@@ -76,7 +76,7 @@ def start_engine(
 
 
 def is_small(names: Sequence[str]) -> bool:
-    """Say whether inputs of this size are best done without worker processes; only their bytes decide, not the machine."""
+    """Say whether inputs are best done without worker processes; their size alone decides, not the machine."""
     if str(STDIN) in names:
         return False
     return sum(num_bytes(name) * (5 if name.endswith(PACKED) else 1) for name in names) <= INLINE_BYTES

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from textlstm.config import LabellingConfig
 from textlstm.errors import ConfigError, TextLSTMError
@@ -26,23 +26,25 @@ READY_SECONDS = 300.0
 """A cluster that has started no actor after this long has no room for one."""
 
 
+class ActorJob(NamedTuple):
+    """What an actor needs to start; Ray carries it to the actor's machine."""
+
+    load: Callable[[Path, LabellingConfig, bool], RowClassifier]
+    model_dir: str
+    settings: LabellingConfig
+    many_texts: bool
+    root: str
+    scratch: str
+
+
 class ShardActor:
     """Holds the model in one process of the cluster."""
 
-    def __init__(
-        self,
-        load: Callable[[Path, LabellingConfig, bool], RowClassifier],
-        model_dir: str,
-        settings: LabellingConfig,
-        many_texts: bool,
-        root: str,
-        scratch: str,
-    ) -> None:
+    def __init__(self, job: ActorJob) -> None:
         """Load the model."""
-        self._settings = settings
-        self._scratch = scratch
-        self._store = open_store(root)
-        self._classifier = load(Path(model_dir), settings, many_texts)
+        self._job = job
+        self._store = open_store(job.root)
+        self._classifier = job.load(Path(job.model_dir), job.settings, job.many_texts)
 
     def ready(self) -> int:
         """Return the process id once the model is loaded."""
@@ -53,8 +55,8 @@ class ShardActor:
         return label_shard(
             task,
             self._classifier,
-            settings=self._settings,
-            journal=Journal(self._store, folder, scratch=self._scratch),
+            settings=self._job.settings,
+            journal=Journal(self._store, folder, scratch=self._job.scratch),
             on_rows=lambda _rows: None,
         )
 
@@ -80,8 +82,8 @@ class RayEngine:
             ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
         self.num_workers = settings.num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         actor_class = ray.remote(num_cpus=CORES_OF_ACTOR, max_restarts=0)(ShardActor)
-        arguments = (models.load, str(model_dir.absolute()), settings, many_texts, target.store.root, target.scratch)
-        self._new_actor: Callable[[], Any] = lambda: actor_class.remote(*arguments)
+        job = ActorJob(models.load, str(model_dir.absolute()), settings, many_texts, target.store.root, target.scratch)
+        self._new_actor: Callable[[], Any] = lambda: actor_class.remote(job)
         self._starting: dict[Any, Any] = {}
         for _ in range(self.num_workers):
             self._start_actor()
