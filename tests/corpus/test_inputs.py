@@ -88,6 +88,19 @@ def test_class_folders_are_read_in_order_with_label_and_path() -> None:
     assert list(read_records(Path("news"), settings, rows=index.rows(2, 3))) == rows[1:3]
 
 
+def test_class_folder_with_a_file_that_is_too_long_or_binary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textlstm.corpus.class_folders.MAX_ROW_BYTES", 1 << 20)
+    write("news/sport/3.txt")
+    Path("news/sport/1.txt").write_bytes(b"x" * ((1 << 20) + 1))
+    Path("news/sport/2.txt").write_bytes(b"a\0b")
+    rows = list(read_records(Path("news"), ReadSettings()))
+    assert rows[:2] == [
+        Reject("news", 1, 0, "sport/1.txt is longer than 1 MiB"),
+        Reject("news", 2, 0, "sport/2.txt holds a NUL byte"),
+    ]
+    assert isinstance(rows[2], Record)
+
+
 def test_class_folder_with_a_folder_inside() -> None:
     write("news/sport/old/1.txt", "news/sport/1.txt")
     with pytest.raises(InputError) as caught:

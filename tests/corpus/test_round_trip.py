@@ -23,7 +23,7 @@ from textlstm.corpus.writers import open_writer, record_writer
 from textlstm.errors import InputError
 
 CASES = 50
-LONG_CASES = 5_000
+LONG_CASES = 1_000
 FORMATS = ["csv", "tsv", "jsonl", "parquet", "csv.gz", "tsv.zst", "jsonl.gz"]
 
 cells = st.one_of(

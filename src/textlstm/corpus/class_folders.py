@@ -1,10 +1,12 @@
 """Folders of text files by class: every file is one row, the name of its folder is the label."""
 
+from contextlib import closing
 from pathlib import Path
 
 from textlstm.corpus.delimited import bad_bytes
 from textlstm.corpus.encodings import encoding_name
 from textlstm.corpus.formats import Compression, has_row_suffix
+from textlstm.corpus.lines import MAX_ROW_BYTES
 from textlstm.corpus.read_settings import ReadSettings
 from textlstm.corpus.records import Record, Reject, Rows
 from textlstm.corpus.row_input import ReadCounts
@@ -15,6 +17,10 @@ PATH_COLUMN = "path"
 """Column that the reader adds: the file's path inside the folder."""
 _BOM = "\ufeff"
 _PACKED = {".gz": Compression.gzip, ".zst": Compression.zstd}
+
+
+class _TooLongError(Exception):
+    """The file is longer than MAX_ROW_BYTES."""
 
 
 def is_class_folder(directory: Path) -> bool:
@@ -68,17 +74,27 @@ def read_class_folder(directory: Path, settings: ReadSettings, *, first: int, co
             continue
         counts.rows += 1
         inside = path.relative_to(directory).as_posix()
-        blocks = read_blocks(
-            path, compression=_PACKED.get(path.suffix, Compression.none), max_expansion=settings.max_expansion
-        )
         try:
-            text = b"".join(blocks).decode(encoding).removeprefix(_BOM)
+            text = _content(path, settings).decode(encoding).removeprefix(_BOM)
         except UnicodeDecodeError as error:
-            reason = f"{inside} {bad_bytes(error, encoding, 0)}"
+            reason = bad_bytes(error, encoding, 0)
+        except _TooLongError:
+            reason = f"is longer than {MAX_ROW_BYTES >> 20} MiB"
         else:
             if "\0" not in text:
                 yield Record(name, number, 0, dict(zip(columns, (text, path.parent.name, inside), strict=True)))
                 continue
-            reason = f"{inside} holds a NUL byte"
+            reason = "holds a NUL byte"
         counts.rejects += 1
-        yield Reject(name, number, 0, reason)
+        yield Reject(name, number, 0, f"{inside} {reason}")
+
+
+def _content(path: Path, settings: ReadSettings) -> bytes:
+    compression = _PACKED.get(path.suffix, Compression.none)
+    blocks: list[bytes] = []
+    with closing(read_blocks(path, compression=compression, max_expansion=settings.max_expansion)) as found:
+        for block in found:
+            blocks.append(block)
+            if sum(map(len, blocks)) > MAX_ROW_BYTES:
+                raise _TooLongError
+    return b"".join(blocks)

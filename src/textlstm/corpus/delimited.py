@@ -27,7 +27,7 @@ def read_header(source: LineInput) -> tuple[str, ...]:
         InputError: the header cannot be read, looks like another delimiter, or lacks columns; all that is wrong.
     """
     with source.lines() as lines:
-        return _take_header(lines, source)
+        return take_header(lines, source)
 
 
 def read_delimited(source: LineInput, *, start: RowStart | None, counts: ReadCounts) -> Rows:
@@ -40,7 +40,7 @@ def read_delimited(source: LineInput, *, start: RowStart | None, counts: ReadCou
     has_offsets, split = source.has_offsets, syntax.split
     columns = read_header(source) if start else ()
     with source.lines(start.offset if start else 0) as lines:
-        columns = columns or _take_header(lines, source)  # in one go, since a pipe cannot be opened twice
+        columns = columns or take_header(lines, source)  # in one go, since a pipe cannot be opened twice
         width = len(columns)
         first = start.number if start else 1
         rows = syntax.read_rows(lines, name=name, number=first, blank=counts if width > 1 else None)
@@ -68,7 +68,12 @@ def bad_bytes(error: UnicodeDecodeError, encoding: str, offset: int) -> str:
     return f"is not valid {encoding}: byte 0x{byte:02X} at byte offset {offset + error.start}"
 
 
-def _take_header(lines: Iterator[Line], source: LineInput) -> tuple[str, ...]:
+def take_header(lines: Iterator[Line], source: LineInput) -> tuple[str, ...]:
+    """Return the columns that the header names, and leave `lines` at the line after it.
+
+    Raises:
+        InputError: as `read_header`.
+    """
     row = next(syntax_of(source.kind.format).read_rows(lines, name=source.name), None)
     if row is None:
         raise InputError(f"{source.name}: has no header and no data rows.")

@@ -1,5 +1,6 @@
 """Where rows begin in a file, found in one cheap pass, so that shards of it can be read on their own."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from textlstm.config import FileFormat
 from textlstm.corpus.class_folders import list_class_files
-from textlstm.corpus.delimited import read_header, syntax_of
+from textlstm.corpus.delimited import syntax_of, take_header
 from textlstm.corpus.line_records import is_blank
 from textlstm.corpus.parquet import count_parquet_rows
 from textlstm.corpus.read_settings import ReadSettings
@@ -47,35 +48,36 @@ def index_rows(path: Path, settings: ReadSettings, *, stride: int = 1000) -> Row
         InputError: as `read_records` for whole files; rows are not checked.
     """
     kind = kind_of_input(path, settings)
-    is_folder = kind.format is FileFormat.folder
-    state = None if is_folder else file_state(path)
+    state = None if kind.format is FileFormat.folder else file_state(path)
+    source = LineInput(path, kind, settings)
     offsets: list[int] = []
     num_rows = 0
-    source = LineInput(path, kind, settings)
     match kind.format:
         case FileFormat.folder:
             num_rows = len(list_class_files(path))
         case FileFormat.parquet:
             num_rows = count_parquet_rows(path)
-        case FileFormat.csv | FileFormat.tsv:
-            blank = ReadCounts() if len(read_header(source)) > 1 else None
-            with source.lines() as lines:
-                for number, row in enumerate(syntax_of(kind.format).read_rows(lines, name=source.name, blank=blank)):
-                    if number % stride == 1 or stride == 1:
-                        offsets.append(row.offset)
-                    num_rows = number
-            offsets = offsets[1:] if stride == 1 else offsets
         case _:
-            skips_blank = kind.format is FileFormat.jsonl
-            with source.lines() as lines:
-                for line in lines:
-                    if skips_blank and is_blank(line.data):
-                        continue
-                    if num_rows % stride == 0:
-                        offsets.append(line.offset)
-                    num_rows += 1
+            for offset in _row_offsets(source):
+                if num_rows % stride == 0:
+                    offsets.append(offset)
+                num_rows += 1
     check_unchanged(path, state)
     if num_rows == 0:
         raise InputError(f"{path}: has no data rows.")
-    kept = np.array(offsets if source.can_seek else [], dtype=np.int64)
-    return RowIndex(path, num_rows, stride, kept, state)
+    return RowIndex(path, num_rows, stride, np.array(offsets if source.can_seek else [], dtype=np.int64), state)
+
+
+def _row_offsets(source: LineInput) -> Iterator[int]:
+    """Yield the byte at which each row of a file of lines begins."""
+    with source.lines() as lines:
+        match source.kind.format:
+            case FileFormat.csv | FileFormat.tsv:
+                columns = take_header(lines, source)
+                blank = ReadCounts() if len(columns) > 1 else None
+                rows = syntax_of(source.kind.format).read_rows(lines, name=source.name, number=1, blank=blank)
+                yield from (row.offset for row in rows)
+            case FileFormat.jsonl:
+                yield from (line.offset for line in lines if not is_blank(line.data))
+            case _:
+                yield from (line.offset for line in lines)
