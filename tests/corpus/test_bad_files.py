@@ -154,7 +154,7 @@ def test_22_missing_columns_list_those_that_exist() -> None:
         "x.jsonl: no column 'text'; did you mean 'txt'? The columns are 'txt', 'label'. Set data.text_column.",
     )
     assert problems_of("x.txt", b"good film\n") == (
-        "x.txt: no column 'label'; the columns are 'text'. Set data.label_column.",
+        "x.txt: plain text has no labels. Give CSV, TSV, JSONL or Parquet, or a folder of class folders.",
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from textlstm.corpus.formats import STDIN
 from textlstm.corpus.inputs import clash_problems, expand_inputs
-from textlstm.corpus.read_settings import ReadSettings
+from textlstm.corpus.read_settings import ColumnNames, ReadSettings
 from textlstm.corpus.readers import read_columns, read_records
 from textlstm.corpus.records import Record, Reject
 from textlstm.corpus.row_index import index_rows
@@ -99,6 +99,17 @@ def test_class_folder_with_a_file_that_is_too_long_or_binary(monkeypatch: pytest
         Reject("news", 2, 0, "sport/2.txt holds a NUL byte"),
     ]
     assert isinstance(rows[2], Record)
+
+
+def test_class_folder_has_one_label_a_text_and_no_ids() -> None:
+    write("news/sport/1.txt")
+    settings = ReadSettings(columns=ColumnNames(labels="tags", id="key"), need_labels=True)
+    with pytest.raises(InputError) as caught:
+        list(read_records(Path("news"), settings))
+    assert caught.value.problems == (
+        "news: no column 'tags'; the columns are 'text', 'label', 'path'. Set data.labels_column.",
+        "news: no column 'key'; the columns are 'text', 'label', 'path'. Set data.id_column.",
+    )
 
 
 def test_class_folder_with_a_folder_inside() -> None:

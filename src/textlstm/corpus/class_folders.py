@@ -33,7 +33,7 @@ def is_class_folder(directory: Path) -> bool:
 
 def class_folder_columns(settings: ReadSettings) -> tuple[str, str, str]:
     """Return the columns of the records: text, label, path inside the folder."""
-    return settings.columns.text, settings.columns.label, PATH_COLUMN
+    return settings.columns.text, settings.columns.label or "label", PATH_COLUMN
 
 
 def list_class_files(directory: Path) -> list[Path]:

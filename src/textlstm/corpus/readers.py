@@ -123,9 +123,14 @@ def _open_rows(
             read_parquet_schema(path, settings)
             return read_parquet(path, first=first, last=last, counts=counts)
         case FileFormat.text:
+            if settings.need_labels:
+                raise InputError(
+                    f"{path}: plain text has no labels. Give CSV, TSV, JSONL or Parquet, or a folder of class folders."
+                )
             _check_columns((settings.columns.text,), source)
             return read_text(source, start=start, counts=counts)
         case FileFormat.folder:
+            _check_columns(class_folder_columns(settings), source)
             list_class_files(path)
             return read_class_folder(path, settings, first=first, counts=counts)
         case FileFormat.auto:
@@ -135,6 +140,6 @@ def _open_rows(
 
 
 def _check_columns(columns: tuple[str, ...], source: LineInput) -> None:
-    problems = header_problems(columns, source.settings, name=source.name) if columns else []
+    problems = header_problems(columns, source.settings, name=source.name)
     if problems:
         raise InputError(*problems)
