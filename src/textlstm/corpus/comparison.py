@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from textlstm.corpus.corpus_folder import split_file
-from textlstm.corpus.near_duplicates import THRESHOLD, NearDuplicateFinder, shingle
+from textlstm.corpus.near_duplicates import THRESHOLD, NearDuplicateFinder, Shingles, shingle
 from textlstm.corpus.splits import Split
 from textlstm.corpus.token_hashes import Hashes, hash_strings
 
@@ -39,10 +39,22 @@ def compare_with_train(
     if not num_rows[Split.train] or not probes:
         return {}
     for batch in _batches(directory / split_file(Split.train)):
-        tokens, offsets = _tokens(batch)
+        words = _words(batch)
+        shingles = shingle(words.tokens, words.offsets)
         for probe in probes.values():
-            probe.compare(batch, tokens, offsets)
+            probe.compare(batch, words, shingles)
     return {split.value: probe.card() for split, probe in probes.items()}
+
+
+class _Words(NamedTuple):
+    """The tokens of N texts as hashes."""
+
+    tokens: Hashes
+    """(M,) of all tokens, one after another."""
+    types: Hashes
+    """Of each different token, sorted."""
+    offsets: npt.NDArray[np.int64]
+    """(N+1,) where each text begins."""
 
 
 class _Probes:
@@ -58,21 +70,21 @@ class _Probes:
         for batch in _batches(path):
             rows = np.arange(-start % step, batch.num_rows, step)
             chosen = batch.take(pa.array(rows))
-            tokens, offsets = _tokens(chosen)
-            self._finder.add_probes(shingle(tokens, offsets))
+            words = _words(chosen)
+            self._finder.add_probes(shingle(words.tokens, words.offsets))
             self._names += [_name(chosen, row) for row in range(chosen.num_rows)]
             self._is_exact += exact[start + rows].tolist() if exact is not None else [False] * len(rows)
-            token_hashes.append(tokens)
+            token_hashes.append(words.tokens)
             start += batch.num_rows
         self._types, self._counts = np.unique(np.concatenate(token_hashes), return_counts=True)
         self._seen = np.zeros(len(self._types), np.bool_)
 
-    def compare(self, batch: pa.RecordBatch, tokens: Hashes, offsets: npt.NDArray[np.int64]) -> None:
+    def compare(self, batch: pa.RecordBatch, words: _Words, shingles: Shingles) -> None:
         """Take in some training rows."""
         if len(self._types):
-            places = np.searchsorted(self._types, tokens).clip(max=len(self._types) - 1)
-            self._seen[places[self._types[places] == tokens]] = True
-        for pair in self._finder.search(shingle(tokens, offsets)):
+            places = np.searchsorted(self._types, words.types).clip(max=len(self._types) - 1)
+            self._seen[places[self._types[places] == words.types]] = True
+        for pair in self._finder.search(shingles):
             self._near[pair.probe] = (_name(batch, pair.other), pair.resemblance)
 
     def card(self) -> dict[str, Any]:
@@ -100,12 +112,13 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
             yield reader.get_batch(number)
 
 
-def _tokens(batch: pa.RecordBatch) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    """Return the hashes of all tokens of a batch, and where each row's begin."""
+def _words(batch: pa.RecordBatch) -> _Words:
     column = batch.column("tokens")
     offsets = np.zeros(len(column) + 1, np.int64)
     np.cumsum(pc.list_value_length(column).to_numpy(), out=offsets[1:])
-    return hash_strings(pc.list_flatten(column)), offsets
+    encoded = pc.list_flatten(column).dictionary_encode()
+    types = hash_strings(encoded.dictionary)
+    return _Words(types[encoded.indices.to_numpy()], np.sort(types), offsets)
 
 
 def _name(batch: pa.RecordBatch, row: int) -> str:

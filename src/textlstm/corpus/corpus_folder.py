@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from textlstm.config import Task
 from textlstm.corpus.prepared import PREPARED_SCHEMA, PreparedCorpus, PreparedSplit
 from textlstm.corpus.splits import Split
 from textlstm.corpus.storage import atomic_file, check_files, sha256_of_file, storage_errors, sync_directory
+from textlstm.corpus.token_hashes import string_bytes
 from textlstm.errors import IntegrityError
 from textlstm.text.saved import SavedText
 
@@ -98,20 +101,27 @@ def load_corpus(directory: Path, *, key: str, timings: Mapping[str, float], reus
 
 
 class SplitDigest:
-    """sha256 of texts and labels in order, whatever the batches are."""
+    """sha256 of texts and labels in order, whatever the batches are.
+
+    It is the sha256 of five others: the bytes of all texts, the bytes of all labels, the lengths of the texts, the
+    lengths of the labels, and how many labels each row has; numbers are little-endian int64.
+    """
 
     def __init__(self) -> None:
-        self._digest = hashlib.sha256()
+        self._parts = [hashlib.sha256() for _ in range(5)]
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take the rows of `batch` in."""
-        for text, labels in zip(batch.column("text").to_pylist(), batch.column("labels").to_pylist(), strict=True):
-            row = json.dumps([text, labels], ensure_ascii=False)
-            self._digest.update(row.encode("utf-8", "surrogatepass") + b"\n")
+        labels = batch.column("labels")
+        texts, names = string_bytes(batch.column("text")), string_bytes(pc.list_flatten(labels))
+        numbers = [np.diff(texts.offsets), np.diff(names.offsets), pc.list_value_length(labels).to_numpy()]
+        lengths = [values.astype("<i8") for values in numbers]
+        for part, values in zip(self._parts, (texts.data, names.data, *lengths), strict=True):
+            part.update(values.tobytes())
 
     def hexdigest(self) -> str:
         """Return the digest of all rows so far."""
-        return self._digest.hexdigest()
+        return hashlib.sha256(b"".join(part.digest() for part in self._parts)).hexdigest()
 
 
 def _read_manifest(path: Path, *, key: str, remedy: str) -> dict[str, str]:

@@ -160,11 +160,12 @@ def _batches(examples: Iterator[Example], *, limit: int) -> Iterator[pa.RecordBa
 
 
 def _record_batch(rows: Sequence[Example]) -> pa.RecordBatch:
+    names = {file: Path(file).name for file in {row.record.file for row in rows}}
     columns = [
         [row.id for row in rows],
         [row.text for row in rows],
         [list(row.labels) for row in rows],
-        [Path(row.record.file).name for row in rows],
+        [names[row.record.file] for row in rows],
         [row.record.number for row in rows],
     ]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, ROW_SCHEMA, strict=True)]

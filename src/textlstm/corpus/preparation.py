@@ -99,17 +99,25 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
     except InputError:
         shutil.rmtree(work_dir, ignore_errors=True)
         raise
+    described: list[TextPipeline] = []
+
+    def on_part(done: Done) -> None:
+        # What the tokens depend on is asked for once the workers are busy: loading spaCy here would keep them waiting.
+        if not described:
+            described.append(TextPipeline(preparation.text, saved=preparation.saved))
+        _report(preparation, Phase.tokenising, done, assignment)
+
     with preparation.phase(Phase.tokenising):
-        pipeline = TextPipeline(preparation.text, saved=preparation.saved)
         num_parts = tokenise_rows(
             ingested,
             assignment,
             directory=parts_dir,
             text=preparation.text,
-            saved=pipeline.saved,
+            saved=preparation.saved,
             num_workers=preparation.num_workers,
-            on_part=lambda done: _report(preparation, Phase.tokenising, done, assignment),
+            on_part=on_part,
         )
+    pipeline = described[0]
     with preparation.phase(Phase.writing):
         assemble(
             whole_dir,

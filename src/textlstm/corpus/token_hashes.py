@@ -1,5 +1,7 @@
 """64-bit hashes of many strings at once, in numpy, equal in every process."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -18,21 +20,34 @@ def mix(values: Hashes) -> Hashes:
     return values ^ (values >> np.uint64(31))
 
 
-def hash_strings(strings: pa.StringArray) -> Hashes:
-    """Return a (N,) uint64 hash of the UTF-8 bytes of each of N strings.
+class StringBytes(NamedTuple):
+    """UTF-8 bytes of N strings, one after another; string i has data[offsets[i]:offsets[i + 1]]."""
 
-    The hash of bytes b is the polynomial sum of (b[i] + 1) * BASE^i modulo 2^64, mixed. Sums over all strings at once
-    are differences of one running sum, divided by the power at which a string starts.
-    """
+    data: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int64]
+
+
+def string_bytes(strings: pa.StringArray) -> StringBytes:
+    """Return the bytes of strings without nulls as Arrow holds them, without a copy."""
     if not len(strings):
-        return np.zeros(0, np.uint64)
+        return StringBytes(np.zeros(0, np.uint8), np.zeros(1, np.int64))
     _, offset_buffer, data_buffer = strings.buffers()
     offsets = np.frombuffer(offset_buffer, np.int32)[strings.offset : strings.offset + len(strings) + 1].astype(
         np.int64
     )
     first, last = int(offsets[0]), int(offsets[-1])
     data = np.frombuffer(data_buffer, np.uint8)[first:last] if last > first else np.zeros(0, np.uint8)
-    starts, ends = offsets[:-1] - first, offsets[1:] - first
+    return StringBytes(data, offsets - first)
+
+
+def hash_strings(strings: pa.StringArray) -> Hashes:
+    """Return a (N,) uint64 hash of the UTF-8 bytes of each of N strings.
+
+    The hash of bytes b is the polynomial sum of (b[i] + 1) * BASE^i modulo 2^64, mixed. Sums over all strings at once
+    are differences of one running sum, divided by the power at which a string starts.
+    """
+    data, offsets = string_bytes(strings)
+    starts, ends = offsets[:-1], offsets[1:]
     running = np.zeros(len(data) + 1, np.uint64)
     np.cumsum((data.astype(np.uint64) + np.uint64(1)) * _powers(_BASE, len(data)), out=running[1:])
     return mix((running[ends] - running[starts]) * _powers(_INVERSE, len(data) + 1)[starts])

@@ -57,7 +57,7 @@ def tokenise_rows(
     *,
     directory: Path,
     text: TextConfig,
-    saved: SavedText,
+    saved: SavedText | None,
     num_workers: int,
     on_part: Callable[[Done], None],
 ) -> dict[Split, int]:

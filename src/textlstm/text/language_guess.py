@@ -62,6 +62,8 @@ def count_languages(texts: Iterable[str], *, expected: str) -> dict[str, int]:
 
 def _script(text: str) -> str:
     """Return the language of the first listed script that makes up a third of the letters, or ""."""
+    if text.isascii():
+        return ""
     letters = sum(map(len, _WORD.findall(text)))
     for language, pattern in _SCRIPTS.items():
         if len(pattern.findall(text)) * 3 > max(letters, 1):
