@@ -8,6 +8,7 @@ import numpy as np
 from textlstm.config import Task
 
 _MAX_STEPS = 50
+_SMALLEST_STEP, _SMALLEST_GAIN = 1e-6, 1e-8  # of Newton's step, and of the loss in nats
 _SMALLEST_SCALE, _LARGEST_SCALE = 1e-3, 1e3
 
 
@@ -70,26 +71,29 @@ def fit_scales(sources: Sequence[np.ndarray], smoothed: np.ndarray, *, task: Tas
 
 
 def _newton(sources: Sequence[np.ndarray], smoothed: np.ndarray, task: Task) -> Scales:
-    has_bias = task is Task.multi_label
-    terms = [*sources, np.ones_like(smoothed)] if has_bias else [*sources, np.zeros_like(smoothed)]
-    stack = np.stack(terms).astype(np.float64)  # (K + 1, N, L); the last is the bias
-    scales = np.array([1 / max(len(sources), 1)] * len(sources) + [0.0])
+    num_sources, has_bias = len(sources), task is Task.multi_label
+    if not num_sources and not has_bias:
+        return Scales((), 0.0)
+    terms = [*sources, np.ones_like(smoothed)] if has_bias else sources
+    stack = np.stack(terms).astype(np.float64)  # (K, N, L), with a bias as the last of K
+    scales = np.array([1 / max(num_sources, 1)] * num_sources + [0.0] * has_bias)
     loss = mean_loss(np.tensordot(scales, stack, 1), smoothed, task=task)
+    gained = np.inf
     for _ in range(_MAX_STEPS):
-        step = _newton_step(stack, scales, smoothed, task)
-        size = 1.0
+        step, size = _newton_step(stack, scales, smoothed, task), 1.0
         while (new_loss := mean_loss(np.tensordot(scales - size * step, stack, 1), smoothed, task=task)) >= loss:
             size /= 2
-            if size < 1e-6:
-                return Scales(tuple(scales[:-1].tolist()), float(scales[-1]))
-        scales, gained, loss = scales - size * step, loss - new_loss, new_loss
-        if gained < 1e-10:
+            if size < _SMALLEST_STEP:
+                break
+        else:
+            scales, gained, loss = scales - size * step, loss - new_loss, new_loss
+        if size < _SMALLEST_STEP or gained < _SMALLEST_GAIN:
             break
-    return Scales(tuple(scales[:-1].tolist()), float(scales[-1]))
+    return Scales(tuple(scales[:num_sources].tolist()), float(scales[-1]) if has_bias else 0.0)
 
 
 def _newton_step(stack: np.ndarray, scales: np.ndarray, smoothed: np.ndarray, task: Task) -> np.ndarray:
-    """Return gradient / curvature of the loss at `scales`, both over K + 1 terms."""
+    """Return gradient / curvature of the loss at `scales`, both over K terms."""
     logits = np.tensordot(scales, stack, 1)
     if task is Task.multi_label:
         probabilities = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
