@@ -137,6 +137,18 @@ def test_columns_added_to_a_parquet_schema() -> None:
     assert table.to_pylist() == [{"text": "a", "n": 1, "predicted_label": "pos", "probability": 0.5}]
 
 
+def test_row_groups_end_by_rows_and_by_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textlstm.corpus.parquet_writer.ROW_GROUP_ROWS", 4)
+    monkeypatch.setattr("textlstm.corpus.parquet_writer.ROW_GROUP_CHARS", 100)
+    rows: list[dict[str, object]] = [
+        {"text": text} for text in ("a", "b", "c" * 99, "d", "e", "f", "g", "h", "i" * 500)
+    ]
+    content = written(FileFormat.parquet, *rows, columns=["text"])
+    metadata = pq.read_metadata(io.BytesIO(content))
+    assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [3, 4, 2]
+    assert pq.read_table(io.BytesIO(content)).to_pylist() == rows
+
+
 def test_file_appears_complete_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "x.csv.gz"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-BATCH_ROWS = 4096
+BATCH_ROWS = 1024
 
 
 def read_parquet_schema(path: Path, settings: ReadSettings) -> "pa.Schema":

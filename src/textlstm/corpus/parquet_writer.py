@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW_GROUP_ROWS = 20_000
+ROW_GROUP_CHARS = 1 << 26
+"""A row group ends after so many rows, or after the row with which its strings reach so many characters."""
 _COMPRESSION = "zstd"
 
 
@@ -29,11 +31,15 @@ class ParquetWriter:
         self._names = tuple(schema.names)
         self._is_text = tuple(pa.types.is_string(kind) or pa.types.is_large_string(kind) for kind in schema.types)
         self._rows: list[Mapping[str, object]] = []
+        self._num_chars = 0
 
     def write(self, fields: Mapping[str, object]) -> None:
         """Add one row; columns that `fields` lacks are null."""
         self._rows.append(fields)
-        if len(self._rows) == ROW_GROUP_ROWS:
+        for value in fields.values():
+            if isinstance(value, str):
+                self._num_chars += len(value)
+        if len(self._rows) == ROW_GROUP_ROWS or self._num_chars >= ROW_GROUP_CHARS:
             self._flush()
 
     def close(self) -> None:
@@ -55,7 +61,7 @@ class ParquetWriter:
                 continue
             arrays.append(pa.array(values, kind))
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
-        self._rows = []
+        self._rows, self._num_chars = [], 0
 
 
 def with_columns(schema: "pa.Schema", added: Mapping[str, type]) -> "pa.Schema":
