@@ -17,7 +17,8 @@ from textlstm.tracking.tracked_runs import TEST_PREFIX, TrackedRun, find_run, lo
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-_IGNORED = ("output_dir", "overwrite", "tracking.")
+_IGNORED_SETTINGS = ("output_dir", "overwrite", "tracking.")
+_COSTS = ("train_seconds", "tokens_per_second")
 
 
 def compare(config: CompareConfig) -> None:
@@ -54,12 +55,19 @@ def _find(client: "MlflowClient", experiment: str, text: str) -> TrackedRun:
 
 
 def _figure_rows(first: TrackedRun, second: TrackedRun) -> list[tuple[str, str, str]]:
-    shared = [name for name in first.metrics if name in second.metrics and not name.startswith("system/")]
-    ordered = sorted(shared, key=lambda name: (not name.startswith(TEST_PREFIX), name))
-    return [(name, _figure(first, name), _figure(second, name)) for name in ordered]
+    """Return figures with an interval in either run, then what training cost."""
+    figures = sorted({*first.intervals, *second.intervals})
+    names = [*(f"{TEST_PREFIX}{figure}" for figure in figures), *_COSTS]
+    return [
+        (name, _figure(first, name), _figure(second, name))
+        for name in names
+        if name in first.metrics or name in second.metrics
+    ]
 
 
 def _figure(run: TrackedRun, name: str) -> str:
+    if name not in run.metrics:
+        return "–"
     interval = run.intervals.get(name.removeprefix(TEST_PREFIX)) if name.startswith(TEST_PREFIX) else None
     ends = f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
     return f"{run.metrics[name]:.4f}{ends}"
@@ -70,7 +78,7 @@ def _setting_rows(first: TrackedRun, second: TrackedRun) -> list[tuple[str, str,
     return [
         (name, first.params.get(name, "–"), second.params.get(name, "–"))
         for name in names
-        if first.params.get(name) != second.params.get(name) and not name.startswith(_IGNORED)
+        if first.params.get(name) != second.params.get(name) and not name.startswith(_IGNORED_SETTINGS)
     ]
 
 
@@ -85,7 +93,17 @@ def _contrast(client: "MlflowClient", first: TrackedRun, second: TrackedRun) -> 
         f"of {contrast.num_rows:,} test rows, {won} are right only in A and {lost} only in B "
         f"(McNemar p {format_p_value(mcnemar_p_value(won, lost))})"
     )
+    if contrast.by_class:
+        rows = [
+            (_class_name(first, label_id), str(only_first), str(only_second))
+            for label_id, (only_first, only_second) in contrast.by_class.items()
+        ]
+        table("rows by class", ("", "right only in A", "right only in B"), rows)
     return contrast
+
+
+def _class_name(run: TrackedRun, label_id: int) -> str:
+    return run.labels[label_id] if 0 <= label_id < len(run.labels) else "(several or unknown labels)"
 
 
 def _write(output: Path, first: TrackedRun, second: TrackedRun, contrast: Contrast | None) -> None:

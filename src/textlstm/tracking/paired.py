@@ -1,5 +1,6 @@
 """Which test rows a model had right, without their texts: what a later model is compared with."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ class Contrast(NamedTuple):
     """Ids of the rows that only the first model has right."""
     lost: tuple[str, ...]
     """Ids of the rows that only the second model has right."""
+    by_class: dict[int, tuple[int, int]]
+    """Rows won and lost of each label id that has any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,10 @@ class PairedRows:
                 "the two models were tested on different rows, so that no paired test is possible; "
                 "train or evaluate both on the same test data"
             )
-        rows = list(zip(self.ids, self.correct, other.correct, strict=True))
-        won = tuple(identifier for identifier, mine, theirs in rows if mine and not theirs)
-        lost = tuple(identifier for identifier, mine, theirs in rows if theirs and not mine)
-        return Contrast(len(rows), won, lost)
+        rows = list(zip(self.ids, self.correct, other.correct, self.label_ids, strict=True))
+        won = [(identifier, label_id) for identifier, mine, theirs, label_id in rows if mine and not theirs]
+        lost = [(identifier, label_id) for identifier, mine, theirs, label_id in rows if theirs and not mine]
+        num_won, num_lost = (Counter(label_id for _, label_id in part) for part in (won, lost))
+        by_class = {label_id: (num_won[label_id], num_lost[label_id]) for label_id in sorted({*num_won, *num_lost})}
+        ids_won, ids_lost = (tuple(identifier for identifier, _ in part) for part in (won, lost))
+        return Contrast(len(rows), ids_won, ids_lost, by_class)

@@ -4,6 +4,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel
 
 from textlstm.tracking.model_logging import BUNDLE_ARTIFACT, INPUT_COLUMN
@@ -31,8 +32,16 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
         self._classifier = TextClassifier.load(context.artifacts[BUNDLE_ARTIFACT])
 
     def predict(self, model_input: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns label, probability and decision, one row a text, in order."""
-        texts = ["" if text is None else str(text) for text in model_input[INPUT_COLUMN].tolist()]
+        """Return the columns label, probability and decision, one row a text, in order.
+
+        Raises:
+            MlflowException: A text is no string; the scoring server answers 400.
+        """
+        texts = model_input[INPUT_COLUMN].tolist()
+        wrong = next((row for row, text in enumerate(texts) if not isinstance(text, str)), None)
+        if wrong is not None:
+            kind = type(texts[wrong]).__name__
+            raise MlflowException.invalid_parameter_value(f"row {wrong}: {INPUT_COLUMN} must be a string, not {kind}")
         with self._lock:
             predictions = self._classifier.predict(texts)
         return pd.DataFrame(

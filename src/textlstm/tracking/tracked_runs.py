@@ -40,6 +40,8 @@ class TrackedRun:
     """sha256 of the test rows; empty where there were none."""
     test_name: str
     num_test_rows: int
+    labels: tuple[str, ...]
+    """Class names by label id; empty where the run has no evaluation."""
 
     def figure(self, name: str) -> float | None:
         """Return a test figure such as `macro_f1`."""
@@ -120,6 +122,8 @@ def _to_tracked(client: "MlflowClient", run: "Run") -> TrackedRun:
     ]
     profile = json.loads(tests[0].profile or "{}") if tests else {}
     has_tests = any(name.startswith(TEST_PREFIX) for name in run.data.metrics)
+    evaluation = _evaluation(client, run.info.run_id) if has_tests else {}
+    ends = evaluation.get("intervals", {})
     return TrackedRun(
         run_id=run.info.run_id,
         name=run.info.run_name,
@@ -128,22 +132,21 @@ def _to_tracked(client: "MlflowClient", run: "Run") -> TrackedRun:
         started=run.info.start_time / 1000,
         seconds=((run.info.end_time or time.time() * 1000) - run.info.start_time) / 1000,
         metrics=dict(run.data.metrics),
-        intervals=_intervals(client, run.info.run_id) if has_tests else {},
+        intervals={name: (float(low), float(high)) for name, (low, high) in ends.items() if low is not None},
         params=dict(run.data.params),
         test_digest=str(profile.get("sha256", "")),
         test_name=tests[0].name if tests else "",
         num_test_rows=int(profile.get("num_rows", 0)),
+        labels=tuple(evaluation.get("per_class", {})),
     )
 
 
-def _intervals(client: "MlflowClient", run_id: str) -> dict[str, tuple[float, float]]:
+def _evaluation(client: "MlflowClient", run_id: str) -> dict[str, Any]:
+    """Return the run's `metrics.json`; empty where it has none."""
     with TemporaryDirectory() as directory:
         path = _fetch(client, run_id, f"{PAIRED_FOLDER}/{METRICS_FILE}", into=directory)
-        if path is None:
-            return {}
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    ends = content.get("intervals", {}) if isinstance(content, dict) else {}
-    return {name: (float(low), float(high)) for name, (low, high) in ends.items() if low is not None}
+        content: Any = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _fetch(client: "MlflowClient", run_id: str, artifact: str, *, into: str) -> Path | None:
