@@ -1,0 +1,230 @@
+"""Labelling side by side: whole processes in turn, start-up included, the same JSONL in and a labelled JSONL out.
+
+    python benchmarks/label.py [--rows 120000] [--rounds 3] [--peers] [NAME ...]
+
+Rows are pieces of about 37 words of AG News, 20 Newsgroups and IMDB, found through TEXTLSTM_CORPORA; the first 7,600
+are the AG News test set, from which accuracy is told. Every system is trained once on 9,772 AG News rows and kept under
+.bench/label. fastText and Keras live in a virtual environment of their own that `--peers` makes; where it cannot be
+made they are left out, and the reason is printed. Times on a busy machine are noise: compare ratios within one call.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import venv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from label_rows import make_rows
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / ".bench" / "label"
+SCRIPTS = Path(__file__).resolve().parent / "label_peers"
+PEER_ENVIRONMENT = WORK / "peers"
+PEER_PACKAGES = ("fasttext-numpy2-wheel", "tensorflow-cpu")
+BASE = "TF-IDF + LinearSVC"
+TRAIN = (
+    *("data=files", "data.train={train}", "data.test={test}", "output_dir={model}", "prepared_dir={work}/prepared"),
+    *("overwrite=true", "training.epochs=2", "tracking.enabled=false"),
+    *("evaluation.report=false", "evaluation.baseline=false"),
+)
+LABEL = ("model_dir={model}", "input={rows}", "output={out}", "overwrite=true", "tracking.enabled=false")
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One way to label: a command that trains into `{model}`, and one that labels `{rows}` into `{out}`."""
+
+    name: str
+    train: tuple[str, ...]
+    label: tuple[str, ...]
+    label_key: str = "predicted_label"
+    needs: str = ""
+    """Package of the peers' environment."""
+
+
+@dataclass(slots=True)
+class Figures:
+    """What was measured of one system."""
+
+    train_seconds: float = 0.0
+    seconds: list[float] = field(default_factory=list)
+    megabytes: list[float] = field(default_factory=list)
+    accuracy: float = 0.0
+
+
+def textlstm(name: str, train: tuple[str, ...], label: tuple[str, ...] = ()) -> System:
+    """Return textlstm with settings of training and of labelling."""
+    command = (sys.executable, "-m", "textlstm")
+    return System(
+        name,
+        (*command, "train", *TRAIN, *train),
+        (*command, "label", *LABEL, *label),
+    )
+
+
+def peer(name: str, script: str, *, needs: str = "") -> System:
+    """Return a peer whose script has the verbs train and label."""
+    python = str(PEER_ENVIRONMENT / "bin" / "python") if needs else sys.executable
+    path = str(SCRIPTS / script)
+    return System(
+        name,
+        (python, path, "train", "{train}", "{model}"),
+        (python, path, "label", "{model}", "{rows}", "{out}"),
+        needs=needs,
+    )
+
+
+SYSTEMS = (
+    textlstm("textlstm", ("text.pos=false", "model.hidden_size=64")),
+    textlstm("textlstm bf16", ("text.pos=false", "model.hidden_size=64"), ("labelling.precision=bf16",)),
+    textlstm("textlstm with POS", ("text.pos=true", "model.hidden_size=64", "model.pos_embedding_size=8")),
+    peer(BASE, "linear_svc.py"),
+    peer("spaCy textcat BOW", "spacy_bow.py"),
+    peer("fastText dim 100, 2-grams", "fasttext_100.py", needs="fasttext"),
+    peer("Keras BiLSTM(64)", "keras_bilstm.py", needs="tensorflow"),
+)
+
+
+def main() -> int:
+    """Make the rows, train what is missing, label in turn, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="parts of the names of systems; none: all")
+    parser.add_argument("--rows", type=int, default=120_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", action="store_true", help="install fastText and Keras for the comparison")
+    arguments = parser.parse_args()
+    corpora = Path(os.environ.get("TEXTLSTM_CORPORA", ROOT.parent / "shared" / "data"))
+    if not corpora.is_dir():
+        print(f"skipped: no corpora at {corpora}; set TEXTLSTM_CORPORA", file=sys.stderr)
+        return 0
+    WORK.mkdir(parents=True, exist_ok=True)
+    places = make_rows(corpora, WORK, num_rows=arguments.rows)
+    if arguments.peers:
+        install_peers()
+    figures: dict[str, Figures] = {}
+    chosen = [one for one in SYSTEMS if not arguments.names or any(part in one.name for part in arguments.names)]
+    for system in chosen:
+        if system.needs and not has_package(system.needs):
+            print(f"{system.name}: left out, {system.needs} is not installed in {PEER_ENVIRONMENT}", file=sys.stderr)
+            continue
+        figures[system.name] = Figures(train_seconds=train(system, places))
+    for _ in range(arguments.rounds):
+        for system in chosen:
+            if system.name in figures:
+                measure(system, places, figures[system.name])
+    print(table(figures, num_rows=arguments.rows))
+    return 0
+
+
+def train(system: System, places: dict[str, str]) -> float:
+    """Train `system` unless that was done before; return the seconds it took."""
+    model = model_path(system)
+    done = Path(f"{model}.seconds")
+    if not done.exists():
+        started = time.perf_counter()
+        subprocess.run([part.format(model=model, **places) for part in system.train], check=True, stdout=sys.stderr)
+        done.write_text(str(time.perf_counter() - started))
+    return float(done.read_text())
+
+
+def model_path(system: System) -> Path:
+    """Return where the model is; systems that are trained alike share it."""
+    same = next(other for other in SYSTEMS if other.train == system.train)
+    return WORK / same.name.replace(" ", "_").replace(",", "")
+
+
+def measure(system: System, places: dict[str, str], figures: Figures) -> None:
+    """Label once, and add time, memory and accuracy to `figures`."""
+    out = WORK / "out.jsonl"
+    for left in WORK.glob("out.jsonl*"):
+        if left.is_file():
+            left.unlink()
+    command = [part.format(model=model_path(system), out=out, **places) for part in system.label]
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    peak = [0.0]
+    watcher = threading.Thread(target=watch_memory, args=(process.pid, peak), daemon=True)
+    watcher.start()
+    if process.wait():
+        raise SystemExit(f"{system.name}: labelling failed: {' '.join(command)}")
+    figures.seconds.append(time.perf_counter() - started)
+    watcher.join(timeout=5)
+    figures.megabytes.append(peak[0] / 1e6)
+    gold = json.loads(Path(places["gold"]).read_text())
+    with out.open(encoding="utf-8") as lines:
+        found = [json.loads(line)[system.label_key] for line, _ in zip(lines, gold, strict=False)]
+    figures.accuracy = sum(map(str.__eq__, found, gold)) / len(found)
+
+
+def watch_memory(process_id: int, peak: list[float]) -> None:
+    """Keep in `peak` the largest resident memory of a process and its children together, in bytes."""
+    try:
+        process = psutil.Process(process_id)
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            family = [process, *process.children(recursive=True)]
+            peak[0] = max(peak[0], float(sum(one.memory_info().rss for one in family)))
+            time.sleep(0.1)
+    except psutil.Error:
+        return
+
+
+def install_peers() -> None:
+    """Make the peers' environment on top of this one; a package that cannot be installed is told and left out."""
+    if not (PEER_ENVIRONMENT / "bin" / "python").exists():
+        venv.create(PEER_ENVIRONMENT, with_pip=True)
+    python = str(PEER_ENVIRONMENT / "bin" / "python")
+    for package in PEER_PACKAGES:
+        done = subprocess.run(
+            [python, "-m", "pip", "install", "-q", package], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            print(f"{package}: could not be installed: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+
+
+def has_package(name: str) -> bool:
+    """Say whether the peers' environment has a module of that name."""
+    python = PEER_ENVIRONMENT / "bin" / "python"
+    return (
+        python.exists()
+        and subprocess.run([str(python), "-c", f"import {name}"], capture_output=True, check=False).returncode == 0
+    )
+
+
+def table(figures: dict[str, Figures], *, num_rows: int) -> str:
+    """Return the measurements as a Markdown table."""
+    rounds = len(next(iter(figures.values())).seconds) if figures else 0
+    load = psutil.getloadavg()[0]
+    lines = [
+        f"{num_rows:,} rows, {psutil.cpu_count()} cores, load {load:.1f}; median of {rounds} rounds in turn",
+        "",
+        f"| | accuracy (AG News test) | train s | rows/s | of {BASE} | RSS MB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, one in figures.items():
+        speed = num_rows / statistics.median(one.seconds)
+        ratio = ratio_of_speed(one, figures.get(BASE))
+        lines.append(
+            f"| {name} | {one.accuracy:.3f} | {one.train_seconds:.0f} | {speed:,.0f} | {ratio} | "
+            f"{max(one.megabytes):,.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def ratio_of_speed(one: Figures, base: Figures | None) -> str:
+    """Return how many times as fast as `base` it is, the median over rounds."""
+    if base is None:
+        return "-"
+    ratios = [theirs / mine for theirs, mine in zip(base.seconds, one.seconds, strict=True)]
+    return f"{statistics.median(ratios):.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
