@@ -1,8 +1,9 @@
 """Stores, journals and servers for the tests of tracking."""
 
+import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from textlstm.config import TrackingConfig
-from textlstm.tracking.store import configure_environment, locate_store, open_client
+from textlstm.tracking import PairedRows, open_run
+from textlstm.tracking.journal import JournalPaths
+from textlstm.tracking.sender import Sender
+from textlstm.tracking.store import Store, configure_environment, locate_store, open_client
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -91,3 +95,70 @@ def silent_server() -> Iterator[StubServer]:
     server = StubServer(None)
     yield server
     server.close()
+
+
+DIGEST = "d" * 64
+
+
+def make_run(
+    config: TrackingConfig,
+    name: str,
+    *,
+    correct: Sequence[bool],
+    folder: Path,
+    model_dir: Path | None = None,
+    digest: str = DIGEST,
+    half_width: float = 0.02,
+    settings: dict[str, object] | None = None,
+) -> str:
+    """Track a training run whose test rows were `correct`, with curves, figures and artefacts; return its id."""
+    accuracy = sum(correct) / len(correct)
+    ends = [accuracy - half_width, accuracy + half_width]
+    content = {
+        "accuracy": accuracy,
+        "intervals": {"accuracy": ends, "macro_f1": ends},
+        "per_class": {"sport": {}, "money": {}},
+    }
+    (folder / "metrics.json").write_text(json.dumps(content))
+    label_ids = [row % 2 for row in range(len(correct))]
+    with open_run(config, stage="train", run_name=name) as run:
+        run.log_params(settings or {"model": {"encoder": "lstm"}, "seed": 1})
+        run.log_dataset("tiny", context="train", digest="e" * 64, num_rows=100, source="files")
+        run.log_dataset("tiny", context="test", digest=digest, num_rows=len(correct), source="files")
+        for epoch in range(1, 5):
+            run.log_metrics({"epoch/validation_macro_f1": accuracy - 0.2 / epoch}, step=epoch)
+        run.log_metrics({"test/accuracy": accuracy, "test/macro_f1": accuracy, "train_seconds": 61.0})
+        run.log_artifact(folder / "metrics.json", folder="evaluation")
+        rows = PairedRows([f"row-{row}" for row in range(len(correct))], correct, label_ids, label_ids, digest)
+        run.log_paired_rows(rows)
+        if model_dir is not None:
+            run.log_model(model_dir)
+        run_id = run.run_id
+    assert run_id is not None
+    return run_id
+
+
+class InProcessCourier:
+    """Sends as the courier does, without a process of its own: for tests that are about something else."""
+
+    def __init__(self, paths: JournalPaths, store: Store, *, timeout_seconds: float) -> None:
+        self._sender = Sender(paths, store)
+
+    def is_running(self) -> bool:
+        self._sender.pump()
+        return False
+
+    def finish(self, *, timeout_seconds: float, kill: bool = True) -> None:
+        assert self._sender.pump(), self._sender.state.last_error
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs send from this process: fast, and debuggable."""
+    monkeypatch.setattr("textlstm.tracking.run.Courier", InProcessCourier)
+
+
+@pytest.fixture
+def tracked(in_process: None) -> Callable[..., str]:
+    """A function that tracks a training run without training; see `make_run`."""
+    return make_run

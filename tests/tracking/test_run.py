@@ -36,6 +36,7 @@ def test_disabled_tracking_writes_nothing_and_loads_nothing(tmp_path: Path) -> N
     assert not (tmp_path / "t").exists()
 
 
+@pytest.mark.usefixtures("in_process")
 def test_finished_run_has_everything(config: TrackingConfig, client: "MlflowClient", tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("texts")
     (tmp_path / "metrics.json").write_text("{}")
@@ -96,7 +97,7 @@ def test_resumed_run_is_the_same_run_without_double_points(config: TrackingConfi
     assert logged.data.params == {"seed": "1", "new": "2"}
 
 
-@pytest.mark.long
+@pytest.mark.usefixtures("in_process")
 def test_resuming_by_mlflow_id_finds_the_journal(config: TrackingConfig) -> None:
     with open_run(config, stage="train", run_name="r") as first:
         run_id = first.run_id
@@ -190,6 +191,7 @@ def _children(pid: int) -> list[int]:
     return [child.pid for child in psutil.Process(pid).children()]
 
 
+@pytest.mark.usefixtures("in_process")
 def test_no_text_and_no_secret_is_written(
     config: TrackingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,7 +205,7 @@ def test_no_text_and_no_secret_is_written(
     assert not _holding(Path(config.dir), b"canary")
 
 
-@pytest.mark.long
+@pytest.mark.usefixtures("in_process")
 def test_text_is_written_where_it_is_allowed(config: TrackingConfig, tmp_path: Path) -> None:
     """Negative control: the canary would be found."""
     config.log_text = True

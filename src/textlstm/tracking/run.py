@@ -168,8 +168,9 @@ class JournalledTracker(Tracker):
         while not state.run_id and not state.last_error and time.monotonic() < deadline and self._courier.is_running():
             time.sleep(0.05)
             state = self._state()
-        if state.run_id:
-            return state.run_id
+        run_id = self._state().run_id
+        if run_id:
+            return run_id
         self._seconds_left -= time.monotonic() - started
         return None
 

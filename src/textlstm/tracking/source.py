@@ -8,6 +8,7 @@ from textlstm.tracking.journal import file_digest
 
 _GIT_SECONDS = 5.0
 _LOCK_NAME = "requirements.lock"
+_CODE = ("src", "conf", "pyproject.toml", _LOCK_NAME)  # other files may hold texts of rows
 
 
 class SourceState(NamedTuple):
@@ -15,7 +16,7 @@ class SourceState(NamedTuple):
 
     commit: str
     diff: str
-    """Uncommitted changes of tracked files, as a patch."""
+    """Uncommitted changes of code and settings, as a patch."""
     lock_digest: str
     """sha256 of requirements.lock."""
 
@@ -27,7 +28,7 @@ def read_source_state() -> SourceState:
     lock_digest = file_digest(lock) if lock.is_file() else ""
     if not (root / ".git").exists():
         return SourceState("", "", lock_digest)
-    return SourceState(_git(root, "rev-parse", "HEAD").strip(), _git(root, "diff", "HEAD"), lock_digest)
+    return SourceState(_git(root, "rev-parse", "HEAD").strip(), _git(root, "diff", "HEAD", "--", *_CODE), lock_digest)
 
 
 def _git(root: Path, *arguments: str) -> str:
