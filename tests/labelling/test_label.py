@@ -159,6 +159,15 @@ def test_top_k_and_all_probabilities(tmp_path: Path, run) -> None:
     )
 
 
+def test_explanation_names_the_words_whose_loss_costs_most(tmp_path: Path, run) -> None:
+    (tmp_path / "in.csv").write_text('text\naa bbbb aa\n""\n')
+    run("in.csv", "out.csv", explanation=True)
+    assert (tmp_path / "out.csv").read_text().splitlines()[1:] == [
+        "aa bbbb aa,odd,0.6,accepted,bbbb 0.38; aa 0.06",
+        ",,0.0,empty,",
+    ]
+
+
 def test_labels_of_empty_and_abstained_rows_are_settings(tmp_path: Path, run) -> None:
     (tmp_path / "in.csv").write_text('text\nfour\n""\nfifteen letters\n')
     run("in.csv", "out.csv", empty_label="nothing", abstain_label="unsure")

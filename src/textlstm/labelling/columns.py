@@ -10,12 +10,13 @@ from textlstm.corpus.inputs import clash_problems
 from textlstm.errors import InputError
 from textlstm.labelling.classifier import RowPrediction
 
+EXPLANATION_COLUMN = "explanation"
 PROBABILITY_DIGITS = 6
 """Decimals of every probability that is written."""
 
 
 class AddedColumns:
-    """The columns that one job adds, in order: label, probability, decision, top k, all probabilities."""
+    """The columns that one job adds, in order: label, probability, decision, top k, all probabilities, explanation."""
 
     def __init__(self, settings: LabellingConfig, labels: Sequence[str]) -> None:
         """Fix the names for a model with `labels`."""
@@ -36,6 +37,8 @@ class AddedColumns:
         if self._settings.all_probabilities:
             for label in self._labels:
                 yield f"{self._settings.probability_name}[{label}]", float
+        if self._settings.explanation:
+            yield EXPLANATION_COLUMN, str
 
     def check(self, columns: Sequence[str], *, name: str) -> None:
         """Refuse an input that has a column of the same name as an added one.
@@ -55,9 +58,13 @@ class AddedColumns:
         return None
 
     def values(
-        self, predictions: Sequence[RowPrediction], probabilities: npt.NDArray[np.float32]
+        self,
+        predictions: Sequence[RowPrediction],
+        probabilities: npt.NDArray[np.float32],
+        *,
+        explanations: Sequence[str] = (),
     ) -> Iterator[dict[str, object]]:
-        """Yield the added values of each of N rows; `probabilities` is (N, L)."""
+        """Yield the added values of each of N rows; `probabilities` is (N, L), `explanations` has N where asked for."""
         settings = self._settings
         rounded = np.round(probabilities.astype(np.float64), PROBABILITY_DIGITS) if self._needs_all else None
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self._num_top] if self._num_top else None
@@ -76,6 +83,8 @@ class AddedColumns:
             if settings.all_probabilities and rounded is not None:
                 for column, label in enumerate(self._labels):
                     values[f"{settings.probability_name}[{label}]"] = 0.0 if is_empty else float(rounded[row, column])
+            if settings.explanation:
+                values[EXPLANATION_COLUMN] = explanations[row]
             yield values
 
     @property

@@ -120,7 +120,8 @@ def replay_row(output: str, row: int, *, model_dir: Path | None = None, models: 
     text = _input_text(trace, settings)
     probabilities = classifier.predict_proba([text])
     predictions = classifier.decide([text], probabilities)
-    [values] = AddedColumns(settings, classifier.labels).values(predictions, probabilities)
+    added = AddedColumns(replace(settings, explanation=False), classifier.labels)
+    [values] = added.values(predictions, probabilities)
     differences = [
         f"{output}:{row}: {name} was {trace.values.get(name)!r}, now it is {value!r}"
         for name, value in values.items()

@@ -12,6 +12,7 @@ from textlstm.corpus.rejects import reject_line
 from textlstm.errors import InputError
 from textlstm.labelling.classifier import RowClassifier
 from textlstm.labelling.columns import AddedColumns
+from textlstm.labelling.explanation import explain_rows
 from textlstm.labelling.journal import Journal, ShardRecord
 from textlstm.labelling.plan import InputFile, Shard
 from textlstm.labelling.row_format import RowFormat
@@ -122,7 +123,9 @@ def label_block(
         texts = [str(record.fields[text_column]) for record in records]
         probabilities = classifier.predict_proba(texts)
         predictions = classifier.decide(texts, probabilities)
-        for record, values in zip(records, added.values(predictions, probabilities), strict=True):
+        explanations = explain_rows(texts, probabilities, classifier) if settings.explanation else ()
+        values_of_rows = added.values(predictions, probabilities, explanations=explanations)
+        for record, values in zip(records, values_of_rows, strict=True):
             rows.append({**record.fields, **values})
             labels[str(values[settings.label_name])] += 1
         for prediction in predictions:
