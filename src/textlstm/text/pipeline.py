@@ -57,8 +57,14 @@ class TextPipeline:
         return type(self._engine).__name__
 
     def prepare(self, texts: Sequence[str]) -> PreparedTexts:
-        """Tokenise, tag, filter and normalise; tokens of white space are dropped."""
-        return self._engine.prepare(texts)
+        """Tokenise, tag, filter and normalise; tokens of white space are dropped.
+
+        Lone surrogates, which no UTF-8 text can hold, count as U+FFFD.
+        """
+        try:
+            return self._engine.prepare(texts)
+        except UnicodeEncodeError:
+            return self._engine.prepare([_without_surrogates(text) for text in texts])
 
 
 def _choose_engine(
@@ -107,6 +113,10 @@ def _choose_engine(
         has_lemmas=loaded.has_lemmas,
     )
     return engine_of_spacy, reason
+
+
+def _without_surrogates(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _saved_text(config: TextConfig, loaded: SpacyPipeline, stop_words: frozenset[str]) -> SavedText:

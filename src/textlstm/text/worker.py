@@ -60,13 +60,16 @@ def main() -> None:
 
 
 def _work(settings: "queue.Queue[bytes]", blocks: "queue.Queue[bytes]", output: _Output) -> None:
-    from textlstm.text.pipeline import TextPipeline
-
     config, saved = decode_settings(settings.get())
     if config.pos:
         import torch
 
         torch.set_num_threads(1)
+    else:
+        # spaCy imports torch wherever it finds it: 2 seconds and 200 MB that tokenising has no use for.
+        sys.modules["torch"] = None  # type: ignore[assignment]
+    from textlstm.text.pipeline import TextPipeline
+
     pipeline = TextPipeline(config, saved=saved)
     # The caches only grow, so that looking for cycles in them again and again finds nothing.
     gc.freeze()
