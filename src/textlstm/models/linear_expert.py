@@ -1,6 +1,6 @@
 """The linear expert: TF-IDF n-grams and a linear support vector machine, fitted in seconds beside the network.
 
-scikit-learn fits it; afterwards it is plain arrays and predicts with numpy and torch alone. With fixed settings the
+scikit-learn fits it; afterwards it is plain arrays and predicts with numpy and torch (and scipy for characters). With fixed settings the
 same class is the baseline that every model is compared with.
 """
 
