@@ -1,0 +1,169 @@
+"""What every gate of a recurrent layer did at every step, recomputed from the weights and the layer's own outputs.
+
+With the outputs at hand the gates of all steps are matrix products over the whole batch; only the memory needs a loop
+over steps, and that loop has no matrix product. Traces stand in the order in which a direction reads: step 0 of a
+backward cell is the last token.
+
+Legend: T steps, B texts, E inputs, H units.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textlstm.models.encoders import (
+    CellWeights,
+    ConvolutionalRecurrentEncoder,
+    Encoded,
+    RecurrentEncoder,
+    RecurrentLayer,
+    cell_weights,
+)
+from textlstm.models.padding import padding_mask, reversal_index, reverse_padded
+
+TOLERANCE = 1e-5
+"""Recomputed hidden states may differ from the encoder's by this much."""
+
+
+class Direction(StrEnum):
+    """The way in which a cell reads."""
+
+    forwards = "forwards"
+    backwards = "backwards"
+
+
+class GateName(StrEnum):
+    """What a recurrent cell opens and closes; all lie in (0, 1)."""
+
+    input = "input"
+    forget = "forget"
+    output = "output"
+    reset = "reset"
+    update = "update"
+
+
+@dataclass(frozen=True, slots=True)
+class CellTrace:
+    """One direction of one layer over B texts, in the order it read them; values at padded steps mean nothing."""
+
+    layer: int
+    """Number of the layer from 0."""
+    direction: Direction
+    gates: Mapping[GateName, Tensor]
+    """(T, B, H) each: LSTM input, forget, output; GRU reset, update; RNN none."""
+    candidate: Tensor
+    """(T, B, H) what the step offers, in (-1, 1): torch's g of an LSTM, n of a GRU; an RNN's state."""
+    cell: Tensor | None
+    """(T, B, H) an LSTM's cell states."""
+    hidden: Tensor
+    """(T, B, H) recomputed states."""
+    error: Tensor
+    """(B,) largest distance of the recomputed states from the layer's own outputs; 0 for a text without tokens."""
+
+    @property
+    def kept(self) -> Tensor | None:
+        """(T, B, H) share of the memory that passes a step: an LSTM's forget gate, a GRU's update gate; None: RNN."""
+        return self.gates.get(GateName.forget, self.gates.get(GateName.update))
+
+    @property
+    def entering(self) -> Tensor | None:
+        """(T, B, H) what a step adds to the memory: input gate times candidate; (1 - update) * candidate of a GRU."""
+        if GateName.input in self.gates:
+            return self.gates[GateName.input] * self.candidate
+        if GateName.update in self.gates:
+            return (1 - self.gates[GateName.update]) * self.candidate
+        return None
+
+
+class EncoderTrace(NamedTuple):
+    """All cells of an encoder over one batch."""
+
+    cells: tuple[CellTrace, ...]
+    """Layer by layer, forwards before backwards."""
+    encoded: Encoded
+    """The states of the last layer, as the encoder itself computes them."""
+
+
+def trace_encoder(
+    encoder: RecurrentEncoder | ConvolutionalRecurrentEncoder, vectors: Tensor, lengths: Tensor
+) -> EncoderTrace:
+    """Run `encoder` in evaluation mode over (B, T, E) `vectors` and return what its gates did.
+
+    Args:
+        encoder: the encoder of a network.
+        vectors: float32 token vectors, right-padded.
+        lengths: (B,) int64 tokens of each text.
+    """
+    inputs: list[Tensor] = []
+    outputs: list[Encoded] = []
+
+    def remember(_layer: nn.Module, arguments: tuple[Tensor, ...], encoded: Encoded) -> None:
+        inputs.append(arguments[0])
+        outputs.append(encoded)
+
+    hooks = [layer.register_forward_hook(remember) for layer in encoder.layers]
+    try:
+        with torch.no_grad():
+            encoded: Encoded = encoder(vectors, lengths)
+            cells = []
+            for number, (layer, given, made) in enumerate(zip(encoder.layers, inputs, outputs, strict=True)):
+                cells += _trace_layer(cast(RecurrentLayer, layer), given, made, number=number)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return EncoderTrace(tuple(cells), encoded)
+
+
+def _trace_layer(layer: RecurrentLayer, inputs: Tensor, encoded: Encoded, *, number: int) -> list[CellTrace]:
+    traced = [_trace_cell(layer.forwards, inputs, encoded.ahead, encoded.lengths, (number, Direction.forwards))]
+    if layer.backwards is not None and encoded.behind is not None:
+        turned = reverse_padded(inputs, reversal_index(encoded.lengths, inputs.shape[0]))
+        traced.append(
+            _trace_cell(layer.backwards, turned, encoded.behind, encoded.lengths, (number, Direction.backwards))
+        )
+    return traced
+
+
+def _trace_cell(
+    cell: nn.RNNBase, inputs: Tensor, outputs: Tensor, lengths: Tensor, place: tuple[int, Direction]
+) -> CellTrace:
+    """Return the trace of one cell from its (T, B, E) `inputs` and (T, B, H) `outputs`."""
+    weights = CellWeights(*(weight.detach() for weight in cell_weights(cell)))
+    before = torch.cat([torch.zeros_like(outputs[:1]), outputs[:-1]])
+    from_input = functional.linear(inputs, weights.input, weights.input_bias)
+    from_state = functional.linear(before, weights.recurrent, weights.recurrent_bias)
+    gates: dict[GateName, Tensor]
+    memory = None
+    if isinstance(cell, nn.LSTM):
+        entering, kept, candidate, shown = from_input.add_(from_state).chunk(4, dim=2)
+        entering, kept, shown, candidate = entering.sigmoid(), kept.sigmoid(), shown.sigmoid(), candidate.tanh()
+        gates = {GateName.input: entering, GateName.forget: kept, GateName.output: shown}
+        memory = _accumulate(kept, entering * candidate)
+        hidden = shown * memory.tanh()
+    elif isinstance(cell, nn.GRU):
+        reset, update, offered = from_input.chunk(3, dim=2)
+        reset_state, update_state, offered_state = from_state.chunk(3, dim=2)
+        reset, update = (reset + reset_state).sigmoid(), (update + update_state).sigmoid()
+        candidate = torch.tanh(offered + reset * offered_state)
+        gates = {GateName.reset: reset, GateName.update: update}
+        hidden = _accumulate(update, (1 - update) * candidate)
+    else:
+        gates = {}
+        candidate = hidden = torch.tanh(from_input + from_state)
+    inside = padding_mask(lengths, len(outputs)).t().unsqueeze(2)  # (T, B, 1)
+    error = ((hidden - outputs).abs() * inside).amax(dim=(0, 2))
+    return CellTrace(place[0], place[1], gates, candidate, memory, hidden, error)
+
+
+def _accumulate(kept: Tensor, entering: Tensor) -> Tensor:
+    """Return (T, B, H) memory: each step's is `kept` of the one before plus what is `entering`."""
+    memory = torch.empty_like(entering)
+    memory[0] = entering[0]
+    for step in range(1, len(entering)):
+        torch.addcmul(entering[step], kept[step], memory[step - 1], out=memory[step])
+    return memory
