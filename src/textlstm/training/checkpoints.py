@@ -1,7 +1,7 @@
 """Checkpoints of an unfinished training: plain tensors and JSON, written atomically, checked before they are opened.
 
-A checkpoint is `state-N.safetensors` and then `state-N.json`, which holds the digest of the first, the progress, and its
-own digest; the renaming of the JSON file is the moment at which the checkpoint exists. The last two are kept.
+A checkpoint is `state-N.safetensors` and then `state-N.json`, which holds the digest of the first, the progress and
+its own digest; the renaming of the JSON file is the moment at which the checkpoint exists. The last two are kept.
 """
 
 import hashlib

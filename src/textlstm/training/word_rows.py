@@ -109,16 +109,17 @@ class WordRows:
         """Return a (U, 4, E) copy of the state of the words `ids` as dense AdamW would have it now."""
         rows = self._state[ids]
         updated = self._updated[ids]
+        idle_steps = (self._step - updated).double().unsqueeze(1)
         weight, mean, square, shadow = rows.unbind(1)
-        since = (self._step - updated).unsqueeze(1)
-        direction = mean / (square.sqrt() + EPSILON)
+        direction = mean / (square.sqrt().add_(EPSILON))
         if self.average_decay:
-            kept = torch.pow(self.average_decay, since.double()).float()
+            kept = torch.pow(self.average_decay, idle_steps).float()
             shift = torch.from_numpy(self._idle_shadow)[updated].float().unsqueeze(1)
-            shadow.mul_(kept).add_(weight * (1 - kept)).sub_(direction * shift)
-        weight.sub_(direction * torch.from_numpy(self._idle_shift)[updated].float().unsqueeze(1))
-        mean.mul_(torch.pow(BETAS[0], since.double()).float())
-        square.mul_(torch.pow(BETAS[1], since.double()).float())
+            shadow.mul_(kept).addcmul_(weight, 1 - kept).addcmul_(direction, shift, value=-1)
+        shift = torch.from_numpy(self._idle_shift)[updated].float().unsqueeze(1)
+        weight.addcmul_(direction, shift, value=-1)
+        mean.mul_(torch.pow(BETAS[0], idle_steps).float())
+        square.mul_(torch.pow(BETAS[1], idle_steps).float())
         return rows
 
     def _all_up_to_date(self) -> Tensor:

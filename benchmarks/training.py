@@ -1,0 +1,167 @@
+"""Training speed on AG News (10k rows) beside bare torch loops, in one run: tokens per second, padding left out.
+
+    python benchmarks/training.py [--rounds N] [--rows N] [--threads N] [--output FILE]
+
+Embedding 100, hidden 128, bidirectional, 64 rows a batch. The bare loops have no dropout, no moving average, no
+validation; they sort rows by length too. The contestants take turns, one epoch each, so that a busy machine slows all
+alike; the table shows medians over the rounds and the median of the ratios within a round. Rows are found through
+TEXTLSTM_CORPORA.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from textlstm.config import ModelConfig, Task, TrainingConfig
+from textlstm.models.network import NetworkSizes, TextNetwork
+from textlstm.training.encoding import EncodedSplit, encode_split
+from textlstm.training.loop import fit
+from textlstm.vocabulary import Vocabulary
+
+ROOT = Path(__file__).resolve().parent.parent
+BATCH_SIZE = 64
+NUM_LABELS = 4
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+def main() -> int:
+    """Run the rounds and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=0, help="training rows, 0 for all")
+    parser.add_argument("--threads", type=int, default=0, help="0 for all cores")
+    parser.add_argument("--output", default="")
+    arguments = parser.parse_args()
+    folder = Path(os.environ.get("TEXTLSTM_CORPORA", ROOT.parent / "shared" / "data")) / "ag_news_10k"
+    if not folder.is_dir():
+        print("skipped: no ag_news_10k under TEXTLSTM_CORPORA", file=sys.stderr)
+        return 0
+    threads = arguments.threads or len(os.sched_getaffinity(0))
+    split, vocabulary_size = read_rows(folder / "train.jsonl.gz", limit=arguments.rows)
+    contestants = build_contestants(split, vocabulary_size, threads=threads)
+    speeds: dict[str, list[float]] = {name: [] for name in contestants}
+    for number in range(arguments.rounds):
+        for name, run_epoch in contestants.items():
+            torch.manual_seed(number)
+            torch.set_num_threads(threads)
+            speeds[name].append(run_epoch())
+    page = "\n".join(table(speeds, threads=threads)) + "\n"
+    print(page)
+    if arguments.output:
+        Path(arguments.output).write_text(page, encoding="utf-8")
+    return 0
+
+
+def read_rows(path: Path, *, limit: int) -> tuple[EncodedSplit, int]:
+    """Return the encoded rows of a file and the size of their vocabulary."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file][: limit or None]
+    texts = [_TOKEN.findall(row["text"].lower()) for row in rows]
+    tokens = [token for text in texts for token in text]
+    vocabulary = Vocabulary.build(Counter(tokens), max_size=50_000, min_count=1)
+    labels = sorted({row["label"] for row in rows})
+    offsets = np.concatenate([[0], np.cumsum([len(text) for text in texts])])
+    targets = np.array([labels.index(row["label"]) for row in rows])
+    return encode_split(vocabulary.encode(tokens), offsets, None, targets, max_tokens=400), len(vocabulary)
+
+
+def build_contestants(split: EncodedSplit, vocabulary_size: int, *, threads: int) -> dict[str, Callable[[], float]]:
+    """Return a function a contestant that trains one epoch and gives its tokens per second."""
+    few = encode_split(
+        split.token_ids[: split.offsets[64]], split.offsets[:65], None, split.targets[:64], max_tokens=400
+    )
+
+    def ours(num_workers: int) -> float:
+        network = TextNetwork(ModelConfig(), NetworkSizes(vocabulary_size, NUM_LABELS))
+        config = TrainingConfig(epochs=1, batch_size=BATCH_SIZE, num_threads=threads, num_workers=num_workers)
+        return fit(network, split, few, config=config, task=Task.single_label, seed=1).tokens_per_second
+
+    contestants = {
+        "bare loop, packed sequences, fp32": lambda: bare_epoch(split, vocabulary_size, packed=True),
+        "bare loop, padded, bf16": lambda: bare_epoch(split, vocabulary_size, packed=False),
+        "textlstm, one process": lambda: ours(1),
+    }
+    if threads > 1:
+        contestants[f"textlstm, {threads} processes (what `textlstm train` uses)"] = lambda: ours(threads)
+    return contestants
+
+
+class BareNetwork(nn.Module):
+    """Embedding, bidirectional LSTM, maximum over time, output layer."""
+
+    def __init__(self, vocabulary_size: int, *, packed: bool) -> None:
+        super().__init__()
+        self.packed = packed
+        self.embedding = nn.Embedding(vocabulary_size, 100, padding_idx=0)
+        self.lstm = nn.LSTM(100, 128, batch_first=True, bidirectional=True)
+        self.output = nn.Linear(256, NUM_LABELS)
+
+    def forward(self, token_ids: Tensor, lengths: Tensor) -> Tensor:
+        """Return (B, L) logits of (B, T) ids."""
+        states = self.embedding(token_ids)
+        if self.packed:
+            states = self.lstm(pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False))[0]
+            states = pad_packed_sequence(states, batch_first=True)[0]
+        else:
+            states = self.lstm(states)[0]
+        padding = (token_ids == 0).unsqueeze(-1)
+        logits: Tensor = self.output(states.masked_fill(padding, -1e4).amax(dim=1))
+        return logits
+
+
+def bare_epoch(split: EncodedSplit, vocabulary_size: int, *, packed: bool) -> float:
+    """Train one epoch by a plain loop; return tokens per second."""
+    network = BareNetwork(vocabulary_size, packed=packed)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=4e-3)
+    order = np.argsort(split.lengths, kind="stable")
+    order = order[split.lengths[order] > 0]
+    batches = [order[i : i + BATCH_SIZE] for i in range(0, len(order), BATCH_SIZE)]
+    began, num_tokens = time.perf_counter(), 0
+    for k in np.random.default_rng(1).permutation(len(batches)):
+        rows = batches[k]
+        lengths = torch.from_numpy(split.lengths[rows])
+        token_ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
+        for i, row in enumerate(rows):
+            text = split.token_ids[split.offsets[row] : split.offsets[row + 1]]
+            token_ids[i, : len(text)] = torch.from_numpy(text)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not packed):
+            logits = network(token_ids, lengths)
+        loss = functional.cross_entropy(logits.float(), torch.from_numpy(split.targets[rows]))
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        num_tokens += int(lengths.sum())
+    return num_tokens / (time.perf_counter() - began)
+
+
+def table(speeds: dict[str, list[float]], *, threads: int) -> list[str]:
+    """Return the lines of a Markdown table."""
+    packed, padded = (np.array(values) for values in list(speeds.values())[:2])
+    lines = [
+        f"Thousand tokens a second, {threads} CPU threads, torch {torch.__version__}, medians of {len(packed)} rounds",
+        "",
+        "| training of AG News, embedding 100, hidden 128, batch 64 | thousand tokens/s | / packed | / padded bf16 |",
+        "|---|---|---|---|",
+    ]
+    for name, values in speeds.items():
+        ratios = [np.median(np.array(values) / base) for base in (packed, padded)]
+        lines.append(f"| {name} | {np.median(values) / 1000:.1f} | {ratios[0]:.2f} | {ratios[1]:.2f} |")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
