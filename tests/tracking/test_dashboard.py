@@ -51,9 +51,21 @@ def test_public_address_needs_a_password_of_one_s_own(tmp_path: Path, text: str,
     assert str(caught.value) == f"auth_config: {path}: {reason}"
 
 
-def test_public_address_with_a_password_is_served_with_authentication(tmp_path: Path) -> None:
+def test_authentication_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "auth.ini"
     path.write_text("[mlflow]\nadmin_password = correct horse battery staple\n")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError) as caught:
+        check_host("0.0.0.0", auth_config=str(path))
+    assert str(caught.value) == "auth_config: MLflow's authentication needs a package: pip install 'mlflow[auth]'"
+
+
+def test_public_address_with_a_password_is_served_with_authentication(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "auth.ini"
+    path.write_text("[mlflow]\nadmin_password = correct horse battery staple\n")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     check_host("0.0.0.0", auth_config=str(path))
     config = DashboardConfig(host="0.0.0.0", auth_config=str(path), tracking=TrackingConfig(dir=str(tmp_path)))
     command = server_command(config, locate_store(config.tracking), port=5000)

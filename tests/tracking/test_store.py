@@ -36,3 +36,9 @@ def test_other_kinds_of_store_are_refused_without_their_password(uri: str) -> No
         "leave it empty for the store under tracking.dir"
     )
     assert "secret" not in str(caught.value)
+
+
+def test_path_that_mlflow_would_read_otherwise_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        locate_store(TrackingConfig(dir=f"{tmp_path}/50%"))
+    assert str(caught.value) == (f"tracking.dir: {tmp_path}/50%: MLflow cannot work in a path with %; take another one")

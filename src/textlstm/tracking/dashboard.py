@@ -1,6 +1,7 @@
 """MLflow's pages on this machine: one server process, a view with useful columns, nothing open to the network."""
 
 import configparser
+import importlib.util
 import ipaddress
 import json
 import os
@@ -39,6 +40,8 @@ def check_host(host: str, *, auth_config: str) -> None:
             "keep 127.0.0.1, or set auth_config to an INI file for MLflow's basic authentication"
         )
     check_auth_config(Path(auth_config))
+    if importlib.util.find_spec("flask_wtf") is None:
+        raise ConfigError("auth_config: MLflow's authentication needs a package: pip install 'mlflow[auth]'")
 
 
 def check_auth_config(path: Path) -> None:

@@ -107,12 +107,12 @@ def connect(store: Store, *, timeout_seconds: float) -> "MlflowClient":
         StorageError: The store cannot be opened or does not answer.
     """
     configure_environment(timeout_seconds=timeout_seconds)
-    from mlflow.exceptions import MlflowException
-
     try:
         client = open_client(store)
         client.search_experiments(max_results=1)
-    except (MlflowException, OSError) as error:
+    except StorageError:
+        raise
+    except Exception as error:  # MLflow's, requests' and SQLAlchemy's have nothing in common
         raise StorageError(f"MLflow at {store.public_uri}: {one_line(error)}. Check tracking.uri.") from error
     return client
 

@@ -63,6 +63,7 @@ def locate_store(config: TrackingConfig) -> Store:
         ConfigError: The address is of a kind that is not supported.
     """
     directory = tracking_dir(config)
+    _refuse_special(directory, key="tracking.dir")
     if not config.uri:
         return Store(f"sqlite:///{directory / DATABASE_NAME}", str(directory / "artifacts"), directory)
     scheme = urlsplit(config.uri).scheme
@@ -73,8 +74,15 @@ def locate_store(config: TrackingConfig) -> Store:
         )
     if scheme == "sqlite":
         database = _base_dir() / config.uri.removeprefix("sqlite:///")
+        _refuse_special(database, key="tracking.uri")
         return Store(f"sqlite:///{database}", str(database.parent / "artifacts"), directory)
     return Store(config.uri.rstrip("/"), "", directory)
+
+
+def _refuse_special(path: Path, *, key: str) -> None:
+    special = sorted(set("%?") & set(str(path)))
+    if special:
+        raise ConfigError(f"{key}: {path}: MLflow cannot work in a path with {' or '.join(special)}; take another one")
 
 
 def tracking_dir(config: TrackingConfig) -> Path:
