@@ -1,0 +1,23 @@
+import numpy as np
+import pytest
+
+from textlstm.config import Task
+from textlstm.training.scores import score
+
+
+def test_scores_equal_scikit_learn() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    random = np.random.default_rng(1)
+    logits, targets = random.normal(size=(200, 5)), random.integers(0, 4, 200)  # class 4 is never a target
+    found = score(logits, targets, task=Task.single_label)
+    decided = logits.argmax(axis=1)
+    assert found.macro_f1 == pytest.approx(metrics.f1_score(targets, decided, average="macro"))
+    assert found.accuracy == pytest.approx(metrics.accuracy_score(targets, decided))
+    several = (random.random((200, 5)) < 0.3).astype(np.float32)
+    found = score(logits, several, task=Task.multi_label)
+    assert found.macro_f1 == pytest.approx(metrics.f1_score(several, logits > 0, average="macro"))
+    assert found.accuracy == pytest.approx(metrics.accuracy_score(several, logits > 0))
+
+
+def test_labels_that_never_occur_do_not_count() -> None:
+    assert score(np.array([[3.0, 0.0, 0.0]]), np.array([0]), task=Task.single_label) == (1.0, 1.0)
