@@ -1,7 +1,7 @@
 """The linear expert: TF-IDF n-grams and a linear support vector machine, fitted in seconds beside the network.
 
-scikit-learn fits it; afterwards it is plain arrays and predicts with numpy and torch (and scipy for characters). With fixed settings the
-same class is the baseline that every model is compared with.
+scikit-learn fits it; afterwards it is plain arrays and predicts with numpy and torch (and scipy for characters). With
+fixed settings the same class is the baseline that every model is compared with.
 """
 
 from collections.abc import Callable, Sequence
