@@ -19,7 +19,8 @@ from textlstm.config import DataConfig, DataSource, TextConfig
 from textlstm.corpus import tokenise
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.corpus.preparing import prepare_corpus
-from textlstm.errors import StorageError
+from textlstm.corpus.progress import Phase, Progress, ProgressCallback
+from textlstm.errors import Interrupted, StorageError
 
 NUM_ROWS = 1000
 PART_ROWS = 50
@@ -35,10 +36,12 @@ from textlstm.config import DataConfig, DataSource, TextConfig
 from textlstm.corpus import fingerprint, tokenise
 from textlstm.corpus.preparing import prepare_corpus
 from textlstm.corpus.progress import Phase
+from textlstm.text import workers
 
 path, prepared_dir, kill_at, part_rows, num_workers = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:6])
 tokenise.PART_ROWS = part_rows
 fingerprint.code_digest = lambda: "fixed while sources are edited"
+workers._SMALL_CHARS = 0  # several processes although the corpus is tiny
 points = 0
 phases = []
 
@@ -101,12 +104,13 @@ def kill(path: Path, prepared_dir: Path, *, at: int, num_workers: int = 1) -> No
     assert process.returncode == -signal.SIGKILL
 
 
-def prepare_here(path: Path, prepared_dir: Path) -> PreparedCorpus:
+def prepare_here(path: Path, prepared_dir: Path, *, progress: ProgressCallback | None = None) -> PreparedCorpus:
     return prepare_corpus(
         DataConfig(source=DataSource.files, train=[str(path)]),
         TextConfig(pos=False),
         prepared_dir=prepared_dir,
         num_workers=1,
+        progress=progress,
     )
 
 
@@ -183,9 +187,21 @@ def test_the_kill_test_would_see_a_part_that_is_not_whole(whole: Whole, tmp_path
         check_rerun(whole, tmp_path / "killed")
 
 
+def test_an_interrupted_preparation_ends_at_once_and_continues(whole: Whole, tmp_path: Path, small_parts: None) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.phase is Phase.tokenising and progress.rows_done > NUM_ROWS // 2:
+            raise Interrupted(signal.SIGTERM, "interrupted")
+
+    with pytest.raises(Interrupted):
+        prepare_here(whole.path, tmp_path, progress=interrupt)
+    assert finished(tmp_path) == []
+    assert num_parts(tmp_path) == 11  # the parts of 50 rows up to row 550
+    check_rerun(whole, tmp_path)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("num_workers", [1, 2])
-@pytest.mark.parametrize("twentieth", range(20))
+@pytest.mark.parametrize("twentieth", range(20))  # the last one is just after the corpus got its name
 def test_kills_at_twenty_points(whole: Whole, tmp_path: Path, small_parts, twentieth: int, num_workers: int) -> None:
     kill(whole.path, tmp_path, at=1 + twentieth * (whole.num_points - 1) // 19, num_workers=num_workers)
     check_rerun(whole, tmp_path)

@@ -69,8 +69,8 @@ def run_preparation(preparation: Preparation, prepared_dir: Path, *, overwrite: 
         TextLSTMError: As `prepare_corpus` says.
     """
     name = preparation.key[:KEY_LENGTH]
-    final = prepared_dir / name
-    if final.exists() and not overwrite:
+    final, work_dir = prepared_dir / name, prepared_dir / ".work" / name
+    if final.exists() and not overwrite and not work_dir.exists():
         return _load(preparation, final, reused=True)
     waited = False
 
@@ -81,8 +81,9 @@ def run_preparation(preparation: Preparation, prepared_dir: Path, *, overwrite: 
 
     with exclusive_lock(prepared_dir / ".locks" / name, on_wait=wait):
         if final.exists() and (waited or not overwrite):
+            shutil.rmtree(work_dir, ignore_errors=True)  # left by a kill just after the last rename
             return _load(preparation, final, reused=True)
-        _prepare(preparation, prepared_dir / ".work" / name, final)
+        _prepare(preparation, work_dir, final)
         return _load(preparation, final, reused=False)
 
 

@@ -1,10 +1,11 @@
 """Second pass: rows become tokens and tags, a part of about equal work at a time; finished parts stay."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -85,12 +86,14 @@ def tokenise_rows(
     first = next(blocks, None)
     if first is None:
         return num_parts
-    for prepared in prepare_in_processes(text, chain([first], blocks), num_workers=num_workers, saved=saved):
-        part = waiting.popleft()
-        _write_part(part.path(directory), part.rows, prepared)
-        num_rows += part.rows.num_rows
-        num_words += len(prepared.tokens) + int(prepared.num_removed.sum())
-        on_part(Done(num_rows, num_words))
+    results = prepare_in_processes(text, chain([first], blocks), num_workers=num_workers, saved=saved)
+    with closing(cast(Generator[PreparedTexts], results)):  # ends the workers at once, whatever happens here
+        for prepared in results:
+            part = waiting.popleft()
+            _write_part(part.path(directory), part.rows, prepared)
+            num_rows += part.rows.num_rows
+            num_words += len(prepared.tokens) + int(prepared.num_removed.sum())
+            on_part(Done(num_rows, num_words))
     return num_parts
 
 
