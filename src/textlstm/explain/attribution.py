@@ -1,0 +1,168 @@
+"""Which words speak for a decision, by three methods that share nothing: what they agree on can be believed.
+
+Every method gives one number a word, in log-odds of the explained label (see `scores`); above 0 the word speaks for it.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from importlib.util import find_spec
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textlstm.explain.decomposition import decompose
+from textlstm.explain.reader import TextReader, make_variants
+from textlstm.explain.scores import log_odds
+from textlstm.explain.traces import CellTrace, Direction, EncoderTrace, trace_encoder
+from textlstm.models.encoders import ConvolutionalRecurrentEncoder, Encoded
+from textlstm.models.network import TextNetwork
+
+_NUM_STEPS = 32
+"""Points on the way from no input to the text."""
+_GRADIENT_CELLS = 1_024
+
+
+class Method(StrEnum):
+    """A way to give words their share of a decision."""
+
+    leave_one_out = "leave_one_out"
+    """How the log-odds fall when the word is not there."""
+    cell_decomposition = "cell_decomposition"
+    """Murdoch and Szlam (2017); not for plain RNNs."""
+    integrated_gradients = "integrated_gradients"
+    """Sundararajan et al. (2017), from zero vectors, by Captum (extra `explain`)."""
+
+
+def attribute(reader: TextReader, labels: np.ndarray) -> Mapping[Method, list[np.ndarray]]:
+    """Return for each method that applies here one (T,) float32 array a text, in the order of its tokens.
+
+    Args:
+        reader: the texts.
+        labels: (N,) int64 label that is explained for each text.
+    """
+    methods: dict[Method, Callable[[TextReader, np.ndarray], list[np.ndarray] | None]] = {
+        Method.leave_one_out: leave_one_out,
+        Method.cell_decomposition: cell_decomposition,
+        Method.integrated_gradients: integrated_gradients,
+    }
+    found = {method: compute(reader, labels) for method, compute in methods.items()}
+    return {method: values for method, values in found.items() if values is not None}
+
+
+def leave_one_out(reader: TextReader, labels: np.ndarray) -> list[np.ndarray]:
+    """Return how much the log-odds of each text's label fall when one word is taken out of the text."""
+    variants = make_variants(reader, _whole_and_without_each)
+    counts = reader.split.lengths + 1
+    task = reader.classifier.bundle.task
+    wanted = torch.from_numpy(np.repeat(labels, counts))
+    scores = log_odds(torch.from_numpy(reader.logits(variants)), wanted, task).numpy()
+    return [part[0] - part[1:] for part in np.split(scores, np.cumsum(counts)[:-1])]
+
+
+def _whole_and_without_each(length: int) -> list[np.ndarray]:
+    everything = np.arange(length)
+    return [everything, *(np.delete(everything, place) for place in range(length))]
+
+
+def cell_decomposition(reader: TextReader, labels: np.ndarray) -> list[np.ndarray] | None:
+    """Return each word's part of the score through the memory of the last layer; None for a plain RNN."""
+    found: dict[int, np.ndarray] = {}
+    for rows, batch in reader.batches():
+        trace = trace_encoder(reader.network.encoder, _vectors(reader, batch), batch.lengths)
+        gradients = read_out(reader.network, trace.encoded, _pick(labels, rows, batch.lengths), reader)
+        total = None
+        for cell, gradient in zip(top_cells(trace), gradients.states, strict=True):
+            parts = decompose(cell, gradient)
+            if parts is None:
+                return None
+            steps = in_token_order(parts, trace.encoded.lengths, cell.direction)
+            total = steps if total is None else [one + other for one, other in zip(total, steps, strict=True)]
+        for row, length, values in zip(rows.tolist(), batch.lengths.tolist(), total or [], strict=True):
+            found[row] = spread(values, length, step_tokens(reader.network))
+    return [found[row] for row in range(len(labels))]
+
+
+def integrated_gradients(reader: TextReader, labels: np.ndarray) -> list[np.ndarray] | None:
+    """Return the integrated gradients of the token vectors, summed over dimensions; None without Captum."""
+    if find_spec("captum") is None:
+        return None
+    from captum.attr import IntegratedGradients
+
+    network, task = reader.network, reader.classifier.bundle.task
+
+    def score(vectors: Tensor, lengths: Tensor, wanted: Tensor) -> Tensor:
+        return log_odds(network.classify(network.encode(vectors, lengths)), wanted, task)
+
+    found: dict[int, np.ndarray] = {}
+    with torch.backends.cudnn.flags(enabled=False):  # cuDNN has no gradient of a cell in evaluation mode
+        for rows, batch in reader.batches(batch_cells=_GRADIENT_CELLS):
+            vectors, wanted = _vectors(reader, batch), _pick(labels, rows, batch.lengths)
+            parts = IntegratedGradients(score).attribute(
+                vectors,
+                baselines=torch.zeros_like(vectors),
+                additional_forward_args=(batch.lengths, wanted),
+                n_steps=_NUM_STEPS,
+            )
+            values = parts.sum(dim=2).float().cpu().numpy()
+            for place, (row, length) in enumerate(zip(rows.tolist(), batch.lengths.tolist(), strict=True)):
+                found[row] = values[place, :length]
+    return [found[row] for row in range(len(labels))]
+
+
+class ReadOut(NamedTuple):
+    """How the layers after the encoder read B texts."""
+
+    states: tuple[Tensor, ...]
+    """(T, B, H) a direction, in reading order: gradient of the log-odds with respect to the states."""
+    pooled: Tensor
+    """(B, P) pooled states."""
+    pooled_gradient: Tensor
+    """(B, P) gradient of the log-odds with respect to them."""
+
+
+def read_out(network: TextNetwork, encoded: Encoded, labels: Tensor, reader: TextReader) -> ReadOut:
+    """Return the gradients of each text's log-odds of its label (B,) behind the encoder."""
+    with torch.enable_grad():
+        states = [part.detach().clone().requires_grad_() for part in encoded.directions]
+        pooled = network.pool(Encoded(states[0], states[1] if len(states) > 1 else None, encoded.lengths))
+        total = log_odds(network.head(pooled), labels, reader.classifier.bundle.task).sum()
+        *of_states, of_pooled = torch.autograd.grad(total, [*states, pooled])
+    return ReadOut(tuple(of_states), pooled.detach(), of_pooled)
+
+
+def top_cells(trace: EncoderTrace) -> tuple[CellTrace, ...]:
+    """Return the one or two cells of the last layer."""
+    return trace.cells[-len(trace.encoded.directions) :]
+
+
+def in_token_order(values: Tensor, lengths: Tensor, direction: Direction) -> list[np.ndarray]:
+    """Return (S, ...) arrays, one a text, of (T, B, ...) values in reading order, padding cut off."""
+    arrays = [values[:length, text].cpu().numpy() for text, length in enumerate(lengths.tolist())]
+    return arrays if direction is Direction.forwards else [array[::-1] for array in arrays]
+
+
+def step_tokens(network: TextNetwork) -> int:
+    """Return how many tokens one step of the encoder stands for: more than one after a pooling convolution."""
+    return network.encoder.pool if isinstance(network.encoder, ConvolutionalRecurrentEncoder) else 1
+
+
+def spread(values: np.ndarray, num_tokens: int, per_step: int) -> np.ndarray:
+    """Return (T,) parts of tokens from (S,) parts of steps, each step's shared evenly by its tokens.
+
+    Values [3, 2], 3 tokens and 2 a step give [1.5, 1.5, 2].
+    """
+    if per_step == 1:
+        return values.astype(np.float32)
+    steps = np.arange(num_tokens) // per_step
+    return np.asarray((values / np.bincount(steps, minlength=len(values)).clip(min=1))[steps], dtype=np.float32)
+
+
+def _vectors(reader: TextReader, batch: object) -> Tensor:
+    with torch.no_grad():
+        return reader.network.embed(batch).detach()  # type: ignore[arg-type]
+
+
+def _pick(labels: np.ndarray, rows: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(labels[rows].astype(np.int64)).to(like.device)

@@ -1,0 +1,57 @@
+"""How long a word stays in the memory of a cell: what its own step let in, times all later forget gates.
+
+Both an LSTM's cell state and a GRU's state are exactly the sum over words of what is left of each: with f the share
+kept and e what enters, the memory after step T is the sum over t of e_t * f_(t+1) * ... * f_T.
+"""
+
+import numpy as np
+from torch import Tensor
+
+from textlstm.explain.traces import CellTrace
+from textlstm.models.padding import padding_mask
+
+_LEAST = 1e-30
+"""Shares below it count as this, so that their logarithm exists."""
+
+
+def survivals(trace: CellTrace, lengths: Tensor) -> Tensor | None:
+    """Return (T, B, H): what is left of each step's input when the text is read; None for a plain RNN.
+
+    The sum over the steps of a text is its last memory. Steps of padding are 0.
+    """
+    kept, entering = trace.kept, trace.entering
+    if kept is None or entering is None:
+        return None
+    inside = padding_mask(lengths, len(kept)).t().unsqueeze(2)
+    logs = kept.clamp(min=_LEAST).log().double() * inside  # the product of 400 gates needs more than float32
+    later = logs.flip(0).cumsum(0).flip(0) - logs
+    return (entering.double() * later.exp() * inside).float()
+
+
+def surviving_share(left: Tensor) -> Tensor:
+    """Return (T, B) from (T, B, H) `survivals`: each step's part of all that is left, 0 to 1, summing to 1 over a text.
+
+    The part is that of absolute values, so that words which cancel each other count both.
+    """
+    strength = left.abs().sum(dim=2)
+    return strength / strength.sum(dim=0).clamp(min=_LEAST)
+
+
+def log_kept_sums(trace: CellTrace, lengths: Tensor) -> np.ndarray | None:
+    """Return (H,) float64: the sum of the logarithms of the kept share over all steps of the batch; None for an RNN."""
+    if trace.kept is None:
+        return None
+    inside = padding_mask(lengths, len(trace.kept)).t().unsqueeze(2)
+    logs = trace.kept.clamp(min=_LEAST).log().double() * inside
+    return np.asarray(logs.sum(dim=(0, 1)).cpu().numpy())
+
+
+def half_lives(log_sums: np.ndarray, num_steps: int) -> np.ndarray:
+    """Return (H,) float64 half-lives in steps from the `log_kept_sums` of `num_steps` steps in all.
+
+    It is the number of steps after which half of a unit's memory is gone at its geometric mean gate: a gate of 0.5
+    gives 1 step, of 0.933 gives 10; a gate that never closes gives infinity.
+    """
+    mean = log_sums / max(num_steps, 1)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.where(mean < 0, np.log(0.5) / mean, np.inf))
