@@ -79,6 +79,7 @@ def test_server_that_never_answers_costs_at_most_the_timeout(tmp_path: Path, sil
     assert _journalled(config) == [*EXPECTED, ("test/accuracy", 0.5, 0)]
 
 
+@pytest.mark.long
 def test_password_of_the_server_stays_out_of_the_journal(tmp_path: Path) -> None:
     uri = f"http://me:canary-pw@127.0.0.1:{_free_port()}"
     config = TrackingConfig(dir=str(tmp_path / "t"), uri=uri, timeout_seconds=TIMEOUT_SECONDS)

@@ -141,6 +141,7 @@ def _kill(victim: "subprocess.Popen[str]") -> None:
     victim.wait()
 
 
+@pytest.mark.long
 def test_kill_9_is_closed_by_the_courier_that_survives(config: TrackingConfig, client: "MlflowClient") -> None:
     victim = _start_victim(config, wait=True)
     _kill(victim)

@@ -49,24 +49,6 @@ def sync_waiting(store: Store, *, patience: float) -> Iterator[SyncedJournal]:
         yield synced
 
 
-def close_dead_runs(store: Store) -> list[str]:
-    """Write the missing end into the journals of runs whose process is gone; return their keys. Needs no MLflow."""
-    closed = []
-    for paths in list_journals(store.journal_dir):
-        if is_complete(paths):
-            continue
-        with sending_lock(paths) as held:  # a courier that still lives closes its run itself
-            if held and is_orphan(paths):
-                close_as_killed(paths)
-                closed.append(paths.key)
-    return closed
-
-
-def has_waiting_journals(store: Store) -> bool:
-    """Return whether any journal is not confirmed as a whole."""
-    return any(not is_complete(paths) for paths in list_journals(store.journal_dir))
-
-
 def is_complete(paths: JournalPaths) -> bool:
     """Return whether the run of this journal has ended and MLflow has confirmed all of it."""
     return load_state(paths.state).is_complete(paths.journal)
