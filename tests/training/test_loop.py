@@ -173,6 +173,51 @@ def test_stop_without_checkpoints_interrupts() -> None:
     assert str(caught.value).startswith("stopped in epoch 1, batch 1 of ")
 
 
+@pytest.mark.parametrize("num_calls", [5, -1], ids=["in an epoch", "in its evaluation"])
+def test_stopped_training_continues_with_equal_bytes(num_calls: int, tmp_path: Path) -> None:
+    whole, asked = _fit(toy.config()), []
+    wanted = whole.history[0].num_steps + 1 if num_calls < 0 else num_calls
+
+    def stop() -> int:
+        asked.append(1)
+        return 15 if len(asked) == wanted else 0
+
+    with pytest.raises(Interrupted) as caught:
+        _fit(toy.config(), checkpoint_dir=tmp_path, stop=stop)
+    step = min(wanted, whole.history[0].num_steps)
+    place = f"epoch 1, batch {step} of {whole.history[0].num_steps}"
+    assert str(caught.value) == f"stopped in {place}; the same command continues there"
+    continued = _fit(toy.config(), checkpoint_dir=tmp_path)
+    assert continued.events == [f"continued from epoch 1, step {step}"]
+    assert _weights(continued) == _weights(whole)
+    assert [report.macro_f1 for report in continued.history] == [report.macro_f1 for report in whole.history]
+
+
+def test_finished_training_is_not_repeated(tmp_path: Path) -> None:
+    first = _fit(toy.config(), checkpoint_dir=tmp_path)
+    reports = []
+    again = _fit(toy.config(), checkpoint_dir=tmp_path, on_epoch=reports.append)
+    assert (_weights(again), again.history, reports) == (_weights(first), first.history, [])
+
+
+def test_checkpoints_of_other_settings_or_rows_are_refused(tmp_path: Path) -> None:
+    _fit(toy.config(), checkpoint_dir=tmp_path)
+    for changed in ({"config": toy.config(learning_rate=0.01)}, {"config": toy.config(), "run_key": "other"}):
+        with pytest.raises(ConfigError, match=r"a checkpoint of a training with other data or settings"):
+            _fit(**changed, checkpoint_dir=tmp_path)
+    _fit(toy.config(checkpoint_seconds=1.0), checkpoint_dir=tmp_path)  # this may change
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(1e-6, "every step"), (1000.0, "every epoch")])
+def test_checkpoint_seconds_decide_how_often_checkpoints_are_written(
+    seconds: float, expected: str, tmp_path: Path
+) -> None:
+    result = _fit(toy.config(epochs=1, checkpoint_seconds=seconds), checkpoint_dir=tmp_path)
+    (*_, last) = sorted(tmp_path.glob("*.json"))
+    num_steps = result.history[0].num_steps
+    assert int(last.stem.removeprefix("state-")) == (num_steps + 1 if expected == "every step" else 1)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_missing_gpu_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:

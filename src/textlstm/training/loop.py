@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from textlstm.config import Task, TrainingConfig
@@ -92,12 +93,23 @@ def _train(job: TrainingJob, processes: Processes, calls: _Calls) -> FitResult:
             run.begin_epoch()
             while not run.epoch_done:
                 signal_number = run.step(asked_to_stop=calls.stop() if calls.stop else 0)
-                if signal_number:
-                    run.save()
-                    raise Interrupted(signal_number, f"stopped in {run.place}; the same command continues there")
+                _save_and_stop(run, signal_number)
                 run.save_if_due()
-            report = run.end_epoch()
+            report = run.end_epoch(
+                between_batches=partial(_look_at_signals, run, calls) if processes.is_first else None
+            )
             if calls.on_epoch and processes.is_first:
                 calls.on_epoch(report)
             run.save()
         return run.result()
+
+
+def _look_at_signals(run: TrainingRun, calls: _Calls) -> None:
+    _save_and_stop(run, calls.stop() if calls.stop else 0)
+
+
+def _save_and_stop(run: TrainingRun, signal_number: int) -> None:
+    """Write a checkpoint and raise, unless `signal_number` is 0."""
+    if signal_number:
+        run.save()
+        raise Interrupted(signal_number, f"stopped in {run.place}; the same command continues there")

@@ -1,5 +1,7 @@
 """Logits of a whole split: length-sorted batches, results in the order of the rows."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -36,10 +38,11 @@ def predict_on_device(
     precision: Precision,
     batch_tokens: int = 16_384,
     processes: Processes | None = None,
+    between_batches: Callable[[], None] | None = None,
 ) -> np.ndarray:
     """Return what `predict_logits` returns, for a split that is on the device of `network` already.
 
-    Several processes share the batches, and each gets the whole result.
+    Several processes share the batches, and each gets the whole result. `between_batches` may raise to end early.
     """
     processes = processes or Processes()
     device = split.token_ids.device
@@ -51,6 +54,8 @@ def predict_on_device(
     try:
         with torch.inference_mode(), autocast(device, precision):
             for k in range(plan.num_batches):
+                if between_batches:
+                    between_batches()
                 mine = rows[plan.starts[k] : plan.starts[k + 1]]
                 if logits is not None and k % processes.size != processes.rank:
                     continue

@@ -4,6 +4,7 @@ import json
 import math
 import signal
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -118,12 +119,19 @@ class TrainingRun:
         progress.seconds += time.perf_counter() - began
         return asked_to_stop
 
-    def end_epoch(self) -> EpochReport:
-        """Evaluate the averaged weights, keep them when they are the best, and go to the next epoch."""
+    def end_epoch(self, *, between_batches: Callable[[], None] | None = None) -> EpochReport:
+        """Evaluate the averaged weights, keep them when they are the best, and go to the next epoch.
+
+        When `between_batches` raises, nothing has changed yet: a checkpoint then repeats the evaluation.
+        """
         progress, targets = self.progress, self.job.validation.targets
         with self.optimiser.averaged():
             logits = predict_on_device(
-                self.network, self.validation, precision=self.precision, processes=self.processes
+                self.network,
+                self.validation,
+                precision=self.precision,
+                processes=self.processes,
+                between_batches=between_batches,
             )
             loss, scores = _cross_entropy(logits, targets), score(logits, targets, task=self.job.task)
             best = progress.best
@@ -197,7 +205,8 @@ class TrainingRun:
     def _take_over(self, found: Checkpoint) -> None:
         self.progress = Progress.from_json(found.progress)
         self.loss_sum.copy_(found.tensors["loss_sum"])
-        self.best = {k.removeprefix("best."): t for k, t in found.tensors.items() if k.startswith("best.")}
+        if self.progress.best_epoch:  # in the order of the network, not of the file
+            self.best = {name: found.tensors[f"best.{name}"] for name in self.network.state_dict()}
         self.optimiser.load(found.tensors)
 
     def _share_state(self) -> None:
