@@ -96,7 +96,7 @@ def test_killed_jobs_go_on_to_the_same_bytes(tmp_path: Path, run, format: str) -
     assert job.num_kills == 4
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", ["csv", *(pytest.param(name, marks=pytest.mark.long) for name in FORMATS[1:])])
 def test_kills_at_every_operation_of_the_final_commit(tmp_path: Path, run, format: str) -> None:
     job = Disturbed(tmp_path, run, format, num_rows=6)
     assert not job.attempt(kill_at(1, operation="replace", ending=".manifest.json"))

@@ -87,7 +87,7 @@ def test_a_shard_that_costs_two_workers_ends_the_job_and_is_named(tmp_path: Path
 
 
 def test_a_stopped_worker_is_replaced(tmp_path: Path, run, in_workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "SILENCE_SECONDS", 2.0)
+    monkeypatch.setattr(local, "SILENCE_SECONDS", 4.0)
     write_rows(tmp_path)
     when(lambda: busy(in_workers, 0), lambda: os.kill(in_workers[0].pid, signal.SIGSTOP))
     summary = run("in.csv", "out.csv", num_workers=1, shard_rows=10)
@@ -126,7 +126,9 @@ def test_errors_of_a_worker_keep_their_class(tmp_path: Path, run, in_workers, mo
     assert ": cannot be written: " in failed.value.problems[0]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.long)]
+)
 def test_signals_stop_cleanly_and_the_same_command_goes_on(tmp_path: Path, run, number: int, code: int) -> None:
     write_rows(tmp_path)
     (tmp_path / "model").mkdir(exist_ok=True)

@@ -37,6 +37,7 @@ class WorkerProcess:
         """Start the process and tell it which model to load."""
         self.task: ShardTask | None = None
         self.is_ready = False
+        self.has_spoken = False
         self.rows_done = 0
         self.last_heard = time.monotonic()
         self._unread = b""
@@ -78,6 +79,7 @@ class WorkerProcess:
         if not chunk:
             return None
         self.last_heard = time.monotonic()
+        self.has_spoken = True
         *lines, self._unread = (self._unread + chunk).split(b"\n")
         return [json.loads(line) for line in lines]
 

@@ -15,6 +15,8 @@ from textlstm.labelling.worker import read_answer
 
 SILENCE_SECONDS = 10.0
 """A worker that says nothing for this long is stopped or stuck; alive, it says something twice a second."""
+START_SECONDS = 60.0
+"""Before its first word a worker may take this long: it only begins to speak once Python has loaded."""
 ATTEMPTS = 2
 """A shard whose worker died is given to a fresh one; the second death ends the job."""
 _TICK_SECONDS = 0.25
@@ -90,7 +92,7 @@ class LocalEngine:
                 yield worker, worker.heard()
             elif slept:
                 worker.last_heard = time.monotonic()
-            elif time.monotonic() - worker.last_heard > SILENCE_SECONDS:
+            elif _is_lost(worker):
                 yield worker, None
 
     def _replace(self, worker: WorkerProcess, waiting: deque[ShardTask], deaths: Counter[int]) -> None:
@@ -99,9 +101,10 @@ class LocalEngine:
         Raises:
             TextLSTMError: The shard has cost two workers, or a worker died before it had one.
         """
-        silent = time.monotonic() - worker.last_heard > SILENCE_SECONDS
+        silent = time.monotonic() - worker.last_heard
+        is_lost = _is_lost(worker)
         task, code = worker.task, self._end_worker(worker)
-        how = f"said nothing for {SILENCE_SECONDS:.0f} s" if silent else _cause(code)
+        how = f"said nothing for {silent:.0f} s" if is_lost else _cause(code)
         if task is None:
             raise TextLSTMError(f"a labelling worker {how} while it loaded the model")
         deaths[task.shard.number] += 1
@@ -123,6 +126,11 @@ class LocalEngine:
         self._selector.unregister(worker)
         self._workers.remove(worker)
         return worker.end()
+
+
+def _is_lost(worker: WorkerProcess) -> bool:
+    silent = time.monotonic() - worker.last_heard
+    return silent > (SILENCE_SECONDS if worker.has_spoken else START_SECONDS)
 
 
 def _cause(code: int) -> str:
