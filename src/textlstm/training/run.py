@@ -31,6 +31,8 @@ _MOST_SKIPPED = 20
 """So many steps with a non-finite gradient end the training."""
 _CHECK_STEPS = 100
 """Steps between two looks at the count of skipped steps; a look waits for the GPU."""
+_LOOK_STEPS = 16
+"""Steps between two looks, on GPUs in several processes, at whether one was asked to stop."""
 
 
 class TrainingRun:
@@ -105,8 +107,7 @@ class TrainingRun:
         if self.processes.size > 1:
             num_asked = torch.full_like(loss, float(asked_to_stop > 0))
             self.processes.sum([*self.optimiser.gradients, loss, num_asked])
-            if num_asked.item() and not asked_to_stop:
-                asked_to_stop = signal.SIGTERM
+            asked_to_stop = self._agree_to_stop(num_asked, asked_to_stop)
         self.loss_sum += loss
         self.optimiser.step(self._learning_rate_factor((first + last) / 2))
         progress.batch += 1
@@ -183,6 +184,12 @@ class TrainingRun:
             padding_share=1 - progress.total_tokens / max(progress.total_cells, 1),
             events=progress.events,
         )
+
+    def _agree_to_stop(self, num_asked: Tensor, asked_to_stop: int) -> int:
+        """Return the signal by which all processes stop after this step; GPUs are waited for now and then only."""
+        if self.device.type == "cuda" and self.progress.step % _LOOK_STEPS:
+            return 0
+        return (asked_to_stop or signal.SIGTERM) if num_asked.item() else 0
 
     def _learning_rate_factor(self, rows: float) -> float:
         """Return the part of the peak learning rate when `rows` rows of the epoch were seen."""
