@@ -15,9 +15,23 @@ def test_scores_equal_scikit_learn() -> None:
     assert found.accuracy == pytest.approx(metrics.accuracy_score(targets, decided))
     several = (random.random((200, 5)) < 0.3).astype(np.float32)
     found = score(logits, several, task=Task.multi_label)
-    assert found.macro_f1 == pytest.approx(metrics.f1_score(several, logits > 0, average="macro"))
+    best = [
+        max(metrics.f1_score(several[:, label], logits[:, label] >= threshold) for threshold in logits[:, label])
+        for label in range(5)
+    ]
+    assert found.macro_f1 == pytest.approx(np.mean(best))
     assert found.accuracy == pytest.approx(metrics.accuracy_score(several, logits > 0))
 
 
 def test_labels_that_never_occur_do_not_count() -> None:
     assert score(np.array([[3.0, 0.0, 0.0]]), np.array([0]), task=Task.single_label) == (1.0, 1.0)
+
+
+def test_labels_without_rows_do_not_count_among_several() -> None:
+    logits = np.array([[-1.0, 5.0], [-3.0, 5.0], [-2.0, 5.0]])
+    targets = np.array([[1, 0], [0, 0], [1, 0]], np.float32)
+    assert score(logits, targets, task=Task.multi_label) == (1.0, 0.0)  # ranked right; no row is right at 1/2
+
+
+def test_no_rows_score_nothing() -> None:
+    assert score(np.zeros((0, 3)), np.zeros(0, np.int64), task=Task.single_label) == (0.0, 0.0)
