@@ -5,15 +5,17 @@ from hypothesis import strategies as st
 
 from textlstm.config import Precision, Tagger, TextConfig
 from textlstm.text.prepared import PreparedTexts
-from textlstm.text.saved import SavedText
+from textlstm.text.saved import SavedText, TextDescription
 from textlstm.text.worker_messages import (
     Frame,
     FrameReader,
     Kind,
     decode_block,
+    decode_ready,
     decode_result,
     decode_settings,
     encode_block,
+    encode_ready,
     encode_result,
     encode_settings,
     pack,
@@ -25,6 +27,12 @@ def test_settings_survive():
     saved = SavedText("3.8.18", "m", "1", "en", True, ("a", "b"), "fp32", "ab", 1)
     assert decode_settings(encode_settings(config, saved)) == (config, saved)
     assert decode_settings(encode_settings(TextConfig(), None)) == (TextConfig(), None)
+
+
+def test_descriptions_survive():
+    saved = SavedText("3.8.18", "", "", "is", False, ("og",), "none", "ab", 1)
+    description = TextDescription(saved, ("POS is off",))
+    assert decode_ready(encode_ready(description)) == description
 
 
 @given(st.integers(0, 2**40), st.lists(st.text(st.characters(codec=None)), max_size=5))

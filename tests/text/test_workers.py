@@ -55,6 +55,17 @@ def test_workers_give_what_one_process_gives_in_order(pos):
     assert _children() == []
 
 
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_the_description_is_heard_once_before_the_first_result(num_workers):
+    config = TextConfig(language="is", stop_words="keep")
+    heard = []
+    results = prepare_in_processes(config, _blocks(6), num_workers=num_workers, on_ready=heard.append)
+    next(results)
+    assert heard == [TextPipeline(config).description]
+    list(results)
+    assert len(heard) == 1
+
+
 def test_small_inputs_start_no_worker(monkeypatch):
     monkeypatch.setattr(workers, "_SMALL_CHARS", 10_000_000)
     monkeypatch.setattr(workers, "WorkerProcess", None)

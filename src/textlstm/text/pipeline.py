@@ -11,7 +11,7 @@ from textlstm.errors import ConfigError
 from textlstm.text.normalize import TokenNormalizer
 from textlstm.text.pos import POS_TAGS
 from textlstm.text.prepared import PreparedTexts
-from textlstm.text.saved import CODE_VERSION, SavedText, check_saved
+from textlstm.text.saved import CODE_VERSION, SavedText, TextDescription, check_saved
 from textlstm.text.spacy_models import SpacyPipeline, load_pipeline
 from textlstm.text.stop_words import load_stop_words
 
@@ -50,6 +50,11 @@ class TextPipeline:
             check_saved(saved, self.saved)
         self._engine, warning = _choose_engine(config, loaded, stop_words, device)
         self.warnings: tuple[str, ...] = (*loaded.warnings, *([warning] if warning else []))
+
+    @property
+    def description(self) -> TextDescription:
+        """What to store beside the results, and what the user should know."""
+        return TextDescription(self.saved, self.warnings)
 
     @property
     def engine_name(self) -> str:

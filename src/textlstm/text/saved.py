@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from textlstm.errors import IntegrityError
 
@@ -51,6 +52,13 @@ class SavedText:
             raise IntegrityError("the text record has a field of the wrong type")
         texts = {name: str(values[name]) for name in strings}
         return cls(stop_words=tuple(stop_words), has_pos=has_pos, code_version=version, **texts)
+
+
+class TextDescription(NamedTuple):
+    """What a loaded preparation says of itself."""
+
+    saved: SavedText
+    warnings: tuple[str, ...]
 
 
 def check_saved(saved: SavedText, current: SavedText) -> None:

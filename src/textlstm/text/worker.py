@@ -18,6 +18,7 @@ from textlstm.text.worker_messages import (
     Kind,
     decode_block,
     decode_settings,
+    encode_ready,
     encode_result,
     pack,
 )
@@ -71,6 +72,7 @@ def _work(settings: "queue.Queue[bytes]", blocks: "queue.Queue[bytes]", output: 
     from textlstm.text.pipeline import TextPipeline
 
     pipeline = TextPipeline(config, saved=saved)
+    output.write(Kind.ready, encode_ready(pipeline.description))
     # The caches only grow, so that looking for cycles in them again and again finds nothing.
     gc.freeze()
     gc.set_threshold(200_000, 20, 50)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from textlstm.config import Precision, Tagger, TextConfig
 from textlstm.text.prepared import PreparedTexts
-from textlstm.text.saved import SavedText
+from textlstm.text.saved import SavedText, TextDescription
 
 _HEADER = struct.Struct("<Qc")
 _COUNTS = struct.Struct("<QQQ?")
@@ -25,6 +25,7 @@ class Kind(StrEnum):
     """Kinds of frames."""
 
     settings = "S"
+    ready = "D"
     block = "B"
     result = "R"
     error = "E"
@@ -85,6 +86,17 @@ def decode_settings(body: bytes) -> Settings:
     config["tagger_precision"] = Precision(config["tagger_precision"])
     saved = None if values["saved"] is None else SavedText.from_mapping(values["saved"])
     return Settings(TextConfig(**config), saved)
+
+
+def encode_ready(description: TextDescription) -> bytes:
+    """Return the body of a ready frame."""
+    return json.dumps({"saved": asdict(description.saved), "warnings": description.warnings}).encode()
+
+
+def decode_ready(body: bytes) -> TextDescription:
+    """Return what `encode_ready` wrote."""
+    values = json.loads(body)
+    return TextDescription(SavedText.from_mapping(values["saved"]), tuple(values["warnings"]))
 
 
 class Block(NamedTuple):

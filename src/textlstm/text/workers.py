@@ -4,21 +4,21 @@ import json
 import os
 import select
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 from textlstm import errors
 from textlstm.config import TextConfig
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
-from textlstm.text.saved import SavedText
-from textlstm.text.worker_messages import Frame, Kind, decode_result, encode_block, encode_settings, pack
+from textlstm.text.saved import SavedText, TextDescription
+from textlstm.text.worker_messages import Frame, Kind, decode_ready, decode_result, encode_block, encode_settings, pack
 from textlstm.text.worker_process import WorkerProcess
 
 PATIENCE_SECONDS = 20.0
 """A worker that shows no sign of life for as long is given up; it shows one every second."""
-_START_SECONDS = 120.0
-"""Patience while a worker imports and loads; a cold disk is slow."""
+_START_SECONDS = 28.0
+"""Patience until the first sign of life: a new program on a busy machine."""
 _BLOCKS_AHEAD = 2
 """Blocks that a worker has at once, so that it never waits for the next one."""
 _SMALL_CHARS_POS = 1_000_000
@@ -27,7 +27,12 @@ _SMALL_CHARS = 20_000_000
 
 
 def prepare_in_processes(
-    config: TextConfig, blocks: Iterable[Sequence[str]], *, num_workers: int, saved: SavedText | None = None
+    config: TextConfig,
+    blocks: Iterable[Sequence[str]],
+    *,
+    num_workers: int,
+    saved: SavedText | None = None,
+    on_ready: Callable[[TextDescription], None] | None = None,
 ) -> Iterator[PreparedTexts]:
     """Yield the prepared texts of each block, in order.
 
@@ -39,6 +44,8 @@ def prepare_in_processes(
         blocks: Blocks of some 10,000 to 100,000 words (see `blocks_by_words`); read a few ahead of the results.
         num_workers: Processes; 0 means one a core.
         saved: What a model folder recorded, as for `TextPipeline`.
+        on_ready: Hears once, before the first result, what the preparation says of itself; so the caller need not load
+            spaCy to know.
 
     Raises:
         TextLSTMError: A worker was killed, stopped, or met an error; the message names the block.
@@ -51,9 +58,11 @@ def prepare_in_processes(
     )
     if count == 1 or is_small:
         pipeline = TextPipeline(config, saved=saved)
+        if on_ready is not None:
+            on_ready(pipeline.description)
         yield from map(pipeline.prepare, chain(head, remaining))
         return
-    pool = _Pool(config, count, saved)
+    pool = _Pool(config, count, saved, on_ready)
     try:
         yield from pool.run(chain(head, remaining))
     finally:
@@ -72,10 +81,18 @@ def _take_chars(blocks: Iterator[Sequence[str]], num_chars: int) -> list[Sequenc
 class _Pool:
     """Workers and the blocks on their way."""
 
-    def __init__(self, config: TextConfig, count: int, saved: SavedText | None) -> None:
+    def __init__(
+        self,
+        config: TextConfig,
+        count: int,
+        saved: SavedText | None,
+        on_ready: Callable[[TextDescription], None] | None,
+    ) -> None:
+        self._on_ready = on_ready
         self._settings = pack(Kind.settings, encode_settings(config, saved))
         self._workers: list[WorkerProcess] = []
-        self._started: set[int] = set()
+        self._heard: set[int] = set()  # workers that have shown life at all
+        self._is_described = False
         self._results: dict[int, PreparedTexts] = {}
         self._texts_before: dict[int, int] = {}
         self._waiting_since = time.monotonic()
@@ -130,8 +147,8 @@ class _Pool:
         now = time.monotonic()
         for worker in self._workers:
             worker.flush()
-            patience = PATIENCE_SECONDS if worker.number in self._started else _START_SECONDS
             silence = now - max(worker.last_heard, self._waiting_since)
+            patience = PATIENCE_SECONDS if worker.number in self._heard else _START_SECONDS
             if silence > patience and worker.blocks:
                 raise errors.TextLSTMError(
                     f"{self._name(worker)} has shown no sign of life for {patience:.0f} s while preparing "
@@ -150,9 +167,14 @@ class _Pool:
             ) from None
 
     def _take(self, worker: WorkerProcess, frame: Frame) -> None:
+        self._heard.add(worker.number)
         match frame.kind:
             case Kind.alive:
-                self._started.add(worker.number)
+                return
+            case Kind.ready:
+                if not self._is_described and self._on_ready is not None:
+                    self._on_ready(decode_ready(frame.body))
+                self._is_described = True
             case Kind.result:
                 number, prepared = decode_result(frame.body)
                 self._results[number] = prepared

