@@ -162,8 +162,8 @@ def test_what_is_left_of_all_words_is_the_last_memory(family):
 
 
 def test_half_lives_of_known_gates():
-    logs = np.log([0.5, 0.933033, 1.0]) * 10
-    assert half_lives(logs, 10).tolist() == pytest.approx([1.0, 10.0, np.inf], rel=1e-4)
+    kept = [np.full((4, 3), [0.25, 0.933033, 1.0]), np.full((4, 3), [1.0, 0.933033, 1.0])]
+    assert half_lives(kept).tolist() == pytest.approx([1.0, 10.0, np.inf], rel=1e-4)
 
 
 def test_spread_shares_a_step_evenly():

@@ -16,6 +16,7 @@ from textlstm.explain.decomposition import decompose
 from textlstm.explain.reader import TextReader, make_variants
 from textlstm.explain.scores import log_odds
 from textlstm.explain.traces import CellTrace, Direction, EncoderTrace, trace_encoder
+from textlstm.models.batch import Batch
 from textlstm.models.encoders import ConvolutionalRecurrentEncoder, Encoded
 from textlstm.models.network import TextNetwork
 
@@ -70,8 +71,8 @@ def cell_decomposition(reader: TextReader, labels: np.ndarray) -> list[np.ndarra
     """Return each word's part of the score through the memory of the last layer; None for a plain RNN."""
     found: dict[int, np.ndarray] = {}
     for rows, batch in reader.batches():
-        trace = trace_encoder(reader.network.encoder, _vectors(reader, batch), batch.lengths)
-        gradients = read_out(reader.network, trace.encoded, _pick(labels, rows, batch.lengths), reader)
+        trace = trace_encoder(reader.network.encoder, token_vectors(reader, batch), batch.lengths)
+        gradients = read_out(reader.network, trace.encoded, pick_labels(labels, rows, batch.lengths), reader)
         total = None
         for cell, gradient in zip(top_cells(trace), gradients.states, strict=True):
             parts = decompose(cell, gradient)
@@ -98,7 +99,7 @@ def integrated_gradients(reader: TextReader, labels: np.ndarray) -> list[np.ndar
     found: dict[int, np.ndarray] = {}
     with torch.backends.cudnn.flags(enabled=False):  # cuDNN has no gradient of a cell in evaluation mode
         for rows, batch in reader.batches(batch_cells=_GRADIENT_CELLS):
-            vectors, wanted = _vectors(reader, batch), _pick(labels, rows, batch.lengths)
+            vectors, wanted = token_vectors(reader, batch), pick_labels(labels, rows, batch.lengths)
             parts = IntegratedGradients(score).attribute(
                 vectors,
                 baselines=torch.zeros_like(vectors),
@@ -159,10 +160,12 @@ def spread(values: np.ndarray, num_tokens: int, per_step: int) -> np.ndarray:
     return np.asarray((values / np.bincount(steps, minlength=len(values)).clip(min=1))[steps], dtype=np.float32)
 
 
-def _vectors(reader: TextReader, batch: object) -> Tensor:
+def token_vectors(reader: TextReader, batch: Batch) -> Tensor:
+    """Return the (B, T, E) vectors of the tokens of a batch, without gradient."""
     with torch.no_grad():
-        return reader.network.embed(batch).detach()  # type: ignore[arg-type]
+        return reader.network.embed(batch).detach()
 
 
-def _pick(labels: np.ndarray, rows: np.ndarray, like: Tensor) -> Tensor:
+def pick_labels(labels: np.ndarray, rows: np.ndarray, like: Tensor) -> Tensor:
+    """Return the (B,) int64 labels of the texts `rows`, on the device of `like`."""
     return torch.from_numpy(labels[rows].astype(np.int64)).to(like.device)

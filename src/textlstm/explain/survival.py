@@ -4,6 +4,8 @@ Both an LSTM's cell state and a GRU's state are exactly the sum over words of wh
 kept and e what enters, the memory after step T is the sum over t of e_t * f_(t+1) * ... * f_T.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from torch import Tensor
 
@@ -37,21 +39,12 @@ def surviving_share(left: Tensor) -> Tensor:
     return strength / strength.sum(dim=0).clamp(min=_LEAST)
 
 
-def log_kept_sums(trace: CellTrace, lengths: Tensor) -> np.ndarray | None:
-    """Return (H,) float64: the sum of the logarithms of the kept share over all steps of the batch; None for an RNN."""
-    if trace.kept is None:
-        return None
-    inside = padding_mask(lengths, len(trace.kept)).t().unsqueeze(2)
-    logs = trace.kept.clamp(min=_LEAST).log().double() * inside
-    return np.asarray(logs.sum(dim=(0, 1)).cpu().numpy())
-
-
-def half_lives(log_sums: np.ndarray, num_steps: int) -> np.ndarray:
-    """Return (H,) float64 half-lives in steps from the `log_kept_sums` of `num_steps` steps in all.
+def half_lives(kept: Sequence[np.ndarray]) -> np.ndarray:
+    """Return (H,) float64 half-lives in steps of the units whose (S, H) shares `kept` are given text by text.
 
     It is the number of steps after which half of a unit's memory is gone at its geometric mean gate: a gate of 0.5
     gives 1 step, of 0.933 gives 10; a gate that never closes gives infinity.
     """
-    mean = log_sums / max(num_steps, 1)
+    mean = np.log(np.maximum(np.concatenate(kept), _LEAST), dtype=np.float64).mean(axis=0)
     with np.errstate(divide="ignore"):
         return np.asarray(np.where(mean < 0, np.log(0.5) / mean, np.inf))

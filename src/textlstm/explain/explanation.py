@@ -1,0 +1,188 @@
+"""Explanations of single texts: the library's door to this room."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from textlstm.explain.attribution import (
+    Method,
+    ReadOut,
+    attribute,
+    in_token_order,
+    pick_labels,
+    read_out,
+    step_tokens,
+    token_vectors,
+)
+from textlstm.explain.expert_view import Branches, weigh_branches
+from textlstm.explain.filtering import Filtered, undo_filters
+from textlstm.explain.reader import TextReader
+from textlstm.explain.running import RunningProbability, running_probabilities
+from textlstm.explain.survival import survivals, surviving_share
+from textlstm.explain.traces import TOLERANCE, Direction, EncoderTrace, GateName, trace_encoder
+from textlstm.explain.winners import Wins, count_wins, unit_effects
+from textlstm.predictor import Prediction, Scores, TextClassifier
+from textlstm.text.pos import POS_TAGS
+
+
+@dataclass(frozen=True, slots=True)
+class CellView:
+    """One direction of one layer over one text of S steps, in the order of the text."""
+
+    layer: int
+    direction: Direction
+    gates: Mapping[GateName, np.ndarray]
+    """(S, H) float32 each, in (0, 1)."""
+    cell: np.ndarray | None
+    """(S, H) float32 cell states of an LSTM."""
+    hidden: np.ndarray
+    """(S, H) float32 recomputed states."""
+    survival: np.ndarray | None
+    """(S,) float32: each step's part of what is left in the memory at the end, summing to 1; None for a plain RNN."""
+    error: float
+    """Largest distance of `hidden` from the encoder's own states."""
+
+    @property
+    def kept(self) -> np.ndarray | None:
+        """(S, H) share of the memory that passes each step; None for a plain RNN."""
+        return self.gates.get(GateName.forget, self.gates.get(GateName.update))
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one text of T tokens got its label."""
+
+    text: str
+    prediction: Prediction
+    label: str
+    """The explained label: the most probable one."""
+    probability: float
+    """Calibrated probability of that label, by the whole model."""
+    tokens: tuple[str, ...]
+    """The T tokens that the network reads."""
+    pos: tuple[str, ...]
+    """Their parts of speech; empty without tagger."""
+    num_cut: int
+    """Tokens in the middle of a long text that the network does not read."""
+    step_tokens: int
+    """Tokens of one step of the encoder, 1 unless a pooling convolution comes first; S = ceil(T / step_tokens)."""
+    cells: tuple[CellView, ...]
+    attributions: Mapping[Method, np.ndarray]
+    """(T,) float32 a method, in log-odds of `label` by the recurrent branch."""
+    wins: Wins | None
+    """Which step won which unit; None without max pooling."""
+    unit_effects: np.ndarray
+    """(D, H) float32: what the pooled features of each unit of the last layer put into the log-odds."""
+    running: RunningProbability
+    branches: Branches
+    filtered: Filtered | None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all recomputed states are the encoder's own, to 1e-5."""
+        return all(cell.error <= TOLERANCE for cell in self.cells)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The S steps of the encoder as words."""
+        width = self.step_tokens
+        return tuple(" ".join(self.tokens[i : i + width]) for i in range(0, len(self.tokens), width))
+
+
+class Inside(NamedTuple):
+    """What tracing found in one text."""
+
+    cells: tuple[CellView, ...]
+    wins: Wins | None
+    unit_effects: np.ndarray
+
+
+def explain_texts(classifier: TextClassifier, texts: Sequence[str]) -> list[Explanation]:
+    """Return one explanation a text, in order.
+
+    Of a model with several networks, gates, decomposition and gradients are the first network's.
+
+    Example:
+        [explanation] = explain_texts(classifier, ["Shares fell again after the bank's warning."])
+        explanation.label, explanation.attributions["leave_one_out"]
+    """
+    if not texts:
+        return []
+    prepared = classifier.pipeline.prepare(texts)
+    reader = TextReader(classifier, prepared)
+    scores = classifier.score_prepared(prepared, texts)
+    labels = explained_labels(scores)
+    attributions = attribute(reader, labels)
+    inside = look_inside(reader, labels)
+    running = running_probabilities(reader)
+    branches = weigh_branches(classifier, texts, scores, labels)
+    filtered = undo_filters(classifier, texts, prepared)
+    predictions = classifier.decide(texts, scores.probabilities)
+    found = []
+    for row, text in enumerate(texts):
+        start, end = reader.split.offsets[row], reader.split.offsets[row + 1]
+        tags = () if reader.pos is None else tuple(POS_TAGS[tag] for tag in reader.pos[start:end])
+        found.append(
+            Explanation(
+                text=text,
+                prediction=predictions[row],
+                label=classifier.labels[labels[row]],
+                probability=float(scores.probabilities[row, labels[row]]),
+                tokens=tuple(reader.text_tokens(row)),
+                pos=tags,
+                num_cut=int(np.diff(prepared.offsets)[row] - (end - start)),
+                step_tokens=step_tokens(reader.network),
+                cells=inside[row].cells,
+                attributions={method: values[row] for method, values in attributions.items()},
+                wins=inside[row].wins,
+                unit_effects=inside[row].unit_effects,
+                running=running[row],
+                branches=branches[row],
+                filtered=filtered[row],
+            )
+        )
+    return found
+
+
+def explained_labels(scores: Scores) -> np.ndarray:
+    """Return (N,) int64: the most probable label of each text."""
+    return np.asarray(scores.probabilities.argmax(axis=1), dtype=np.int64)
+
+
+def look_inside(reader: TextReader, labels: np.ndarray) -> list[Inside]:
+    """Return the gate traces of every text of `reader`, and how its pooling read them for `labels` (N,)."""
+    found: dict[int, Inside] = {}
+    for rows, batch in reader.batches():
+        trace = trace_encoder(reader.network.encoder, token_vectors(reader, batch), batch.lengths)
+        reading = read_out(reader.network, trace.encoded, pick_labels(labels, rows, batch.lengths), reader)
+        for row, inside in zip(rows.tolist(), _split(reader, trace, reading), strict=True):
+            found[row] = inside
+    return [found[row] for row in range(len(labels))]
+
+
+def _split(reader: TextReader, trace: EncoderTrace, reading: ReadOut) -> list[Inside]:
+    """Return the trace of a batch text by text, every step in the order of the text."""
+    lengths = trace.encoded.lengths
+    views: list[list[CellView]] = [[] for _ in range(len(lengths))]
+    for cell in trace.cells:
+        turn = [in_token_order(part, lengths, cell.direction) for part in (*cell.gates.values(), cell.hidden)]
+        left = survivals(cell, lengths)
+        shares = None if left is None else in_token_order(surviving_share(left), lengths, cell.direction)
+        memory = None if cell.cell is None else in_token_order(cell.cell, lengths, cell.direction)
+        for text, view in enumerate(views):
+            view.append(
+                CellView(
+                    cell.layer,
+                    cell.direction,
+                    {name: turn[k][text] for k, name in enumerate(cell.gates)},
+                    None if memory is None else memory[text],
+                    turn[-1][text],
+                    None if shares is None else shares[text],
+                    float(cell.error[text]),
+                )
+            )
+    wins = count_wins(reader.network, trace, reading)
+    effects = unit_effects(trace, reading)
+    return [Inside(tuple(view), None if wins is None else wins[text], effects[text]) for text, view in enumerate(views)]
