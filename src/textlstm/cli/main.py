@@ -24,6 +24,7 @@ STAGES: dict[str, Stage] = {
     "train": Stage("Fit a model and save it.", config.TrainConfig),
     "evaluate": Stage("Score a saved model on labelled rows.", config.EvaluateConfig),
     "label": Stage("Label files with a saved model.", config.LabelConfig),
+    "explain": Stage("Show why: gates and words behind decisions, on one page.", config.ExplainConfig),
     "sweep": Stage("Search settings; a run a trial, a table, the best settings as a file.", config.SweepConfig),
     "trace": Stage("Tell where a label came from.", config.TraceConfig, ("output", "row")),
     "replay": Stage("Compute a label again and compare.", config.ReplayConfig, ("output", "row")),

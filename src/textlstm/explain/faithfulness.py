@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from textlstm.explain.attribution import Method
+from textlstm.explain.explanation import Explanation
 from textlstm.explain.reader import TextReader, Variants
-from textlstm.predictor import to_probabilities
+from textlstm.predictor import TextClassifier, to_probabilities
 
 FRACTIONS = tuple(tenth / 10 for tenth in range(1, 10))
 """Shares of the words that are taken out; at 0 and at 1 all orders agree."""
@@ -48,6 +49,18 @@ class Faithfulness:
     def is_believable(self) -> bool:
         """Whether the method beats random deletion beyond chance."""
         return self.low > 0
+
+
+def judge(classifier: TextClassifier, explanations: Sequence[Explanation], *, seed: int = 0) -> list[Faithfulness]:
+    """Return how faithful each method of `explanations`, made by `classifier`, is; best first."""
+    if not explanations:
+        return []
+    reader = TextReader(classifier, classifier.pipeline.prepare([entry.text for entry in explanations]))
+    labels = np.array([classifier.labels.index(entry.label) for entry in explanations], dtype=np.int64)
+    methods = {
+        method: [entry.attributions[method] for entry in explanations] for method in explanations[0].attributions
+    }
+    return measure_faithfulness(reader, labels, methods, seed=seed)
 
 
 def measure_faithfulness(

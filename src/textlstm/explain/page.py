@@ -1,0 +1,202 @@
+"""The page: everything in one file, no script, and texts shown as text whatever they say."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import NamedTuple
+
+import numpy as np
+from markupsafe import Markup
+
+from textlstm.explain.attribution import Method
+from textlstm.explain.corpus_view import CorpusView
+from textlstm.explain.drawing import (
+    StripRow,
+    deletion_chart,
+    half_life_chart,
+    heat_strip,
+    levels_of,
+    running_chart,
+    strip_rows,
+)
+from textlstm.explain.explanation import CellView, Explanation
+from textlstm.explain.faithfulness import Faithfulness
+from textlstm.explain.traces import TOLERANCE
+
+_PACKAGE, _TEMPLATES = "textlstm.explain", "templates"
+_PAGE, _STYLE = "page.html.jinja", "page.css"
+_TABLE_ROWS = 25
+_SHOWN_CHARS = 700
+METHOD_NAMES = {
+    Method.leave_one_out: "leave one out",
+    Method.cell_decomposition: "cell decomposition",
+    Method.integrated_gradients: "integrated gradients",
+}
+
+
+class Word(NamedTuple):
+    """A word with its shade."""
+
+    text: str
+    shade: str
+    """Style class: p1 to p6 speak for the label, n1 to n6 against it, empty for neither."""
+
+
+class WordLine(NamedTuple):
+    """A line of the table of words."""
+
+    place: int
+    word: str
+    pos: str
+    values: tuple[str, ...]
+    """Attribution by each method."""
+    survival: tuple[str, ...]
+    """Share of what is left at the end, for each direction of the last layer."""
+    units: str
+    """Units won with max pooling; empty without."""
+
+
+class TextView(NamedTuple):
+    """One text as the template shows it."""
+
+    explanation: Explanation
+    excerpt: str
+    words: tuple[Word, ...]
+    strip: Markup
+    running: Markup
+    lines: tuple[WordLine, ...]
+    method_names: tuple[str, ...]
+    directions: tuple[str, ...]
+
+
+def render_page(
+    explanations: Sequence[Explanation],
+    *,
+    labels: Sequence[str],
+    title: str,
+    details: Mapping[str, str],
+    corpus: CorpusView,
+    faithfulness: Sequence[Faithfulness] = (),
+) -> bytes:
+    """Return the page as UTF-8.
+
+    Args:
+        explanations: the texts that are shown one by one.
+        labels: the labels of the model, in order.
+        title: heading.
+        details: names and values shown under the heading.
+        corpus: the view over all texts; its method colours the words.
+        faithfulness: what the deletion curves say of each method, best first; empty where they were not measured.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    style = (files(_PACKAGE) / _TEMPLATES / _STYLE).read_text(encoding="utf-8")
+    environment = Environment(
+        loader=PackageLoader(_PACKAGE, _TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    errors = [cell.error for entry in explanations for cell in entry.cells]
+    page = environment.get_template(_PAGE).render(
+        title=title,
+        details=details,
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        largest_error=max(errors, default=0.0),
+        inexact=[number for number, entry in enumerate(explanations, 1) if not entry.is_exact],
+        tolerance=TOLERANCE,
+        faithfulness=faithfulness,
+        deletion=_deletion(faithfulness) if faithfulness else None,
+        corpus=corpus,
+        half_lives=_half_lives(corpus) if corpus.half_lives else None,
+        method_names=METHOD_NAMES,
+        texts=[view_text(entry, labels=labels, method=corpus.method) for entry in explanations],
+    )
+    return page.encode("utf-8", "replace")
+
+
+def view_text(explanation: Explanation, *, labels: Sequence[str], method: Method) -> TextView:
+    """Return how one text is shown; its words are coloured by `method`."""
+    shades = levels_of(explanation.attributions[method]).tolist()
+    text = explanation.text
+    return TextView(
+        explanation,
+        text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…",
+        tuple(Word(word, _shade(level)) for word, level in zip(explanation.tokens, shades, strict=True)),
+        _strip(explanation) if explanation.tokens else Markup(),
+        _running(explanation, labels) if explanation.tokens else Markup(),
+        _word_lines(explanation, method),
+        tuple(METHOD_NAMES[name] for name in explanation.attributions),
+        tuple(cell.direction.value for cell in _top(explanation) if cell.survival is not None),
+    )
+
+
+def _shade(level: int) -> str:
+    return "" if level == 0 else f"p{level}" if level > 0 else f"n{-level}"
+
+
+def _strip(explanation: Explanation) -> Markup:
+    rows = strip_rows(explanation)
+    if explanation.step_tokens == 1:
+        for method, values in explanation.attributions.items():
+            scaled = values / max(float(np.abs(values).max(initial=0.0)), 1e-9)
+            rows.append(StripRow(METHOD_NAMES[method], scaled, True))
+    means = ", ".join(f"{row.name} {row.values.mean():.2f}" for row in rows if not row.is_signed)
+    return heat_strip(
+        rows, explanation.steps, alternative=f"Mean openness over {len(explanation.steps)} steps: {means}."
+    )
+
+
+def _running(explanation: Explanation, labels: Sequence[str]) -> Markup:
+    last = explanation.running.forwards[-1]
+    chosen = labels.index(explanation.label)
+    others = [number for number in np.argsort(-last).tolist() if number != chosen]
+    shown = [(labels[number], number) for number in (chosen, *others[:1])]
+    middle = explanation.running.forwards[len(last) // 2 if len(explanation.running.places) > len(last) // 2 else 0]
+    return running_chart(
+        explanation.running,
+        shown,
+        alternative=(
+            f"Probability of {explanation.label} as words come in from the start: {middle[chosen]:.2f} early, "
+            f"{last[chosen]:.2f} at the end."
+        ),
+    )
+
+
+def _word_lines(explanation: Explanation, method: Method) -> tuple[WordLine, ...]:
+    strongest = np.argsort(-np.abs(explanation.attributions[method]), kind="stable")[:_TABLE_ROWS]
+    tops = [cell.survival for cell in _top(explanation) if cell.survival is not None]
+    lines = []
+    for place in sorted(strongest.tolist()):
+        step = place // explanation.step_tokens
+        lines.append(
+            WordLine(
+                place + 1,
+                explanation.tokens[place],
+                explanation.pos[place] if explanation.pos else "",
+                tuple(f"{values[place]:+.3f}" for values in explanation.attributions.values()),
+                tuple(f"{survival[step]:.1%}" for survival in tops),
+                "" if explanation.wins is None else str(int(explanation.wins.units[step])),
+            )
+        )
+    return tuple(lines)
+
+
+def _top(explanation: Explanation) -> list[CellView]:
+    last = max(cell.layer for cell in explanation.cells)
+    return [cell for cell in explanation.cells if cell.layer == last]
+
+
+def _deletion(found: Sequence[Faithfulness]) -> Markup:
+    words = ", ".join(f"{METHOD_NAMES[entry.method]} {entry.area:.3f}" for entry in found)
+    return deletion_chart(found, alternative=f"Areas under the curves: {words}, random {found[0].random_area:.3f}.")
+
+
+def _half_lives(corpus: CorpusView) -> Markup:
+    medians = ", ".join(
+        f"layer {cell.layer + 1} {cell.direction.value} {np.median(cell.steps):.1f}" for cell in corpus.half_lives
+    )
+    return half_life_chart(corpus.half_lives, alternative=f"Median half-life in steps: {medians}.")

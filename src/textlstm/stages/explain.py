@@ -1,0 +1,132 @@
+"""`textlstm explain`: one page that shows why a saved model decided as it did."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textlstm.config import ExplainConfig
+from textlstm.corpus.examples import example_reader
+from textlstm.corpus.inputs import expand_inputs
+from textlstm.corpus.read_settings import ColumnNames, ReadSettings
+from textlstm.corpus.readers import read_records
+from textlstm.corpus.records import Record, Reject
+from textlstm.corpus.storage import atomic_file
+from textlstm.errors import InputError
+from textlstm.stages.screen import note, say, table
+from textlstm.tracking.registry import resolve_model_dir
+
+if TYPE_CHECKING:
+    from textlstm.explain.faithfulness import Faithfulness
+    from textlstm.predictor import TextClassifier
+
+
+def explain(config: ExplainConfig) -> None:
+    """Explain `config.explain.text`, or the first texts of `config.input`, and write the page `config.output`.
+
+    Raises:
+        InputError: no text was given, or the page exists and overwrite is false.
+    """
+    from textlstm.explain.page import METHOD_NAMES
+    from textlstm.predictor import TextClassifier
+
+    output = Path(config.output)
+    if not config.explain.text and not config.input:
+        raise InputError('no text to explain; set explain.text="..." or input=FILE')
+    if output.exists() and not config.overwrite:
+        raise InputError(f"{output}: exists; set overwrite=true to replace it, or another output")
+    model_dir = resolve_model_dir(config.model_dir, config.tracking)
+    classifier = TextClassifier.load(model_dir, device=config.device)
+    texts = [config.explain.text] if config.explain.text else read_texts(config, classifier.bundle.columns.text)
+    page, found = explanation_page(
+        classifier,
+        texts,
+        title=f"Why {model_dir.name} decided",
+        num_shown=config.explain.max_texts,
+        faithfulness=config.explain.faithfulness and len(texts) > 1,
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(output) as stream:
+        stream.write(page)
+    if found:
+        table(
+            f"Faithfulness on {found[0].num_texts} texts: area under the deletion curve, random less the method",
+            ("method", "area", "random", "margin", "95 % interval"),
+            [
+                (
+                    METHOD_NAMES[entry.method],
+                    f"{entry.area:.3f}",
+                    f"{entry.random_area:.3f}",
+                    f"{entry.margin:+.3f}",
+                    f"{entry.low:+.3f} to {entry.high:+.3f}",
+                )
+                for entry in found
+            ],
+        )
+    say(f"{output}: {min(len(texts), config.explain.max_texts)} texts explained, {len(page) / 1e6:.1f} MB")
+
+
+def explanation_page(
+    classifier: "TextClassifier", texts: Sequence[str], *, title: str, num_shown: int, faithfulness: bool
+) -> tuple[bytes, "list[Faithfulness]"]:
+    """Return the page about `texts`, of which the first `num_shown` are shown one by one, and the deletion curves."""
+    from textlstm.explain.attribution import Method
+    from textlstm.explain.corpus_view import view_corpus
+    from textlstm.explain.explanation import explain_texts
+    from textlstm.explain.faithfulness import judge
+    from textlstm.explain.page import render_page
+
+    explanations = explain_texts(classifier, texts)
+    found = judge(classifier, explanations) if faithfulness else []
+    best = found[0].method if found else Method.leave_one_out
+    model = classifier.bundle.model
+    ways = "both ways" if model.bidirectional else "one way"
+    details = {
+        "Network": f"{model.num_layers}-layer {model.encoder.value} of {model.hidden_size} units, {ways}, "
+        f"{model.pooling.value} pooling",
+        "Classes": str(len(classifier.labels)),
+        "Texts": f"{len(texts)}, of which {min(num_shown, len(texts))} are shown one by one",
+    }
+    if len(classifier.networks) > 1:
+        details["Networks"] = f"{len(classifier.networks)}; gates and gradients are those of the first"
+    page = render_page(
+        explanations[:num_shown],
+        labels=classifier.labels,
+        title=title,
+        details=details,
+        corpus=view_corpus(explanations, best),
+        faithfulness=found,
+    )
+    return page, found
+
+
+def read_texts(config: ExplainConfig, text_column: str) -> list[str]:
+    """Return the first texts of the input files, as many as the page and its views need.
+
+    Raises:
+        InputError: a file lacks the text column, or no row has a text.
+    """
+    wanted = config.explain.max_texts
+    if config.explain.faithfulness:
+        wanted = max(wanted, config.explain.sample_texts)
+    columns = ColumnNames(text=config.explain.text_column or text_column, label="")
+    settings = replace(ReadSettings(), columns=columns, key_prefix="explain")
+    texts: list[str] = []
+    num_rejected = 0
+    for path in expand_inputs(config.input):
+        check = example_reader(settings)
+        for row in read_records(path, settings):
+            found = check(row) if isinstance(row, Record) else row
+            if isinstance(found, Reject):
+                num_rejected += 1
+            else:
+                texts.append(found.text)
+            if len(texts) == wanted:
+                break
+        if len(texts) == wanted:
+            break
+    if num_rejected:
+        note(f"warning: {num_rejected} rows without a usable text were passed over")
+    if not texts:
+        raise InputError(f"{', '.join(config.input)}: no row has a text to explain")
+    return texts
