@@ -66,7 +66,7 @@ REFUSED = [
         GOOD.replace(b"text,label", b" Text,label", 1),
         ["x.csv: no column 'text'; did you mean ' Text'? The columns are ' Text', 'label'. Set data.text_column."],
     ),
-    (25, "x.csv", gzip.compress(GOOD), ["x.csv: is gzip data. Rename it to end in .gz."]),
+    (25, "x.csv", gzip.compress(GOOD, mtime=0), ["x.csv: is gzip data. Rename it to end in .gz."]),
     (
         45,
         "x.csv",
