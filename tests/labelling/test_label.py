@@ -291,3 +291,45 @@ def test_fsspec_addresses_are_read_and_written(tmp_path: Path, run) -> None:
     ]
     with pytest.raises(InputError, match=r"memory://bucket/no\.csv: no such file\."):
         run("memory://bucket/no.csv", "out.csv")
+
+
+def test_a_folder_of_class_folders_is_one_row_a_file(tmp_path: Path, run) -> None:
+    for name, text in (("b/2.txt", "four"), ("a/1.txt", "five!")):
+        path = tmp_path / "texts" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    run("texts", "out.csv")
+    assert (tmp_path / "out.csv").read_text() == (
+        "text,label,path,predicted_label,probability,decision\n"
+        "five!,a,a/1.txt,three,0.55,accepted\nfour,b,b/2.txt,odd,0.54,abstained\n"
+    )
+
+
+def test_an_output_in_a_folder_that_is_labelled_is_refused(tmp_path: Path, run) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text("text\na\n")
+    with pytest.raises(InputError) as refused:
+        run("in", "in/out.csv")
+    assert refused.value.problems == (
+        f"{tmp_path}/in/out.csv: lies in the input folder {tmp_path}/in; choose an output elsewhere",
+    )
+
+
+def test_pipes_are_read_once(tmp_path: Path, run) -> None:
+    import threading
+
+    os.mkfifo(tmp_path / "in.csv")
+    writer = threading.Thread(target=(tmp_path / "in.csv").write_text, args=("text\nfour\n",))
+    writer.start()
+    run("in.csv", "out.csv")
+    writer.join()
+    assert (tmp_path / "out.csv").read_text() == "text,predicted_label,probability,decision\nfour,odd,0.54,abstained\n"
+
+
+def test_file_names_that_are_not_utf8_are_carried(tmp_path: Path, run) -> None:
+    name = os.fsdecode(b"in\xff.jsonl")
+    (tmp_path / name).write_text('{"text": "four"}\n{"text": 4}\n')
+    run(name, "out.jsonl")
+    [line] = (tmp_path / "out.jsonl.rejects.jsonl").read_text().splitlines()
+    assert json.loads(line)["file"] == str(tmp_path / name)
+    assert json.loads((tmp_path / "out.jsonl.manifest.json").read_bytes())["inputs"][0]["name"] == str(tmp_path / name)

@@ -63,7 +63,7 @@ def _check_inputs(plan: Plan) -> None:
     changed = []
     for file in plan.inputs:
         path = Path(file.name)
-        if path.is_file() and sha256_of_input(path) != file.sha256:
+        if (path.is_file() or path.is_dir()) and sha256_of_input(path) != file.sha256:
             changed.append(f"{file.name}: changed while it was labelled; run the same command with overwrite=true")
         elif file.state is not None and not path.exists():
             changed.append(f"{file.name}: vanished while it was labelled; bring it back and run the same command")

@@ -3,11 +3,11 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from textlstm.config import LabelConfig
-from textlstm.errors import ConfigError, InputError
+from textlstm.errors import ConfigError, InputError, StorageError
 from textlstm.labelling.classifier import SAVED_MODELS, ModelCard, ModelSource
 from textlstm.labelling.commit import commit_output
 from textlstm.labelling.journal import Journal, ShardRecord
@@ -60,7 +60,7 @@ def label_files(
         return label_stream(config, classifier, card, output=sys.stdout.buffer, rejects=sys.stderr.buffer)
     names = expand_names(config.input)
     target = open_target(config.output)
-    refuse_input_as_output(config.output, names)
+    refuse_input_as_output(config.output, names, config.input)
     _refuse_existing(target, config)
     with (
         _work_folder(target, output=config.output) as inherited,
@@ -98,15 +98,17 @@ def _label_shards(
 ) -> list[ShardRecord]:
     """Have the shards done that are not done yet; return the records of all, in order."""
     watch = RejectWatch(plan, config.labelling, journal)
-    rows_finished = 0
+    started = time.monotonic()
+    for record in done.values():
+        watch.add(record)
+    rows_before = rows_finished = sum(record.row_total for record in done.values())
 
     def report(rows_under_way: int) -> None:
         if advance is not None:
-            advance(rows_finished + rows_under_way, plan.num_rows, "")
+            rows = rows_finished + rows_under_way
+            speed = (rows - rows_before) / max(time.monotonic() - started, 1e-3)
+            advance(rows, plan.num_rows, f"{speed:,.0f} rows/s")
 
-    for record in done.values():
-        watch.add(record)
-        rows_finished += record.row_total
     tasks = [
         ShardTask(shard, plan.inputs[shard.file], plan.output, plan.settings["text_column"])
         for shard in plan.shards
@@ -179,8 +181,8 @@ def _exists(config: LabelConfig) -> InputError:
 def _work_folder(target: Target, *, output: str) -> Iterator[tuple[int, ...]]:
     """Hold the work folder for one job; give the descriptors that its workers must keep open.
 
-    What is finished stays for the next run of the same command, but for errors of the input, which ask for another
-    command.
+    What is finished stays for the next run of the same command. Nothing stays of a job that ends before it was planned,
+    or by an error of the input, which asks for another command.
 
     Raises:
         InputError: Another command holds it.
@@ -189,9 +191,11 @@ def _work_folder(target: Target, *, output: str) -> Iterator[tuple[int, ...]]:
     existed = target.store.exists(target.plan)
     try:
         yield () if lock is None else (lock.descriptor,)
-    except (InputError, ConfigError):
-        if not existed:
-            target.store.remove_folder(target.work)
+    except BaseException as error:
+        is_of_use = target.store.exists(target.plan) and not isinstance(error, InputError)
+        if not existed and not is_of_use:
+            with suppress(StorageError):
+                target.store.remove_folder(target.work)
         raise
     finally:
         if lock is not None:

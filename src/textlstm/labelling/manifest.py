@@ -136,4 +136,4 @@ class Manifest:
 
 def _dump(content: object) -> bytes:
     text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True)
-    return (text + "\n").encode("utf-8", "surrogateescape")
+    return (text + "\n").encode("utf-8", "backslashreplace")  # bytes of odd file names become JSON escapes

@@ -127,7 +127,7 @@ class Plan:
 
 def canonical(content: object) -> bytes:
     """Return `content` as the one JSON line that digests are made from."""
-    return (json.dumps(content, ensure_ascii=False, sort_keys=True) + "\n").encode("utf-8", "surrogateescape")
+    return (json.dumps(content, sort_keys=True) + "\n").encode("ascii")
 
 
 def signed(name: str, body: object) -> bytes:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from textlstm.bundle import library_versions
 from textlstm.config import FileFormat, LabelConfig
+from textlstm.corpus.class_folders import list_class_files
 from textlstm.corpus.encodings import encoding_name
 from textlstm.corpus.lines import to_utf8
 from textlstm.corpus.parquet import read_parquet_schema
@@ -24,6 +25,7 @@ from textlstm.labelling.classifier import ModelCard
 from textlstm.labelling.columns import AddedColumns
 from textlstm.labelling.plan import InputFile, Plan, Shard
 from textlstm.labelling.remote import is_remote, local_path
+from textlstm.labelling.remote import num_bytes as num_bytes_of
 from textlstm.labelling.row_format import RowFormat
 from textlstm.labelling.rows import settings_of_reading
 from textlstm.labelling.store import Store
@@ -86,12 +88,17 @@ def make_plan(names: Sequence[str], config: LabelConfig, card: ModelCard, *, unp
 
 
 def sha256_of_input(path: Path) -> str:
-    """Return the sha256 (hex) of the bytes of a file, packed or not.
+    """Return the sha256 (hex) of the bytes of a file, packed or not; of names and bytes of all files of a folder.
 
     Raises:
         InputError: It cannot be read.
     """
     digest = hashlib.sha256()
+    if path.is_dir():
+        for file in list_class_files(path):
+            name = file.relative_to(path).as_posix()
+            digest.update(f"{name}\0{sha256_of_input(file)}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
     with closing(read_blocks(path)) as blocks:
         for block in blocks:
             digest.update(block)
@@ -103,8 +110,11 @@ def _plan_file(name: str, read_settings: ReadSettings, *, index: int, shard_rows
     kind = kind_of_input(path, read_settings)
     source = LineInput(path, kind, read_settings)
     encoding = encoding_name(read_settings.encoding, key_prefix=read_settings.key_prefix)
-    state = file_state(path)
-    if state is not None and (kind.format is FileFormat.parquet or source.can_seek):
+    state = None if kind.format is FileFormat.folder else file_state(path)
+    if kind.format is FileFormat.folder:
+        readable, sha256, num_bytes = path, sha256_of_input(path), num_bytes_of(name)
+        address, state_of_workers = str(path.absolute()), None
+    elif state is not None and (kind.format is FileFormat.parquet or source.can_seek):
         readable, sha256, num_bytes = path, sha256_of_input(path), state.size
         address, state_of_workers = (name, None) if is_remote(name) else (str(path.absolute()), state)
     else:

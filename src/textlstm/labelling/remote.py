@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from textlstm.corpus.class_folders import list_class_files
 from textlstm.errors import InputError
 from textlstm.labelling.store import storage_errors
 
@@ -121,13 +122,16 @@ def local_path(name: str) -> Path:
 
 
 def num_bytes(name: str) -> int:
-    """Return the size of a path or URL.
+    """Return the size of a file, of all files of a folder of class folders, or of what a URL names.
 
     Raises:
         InputError: It cannot be found.
     """
     try:
-        return int(_file_system(name).size(name)) if is_remote(name) else Path(name).stat().st_size
+        if is_remote(name):
+            return int(_file_system(name).size(name))
+        path = Path(name)
+        return sum(file.stat().st_size for file in list_class_files(path)) if path.is_dir() else path.stat().st_size
     except OSError as error:
         raise InputError(f"{name}: could not be read: {error.strerror or error}.") from error
 

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Protocol, assert_never
 
 from textlstm.config import Engine, LabelConfig
-from textlstm.corpus.formats import STDIN
 from textlstm.labelling.classifier import ModelSource
 from textlstm.labelling.engines.crew import WorkerJob
 from textlstm.labelling.engines.inline import InlineEngine
 from textlstm.labelling.engines.local import LocalEngine
 from textlstm.labelling.journal import Journal, ShardRecord
-from textlstm.labelling.remote import num_bytes
+from textlstm.labelling.remote import is_remote, num_bytes
 from textlstm.labelling.shards import ShardTask
 from textlstm.labelling.target import Target
 
@@ -77,8 +76,8 @@ def start_engine(
 
 def is_small(names: Sequence[str]) -> bool:
     """Say whether inputs are best done without worker processes; their size alone decides, not the machine."""
-    if str(STDIN) in names:
-        return False
+    if any(not is_remote(name) and not Path(name).is_file() and not Path(name).is_dir() for name in names):
+        return False  # standard input and pipes tell no size
     return sum(num_bytes(name) * (5 if name.endswith(PACKED) else 1) for name in names) <= INLINE_BYTES
 
 

@@ -79,8 +79,8 @@ def expand_names(patterns: Sequence[str]) -> list[str]:
     return [*map(str, expand_inputs(local)), *expand_remote(remote)]
 
 
-def refuse_input_as_output(output: str, inputs: Sequence[str]) -> None:
-    """Refuse an output that is one of the inputs, by name or by link.
+def refuse_input_as_output(output: str, inputs: Sequence[str], patterns: Sequence[str]) -> None:
+    """Refuse an output that is one of the inputs, by name or by link, or in a folder that is labelled as a whole.
 
     Raises:
         InputError: It is.
@@ -90,11 +90,12 @@ def refuse_input_as_output(output: str, inputs: Sequence[str]) -> None:
             raise InputError(f"{output}: is the input itself; labels are never written over their input")
         return
     path = Path(output).expanduser()
+    for folder in map(Path, patterns):
+        if folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{output}: lies in the input folder {folder}; choose an output elsewhere")
     for source in map(Path, inputs):
         if source != STDIN and path.exists() and source.exists() and os.path.samefile(path, source):  # noqa: PTH121
             raise InputError(f"{output}: is the input {source} itself; labels are never written over their input")
-        if source.is_dir() and path.absolute().parent.resolve() == source.resolve():
-            raise InputError(f"{output}: lies in the input folder {source}; choose an output elsewhere")
 
 
 def choose_output_kind(config: LabelConfig, input_format: FileFormat) -> FileKind:
