@@ -35,8 +35,8 @@ def _digest(result: FitResult) -> str:
 
 def test_two_processes_take_the_steps_of_one() -> None:
     no_dropout = {"word_dropout": 0.0, "locked_dropout": 0.0, "head_dropout": 0.0}
-    one = _fit(network=toy.network(**no_dropout), num_workers=1)
-    two = _fit(network=toy.network(**no_dropout), num_workers=2)
+    one = _fit(network=toy.network(**no_dropout), epochs=2, num_workers=1)
+    two = _fit(network=toy.network(**no_dropout), epochs=2, num_workers=2)
     assert [report.num_steps for report in two.history] == [report.num_steps for report in one.history]
     for first, second in zip(one.history, two.history, strict=True):
         assert second.train_loss == pytest.approx(first.train_loss, abs=1e-4)

@@ -8,15 +8,18 @@ from textlstm.training.scores import score
 def test_scores_equal_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     random = np.random.default_rng(1)
-    logits, targets = random.normal(size=(200, 5)), random.integers(0, 4, 200)  # class 4 is never a target
+    logits, targets = random.normal(size=(50, 5)), random.integers(0, 4, 50)  # class 4 is never a target
     found = score(logits, targets, task=Task.single_label)
     decided = logits.argmax(axis=1)
     assert found.macro_f1 == pytest.approx(metrics.f1_score(targets, decided, average="macro"))
     assert found.accuracy == pytest.approx(metrics.accuracy_score(targets, decided))
-    several = (random.random((200, 5)) < 0.3).astype(np.float32)
+    several = (random.random((50, 5)) < 0.3).astype(np.float32)
     found = score(logits, several, task=Task.multi_label)
     best = [
-        max(metrics.f1_score(several[:, label], logits[:, label] >= threshold) for threshold in logits[:, label])
+        max(
+            metrics.f1_score(several[:, label], logits[:, label] >= threshold)
+            for threshold in np.unique(logits[:, label])
+        )
         for label in range(5)
     ]
     assert found.macro_f1 == pytest.approx(np.mean(best))
