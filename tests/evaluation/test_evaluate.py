@@ -54,6 +54,12 @@ def test_the_threshold_splits_rows_into_accepted_and_abstained(rows_of: MakeRows
     assert evaluate_rows(rows_of(300), quick, threshold=1.0).abstention.error == 0.0
 
 
+def test_the_promise_of_the_model_goes_before_that_of_the_settings(rows_of: MakeRows, quick: EvaluationConfig) -> None:
+    evaluation = evaluate_rows(rows_of(300), quick, threshold=0.5, max_error=0.0001)
+    assert (evaluation.abstention.max_error, evaluation.abstention.kept) == (0.0001, False)
+    assert evaluate_rows(rows_of(300), quick, threshold=0.5, max_error=0.9).abstention.kept
+
+
 def test_risk_falls_to_the_overall_error_at_full_coverage(rows_of: MakeRows, quick: EvaluationConfig) -> None:
     evaluation = evaluate_rows(rows_of(300), quick)
     assert evaluation.coverage.coverage[-1] == 1.0

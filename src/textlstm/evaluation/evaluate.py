@@ -79,13 +79,16 @@ class Evaluation:
         return {name: value for name, value in flat.items() if np.isfinite(value)}
 
 
-def evaluate_rows(rows: ScoredRows, config: EvaluationConfig, *, threshold: float | None = None) -> Evaluation:
+def evaluate_rows(
+    rows: ScoredRows, config: EvaluationConfig, *, threshold: float | None = None, max_error: float | None = None
+) -> Evaluation:
     """Return figures with intervals, comparisons, calibration, abstention, slices and examples.
 
     Args:
         rows: what is true and what was said; at least one row.
         config: number of resamples, confidence, k, seed.
         threshold: the model's abstention threshold; None when it has none.
+        max_error: the error rate promised with that threshold; None: that of `config`.
     """
     # Decisions
     predictions = rows.predictions()
@@ -128,7 +131,11 @@ def evaluate_rows(rows: ScoredRows, config: EvaluationConfig, *, threshold: floa
         abstention=None
         if threshold is None
         else abstention(
-            confidences, correct, threshold=threshold, max_error=config.max_error, confidence=config.confidence
+            confidences,
+            correct,
+            threshold=threshold,
+            max_error=config.max_error if max_error is None else max_error,
+            confidence=config.confidence,
         ),
         confusion=None if rows.is_multi_label else confusion_counts(rows, predictions),
         slices=cut_slices(rows, correct, confidence=config.confidence),
