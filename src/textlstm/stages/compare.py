@@ -2,20 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from textlstm.config import CompareConfig
 from textlstm.errors import ConfigError, InputError, StorageError
 from textlstm.evaluation.comparison import format_p_value, mcnemar_p_value
 from textlstm.stages.screen import note, say, table
 from textlstm.tracking.paired import Contrast
-from textlstm.tracking.registry import connect, is_registry_address, resolve_run_id
+from textlstm.tracking.registry import connect
 from textlstm.tracking.store import experiment_id, locate_store
 from textlstm.tracking.sync import sync_journals
-from textlstm.tracking.tracked_runs import TEST_PREFIX, TrackedRun, find_run, load_paired_rows, load_run
-
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
+from textlstm.tracking.tracked_runs import TEST_PREFIX, TrackedRun, find_run, load_paired_rows
 
 _IGNORED_SETTINGS = ("output_dir", "overwrite", "tracking.")
 _COSTS = ("train_seconds", "tokens_per_second")
@@ -37,21 +33,20 @@ def compare(config: CompareConfig) -> None:
     store = locate_store(config.tracking)
     client = connect(store, timeout_seconds=config.tracking.timeout_seconds)
     experiment = experiment_id(client, store, name=config.tracking.experiment)
-    first, second = (_find(client, experiment, text) for text in config.runs)
+    first, second = (find_run(client, experiment, text=text) for text in config.runs)
     # Figures, settings, rows.
     names = (f"A {first.name}", f"B {second.name}")
     table("figures", ("", *names), _figure_rows(first, second))
     table("settings that differ", ("", *names), _setting_rows(first, second))
-    contrast = _contrast(client, first, second)
+    contrast = None
+    try:
+        contrast = load_paired_rows(client, first.run_id).against(load_paired_rows(client, second.run_id))
+        _show_rows(contrast, first)
+    except InputError as error:
+        note(*error.problems)
     if output:
         _write(output, first, second, contrast)
         say(f"comparison  {output}")
-
-
-def _find(client: "MlflowClient", experiment: str, text: str) -> TrackedRun:
-    if is_registry_address(text):
-        return load_run(client, resolve_run_id(client, text))
-    return find_run(client, experiment, text=text)
 
 
 def _figure_rows(first: TrackedRun, second: TrackedRun) -> list[tuple[str, str, str]]:
@@ -82,12 +77,7 @@ def _setting_rows(first: TrackedRun, second: TrackedRun) -> list[tuple[str, str,
     ]
 
 
-def _contrast(client: "MlflowClient", first: TrackedRun, second: TrackedRun) -> Contrast | None:
-    try:
-        contrast = load_paired_rows(client, first.run_id).against(load_paired_rows(client, second.run_id))
-    except InputError as error:
-        note(*error.problems)
-        return None
+def _show_rows(contrast: Contrast, first: TrackedRun) -> None:
     won, lost = len(contrast.won), len(contrast.lost)
     say(
         f"of {contrast.num_rows:,} test rows, {won} are right only in A and {lost} only in B "
@@ -99,7 +89,6 @@ def _contrast(client: "MlflowClient", first: TrackedRun, second: TrackedRun) -> 
             for label_id, (only_first, only_second) in contrast.by_class.items()
         ]
         table("rows by class", ("", "right only in A", "right only in B"), rows)
-    return contrast
 
 
 def _class_name(run: TrackedRun, label_id: int) -> str:

@@ -1,18 +1,16 @@
 """One run as the stages see it: everything is journalled at once, and carried to MLflow by a process beside it."""
 
-import getpass
 import json
 import math
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from textlstm.config import TrackingConfig
-from textlstm.errors import ConfigError, Interrupted
+from textlstm.errors import Interrupted
 from textlstm.tracking.courier import Courier
 from textlstm.tracking.journal import (
     EventKind,
@@ -27,64 +25,18 @@ from textlstm.tracking.names import legal_name
 from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
 from textlstm.tracking.parameters import flatten
 from textlstm.tracking.process import this_process
+from textlstm.tracking.run_tags import config_tags, own_tags
 from textlstm.tracking.secrets import Redactor
 from textlstm.tracking.source import read_source_state
 from textlstm.tracking.state import SendState, load_state
 from textlstm.tracking.store import Store, locate_store
 from textlstm.tracking.system import SystemSampler
+from textlstm.tracking.tracker import Tracker
+
+__all__ = ["JournalledTracker", "Tracker", "open_run"]
 
 _RUN_ID_SECONDS = 10.0
 _STOP_SECONDS = 6.0  # a signal asks for a quick end; the courier finishes by itself
-
-
-class Tracker:
-    """A run that is not tracked: every call is accepted and costs nothing. `open_run` gives the kind that is needed."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """End the run."""
-
-    @property
-    def run_id(self) -> str | None:
-        """MLflow's id of the run; None when it is not tracked or MLflow has not answered."""
-        return None
-
-    @property
-    def resume_key(self) -> str | None:
-        """What `open_run(resume_run_id=...)` takes to continue this run; known even when MLflow does not answer."""
-        return None
-
-    def log_params(self, settings: Mapping[str, object]) -> None:
-        """Log nested settings as flat parameters, and whole as artefact `config.json`."""
-
-    def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
-        """Log figures; with `step`, a point of each curve. Names may hold `/` as separator and any character."""
-
-    def log_artifact(self, path: Path, *, folder: str = "", holds_text: bool = False) -> None:
-        """Log a file, or what is in a folder, into the artefact folder `folder`.
-
-        One that holds texts of rows is logged only where `tracking.log_text` allows it.
-        """
-
-    def log_dataset(self, name: str, *, context: str, digest: str, num_rows: int, source: str) -> None:
-        """Log a dataset that the run read; `context` is train, validation or test, `digest` a sha256."""
-
-    def log_paired_rows(self, rows: PairedRows) -> None:
-        """Log which test rows were right, for later paired tests (`promote`, `compare`)."""
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set tags of the run."""
-
-    def log_model(self, bundle_dir: Path, *, tags: Mapping[str, str] | None = None) -> None:
-        """Log a saved-model folder and register it; `summary` names the version after the run has ended."""
-
-    def summary(self) -> tuple[str, ...]:
-        """Return lines for the screen; call it after the run has ended."""
-        return ()
 
 
 def open_run(
@@ -111,7 +63,7 @@ def open_run(
     if not config.enabled:
         return Tracker()
     store = locate_store(config)
-    tags = {**_own_tags(stage), **_config_tags(config)}
+    tags = {**own_tags(stage), **config_tags(config)}
     if parent_run_id:
         tags["mlflow.parentRunId"] = parent_run_id
     key = _journal_of(store, resume_run_id) if resume_run_id else None
@@ -276,27 +228,6 @@ def _status(error: BaseException | None) -> str:
 def _plain_number(value: float) -> float | str:
     number = float(value)
     return number if math.isfinite(number) else str(number)  # JSON knows no nan or inf
-
-
-def _own_tags(stage: str) -> dict[str, str]:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return {
-        "mlflow.user": user,
-        "mlflow.source.name": f"textlstm {stage}",
-        "mlflow.source.type": "LOCAL",
-        "textlstm.stage": stage,
-    }
-
-
-def _config_tags(config: TrackingConfig) -> dict[str, str]:
-    pairs = [tag.partition(":") for tag in config.tags]
-    problems = [f"tracking.tags: {key!r} is not KEY:VALUE" for key, colon, _ in pairs if not colon or not key.strip()]
-    if problems:
-        raise ConfigError(*problems)
-    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _journal_of(store: Store, run: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from textlstm.errors import InputError
 from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
+from textlstm.tracking.registry import is_registry_address, resolve_run_id
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -67,11 +68,13 @@ def load_runs(client: "MlflowClient", experiment: str, *, max_runs: int) -> list
 
 
 def find_run(client: "MlflowClient", experiment: str, *, text: str) -> TrackedRun:
-    """Return the run that `text` means: an id, the beginning of one (6 characters or more), or a run's name.
+    """Return the run that `text` means: an id, its first 6 characters or more, a name, or a registry address.
 
     Raises:
         InputError: None, or more than one.
     """
+    if is_registry_address(text):
+        return _to_tracked(client, client.get_run(resolve_run_id(client, text)))
     found = [
         run
         for run in _all_runs(client, experiment)
@@ -83,11 +86,6 @@ def find_run(client: "MlflowClient", experiment: str, *, text: str) -> TrackedRu
         choices = ", ".join(run.info.run_id[:8] for run in found[:10])
         raise InputError(f"{text}: {len(found)} runs are called that: {choices}; give the id")
     return _to_tracked(client, found[0])
-
-
-def load_run(client: "MlflowClient", run_id: str) -> TrackedRun:
-    """Return a run by its full id."""
-    return _to_tracked(client, client.get_run(run_id))
 
 
 def load_paired_rows(client: "MlflowClient", run_id: str) -> PairedRows:
