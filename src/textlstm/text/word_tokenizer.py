@@ -66,13 +66,18 @@ class WordTokenizer:
 
     def __init__(self, nlp: "Language", columns: Sequence[str]) -> None:
         """Tokenise with `nlp`; report `columns` (attribute names, ORTH first) of each token."""
+        from spacy.symbols import ORTH
+
         tokenizer = _guarded_tokenizer(nlp)
         self._tokenizer = tokenizer
         self._columns = list(columns)
         self._space_column = self._columns.index("SPACY") if "SPACY" in self._columns else None
         self._twin = _without_last_step(nlp)
         cutters = (tokenizer.find_prefix, tokenizer.find_infix, tokenizer.find_suffix)
-        self._joins_letters = any(rule.isalnum() and any(cut(rule) for cut in cutters) for rule in tokenizer.rules)
+        matched = [rule for rule in tokenizer.rules if any(cut(rule) for cut in cutters)]
+        self._joins_letters = any(rule.isalnum() for rule in matched)
+        self._joined_starts = {nlp.vocab.strings.add(tokenizer.rules[rule][0][ORTH]) for rule in matched}
+        """First tokens of the special cases that the last step can find."""
         self._spaced_rules = tuple(rule for rule in tokenizer.rules if len(rule.split()) > 1)
         self._separator_orth = nlp.vocab.strings.add(_SEPARATOR)
         tokenizer(_SEPARATOR)
@@ -102,20 +107,31 @@ class WordTokenizer:
         return WordTokens(text, rows, rows != [tuple(row) for row in self._rows(self._twin(text))])
 
     def _batch(self, words: list[str], *, may_join: bool) -> Iterator[WordTokens]:
-        text = f" {_SEPARATOR} ".join([word.removesuffix(" ") for word in words])
-        groups = self._groups(self._tokenizer(text))
-        plain_groups = self._groups(self._twin(text)) if may_join else groups
-        for word, group, plain in zip(words, groups, plain_groups, strict=True):
+        groups = self._groups(self._tokenizer, words)
+        joined = self._joined_words(words, groups) if may_join else set()
+        for word, group in zip(words, groups, strict=True):
             rows = list(map(tuple, group))
             if self._space_column is not None:
                 last = list(rows[-1])
                 last[self._space_column] = int(word[-1] == " ")
                 rows[-1] = tuple(last)
-            yield WordTokens(word, rows, may_join and group != plain)
+            yield WordTokens(word, rows, word in joined)
 
-    def _groups(self, doc: Any) -> list[list[list[int]]]:
-        """Return the token rows between separators."""
-        array = doc.to_array(self._columns)
+    def _joined_words(self, words: list[str], groups: list[list[list[int]]]) -> set[str]:
+        """Return those of `words` whose tokens, `groups`, the last step changed."""
+        starts = self._joined_starts
+        suspects = [word for word, group in zip(words, groups, strict=True) if any(row[0] in starts for row in group)]
+        if not suspects:
+            return set()
+        # The last word of a batch has no space after it; one more word keeps that from counting as a difference.
+        plain_groups = self._groups(self._twin, [*suspects, "x"])[:-1]
+        own_groups = self._groups(self._tokenizer, [*suspects, "x"])[:-1]
+        return {word for word, own, plain in zip(suspects, own_groups, plain_groups, strict=True) if own != plain}
+
+    def _groups(self, tokenizer: Any, words: list[str]) -> list[list[list[int]]]:
+        """Return the token rows of each word."""
+        text = f" {_SEPARATOR} ".join([word.removesuffix(" ") for word in words])
+        array = tokenizer(text).to_array(self._columns)
         rows = array.tolist()
         ends = np.flatnonzero(array[:, 0] == np.uint64(self._separator_orth)).tolist()
         starts = [0, *(end + 1 for end in ends)]

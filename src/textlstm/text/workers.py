@@ -22,7 +22,7 @@ _START_SECONDS = 28.0
 _BLOCKS_AHEAD = 2
 """Blocks that a worker has at once, so that it never waits for the next one."""
 _SMALL_CHARS_POS = 1_000_000
-_SMALL_CHARS = 20_000_000
+_SMALL_CHARS = 3_000_000
 """Inputs of fewer characters, with and without parts of speech, are done before workers would have started."""
 
 
