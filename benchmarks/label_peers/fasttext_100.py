@@ -16,7 +16,9 @@ def train(texts: list[str], labels: list[str], model: Path) -> None:
         for text, label in zip(texts, labels, strict=True):
             file.write(f"{PREFIX}{label.replace(' ', '_')} {' '.join(text.lower().split())}\n")
         file.flush()
-        fasttext.train_supervised(file.name, dim=100, wordNgrams=2, epoch=25, lr=0.5, thread=2).save_model(str(model))
+        fasttext.train_supervised(file.name, dim=100, wordNgrams=2, epoch=25, lr=0.5, thread=2, verbose=0).save_model(
+            str(model)
+        )
 
 
 def label(model: Path) -> Callable[[Sequence[str]], list[tuple[str, float]]]:
