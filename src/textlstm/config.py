@@ -363,8 +363,8 @@ class TrainingConfig:
     """auto, cpu or cuda."""
     num_threads: int = 0
     """CPU threads of the training; 0 means all cores."""
-    num_workers: int = 0
-    """CPU processes that share each batch and the threads; 0 means as many as pay, 1 a single one."""
+    num_workers: int = 1
+    """CPU processes that share each batch and the threads; 0 means one a core where batches and data are large."""
     deterministic: bool = False
     """Bit-for-bit repeatable training: one CPU thread, fp32, deterministic kernels."""
     checkpoint_seconds: float = 60.0

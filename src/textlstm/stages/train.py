@@ -86,9 +86,7 @@ def refuse_existing(model_dir: Path, *, overwrite: bool) -> None:
         InputError: there is something, and `overwrite` is false.
     """
     if model_dir.is_dir() and any(model_dir.iterdir()) and not overwrite:
-        raise InputError(
-            f"{model_dir}: holds a model; set overwrite=true to replace it, or another output_dir"
-        )
+        raise InputError(f"{model_dir}: holds a model; set overwrite=true to replace it, or another output_dir")
     if model_dir.exists() and not model_dir.is_dir():
         raise InputError(f"{model_dir}: is a file; set output_dir to a folder")
 
