@@ -121,8 +121,8 @@ from textlstm.config import TrackingConfig
 from textlstm.tracking import open_run
 with open_run(TrackingConfig(dir=sys.argv[1], uri=sys.argv[2]), stage="train", run_name="victim") as run:
     run.log_metrics({"loss": 1.0}, step=1)
-    if sys.argv[3] == "wait":
-        assert run.run_id
+    while sys.argv[3] == "wait" and not run.run_id:
+        time.sleep(0.1)
     print("ready", flush=True)
     time.sleep(600)
 """
