@@ -58,6 +58,10 @@ sweep: install  ## Search settings, as in `make sweep ARGS="sweep.space=model.hi
 results: install  ## Accuracy of the shipped experiments over seeds (ARGS=bbc for one corpus)
 	@$(BIN)/python benchmarks/results.py $(ARGS)
 
+.PHONY: bench
+bench: install  ## Measure beside peers and limits: ARGS=text, label, training, calibration or explain
+	@$(BIN)/python benchmarks/$(or $(firstword $(ARGS)),text).py $(wordlist 2,99,$(ARGS))
+
 .PHONY: dashboard
 dashboard: install  ## Open MLflow's pages on this machine
 	@$(BIN)/textlstm dashboard $(ARGS)

@@ -104,5 +104,5 @@ def test_killed_worker_ends_the_training_with_a_remedy() -> None:
     ],
 )
 def test_number_of_processes(settings: dict[str, object], num_tokens: int, is_cpu: bool, expected: int) -> None:
-    config = TrainingConfig(**{"batch_size": 64} | settings)
+    config = TrainingConfig(**{"batch_size": 64, "num_workers": 0} | settings)
     assert crew_size(config, num_tokens=num_tokens, is_cpu=is_cpu) == expected
