@@ -115,9 +115,7 @@ def test_faithful_order_beats_its_reverse(classifier):
     random = np.random.default_rng(0)
     words = {"film": ["actor", "scene"], "sport": ["goal", "match"], "money": ["bank", "share"]}
     texts = [
-        " ".join(random.permutation([*words[label], "the", "a", "said", "said"]))
-        for label in words
-        for _ in range(12)
+        " ".join(random.permutation([*words[label], "the", "a", "said", "said"])) for label in words for _ in range(12)
     ]
     prepared = classifier.pipeline.prepare(texts)
     reader = TextReader(classifier, prepared)

@@ -167,17 +167,20 @@ class _Plot(NamedTuple):
 
 
 def _cells(row: StripRow, num_columns: int, *, width: int, middle: float) -> str:
-    """Return the cells of a row: one path a shade, so that a cell costs a few bytes."""
+    """Return the cells of a row: one path a shade, in units of columns, so that a cell costs a few bytes."""
     values = row.values
     if len(values) > num_columns:
         edges = np.linspace(0, len(values), num_columns + 1).astype(int)
         values = np.add.reduceat(values, edges[:-1]) / np.diff(edges)
     levels = np.rint(np.clip(values, -1, 1) * NUM_LEVELS).astype(int)
+    bounds = np.flatnonzero(np.diff(levels, prepend=NUM_LEVELS + 1, append=NUM_LEVELS + 1))  # runs of one shade
     shades: dict[str, list[str]] = {}
-    for column, level in enumerate(levels.tolist()):
+    for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        level = int(levels[begin])
         shade = f"h{level}" if not row.is_signed else f"p{level}" if level >= 0 else f"n{-level}"
-        shades.setdefault(shade, []).append(f"M{_LEFT + column * width} {middle:g}h{width - 1}")
-    return "".join(f'<path class="c {shade}" d="{"".join(moves)}"/>' for shade, moves in sorted(shades.items()))
+        shades.setdefault(shade, []).append(f"M{begin} 0h{end - begin}")
+    paths = "".join(f'<path class="c {shade}" d="{"".join(moves)}"/>' for shade, moves in sorted(shades.items()))
+    return f'<g transform="translate({_LEFT} {middle:g}) scale({width} 1)">{paths}</g>'
 
 
 def _picture(content: str, size: tuple[float, float], alternative: str) -> Markup:
