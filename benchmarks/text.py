@@ -1,6 +1,6 @@
 """Text preparation beside spaCy, alternating in one run: `make bench ARGS=text`, or `ARGS="text --quick"`.
 
-    python benchmarks/text.py [--quick] [--rounds N] [--corpus NAME ...]
+    python benchmarks/text.py [--quick] [--agreement] [--rounds N] [--corpus NAME ...]
 
 Every measurement is a program of its own, so that start-up, imports and workers count the same for all, and the rows
 alternate round by round, so that a busy machine disturbs all alike. Words are tokens that are not white space. The
@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer texts, one round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--corpus", nargs="*", default=["r8", "imdb", "20ng"])
+    parser.add_argument("--agreement", action="store_true", help="how often parts of speech equal spaCy's")
     parser.add_argument("--mode", choices=ROWS, help=argparse.SUPPRESS)
     parser.add_argument("--input", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -47,6 +48,10 @@ def main() -> None:
         return
     num_words = 150_000 if arguments.quick else 600_000
     rounds = 1 if arguments.quick else arguments.rounds
+    if arguments.agreement:
+        for corpus in arguments.corpus:
+            _print_agreement(corpus, num_words=num_words // 5)
+        return
     for corpus in arguments.corpus:
         _compare(corpus, num_words=num_words, rounds=rounds)
 
@@ -170,6 +175,25 @@ def _prepare(path: Path, *, has_pos: bool) -> int:
         corpus = prepare_corpus(data, TextConfig(pos=has_pos), prepared_dir=Path(folder), num_workers=NUM_CORES)
         splits = [split for split in (corpus.train, corpus.validation, corpus.test) if split is not None]
         return sum(len(split.flat_tokens()) for split in splits)
+
+
+def _print_agreement(corpus: str, *, num_words: int) -> None:
+    """Print how many parts of speech of the fast tagger equal spaCy's, in both precisions."""
+    from textlstm.config import Precision, Tagger, TextConfig
+    from textlstm.text.pipeline import TextPipeline
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "texts.jsonl"
+        name, _ = _write_input(corpus, path, num_words)
+        texts = _texts(path)
+    expected = TextPipeline(TextConfig(tagger=Tagger.spacy)).prepare(texts)
+    for precision in Precision:
+        found = TextPipeline(TextConfig(tagger=Tagger.fast, tagger_precision=precision)).prepare(texts)
+        assert found.tokens == expected.tokens
+        assert found.pos is not None
+        assert expected.pos is not None
+        equal, total = int((found.pos == expected.pos).sum()), len(found.pos)
+        print(f"{name}, {precision.value}: {equal:,} of {total:,} parts of speech equal ({equal / total:.4%})")
 
 
 if __name__ == "__main__":
