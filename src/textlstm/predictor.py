@@ -232,14 +232,11 @@ def choose_device(device: Device) -> torch.device:
 def build_networks(bundle: Bundle, device: torch.device) -> list[TextNetwork]:
     """Return the networks of `bundle` (one, or several whose probabilities are averaged) in evaluation mode."""
     count = 1 + max(int(name.split(".")[1]) for name in bundle.weights if name.startswith("network."))
-    networks = []
-    for index in range(count):
-        word_size = bundle.weights[f"network.{index}.embedder.words.weight"].shape[1]
-        sizes = NetworkSizes(vocabulary_size=len(bundle.vocabulary), num_labels=len(bundle.labels), word_size=word_size)
-        network = TextNetwork(bundle.model, sizes)
-        network.load_state_dict(bundle.tensors(f"network.{index}."))
-        networks.append(network.to(device).eval())
-    return networks
+    sizes = NetworkSizes(vocabulary_size=len(bundle.vocabulary), num_labels=len(bundle.labels))
+    return [
+        TextNetwork.from_state(bundle.model, sizes, bundle.tensors(f"network.{index}.")).to(device)
+        for index in range(count)
+    ]
 
 
 def mean_logits(logits: Sequence[np.ndarray], task: Task) -> np.ndarray:

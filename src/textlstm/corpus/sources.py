@@ -15,7 +15,7 @@ from textlstm.corpus.formats import STDIN
 from textlstm.corpus.hub import HubSplit, open_hub
 from textlstm.corpus.inputs import expand_inputs
 from textlstm.corpus.read_settings import ReadSettings
-from textlstm.corpus.readers import read_records
+from textlstm.corpus.readers import read_all
 from textlstm.corpus.records import Reject
 from textlstm.corpus.splits import Split
 from textlstm.corpus.storage import sha256_of_file
@@ -139,9 +139,8 @@ def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
     read = example_reader(settings)
 
     def examples() -> Iterator[Example | Reject]:
-        for path in paths:
-            for record in read_records(path, settings):
-                yield record if isinstance(record, Reject) else read(record)
+        for record in read_all(paths, settings):
+            yield record if isinstance(record, Reject) else read(record)
 
     def digest() -> str:
         return _digest_of_files(paths)

@@ -9,6 +9,7 @@ import numpy as np
 
 from textlstm.embeddings.found import FoundVectors, spellings
 from textlstm.errors import ConfigError
+from textlstm.text.vectors import open_vectors
 
 _WORDLLAMA_WEIGHTS = Path("weights/l2_supercat_256.safetensors")
 _WORDLLAMA_TOKENIZER = Path("tokenizers/l2_supercat_tokenizer_config.json")
@@ -25,41 +26,14 @@ def read_spacy_vectors(model: str, words: Sequence[str], *, language: str) -> Fo
     Raises:
         ConfigError: no such model, or it has no vectors.
     """
-    import spacy
-
-    if not model:
-        installed = sorted(name for name in spacy.util.get_installed_models() if name.startswith(f"{language}_"))
-        with_vectors = [name for name in installed if spacy.util.get_package_path(name) and _has_vectors(name)]
-        if not with_vectors:
-            raise ConfigError(
-                f"model.embeddings: no installed spaCy model of '{language}' has vectors "
-                f"(installed: {', '.join(installed) or 'none'}). Install one such as {language}_core_web_md, "
-                "or take wordllama or a vector file."
-            )
-        model = with_vectors[0]
-    try:
-        nlp = spacy.load(model, exclude=["tagger", "parser", "ner", "lemmatizer", "attribute_ruler", "tok2vec"])
-    except OSError as error:
-        raise ConfigError(f"model.embeddings: spaCy model '{model}' is not installed") from error
-    vectors = nlp.vocab.vectors
-    if not vectors.size:
-        raise ConfigError(f"model.embeddings: spaCy model '{model}' has no vectors. Take a larger one, such as *_md.")
+    table = open_vectors(model, language=language)
     found = np.zeros(len(words), dtype=bool)
-    matrix = np.zeros((len(words), vectors.shape[1]), dtype=np.float32)
+    matrix = np.zeros((len(words), table.data.shape[1]), dtype=np.float32)
     for i, word in enumerate(words):
-        for spelling in spellings(word):
-            row = vectors.find(key=nlp.vocab.strings[spelling]) if spelling in nlp.vocab.strings else -1
-            if row >= 0:
-                found[i], matrix[i] = True, vectors.data[row]
-                break
+        row = next((row for spelling in spellings(word) if (row := table.row_of(spelling)) >= 0), -1)
+        if row >= 0:
+            found[i], matrix[i] = True, table.data[row]
     return FoundVectors(matrix, found)
-
-
-def _has_vectors(package: str) -> bool:
-    import spacy
-
-    meta = spacy.util.get_model_meta(spacy.util.get_package_path(package))
-    return bool(meta.get("vectors", {}).get("width", 0))
 
 
 def read_wordllama_vectors(words: Sequence[str]) -> FoundVectors:
