@@ -5,7 +5,14 @@ import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textlstm.text.cut_patterns import PatternFacts, infix_finditer, pattern_facts, prefix_search, suffix_search
+from textlstm.text.cut_patterns import (
+    PatternFacts,
+    infix_finditer,
+    leaves_letters,
+    pattern_facts,
+    prefix_search,
+    suffix_search,
+)
 
 TOKENIZER = spacy.blank("en").tokenizer
 WORDS = st.text(
@@ -48,6 +55,14 @@ def test_functions_that_are_no_pattern_stay_as_they_are():
     assert prefix_search(search) is search
     assert suffix_search(None) is None
     assert infix_finditer(search) is search
+
+
+def test_words_of_letters_are_left_alone_only_where_that_is_proven():
+    assert leaves_letters(None)
+    assert leaves_letters(TOKENIZER.suffix_search)
+    assert leaves_letters(TOKENIZER.infix_finditer)
+    assert not leaves_letters(re.compile("(?<=a)b").search)
+    assert not leaves_letters(lambda text: None)
 
 
 def _span(match):

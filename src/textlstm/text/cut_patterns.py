@@ -60,6 +60,14 @@ def infix_finditer(find: FindAll | None) -> FindAll | None:
     return find_unless_letters
 
 
+def leaves_letters(function: Search | FindAll | None) -> bool:
+    """Say whether a search or finditer method provably finds nothing in words of ASCII letters."""
+    if function is None:
+        return True
+    pattern = _pattern_of(function, "search") or _pattern_of(function, "finditer")
+    return pattern is not None and pattern_facts(pattern).needs_non_letter
+
+
 def _unless_letters(search: Search, facts: "PatternFacts") -> Search:
     if not facts.needs_non_letter:
         return search

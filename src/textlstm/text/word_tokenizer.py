@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from textlstm.text.cut_patterns import infix_finditer, prefix_search, suffix_search
+from textlstm.text.cut_patterns import infix_finditer, leaves_letters, prefix_search, suffix_search
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -73,6 +73,12 @@ class WordTokenizer:
         self._columns = list(columns)
         self._space_column = self._columns.index("SPACY") if "SPACY" in self._columns else None
         self._twin = _without_last_step(nlp)
+        self._vocab = nlp.vocab
+        self._rules = frozenset(tokenizer.rules)
+        self._keeps_letters = all(
+            leaves_letters(function)
+            for function in (nlp.tokenizer.prefix_search, nlp.tokenizer.suffix_search, nlp.tokenizer.infix_finditer)
+        )
         cutters = (tokenizer.find_prefix, tokenizer.find_infix, tokenizer.find_suffix)
         matched = [rule for rule in tokenizer.rules if any(cut(rule) for cut in cutters)]
         self._joins_letters = any(rule.isalnum() for rule in matched)
@@ -88,23 +94,35 @@ class WordTokenizer:
 
     def tokenize(self, words: Iterable[str]) -> Iterator[WordTokens]:
         """Yield the tokens of each word, in any order; a word may end with one space, or be any text at all."""
-        letters, mixed = list[str](), list[str]()
+        letters, plain, mixed = list[str](), list[str](), list[str]()
         for word in words:
             stem = word.removesuffix(" ")
             if _SEPARATOR in word or not stem or len(stem.split()) != 1 or stem != stem.strip():
                 yield self._alone(word)
-            elif stem.isalnum() and not self._joins_letters:
+            elif self._keeps_letters and stem.isalpha() and stem.isascii() and stem not in self._rules:
                 letters.append(word)
+            elif stem.isalnum() and not self._joins_letters:
+                plain.append(word)
             else:
                 mixed.append(word)
-        for start in range(0, len(letters), _BATCH_WORDS):
-            yield from self._batch(letters[start : start + _BATCH_WORDS], may_join=False)
+        yield from self._single_tokens(letters)
+        for start in range(0, len(plain), _BATCH_WORDS):
+            yield from self._batch(plain[start : start + _BATCH_WORDS], may_join=False)
         for start in range(0, len(mixed), _BATCH_WORDS):
             yield from self._batch(mixed[start : start + _BATCH_WORDS], may_join=True)
 
     def _alone(self, text: str) -> WordTokens:
         rows = [tuple(row) for row in self._rows(self._tokenizer(text))]
         return WordTokens(text, rows, rows != [tuple(row) for row in self._rows(self._twin(text))])
+
+    def _single_tokens(self, words: list[str]) -> Iterator[WordTokens]:
+        """Yield words of letters that are no special case, which nothing can cut."""
+        from spacy.tokens import Doc
+
+        stems = [word.removesuffix(" ") for word in words]
+        doc = Doc(self._vocab, words=stems, spaces=[word[-1] == " " for word in words])
+        for word, row in zip(words, self._rows(doc), strict=True):
+            yield WordTokens(word, [tuple(row)], is_joined=False)
 
     def _batch(self, words: list[str], *, may_join: bool) -> Iterator[WordTokens]:
         groups = self._groups(self._tokenizer, words)
