@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from textlstm.config import Encoder, ModelConfig, Pooling
-from textlstm.explain.survival import survivals, surviving_share
+from textlstm.explain.survival import surviving_share
 from textlstm.explain.traces import trace_encoder
+from textlstm.models.batch import Batch
 from textlstm.models.network import NetworkSizes, TextNetwork
 from textlstm.training.batching import DeviceSplit
 from textlstm.training.encoding import EncodedSplit
@@ -55,19 +56,23 @@ def test_the_key_word_survives(family):
     test, places = rows_with_an_early_key(300, seed=1)
     torch.manual_seed(0)
     network = TextNetwork(model, NetworkSizes(vocabulary_size=NUM_WORDS, num_labels=NUM_KEYS))
+    if family is Encoder.gru:  # a memory that is open to begin with, as the LSTM's forget bias of 1 makes it
+        with torch.no_grad():
+            network.encoder.layers[0].forwards.bias_ih_l0[24:48] = 1.0
     learn(network, train)
     assert (predict_logits(network, test).argmax(axis=1) == test.targets).mean() > 0.98
 
     batch = DeviceSplit(test, torch.device("cpu")).batch(torch.arange(300), width=LENGTH)
+    assert share_of_leading_keys(network, batch, places) >= 0.95
+
+    torch.manual_seed(0)  # negative control: a network that has learned nothing does not care for the key
+    fresh = TextNetwork(model, NetworkSizes(vocabulary_size=NUM_WORDS, num_labels=NUM_KEYS)).eval()
+    assert share_of_leading_keys(fresh, batch, places) < 0.2
+
+
+def share_of_leading_keys(network: TextNetwork, batch: Batch, places: np.ndarray) -> float:
+    """Return in which part of the texts the word of which most is left is the one at `places`."""
     with torch.no_grad():
         [cell] = trace_encoder(network.encoder, network.embed(batch), batch.lengths).cells
-    share = surviving_share(survivals(cell, batch.lengths))
-    found = share.argmax(dim=0).numpy()
     assert cell.error.max() < 1e-5
-    assert (found == places).mean() >= 0.95
-
-    torch.manual_seed(0)  # negative control: a network that has learned nothing remembers the last words best
-    fresh = TextNetwork(model, NetworkSizes(vocabulary_size=NUM_WORDS, num_labels=NUM_KEYS)).eval()
-    with torch.no_grad():
-        [cell] = trace_encoder(fresh.encoder, fresh.embed(batch), batch.lengths).cells
-    assert (surviving_share(survivals(cell, batch.lengths)).argmax(dim=0).numpy() == places).mean() < 0.2
+    return float((surviving_share(cell, batch.lengths).argmax(dim=0).numpy() == places).mean())

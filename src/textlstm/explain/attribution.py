@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from textlstm.config import Task
 from textlstm.explain.decomposition import decompose
 from textlstm.explain.reader import TextReader, make_variants
 from textlstm.explain.scores import log_odds
@@ -70,9 +71,10 @@ def _whole_and_without_each(length: int) -> list[np.ndarray]:
 def cell_decomposition(reader: TextReader, labels: np.ndarray) -> list[np.ndarray] | None:
     """Return each word's part of the score through the memory of the last layer; None for a plain RNN."""
     found: dict[int, np.ndarray] = {}
+    task = reader.classifier.bundle.task
     for rows, batch in reader.batches():
         trace = trace_encoder(reader.network.encoder, token_vectors(reader, batch), batch.lengths)
-        gradients = read_out(reader.network, trace.encoded, pick_labels(labels, rows, batch.lengths), reader)
+        gradients = read_out(reader.network, trace.encoded, pick_labels(labels, rows, batch.lengths), task)
         total = None
         for cell, gradient in zip(top_cells(trace), gradients.states, strict=True):
             parts = decompose(cell, gradient)
@@ -123,12 +125,12 @@ class ReadOut(NamedTuple):
     """(B, P) gradient of the log-odds with respect to them."""
 
 
-def read_out(network: TextNetwork, encoded: Encoded, labels: Tensor, reader: TextReader) -> ReadOut:
+def read_out(network: TextNetwork, encoded: Encoded, labels: Tensor, task: Task) -> ReadOut:
     """Return the gradients of each text's log-odds of its label (B,) behind the encoder."""
     with torch.enable_grad():
         states = [part.detach().clone().requires_grad_() for part in encoded.directions]
         pooled = network.pool(Encoded(states[0], states[1] if len(states) > 1 else None, encoded.lengths))
-        total = log_odds(network.head(pooled), labels, reader.classifier.bundle.task).sum()
+        total = log_odds(network.head(pooled), labels, task).sum()
         *of_states, of_pooled = torch.autograd.grad(total, [*states, pooled])
     return ReadOut(tuple(of_states), pooled.detach(), of_pooled)
 

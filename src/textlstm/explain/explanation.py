@@ -20,7 +20,7 @@ from textlstm.explain.expert_view import Branches, weigh_branches
 from textlstm.explain.filtering import Filtered, undo_filters
 from textlstm.explain.reader import TextReader
 from textlstm.explain.running import RunningProbability, running_probabilities
-from textlstm.explain.survival import survivals, surviving_share
+from textlstm.explain.survival import surviving_share
 from textlstm.explain.traces import TOLERANCE, Direction, EncoderTrace, GateName, trace_encoder
 from textlstm.explain.winners import Wins, count_wins, unit_effects
 from textlstm.predictor import Prediction, Scores, TextClassifier
@@ -40,7 +40,7 @@ class CellView:
     hidden: np.ndarray
     """(S, H) float32 recomputed states."""
     survival: np.ndarray | None
-    """(S,) float32: each step's part of what is left in the memory at the end, summing to 1; None for a plain RNN."""
+    """(S,) float32: each step's part of what words left in the memory at the end, summing to 1; None: plain RNN."""
     error: float
     """Largest distance of `hidden` from the encoder's own states."""
 
@@ -154,9 +154,10 @@ def explained_labels(scores: Scores) -> np.ndarray:
 def look_inside(reader: TextReader, labels: np.ndarray) -> list[Inside]:
     """Return the gate traces of every text of `reader`, and how its pooling read them for `labels` (N,)."""
     found: dict[int, Inside] = {}
+    task = reader.classifier.bundle.task
     for rows, batch in reader.batches():
         trace = trace_encoder(reader.network.encoder, token_vectors(reader, batch), batch.lengths)
-        reading = read_out(reader.network, trace.encoded, pick_labels(labels, rows, batch.lengths), reader)
+        reading = read_out(reader.network, trace.encoded, pick_labels(labels, rows, batch.lengths), task)
         for row, inside in zip(rows.tolist(), _split(reader, trace, reading), strict=True):
             found[row] = inside
     return [found[row] for row in range(len(labels))]
@@ -168,8 +169,8 @@ def _split(reader: TextReader, trace: EncoderTrace, reading: ReadOut) -> list[In
     views: list[list[CellView]] = [[] for _ in range(len(lengths))]
     for cell in trace.cells:
         turn = [in_token_order(part, lengths, cell.direction) for part in (*cell.gates.values(), cell.hidden)]
-        left = survivals(cell, lengths)
-        shares = None if left is None else in_token_order(surviving_share(left), lengths, cell.direction)
+        left = surviving_share(cell, lengths)
+        shares = None if left is None else in_token_order(left, lengths, cell.direction)
         memory = None if cell.cell is None else in_token_order(cell.cell, lengths, cell.direction)
         for text, view in enumerate(views):
             view.append(

@@ -21,22 +21,29 @@ def survivals(trace: CellTrace, lengths: Tensor) -> Tensor | None:
 
     The sum over the steps of a text is its last memory. Steps of padding are 0.
     """
-    kept, entering = trace.kept, trace.entering
-    if kept is None or entering is None:
+    return _left_at_the_end(trace.entering, trace.kept, lengths)
+
+
+def surviving_share(trace: CellTrace, lengths: Tensor) -> Tensor | None:
+    """Return (T, B): each word's part of all that words brought in and that is left; None for a plain RNN.
+
+    What counts is the `own` input of a step, in absolute values over all units; shares of a text sum to 1. A network
+    often writes an old word into its memory anew at every step: that is no merit of the step's own word.
+    """
+    left = _left_at_the_end(trace.own, trace.kept, lengths)
+    if left is None:
+        return None
+    strength = left.abs().sum(dim=2)
+    return strength / strength.sum(dim=0).clamp(min=_LEAST)
+
+
+def _left_at_the_end(inputs: Tensor | None, kept: Tensor | None, lengths: Tensor) -> Tensor | None:
+    if inputs is None or kept is None:
         return None
     inside = padding_mask(lengths, len(kept)).t().unsqueeze(2)
     logs = kept.clamp(min=_LEAST).log().double() * inside  # the product of 400 gates needs more than float32
     later = logs.flip(0).cumsum(0).flip(0) - logs
-    return (entering.double() * later.exp() * inside).float()
-
-
-def surviving_share(left: Tensor) -> Tensor:
-    """Return (T, B) from (T, B, H) `survivals`: each step's part of all that is left, 0 to 1, summing to 1 over a text.
-
-    The part is that of absolute values, so that words which cancel each other count both.
-    """
-    strength = left.abs().sum(dim=2)
-    return strength / strength.sum(dim=0).clamp(min=_LEAST)
+    return (inputs.double() * later.exp() * inside).float()
 
 
 def half_lives(kept: Sequence[np.ndarray]) -> np.ndarray:

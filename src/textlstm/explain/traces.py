@@ -58,6 +58,8 @@ class CellTrace:
     """(T, B, H) each: LSTM input, forget, output; GRU reset, update; RNN none."""
     candidate: Tensor
     """(T, B, H) what the step offers, in (-1, 1): torch's g of an LSTM, n of a GRU; an RNN's state."""
+    unprompted: Tensor | None
+    """(T, B, H) what would enter the memory if the step had no word (a zero vector); None: RNN. See `own`."""
     cell: Tensor | None
     """(T, B, H) an LSTM's cell states."""
     hidden: Tensor
@@ -78,6 +80,15 @@ class CellTrace:
         if GateName.update in self.gates:
             return (1 - self.gates[GateName.update]) * self.candidate
         return None
+
+    @property
+    def own(self) -> Tensor | None:
+        """(T, B, H) what the word itself brings into the memory: what enters less what would enter without the word.
+
+        The rest is the network writing again what it already knew.
+        """
+        entering = self.entering
+        return None if entering is None or self.unprompted is None else entering - self.unprompted
 
 
 class EncoderTrace(NamedTuple):
@@ -138,8 +149,10 @@ def _trace_cell(
     from_input = functional.linear(inputs, weights.input, weights.input_bias)
     from_state = functional.linear(before, weights.recurrent, weights.recurrent_bias)
     gates: dict[GateName, Tensor]
-    memory = None
+    memory = unprompted = None
     if isinstance(cell, nn.LSTM):
+        alone = (from_state + weights.input_bias).chunk(4, dim=2)
+        unprompted = alone[0].sigmoid_().mul_(alone[2].tanh_())
         entering, kept, candidate, shown = from_input.add_(from_state).chunk(4, dim=2)
         entering, kept, shown, candidate = entering.sigmoid(), kept.sigmoid(), shown.sigmoid(), candidate.tanh()
         gates = {GateName.input: entering, GateName.forget: kept, GateName.output: shown}
@@ -148,6 +161,9 @@ def _trace_cell(
     elif isinstance(cell, nn.GRU):
         reset, update, offered = from_input.chunk(3, dim=2)
         reset_state, update_state, offered_state = from_state.chunk(3, dim=2)
+        alone = weights.input_bias.chunk(3)
+        offered_alone = torch.tanh(alone[2] + (reset_state + alone[0]).sigmoid_().mul_(offered_state))
+        unprompted = (1 - (update_state + alone[1]).sigmoid_()).mul_(offered_alone)
         reset, update = (reset + reset_state).sigmoid(), (update + update_state).sigmoid()
         candidate = torch.tanh(offered + reset * offered_state)
         gates = {GateName.reset: reset, GateName.update: update}
@@ -157,7 +173,7 @@ def _trace_cell(
         candidate = hidden = torch.tanh(from_input + from_state)
     inside = padding_mask(lengths, len(outputs)).t().unsqueeze(2)  # (T, B, 1)
     error = ((hidden - outputs).abs() * inside).amax(dim=(0, 2))
-    return CellTrace(place[0], place[1], gates, candidate, memory, hidden, error)
+    return CellTrace(place[0], place[1], gates, candidate, unprompted, memory, hidden, error)
 
 
 def _accumulate(kept: Tensor, entering: Tensor) -> Tensor:
