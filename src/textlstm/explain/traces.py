@@ -58,8 +58,10 @@ class CellTrace:
     """(T, B, H) each: LSTM input, forget, output; GRU reset, update; RNN none."""
     candidate: Tensor
     """(T, B, H) what the step offers, in (-1, 1): torch's g of an LSTM, n of a GRU; an RNN's state."""
-    unprompted: Tensor | None
-    """(T, B, H) what would enter the memory if the step had no word (a zero vector); None: RNN. See `own`."""
+    from_state: Tensor
+    """(T, B, G * H) what the state before and the biases alone bring to the gates, in torch's order of gates."""
+    input_bias: Tensor
+    """(G * H,) the part of those biases that a GRU's reset gate does not touch; counted in an LSTM's `from_state`."""
     cell: Tensor | None
     """(T, B, H) an LSTM's cell states."""
     hidden: Tensor
@@ -88,7 +90,15 @@ class CellTrace:
         The rest is the network writing again what it already knew.
         """
         entering = self.entering
-        return None if entering is None or self.unprompted is None else entering - self.unprompted
+        if entering is None:
+            return None
+        if GateName.input in self.gates:
+            opened, _, candidate, _ = self.from_state.chunk(4, dim=2)
+            return entering - opened.sigmoid() * candidate.tanh()
+        reset, update, offered = self.from_state.chunk(3, dim=2)
+        reset_bias, update_bias, offered_bias = self.input_bias.chunk(3)
+        candidate = torch.tanh(offered_bias + (reset + reset_bias).sigmoid() * offered)
+        return entering - (1 - (update + update_bias).sigmoid()) * candidate
 
 
 class EncoderTrace(NamedTuple):
@@ -146,24 +156,23 @@ def _trace_cell(
     """Return the trace of one cell from its (T, B, E) `inputs` and (T, B, H) `outputs`."""
     weights = CellWeights(*(weight.detach() for weight in cell_weights(cell)))
     before = torch.cat([torch.zeros_like(outputs[:1]), outputs[:-1]])
-    from_input = functional.linear(inputs, weights.input, weights.input_bias)
-    from_state = functional.linear(before, weights.recurrent, weights.recurrent_bias)
+    is_lstm = isinstance(cell, nn.LSTM)
+    biases = weights.recurrent_bias + weights.input_bias if is_lstm else weights.recurrent_bias
+    from_state = functional.linear(before, weights.recurrent, biases)
+    from_input = functional.linear(inputs, weights.input, None if is_lstm else weights.input_bias)
     gates: dict[GateName, Tensor]
-    memory = unprompted = None
+    memory = None
     if isinstance(cell, nn.LSTM):
-        alone = (from_state + weights.input_bias).chunk(4, dim=2)
-        unprompted = alone[0].sigmoid_().mul_(alone[2].tanh_())
         entering, kept, candidate, shown = from_input.add_(from_state).chunk(4, dim=2)
-        entering, kept, shown, candidate = entering.sigmoid(), kept.sigmoid(), shown.sigmoid(), candidate.tanh()
+        for gate in (entering, kept, shown):
+            gate.sigmoid_()
+        candidate.tanh_()
         gates = {GateName.input: entering, GateName.forget: kept, GateName.output: shown}
         memory = _accumulate(kept, entering * candidate)
         hidden = shown * memory.tanh()
     elif isinstance(cell, nn.GRU):
         reset, update, offered = from_input.chunk(3, dim=2)
         reset_state, update_state, offered_state = from_state.chunk(3, dim=2)
-        alone = weights.input_bias.chunk(3)
-        offered_alone = torch.tanh(alone[2] + (reset_state + alone[0]).sigmoid_().mul_(offered_state))
-        unprompted = (1 - (update_state + alone[1]).sigmoid_()).mul_(offered_alone)
         reset, update = (reset + reset_state).sigmoid(), (update + update_state).sigmoid()
         candidate = torch.tanh(offered + reset * offered_state)
         gates = {GateName.reset: reset, GateName.update: update}
@@ -173,7 +182,7 @@ def _trace_cell(
         candidate = hidden = torch.tanh(from_input + from_state)
     inside = padding_mask(lengths, len(outputs)).t().unsqueeze(2)  # (T, B, 1)
     error = ((hidden - outputs).abs() * inside).amax(dim=(0, 2))
-    return CellTrace(place[0], place[1], gates, candidate, unprompted, memory, hidden, error)
+    return CellTrace(place[0], place[1], gates, candidate, from_state, weights.input_bias, memory, hidden, error)
 
 
 def _accumulate(kept: Tensor, entering: Tensor) -> Tensor:
