@@ -132,6 +132,14 @@ def test_a_killed_parent_of_workers_goes_on(tmp_path: Path, run) -> None:
     job.check_finished()
 
 
+def num_done(work: Path) -> int:
+    """Count finished shards; the job may rename or remove the folder while it is looked at."""
+    try:
+        return len(list(work.glob("*/*.done")))
+    except FileNotFoundError:
+        return 0
+
+
 def kill_parent_on_progress(directory: Path, name: str, output: str, *, shards: tuple[int, ...]) -> int:
     """Start the command with two workers; kill -9 the parent alone when so many shards are done; then let it finish."""
     work = directory / f"{output}.work"
@@ -141,7 +149,7 @@ def kill_parent_on_progress(directory: Path, name: str, output: str, *, shards: 
             [sys.executable, str(Path(__file__).parent / "job.py"), str(directory), name, output]
         )
         while process.poll() is None:
-            if len(list(work.glob("*/*.done"))) >= wanted:
+            if num_done(work) >= wanted:
                 process.kill()
                 process.wait()
                 kills += 1
