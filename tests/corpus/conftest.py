@@ -57,7 +57,7 @@ def one_spacy(monkeypatch: pytest.MonkeyPatch) -> None:
             return TextPipeline(config, saved=saved)
         return _pipeline(json.dumps(asdict(config)), saved)
 
-    for module in ("textlstm.corpus.preparation", "textlstm.text.workers"):
+    for module in ("textlstm.corpus.tokenise", "textlstm.text.workers"):
         monkeypatch.setattr(f"{module}.TextPipeline", cached, raising=False)
     monkeypatch.setattr("textlstm.corpus.fingerprint.code_digest", lambda: "fixed while sources are edited")
 

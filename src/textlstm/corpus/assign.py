@@ -178,23 +178,26 @@ def _drop(assigned: npt.NDArray[np.int8], rows: npt.NDArray[np.bool_]) -> int:
 
 
 def _occurs_earlier(hashes: Hashes) -> npt.NDArray[np.bool_]:
-    _, first = np.unique(hashes, return_index=True)
-    repeats = np.ones(len(hashes), np.bool_)
-    repeats[first] = False
+    """Return for each row whether an earlier one has the same hash."""
+    order = np.argsort(hashes, kind="stable")
+    repeats = np.zeros(len(hashes), np.bool_)
+    repeats[order[1:][_same_as_before(hashes[order])]] = True
     return repeats
 
 
+def _same_as_before(ordered: Hashes) -> npt.NDArray[np.bool_]:
+    same: npt.NDArray[np.bool_] = ordered[1:] == ordered[:-1]
+    return same
+
+
 def _duplicates(train: IngestedSource) -> dict[str, int]:
-    _, text_of_row = np.unique(train.hashes, return_inverse=True)
-    num_texts = int(text_of_row.max()) + 1 if len(text_of_row) else 0
-    smallest = np.full(num_texts, np.iinfo(np.int32).max, np.int32)
-    largest = np.full(num_texts, -1, np.int32)
-    np.minimum.at(smallest, text_of_row, train.label_set_ids)
-    np.maximum.at(largest, text_of_row, train.label_set_ids)
-    return {
-        "train_repeats": len(train.hashes) - num_texts,
-        "train_conflicts": int((smallest != largest).sum()),
-    }
+    order = np.argsort(train.hashes, kind="stable")
+    same = _same_as_before(train.hashes[order])
+    sets = train.label_set_ids[order]
+    # Texts as runs of equal hashes: a text is in conflict if the label set changes inside its run.
+    run_of_row = np.cumsum(~same, dtype=np.int32)
+    conflicts = np.unique(run_of_row[same & (sets[1:] != sets[:-1])])
+    return {"train_repeats": int(same.sum()), "train_conflicts": len(conflicts)}
 
 
 def _check_classes(

@@ -5,7 +5,7 @@ That is 20 bytes a row: hashes of text and id, and the number of its label set.
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -54,6 +54,12 @@ class Ingested:
     """Every combination of labels that occurs, in order of first occurrence."""
     num_rejects: int
     rejects_path: Path
+
+    def without_hashes(self) -> "Ingested":
+        """Return the same without what only the split needs, so that its memory is free while texts are tokenised."""
+        no_hashes, no_ids = np.zeros(0, np.uint64), np.zeros(0, np.int32)
+        sources = (replace(source, hashes=no_hashes, label_set_ids=no_ids) for source in self.sources)
+        return replace(self, sources=tuple(sources))
 
 
 def ingest(sources: Sequence[Source], directory: Path, *, data: DataConfig, on_rows: Callable[[int], None]) -> Ingested:
@@ -123,8 +129,8 @@ class _RowWriter:
         return IngestedSource(
             split=split,
             path=path,
-            hashes=np.array(self._hashes, dtype=np.uint64),
-            label_set_ids=np.array(self._label_set_ids, dtype=np.int32),
+            hashes=np.frombuffer(self._hashes, dtype=np.uint64),
+            label_set_ids=np.frombuffer(self._label_set_ids, dtype=np.int32),
         )
 
     def _examples(self, source: Source) -> Iterator[Example]:

@@ -25,8 +25,7 @@ from textlstm.corpus.sources import Source, check_unchanged
 from textlstm.corpus.storage import exclusive_lock, storage_errors
 from textlstm.corpus.tokenise import Done, tokenise_rows
 from textlstm.errors import InputError
-from textlstm.text.pipeline import TextPipeline
-from textlstm.text.saved import SavedText
+from textlstm.text.saved import SavedText, TextDescription
 
 KEY_LENGTH = 32
 """Hexadecimal digits of the key in a folder's name."""
@@ -100,14 +99,8 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
     except InputError:
         shutil.rmtree(work_dir, ignore_errors=True)
         raise
-    described: list[TextPipeline] = []
-
-    def on_part(done: Done) -> None:
-        # What the tokens depend on is asked for once the workers are busy: loading spaCy here would keep them waiting.
-        if not described:
-            described.append(TextPipeline(preparation.text, saved=preparation.saved))
-        _report(preparation, Phase.tokenising, done, assignment)
-
+    ingested = ingested.without_hashes()
+    described: list[TextDescription] = []
     with preparation.phase(Phase.tokenising):
         num_parts = tokenise_rows(
             ingested,
@@ -116,9 +109,10 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
             text=preparation.text,
             saved=preparation.saved,
             num_workers=preparation.num_workers,
-            on_part=on_part,
+            on_ready=described.append,
+            on_part=lambda done: _report(preparation, Phase.tokenising, done, assignment),
         )
-    pipeline = described[0]
+    [description] = described
     with preparation.phase(Phase.writing):
         assemble(
             whole_dir,
@@ -127,8 +121,8 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
             ingested=ingested,
             assignment=assignment,
             task=preparation.task,
-            saved=pipeline.saved,
-            warnings=(*_notes(preparation.sources), *pipeline.warnings, *assignment.warnings),
+            saved=description.saved,
+            warnings=(*_notes(preparation.sources), *description.warnings, *assignment.warnings),
             on_rows=lambda rows: _report(preparation, Phase.writing, Done(rows, 0), assignment),
         )
         seal(whole_dir, key=preparation.key)

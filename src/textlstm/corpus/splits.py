@@ -40,16 +40,29 @@ def take_part(
     Returns:
         (N,) bool; all false where no stratum has two texts.
     """
-    texts, text_of_row = np.unique(hashes, return_inverse=True)
-    stratum = np.full(len(texts), np.iinfo(np.int64).max)
-    np.minimum.at(stratum, text_of_row, strata)
-    _, stratum, sizes = np.unique(stratum, return_inverse=True, return_counts=True)
+    order = np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    is_first = np.ones(len(ordered), np.bool_)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    texts, starts = ordered[is_first], np.flatnonzero(is_first)
+    smallest = np.minimum.reduceat(strata[order], starts) if len(starts) else strata
+    taken = _take_texts(texts, smallest, fraction=fraction, split_seed=split_seed)
+    rows = np.zeros(len(hashes), np.bool_)
+    rows[order] = np.repeat(taken, np.diff(starts, append=len(hashes)))
+    return rows
+
+
+def _take_texts(
+    texts: Hashes, strata: npt.NDArray[np.int64], *, fraction: float, split_seed: int
+) -> npt.NDArray[np.bool_]:
+    """Return which of some different texts belong to the part."""
+    _, stratum, sizes = np.unique(strata, return_inverse=True, return_counts=True)
     quotas = _quotas(sizes, fraction)
     order = np.lexsort((mix(texts ^ mix(np.array([split_seed + 1], np.uint64))), stratum))
     rank_in_stratum = np.arange(len(texts)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     taken: npt.NDArray[np.bool_] = np.zeros(len(texts), dtype=np.bool_)
     taken[order] = rank_in_stratum < quotas[stratum[order]]
-    return taken[text_of_row]
+    return taken
 
 
 def _quotas(sizes: npt.NDArray[np.int64], fraction: float) -> npt.NDArray[np.int64]:

@@ -17,8 +17,9 @@ from textlstm.corpus.ingest import Ingested, IngestedSource
 from textlstm.corpus.prepared import PREPARED_SCHEMA
 from textlstm.corpus.splits import Split
 from textlstm.corpus.storage import atomic_file
+from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
-from textlstm.text.saved import SavedText
+from textlstm.text.saved import SavedText, TextDescription
 from textlstm.text.workers import prepare_in_processes
 
 PARTS = 64
@@ -60,9 +61,12 @@ def tokenise_rows(
     text: TextConfig,
     saved: SavedText | None,
     num_workers: int,
+    on_ready: Callable[[TextDescription], None],
     on_part: Callable[[Done], None],
 ) -> dict[Split, int]:
     """Write the parts of all splits that `directory` does not hold yet; return how many each split has.
+
+    `on_ready` hears what the preparation says of itself, once.
 
     Raises:
         StorageError: A part cannot be written.
@@ -85,8 +89,11 @@ def tokenise_rows(
     blocks = missing_parts()
     first = next(blocks, None)
     if first is None:
+        on_ready(TextPipeline(text, saved=saved).description)
         return num_parts
-    results = prepare_in_processes(text, chain([first], blocks), num_workers=num_workers, saved=saved)
+    results = prepare_in_processes(
+        text, chain([first], blocks), num_workers=num_workers, saved=saved, on_ready=on_ready
+    )
     with closing(cast(Generator[PreparedTexts], results)):  # ends the workers at once, whatever happens here
         for prepared in results:
             part = waiting.popleft()
