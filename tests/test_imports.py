@@ -16,7 +16,7 @@ FLOORS = [
     {"models"},
     {"training", "bundle"},
     {"predictor"},
-    {"evaluation", "labelling", "explain", "tracking", "exporting"},
+    {"evaluation", "labelling", "explain", "tracking"},
     {"fitting", "scoring", "sweeping"},
     {"stages"},
     {"cli", "__main__"},
