@@ -1,0 +1,85 @@
+"""The page in a real browser: nothing runs, pictures are visible, and the keyboard opens what is folded."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from textlstm.explain.attribution import Method
+from textlstm.explain.corpus_view import view_corpus
+from textlstm.explain.explanation import explain_texts
+from textlstm.explain.page import render_page
+from textlstm.predictor import TextClassifier
+
+ATTACK = "<img src=x onerror=document.title='owned'>"
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1366,900"]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Headless Chromium, or a skip that says what is missing."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    binary = shutil.which("chromium") or shutil.which("google-chrome")
+    driver_path = shutil.which("chromedriver")
+    if not binary or not driver_path:
+        pytest.skip("no chromium and chromedriver on PATH (Debian: apt-get install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def page(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with an attack in texts, title and details."""
+    classifier = TextClassifier.load(tiny_model)
+    explanations = explain_texts(classifier, [f"the coach {ATTACK} a goal", "bank share said profit", ""])
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    path.write_bytes(
+        render_page(
+            explanations,
+            labels=classifier.labels,
+            title=f"Why {ATTACK}",
+            details={ATTACK: ATTACK},
+            corpus=view_corpus(explanations, Method.leave_one_out),
+        )
+    )
+    return path
+
+
+def test_pictures_are_visible_and_nothing_runs(browser: Any, page: Path) -> None:
+    browser.get(page.as_uri())
+    assert browser.title == f"Why {ATTACK}"
+    assert browser.execute_script("return document.scripts.length") == 0
+    sizes = browser.execute_script(
+        "return [...document.querySelectorAll('details[open] svg')].map(svg => svg.getBoundingClientRect().width)"
+    )
+    assert len(sizes) == 2
+    assert min(sizes) > 200
+    assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+    assert [entry["message"] for entry in browser.get_log("browser")] == []
+
+
+def test_the_keyboard_opens_a_folded_part(browser: Any, page: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    browser.get(page.as_uri())
+    folded = browser.find_element("css selector", "details:not([open]) > summary")
+    folded.send_keys(Keys.ENTER)
+    assert browser.execute_script("return arguments[0].parentElement.open", folded) is True
+
+
+def test_the_harness_sees_a_script_that_runs(browser: Any, page: Path, tmp_path: Path) -> None:
+    """Negative control: the attack put in raw, without the policy, changes the title."""
+    content = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text(encoding="utf-8"))
+    raw = tmp_path / "raw.html"
+    raw.write_text(content.replace("<main>", f"<main>{ATTACK}", 1), encoding="utf-8")
+    browser.get(raw.as_uri())
+    assert browser.execute_async_script("setTimeout(() => arguments[0](document.title), 500)") == "owned"
