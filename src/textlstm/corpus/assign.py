@@ -9,7 +9,7 @@ import numpy.typing as npt
 from textlstm.config import DataConfig
 from textlstm.corpus.checks import character_problems, check_labels, look_alike_problems
 from textlstm.corpus.ingest import Ingested, IngestedSource
-from textlstm.corpus.splits import Split, take_part
+from textlstm.corpus.splits import Split, order_of, take_part
 from textlstm.corpus.token_hashes import Hashes
 from textlstm.corpus.wording import counted, listed
 from textlstm.errors import InputError
@@ -179,7 +179,7 @@ def _drop(assigned: npt.NDArray[np.int8], rows: npt.NDArray[np.bool_]) -> int:
 
 def _occurs_earlier(hashes: Hashes) -> npt.NDArray[np.bool_]:
     """Return for each row whether an earlier one has the same hash."""
-    order = np.argsort(hashes, kind="stable")
+    order = order_of(hashes)
     repeats = np.zeros(len(hashes), np.bool_)
     repeats[order[1:][_same_as_before(hashes[order])]] = True
     return repeats
@@ -191,7 +191,7 @@ def _same_as_before(ordered: Hashes) -> npt.NDArray[np.bool_]:
 
 
 def _duplicates(train: IngestedSource) -> dict[str, int]:
-    order = np.argsort(train.hashes, kind="stable")
+    order = order_of(train.hashes)
     same = _same_as_before(train.hashes[order])
     sets = train.label_set_ids[order]
     # Texts as runs of equal hashes: a text is in conflict if the label set changes inside its run.
@@ -225,9 +225,9 @@ def _carve(
     split_seed: int,
 ) -> None:
     """Move a stratified part of the rows that are still in train to `split`."""
-    rows = np.flatnonzero(assigned == SPLITS.index(Split.train))
+    rows = np.flatnonzero(assigned == SPLITS.index(Split.train)).astype(np.uint32)
     set_ids = train.label_set_ids[rows]
-    strata = label_ids.rarest_of_sets(label_ids.counts(set_ids))[set_ids]
+    strata = label_ids.rarest_of_sets(label_ids.counts(set_ids)).astype(np.int32)[set_ids]
     taken = take_part(train.hashes[rows], strata=strata, fraction=fraction, split_seed=split_seed)
     if not taken.any():
         raise InputError(
