@@ -331,12 +331,12 @@ class TrainingConfig:
 
     epochs: int = 6
     """Passes over the training rows."""
-    batch_size: int = 32
+    batch_size: int = 16
     """Rows a step when texts have the average length; batches hold equal numbers of tokens, not of rows."""
     learning_rate: float = 4e-3
     """Peak learning rate of all weights but the embeddings."""
-    embedding_learning_rate: float = 2e-3
-    """Peak learning rate of the word embeddings."""
+    embedding_learning_rate: float = 8e-3
+    """Peak learning rate of the word embeddings; pretrained vectors want less, about 0.002."""
     weight_decay: float = 0.01
     """Decoupled weight decay (AdamW)."""
     schedule: Schedule = Schedule.cosine
