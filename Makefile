@@ -62,6 +62,14 @@ results: install  ## Accuracy of the shipped experiments over seeds (ARGS=bbc fo
 bench: install  ## Measure beside peers and limits: ARGS=text, label, training, calibration or explain
 	@$(BIN)/python benchmarks/$(or $(firstword $(ARGS)),text).py $(wordlist 2,99,$(ARGS))
 
+.PHONY: calibration
+calibration: install  ## Are probabilities and promises kept on test rows? (ARGS=r8)
+	@$(BIN)/python benchmarks/calibration.py $(ARGS)
+
+.PHONY: ablate
+ablate: install  ## What stop words, parts of speech and lower-casing are worth (ARGS=r8)
+	@$(BIN)/python benchmarks/ablation.py $(ARGS)
+
 .PHONY: dashboard
 dashboard: install  ## Open MLflow's pages on this machine
 	@$(BIN)/textlstm dashboard $(ARGS)

@@ -194,6 +194,24 @@ def test_multi_label_goes_the_same_way(tmp_path: Path) -> None:
     assert len(output.read_text().splitlines()) == 60
 
 
+def test_label_errors_are_a_table_to_correct(trained: Path, tmp_path: Path) -> None:
+    run_stage(
+        "train",
+        "data=files",
+        f"data.train={trained / 'train.csv'}",
+        f"data.test={trained / 'test.csv'}",
+        f"output_dir={tmp_path / 'model'}",
+        f"prepared_dir={trained / 'prepared'}",
+        "tracking=off",
+        "evaluation.label_errors=true",
+        *SMALL,
+        *FEW,
+    )
+    with (tmp_path / "model-evaluation" / "label_errors.csv").open(newline="") as file:
+        header = next(csv.reader(file))
+    assert header[:4] == ["id", "text", "label", "suggested_label"]
+
+
 def test_doctor_finds_this_machine_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     assert capsys.readouterr().out.endswith("Nothing is missing.\n")

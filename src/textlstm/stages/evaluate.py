@@ -86,7 +86,12 @@ def evaluate_split(
 ) -> Evaluated:
     """Score one split, write its evaluation into `output_dir` and log it to `run`, texts only where allowed."""
     classifier = model if isinstance(model, TextClassifier) else TextClassifier.load(model)
-    evaluation = evaluate_rows(score_split(classifier, split), settings, threshold=promised_threshold(classifier))
+    evaluation = evaluate_rows(
+        score_split(classifier, split),
+        settings,
+        threshold=promised_threshold(classifier),
+        max_error=classifier.bundle.thresholds.max_error,
+    )
     title = f"{output_dir.name}: {len(split):,} rows"
     write_evaluation(evaluation, output_dir, title=title, report=settings.report)
     run.log_metrics({f"test/{name}": value for name, value in evaluation.flat_metrics().items()})

@@ -6,10 +6,13 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from textlstm.bundle import Bundle, save_bundle, with_provenance
-from textlstm.config import TrainConfig
+from textlstm.config import Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import InputError
+from textlstm.evaluation.quality_table import QUALITY_FILE, quality_table
 from textlstm.fitting import Fitted, fit_classifier
 from textlstm.signals import cooperative_stop
 from textlstm.stages.evaluate import Evaluated, evaluate_split, print_evaluation
@@ -73,10 +76,32 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
                 run=run,
                 log_text=config.tracking.log_text,
             )
+        if config.evaluation.label_errors:
+            note(_write_label_errors(corpus, config, evaluation_dir))
         run.log_model(model_dir, tags={"test_digest": corpus.test.digest if corpus.test is not None else ""})
     shutil.rmtree(work_dir, ignore_errors=True)
     note(*run.summary())
     return Trained(corpus, model_dir, evaluated, watch.seconds)
+
+
+def _write_label_errors(corpus: PreparedCorpus, config: TrainConfig, directory: Path) -> str:
+    """Write the table of training rows to look at; return a line that says where. It holds texts: never for MLflow."""
+    assert corpus.train is not None
+    targets = corpus.train.targets(corpus.labels, corpus.task)
+    found = quality_table(
+        corpus.train.texts(),
+        targets.astype(np.bool_) if corpus.task is Task.multi_label else targets.astype(np.int64),
+        ids=corpus.train.ids(),
+        labels=corpus.labels,
+        task=corpus.task,
+        seed=config.seed,
+        evaluated_texts=corpus.test.texts() if corpus.test is not None else (),
+        text_column=config.data.text_column,
+        label_column=config.data.labels_column or config.data.label_column,
+    )
+    directory.mkdir(parents=True, exist_ok=True)
+    found.write(directory / QUALITY_FILE)
+    return f"training rows to look at: {directory / QUALITY_FILE}"
 
 
 def refuse_existing(model_dir: Path, *, overwrite: bool) -> None:
