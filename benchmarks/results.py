@@ -153,7 +153,7 @@ def table(outcomes: list[Outcome]) -> str:
     lines = [
         "# Results",
         "",
-        "Test accuracy and macro-F1 in %, mean ± standard deviation over seeds, settings chosen on validation.",
+        "Test accuracy and macro-F1 in %, mean ± standard deviation over seeds.",
         "LinearSVC is TF-IDF of word 1-2 grams, trained in the same run on the same rows (train and validation).",
         "The difference is that of accuracies, with a 95 % paired bootstrap interval over test rows.",
         f"Made by `make results`, {os.cpu_count()} CPU cores.",
