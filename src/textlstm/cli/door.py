@@ -1,6 +1,6 @@
 """The door: what the user typed becomes a checked config object, or a one-line error.
 
-Hydra composes the YAML choices under `conf/` over the dataclasses of `config.py`. Before it sees anything, the door
+Hydra composes the YAML choices under `conf/` over the dataclasses of `config/`. Before it sees anything, the door
 refuses whatever could name code or reach past the schema: unknown keys, `+`, `++` and `~`, `hydra.*`, `_target_` and
 interpolations. Text settings are taken literally, so paths need no quoting beyond the shell's.
 """
@@ -21,7 +21,7 @@ MAX_CONFIG_BYTES = 1_000_000
 
 def conf_dir() -> Path:
     """Return the folder of YAML choices: the checkout's `conf/`, else the installed package's."""
-    package = Path(schema.__file__).resolve().parent
+    package = Path(schema.__file__).resolve().parent.parent
     checkout = package.parent.parent / "conf"
     return checkout if (package.parent.parent / "pyproject.toml").is_file() and checkout.is_dir() else package / "conf"
 

@@ -15,10 +15,10 @@ WIDTH = 100
 
 @cache
 def field_docs() -> dict[tuple[str, str], str]:
-    """Return the literal string under each field of `config.py`, by (class, field)."""
-    tree = ast.parse(Path(schema.__file__).read_text(encoding="utf-8"))
+    """Return the literal string under each field of `config/`, by (class, field)."""
     docs: dict[tuple[str, str], str] = {}
-    for node in tree.body:
+    files = sorted(Path(schema.__file__).parent.glob("*.py"))
+    for node in (node for file in files for node in ast.parse(file.read_text(encoding="utf-8")).body):
         if not isinstance(node, ast.ClassDef):
             continue
         for statement, following in zip(node.body, node.body[1:], strict=False):

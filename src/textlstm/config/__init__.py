@@ -1,0 +1,80 @@
+"""The only schema of every setting: names, types, defaults, ranges. Standard library only.
+
+A file a group of settings, beside it the stages that have no other home; everything is imported from here. The literal
+string under a field is its documentation: `textlstm STAGE --help` and the docs pages print it. Choices (named sets of
+values) live in `conf/` as YAML; nothing in a config file can name code.
+"""
+
+from textlstm.config.choices import (
+    DataSource,
+    Device,
+    Encoder,
+    Engine,
+    FileFormat,
+    Imbalance,
+    Pooling,
+    Precision,
+    RareLabel,
+    Sampler,
+    Schedule,
+    Tagger,
+    Task,
+)
+from textlstm.config.data import DataConfig
+from textlstm.config.doctor import DoctorConfig
+from textlstm.config.evaluation import EvaluationConfig
+from textlstm.config.explaining import ExplainConfig, ExplainSettings
+from textlstm.config.labelling import LabelConfig, LabellingConfig, ReplayConfig, TraceConfig
+from textlstm.config.model import ModelConfig
+from textlstm.config.pipeline import EvaluateConfig, PrepareConfig, RunConfig, TrainConfig
+from textlstm.config.sweeping import SweepConfig, SweepSettings
+from textlstm.config.text import TextConfig
+from textlstm.config.tracking import (
+    CompareConfig,
+    DashboardConfig,
+    PromoteConfig,
+    ServeConfig,
+    SyncConfig,
+    TrackingConfig,
+)
+from textlstm.config.training import TrainingConfig
+
+__all__ = [
+    "CompareConfig",
+    "DashboardConfig",
+    "DataConfig",
+    "DataSource",
+    "Device",
+    "DoctorConfig",
+    "Encoder",
+    "Engine",
+    "EvaluateConfig",
+    "EvaluationConfig",
+    "ExplainConfig",
+    "ExplainSettings",
+    "FileFormat",
+    "Imbalance",
+    "LabelConfig",
+    "LabellingConfig",
+    "ModelConfig",
+    "Pooling",
+    "Precision",
+    "PrepareConfig",
+    "PromoteConfig",
+    "RareLabel",
+    "ReplayConfig",
+    "RunConfig",
+    "Sampler",
+    "Schedule",
+    "ServeConfig",
+    "SweepConfig",
+    "SweepSettings",
+    "SyncConfig",
+    "Tagger",
+    "Task",
+    "TextConfig",
+    "TraceConfig",
+    "TrackingConfig",
+    "TrainConfig",
+    "TrainingConfig",
+]

@@ -1,0 +1,79 @@
+"""Group `data`: labelled rows, where they are and which columns count."""
+
+from dataclasses import dataclass, field
+
+from textlstm.config.checks import check_at_least, check_fraction, check_positive, require
+from textlstm.config.choices import DataSource, FileFormat, RareLabel
+
+
+@dataclass
+class DataConfig:
+    """Labelled rows: where they are and which columns count."""
+
+    source: DataSource = DataSource.bbc_news
+    """bbc_news (packaged articles), files (your own), or hub (the `datasets` library)."""
+    train: list[str] = field(default_factory=list)
+    """Training files: paths, globs, a folder of class folders. Empty: none."""
+    validation: list[str] = field(default_factory=list)
+    """Validation files. Empty: a stratified part of train is taken."""
+    test: list[str] = field(default_factory=list)
+    """Test files. Empty: a stratified part of train is taken (stage evaluate: needed)."""
+    name: str = ""
+    """Hub dataset name or a `save_to_disk` folder; only for source=hub."""
+    config: str = ""
+    """Hub dataset configuration; empty means the only one."""
+    format: FileFormat = FileFormat.auto
+    """File format; auto goes by the file's name (.csv .tsv .jsonl .parquet .txt, also .gz and .zst)."""
+    encoding: str = "utf-8"
+    """Text encoding of CSV, TSV, JSONL and text files."""
+    text_column: str = "text"
+    """Column that holds the text."""
+    label_column: str = "label"
+    """Column that holds the one label of a row."""
+    labels_column: str = ""
+    """Column that holds several labels (a list, or text cut by label_separator); not empty means multi-label."""
+    label_separator: str = ""
+    """Separator of labels inside one text cell; empty means that the cell is a JSON list."""
+    id_column: str = ""
+    """Column with a unique row id; empty means the row number."""
+    validation_fraction: float = 0.1
+    """Part of the training rows taken for validation when no file is given, in (0, 1)."""
+    test_fraction: float = 0.2
+    """Part of the rows taken for test when no test file is given, in (0, 1)."""
+    split_seed: int = 13
+    """Seed of the split; the split depends on it and on the texts, never on the order of rows."""
+    deduplicate: bool = False
+    """Drop training rows whose text occurs earlier, before splitting."""
+    drop_leaked: bool = False
+    """Drop training rows whose text occurs in validation or test."""
+    strict: bool = False
+    """Refuse data with test texts that are also in train."""
+    rare_label: RareLabel = RareLabel.error
+    """A class with one training row: error, drop the row, or keep it."""
+    max_classes: int = 10_000
+    """More classes than this are refused."""
+    max_chars: int = 1_000_000
+    """Longer texts are rejected, in characters."""
+    max_reject_fraction: float = 0.01
+    """More rejected rows than this part of a file refuse the file, in [0, 1]."""
+    max_expansion: int = 200
+    """Largest ratio of unpacked to packed size of a compressed file."""
+    limit: int = 0
+    """Read at most this many rows of each split; 0 means all."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_positive("data.validation_fraction", self.validation_fraction)
+        check_fraction("data.validation_fraction", self.validation_fraction)
+        check_positive("data.test_fraction", self.test_fraction)
+        check_fraction("data.test_fraction", self.test_fraction)
+        check_fraction("data.max_reject_fraction", self.max_reject_fraction, below_one=False)
+        check_at_least("data.max_classes", self.max_classes, 2)
+        check_at_least("data.max_chars", self.max_chars, 1)
+        check_at_least("data.max_expansion", self.max_expansion, 1)
+        check_at_least("data.limit", self.limit, 0)
+        if self.source is not DataSource.files:
+            given = [key for key in ("train", "validation", "test") if getattr(self, key)]
+            require(not given, f"data.{given[0] if given else ''} is only read with data=files; add data=files")
+        if self.source is DataSource.hub:
+            require(bool(self.name), "data=hub needs data.name, such as data.name=ag_news")

@@ -1,0 +1,38 @@
+"""Group `evaluation`: what evaluation computes and promises."""
+
+from dataclasses import dataclass
+
+from textlstm.config.checks import check_at_least, check_fraction, check_positive
+
+
+@dataclass
+class EvaluationConfig:
+    """What evaluation computes and promises."""
+
+    confidence: float = 0.95
+    """Confidence of every interval and promise, in (0, 1)."""
+    bootstrap_samples: int = 1000
+    """Resamples behind each interval."""
+    baseline: bool = True
+    """Train TF-IDF + LinearSVC on the same rows and compare."""
+    max_error: float = 0.0
+    """Promise: accepted rows are wrong at most this often; fixes the abstention threshold. 0 means never abstain."""
+    top_k: int = 3
+    """k of top-k accuracy."""
+    num_examples: int = 20
+    """Hardest and most-confused examples shown in the report."""
+    label_errors: bool = False
+    """Look for wrong labels in the training rows by out-of-fold probabilities."""
+    report: bool = True
+    """Write figures and report.html beside metrics.json."""
+    seed: int = 0
+    """Seed of the bootstrap."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_positive("evaluation.confidence", self.confidence)
+        check_fraction("evaluation.confidence", self.confidence)
+        check_at_least("evaluation.bootstrap_samples", self.bootstrap_samples, 10)
+        check_fraction("evaluation.max_error", self.max_error)
+        check_at_least("evaluation.top_k", self.top_k, 1)
+        check_at_least("evaluation.num_examples", self.num_examples, 0)

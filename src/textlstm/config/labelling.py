@@ -1,0 +1,102 @@
+"""Group `labelling`, and the stages that label files and tell where a label came from."""
+
+from dataclasses import dataclass, field
+
+from textlstm.config.checks import check_at_least, check_fraction, require
+from textlstm.config.choices import Device, Engine, FileFormat, Precision
+from textlstm.config.tracking import TrackingConfig
+
+
+@dataclass
+class LabellingConfig:
+    """How a labelling job reads, works and writes."""
+
+    format: FileFormat = FileFormat.auto
+    """Input format; auto goes by the file's name; stdin needs one."""
+    output_format: FileFormat = FileFormat.auto
+    """Output format; auto goes by the output's name, else that of the input."""
+    encoding: str = "utf-8"
+    """Text encoding of the input."""
+    text_column: str = ""
+    """Column that holds the text; empty means the one the model was trained with."""
+    label_name: str = "predicted_label"
+    """Name of the added column with the label."""
+    probability_name: str = "probability"
+    """Name of the added column with the label's probability."""
+    decision_name: str = "decision"
+    """Name of the added column: accepted, abstained, empty or rejected. Empty: no such column."""
+    top_k: int = 0
+    """Add the k most probable labels with their probabilities; 0 means none."""
+    all_probabilities: bool = False
+    """Add one column a class with its probability."""
+    explanation: bool = False
+    """Add the words without which the label's probability falls most; slower by as many times as texts have words."""
+    empty_label: str = ""
+    """Label of rows without text."""
+    abstain_label: str = ""
+    """Label written for rows under the model's threshold; empty keeps the most probable one."""
+    excel_safe: bool = False
+    """Prefix cells that a spreadsheet would run as formulas by an apostrophe."""
+    max_chars: int = 1_000_000
+    """Longer texts are rejected, in characters."""
+    max_reject_fraction: float = 0.01
+    """More rejected rows than this part of the input end the job, in [0, 1]."""
+    shard_rows: int = 5_000
+    """Rows of one shard, the unit that is done once and kept when the job is interrupted."""
+    num_workers: int = 0
+    """Processes; 0 means one a core. Small inputs run in the main process."""
+    device: Device = Device.auto
+    """auto, cpu or cuda."""
+    precision: Precision = Precision.fp32
+    """fp32 or bf16 matrix products."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for key in ("max_chars", "shard_rows"):
+            check_at_least(f"labelling.{key}", getattr(self, key), 1)
+        for key in ("top_k", "num_workers"):
+            check_at_least(f"labelling.{key}", getattr(self, key), 0)
+        check_fraction("labelling.max_reject_fraction", self.max_reject_fraction, below_one=False)
+        names = [name for name in (self.label_name, self.probability_name, self.decision_name) if name]
+        require(bool(self.label_name), "labelling.label_name must not be empty")
+        require(len(set(names)) == len(names), "labelling: the names of added columns must differ")
+
+
+@dataclass
+class LabelConfig:
+    """`textlstm label`: label a file, files, a folder or a stream."""
+
+    model_dir: str = "outputs/model"
+    """Model folder, or a registry address such as models:/textlstm@champion."""
+    input: list[str] = field(default_factory=list)
+    """Files, globs or a folder; - means standard input."""
+    output: str = ""
+    """Labelled file; - means standard output."""
+    engine: Engine = Engine.local
+    """local (all cores of this machine) or ray (a cluster; extra `ray`)."""
+    labelling: LabellingConfig = field(default_factory=LabellingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    overwrite: bool = False
+    """Replace an existing output, or start anew after a change of input, model or settings."""
+
+
+@dataclass
+class TraceConfig:
+    """`textlstm trace`: tell where a label came from."""
+
+    output: str = ""
+    """A labelled file, its manifest beside it."""
+    row: int = 1
+    """Row of that file; 1 is the first data row."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_at_least("row", self.row, 1)
+
+
+@dataclass
+class ReplayConfig(TraceConfig):
+    """`textlstm replay`: compute a label again and compare."""
+
+    model_dir: str = ""
+    """Folder of the model that labelled the file; empty means where it was then."""

@@ -1,0 +1,45 @@
+"""Group `text`: from text to tokens and parts of speech."""
+
+from dataclasses import dataclass, field
+
+from textlstm.config.checks import check_at_least, require
+from textlstm.config.choices import Precision, Tagger
+
+
+@dataclass
+class TextConfig:
+    """From text to tokens and parts of speech; stored with the model."""
+
+    language: str = "en"
+    """spaCy language code."""
+    spacy_model: str = ""
+    """Installed spaCy package to use; empty means the first one found for the language."""
+    pos: bool = True
+    """Tag parts of speech; false leaves the tagger out and is several times faster."""
+    tagger: Tagger = Tagger.auto
+    """spacy runs nlp.pipe; fast runs the same weights in large batches; auto takes fast where its tags prove equal."""
+    tagger_precision: Precision = Precision.fp32
+    """Number format of the fast tagger."""
+    stop_words: str = "keep"
+    """keep, remove (the packaged list, negations stay), or the path of a file with one word a line."""
+    keep_pos: list[str] = field(default_factory=list)
+    """Keep only tokens with these universal POS tags, such as [NOUN,VERB]; empty keeps all. Needs pos=true."""
+    drop_pos: list[str] = field(default_factory=list)
+    """Drop tokens with these universal POS tags, such as [PUNCT]. Needs pos=true."""
+    lemmas: bool = False
+    """Use lemmas in place of word forms; needs an installed spaCy model with a lemmatizer (slow)."""
+    lowercase: bool = True
+    """Lower-case tokens."""
+    normalize_numbers: bool = False
+    """Replace every token that looks like a number by <num>."""
+    normalize_urls: bool = True
+    """Replace every token that looks like a URL or an e-mail address by <url> or <email>."""
+    max_run: int = 200
+    """A run of characters without white space longer than this is cut into pieces of this length."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_at_least("text.max_run", self.max_run, 20)
+        require(bool(self.stop_words), "text.stop_words must be keep, remove or the path of a file")
+        if self.keep_pos or self.drop_pos:
+            require(self.pos, "text.keep_pos and text.drop_pos need text.pos=true")

@@ -1,0 +1,110 @@
+"""Group `tracking`, and the stages that show, compare, promote and serve what MLflow holds."""
+
+from dataclasses import dataclass, field
+
+from textlstm.config.checks import check_at_least, check_fraction, check_positive, require
+
+
+@dataclass
+class TrackingConfig:
+    """MLflow."""
+
+    enabled: bool = True
+    """Log runs to MLflow."""
+    uri: str = ""
+    """Address of an MLflow server, or sqlite:///FILE; empty means a sqlite store under `dir`."""
+    dir: str = "tracking"
+    """Folder of the default store, its artefacts and the journal."""
+    experiment: str = "textlstm"
+    """MLflow experiment."""
+    run_name: str = ""
+    """Name of the run; empty means that one is made from the data and the model."""
+    tags: list[str] = field(default_factory=list)
+    """Tags of the run, each KEY:VALUE."""
+    log_text: bool = False
+    """Allow texts of rows to be logged (predictions, examples, the report with examples)."""
+    register: str = "textlstm"
+    """Name in the model registry; empty means that models are not registered."""
+    timeout_seconds: float = 30.0
+    """At most this long is spent in total on a server that does not answer."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_positive("tracking.timeout_seconds", self.timeout_seconds)
+        require(bool(self.experiment), "tracking.experiment must not be empty")
+
+
+@dataclass
+class DashboardConfig:
+    """`textlstm dashboard`: MLflow's pages on this machine, opened on the runs of the experiment."""
+
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    host: str = "127.0.0.1"
+    """Address to listen on; any other than loopback needs auth_config."""
+    port: int = 5000
+    """Port to listen on; the next free one is taken where this one is in use."""
+    auth_config: str = ""
+    """INI file of MLflow's basic authentication with a password of your own. Empty: no passwords, loopback only."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(1 <= self.port <= 65535, f"port must be in [1, 65535], got {self.port}")
+
+
+@dataclass
+class SyncConfig:
+    """`textlstm sync`: send to MLflow what a server that was down has missed; close the runs that died."""
+
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+
+@dataclass
+class PromoteConfig:
+    """`textlstm promote`: make a registered version the champion, if it is better beyond chance."""
+
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    version: str = "latest"
+    """Version number of the challenger, or latest."""
+    confidence: float = 0.95
+    """Confidence that the paired test must reach, in (0, 1)."""
+    force: bool = False
+    """Promote whatever the test says."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_positive("confidence", self.confidence)
+        check_fraction("confidence", self.confidence)
+        require(bool(self.tracking.register), "tracking.register must name the registered model")
+
+
+@dataclass
+class CompareConfig:
+    """`textlstm compare`: two runs beside each other: figures, settings, rows won and lost."""
+
+    runs: list[str] = field(default_factory=list)
+    """Two runs: ids, beginnings of ids, names, or models:/NAME@ALIAS."""
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    output: str = ""
+    """JSON file of the comparison with the ids of the rows won and lost. Empty: only the screen."""
+    overwrite: bool = False
+    """Replace an existing output."""
+
+
+@dataclass
+class ServeConfig:
+    """`textlstm serve`: a scoring server for one model on this machine."""
+
+    model_dir: str = "models:/textlstm@champion"
+    """Registry address, or a model folder."""
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    host: str = "127.0.0.1"
+    """Address to listen on; the server knows no passwords, so only loopback is allowed."""
+    port: int = 5001
+    """Port to listen on; the next free one is taken where this one is in use."""
+    num_workers: int = 1
+    """Server processes, each with the model in memory."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(1 <= self.port <= 65535, f"port must be in [1, 65535], got {self.port}")
+        check_at_least("num_workers", self.num_workers, 1)

@@ -1,0 +1,66 @@
+"""Group `training`: the optimisation loop."""
+
+from dataclasses import dataclass
+
+from textlstm.config.checks import check_at_least, check_fraction, check_positive
+from textlstm.config.choices import Device, Imbalance, Precision, Schedule
+
+
+@dataclass
+class TrainingConfig:
+    """The optimisation loop."""
+
+    epochs: int = 6
+    """Passes over the training rows."""
+    batch_size: int = 16
+    """Rows a step when texts have the average length; batches hold equal numbers of tokens, not of rows."""
+    learning_rate: float = 4e-3
+    """Peak learning rate of all weights but the embeddings."""
+    embedding_learning_rate: float = 8e-3
+    """Peak learning rate of the word embeddings; pretrained vectors want less, about 0.002."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay (AdamW)."""
+    schedule: Schedule = Schedule.cosine
+    """constant, cosine or one_cycle."""
+    warmup_fraction: float = 0.1
+    """Part of all steps in which the learning rate rises, in [0, 1)."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient; 0 means no clipping."""
+    label_smoothing: float = 0.05
+    """Part of the target spread over all classes, in [0, 1)."""
+    ema_decay: float = 0.99
+    """Decay of the moving average of weights that is evaluated and saved; 0 means none."""
+    r_drop: float = 0.0
+    """Weight of the R-Drop consistency loss (two passes with different dropout); 0 means none."""
+    imbalance: Imbalance = Imbalance.none
+    """none, class_weights, balanced_sampler, focal or logit_adjustment."""
+    focal_gamma: float = 2.0
+    """Focusing strength of imbalance=focal."""
+    patience: int = 3
+    """Epochs without a better validation macro-F1 before training stops; 0 means never."""
+    precision: Precision = Precision.bf16
+    """fp32, or bf16 autocast with fp32 weights."""
+    device: Device = Device.auto
+    """auto, cpu or cuda."""
+    num_threads: int = 0
+    """CPU threads of the training; 0 means all cores."""
+    num_workers: int = 1
+    """CPU processes that share each batch and the threads; 0 means one a core where batches and data are large."""
+    deterministic: bool = False
+    """Bit-for-bit repeatable training: one CPU thread, fp32, deterministic kernels."""
+    checkpoint_seconds: float = 60.0
+    """Seconds between checkpoints inside an epoch; one is always written at its end."""
+    num_models: int = 1
+    """Networks trained from different seeds whose probabilities are averaged."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for key in ("epochs", "batch_size", "num_models"):
+            check_at_least(f"training.{key}", getattr(self, key), 1)
+        for key in ("learning_rate", "embedding_learning_rate"):
+            check_positive(f"training.{key}", getattr(self, key))
+        for key in ("weight_decay", "clip_norm", "r_drop", "focal_gamma", "patience", "num_threads", "num_workers"):
+            check_at_least(f"training.{key}", getattr(self, key), 0)
+        for key in ("warmup_fraction", "label_smoothing", "ema_decay"):
+            check_fraction(f"training.{key}", getattr(self, key))
+        check_positive("training.checkpoint_seconds", self.checkpoint_seconds)
