@@ -14,6 +14,7 @@ from textlstm.config import Device, ModelConfig, Precision, Task
 from textlstm.models.gate import Gate
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.models.network import NetworkSizes, TextNetwork
+from textlstm.models.precision import check_precision
 from textlstm.models.spelling import SpelledTokens
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
@@ -78,12 +79,17 @@ class TextClassifier:
         num_threads: int | None = None,
         precision: Precision = Precision.fp32,
     ) -> None:
-        """Build the parts of `bundle`; `num_threads` sets torch's threads for this process."""
+        """Build the parts of `bundle`; `num_threads` sets torch's threads for this process.
+
+        Raises:
+            ConfigError: bf16 is asked for and the device has no kernels for it.
+        """
         if num_threads is not None:
             torch.set_num_threads(num_threads)
         self.bundle = bundle
         self.labels = bundle.labels
         self.device = choose_device(device)
+        check_precision("labelling.precision", precision, self.device)
         self.precision = precision
         self.pipeline = TextPipeline(bundle.text, saved=bundle.saved_text)
         self.networks = build_networks(bundle, self.device)

@@ -7,7 +7,9 @@ from textlstm.config import Encoder, ModelConfig, Pooling, Precision
 from textlstm.models.batch import Batch
 from textlstm.models.inference import CastNetwork, FoldedNetwork, can_fold, prepare_inference
 from textlstm.models.network import NetworkSizes, TextNetwork
+from textlstm.models.precision import has_bf16_kernels
 
+needs_bf16 = pytest.mark.skipif(not has_bf16_kernels("cpu"), reason="this processor has no bf16 kernels for LSTMs")
 SIZES = NetworkSizes(vocabulary_size=40, num_labels=3)
 
 
@@ -58,6 +60,7 @@ def test_a_table_that_would_be_too_large_is_not_folded(monkeypatch):
     assert not can_fold(_network())
 
 
+@needs_bf16
 @pytest.mark.parametrize("encoder", list(Encoder))
 def test_cast_network_is_close_and_leaves_the_original_alone(encoder):
     network = _network(encoder=encoder, num_layers=2, pooling=Pooling.attention)

@@ -8,6 +8,7 @@ import torch
 from textlstm.config import Encoder, ModelConfig, Pooling
 from textlstm.models.batch import Batch
 from textlstm.models.network import NetworkSizes, TextNetwork
+from textlstm.models.precision import has_bf16_kernels
 
 SIZES = NetworkSizes(vocabulary_size=30, num_labels=3)
 SMALL = ModelConfig(hidden_size=8, embedding_size=6, locked_dropout=0.0, head_dropout=0.0, word_dropout=0.0)
@@ -155,6 +156,7 @@ def test_same_seed_gives_bit_equal_training_steps():
     assert torch.equal(steps(), steps())
 
 
+@pytest.mark.skipif(not has_bf16_kernels("cpu"), reason="this processor has no bf16 kernels for LSTMs")
 def test_bf16_autocast_returns_float32_logits_close_to_fp32():
     torch.manual_seed(0)
     network = TextNetwork(FULL, SIZES).eval()

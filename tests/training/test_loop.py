@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from textlstm.config import Device, Imbalance, Precision, Schedule, Task, TrainingConfig
+from textlstm.config import Device, Imbalance, Schedule, Task, TrainingConfig, TrainingPrecision
 from textlstm.errors import ConfigError, Interrupted
+from textlstm.models.precision import has_bf16_kernels
 from textlstm.training.loop import fit
 from textlstm.training.prediction import predict_logits
 from textlstm.training.reports import FitResult
@@ -240,30 +241,47 @@ EFFECTS: dict[str, object] = {
     "ema_decay": 0.0,
     "r_drop": 1.0,
     "imbalance": Imbalance.class_weights,
-    "precision": Precision.bf16,
 }
+
+
+if has_bf16_kernels("cpu"):
+    EFFECTS["precision"] = TrainingPrecision.bf16
+
+
+def test_bf16_where_the_processor_cannot_is_refused_and_auto_takes_fp32(
+    monkeypatch: pytest.MonkeyPatch, plain_weights: bytes
+) -> None:
+    monkeypatch.setattr("textlstm.models.precision.has_bf16_kernels", lambda device_type: False)
+    base = {"deterministic": False, "num_threads": 1}
+    with pytest.raises(ConfigError) as caught:
+        _fit(toy.config(**base, precision=TrainingPrecision.bf16))
+    assert str(caught.value) == (
+        "training.precision=bf16: this cpu has no bf16 kernels for LSTMs (on a CPU they need AVX-512); "
+        "set training.precision=fp32"
+    )
+    assert _weights(_fit(toy.config(**base, precision=TrainingPrecision.auto))) == plain_weights
 
 
 @pytest.fixture(scope="module")
 def plain_weights() -> bytes:
-    return _weights(_fit(toy.config(deterministic=False, num_threads=1, precision=Precision.fp32)))
+    return _weights(_fit(toy.config(deterministic=False, num_threads=1, precision=TrainingPrecision.fp32)))
 
 
 def test_result_without_a_change_is_the_same(plain_weights: bytes) -> None:
     """Negative control of the tests below."""
-    config = toy.config(deterministic=False, num_threads=1, precision=Precision.fp32)
+    config = toy.config(deterministic=False, num_threads=1, precision=TrainingPrecision.fp32)
     assert _weights(_fit(config)) == plain_weights
 
 
 @pytest.mark.parametrize("key", EFFECTS)
 def test_setting_changes_the_result(key: str, plain_weights: bytes) -> None:
-    base = {"deterministic": False, "num_threads": 1, "precision": Precision.fp32}
+    base = {"deterministic": False, "num_threads": 1, "precision": TrainingPrecision.fp32}
     assert _weights(_fit(toy.config(**base | {key: EFFECTS[key]}))) != plain_weights
 
 
 @pytest.mark.parametrize("imbalance", list(Imbalance))
 def test_each_imbalance_setting_gives_another_result(imbalance: Imbalance, plain_weights: bytes) -> None:
-    base = {"deterministic": False, "num_threads": 1, "precision": Precision.fp32}
+    base = {"deterministic": False, "num_threads": 1, "precision": TrainingPrecision.fp32}
     result = _fit(toy.config(**base, imbalance=imbalance))
     assert (_weights(result) == plain_weights) == (imbalance is Imbalance.none)
     assert all(np.isfinite(report.train_loss) for report in result.history)

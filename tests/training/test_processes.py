@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from textlstm.config import Precision, TrainingConfig
+from textlstm.config import TrainingConfig, TrainingPrecision
 from textlstm.errors import Interrupted, TextLSTMError
 from textlstm.training.crew import crew_size
 from textlstm.training.loop import fit
@@ -19,7 +19,7 @@ from textlstm.training.reports import FitResult
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 toy = importlib.import_module("toy")
-SETTINGS = {"epochs": 3, "deterministic": False, "num_threads": 2, "precision": Precision.fp32}
+SETTINGS = {"epochs": 3, "deterministic": False, "num_threads": 2, "precision": TrainingPrecision.fp32}
 
 
 def _fit(*, network: object = None, seed: int = 3, **settings: object) -> FitResult:

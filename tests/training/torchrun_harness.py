@@ -8,6 +8,7 @@ from pathlib import Path
 
 import toy
 
+from textlstm.config import TrainingPrecision
 from textlstm.training.loop import fit
 
 
@@ -18,7 +19,7 @@ def main() -> None:
         toy.network(seed=1 + int(os.environ["RANK"])),  # other first weights in process 1 must not matter
         toy.split(400, seed=1),
         toy.split(120, seed=2),
-        config=toy.config(epochs=3, deterministic=False, num_threads=2, precision="fp32"),
+        config=toy.config(epochs=3, deterministic=False, num_threads=2, precision=TrainingPrecision.fp32),
         task=toy.TASK,
         seed=3,
         checkpoint_dir=folder / "checkpoints",

@@ -19,6 +19,7 @@ from textlstm.config.choices import (
     Schedule,
     Tagger,
     Task,
+    TrainingPrecision,
 )
 from textlstm.config.data import DataConfig
 from textlstm.config.doctor import DoctorConfig
@@ -77,4 +78,5 @@ __all__ = [
     "TrackingConfig",
     "TrainConfig",
     "TrainingConfig",
+    "TrainingPrecision",
 ]

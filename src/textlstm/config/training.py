@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from textlstm.config.checks import check_at_least, check_fraction, check_positive
-from textlstm.config.choices import Device, Imbalance, Precision, Schedule
+from textlstm.config.choices import Device, Imbalance, Schedule, TrainingPrecision
 
 
 @dataclass
@@ -38,8 +38,8 @@ class TrainingConfig:
     """Focusing strength of imbalance=focal."""
     patience: int = 3
     """Epochs without a better validation macro-F1 before training stops; 0 means never."""
-    precision: Precision = Precision.bf16
-    """fp32, or bf16 autocast with fp32 weights."""
+    precision: TrainingPrecision = TrainingPrecision.auto
+    """auto, fp32, or bf16 autocast with fp32 weights; auto means bf16 where the processor has kernels for it."""
     device: Device = Device.auto
     """auto, cpu or cuda."""
     num_threads: int = 0

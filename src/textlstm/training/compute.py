@@ -8,6 +8,7 @@ import torch
 
 from textlstm.config import Device, Precision, TrainingConfig
 from textlstm.errors import ConfigError
+from textlstm.models.precision import resolve_precision
 
 
 @contextmanager
@@ -50,6 +51,10 @@ def choose_device(device: Device) -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
-def precision_of(config: TrainingConfig) -> Precision:
-    """Return the number format of matrix products: deterministic training uses fp32."""
-    return Precision.fp32 if config.deterministic else config.precision
+def precision_of(config: TrainingConfig, device: torch.device) -> Precision:
+    """Return the number format of matrix products: deterministic training uses fp32.
+
+    Raises:
+        ConfigError: bf16 is asked for and `device` has no kernels for it.
+    """
+    return Precision.fp32 if config.deterministic else resolve_precision(config.precision, device)

@@ -44,7 +44,7 @@ class TrainingRun:
         """Put everything on the device; the first process takes over the newest checkpoint, the others its state."""
         self.job, self.config, self.processes, self.device, self.store = job, job.config, processes, device, store
         self.network = job.network.to(device)
-        self.precision = precision_of(job.config)
+        self.precision = precision_of(job.config, device)
         self.train, self.validation = DeviceSplit(job.train, device), DeviceSplit(job.validation, device)
         targets, num_labels = job.train.targets, job.num_labels
         objective = build_objective(job.config, job.task, targets=targets, num_labels=num_labels, device=device)
