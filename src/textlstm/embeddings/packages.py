@@ -37,7 +37,9 @@ def read_spacy_vectors(model: str, words: Sequence[str], *, language: str) -> Fo
 
 
 def read_wordllama_vectors(words: Sequence[str]) -> FoundVectors:
-    """Return wordllama's vectors: a word is the mean of the vectors of its pieces.
+    """Return wordllama's vectors, of unit length: a word is the mean of the vectors of its pieces.
+
+    Lengths in the table differ eightfold (1st to 99th percentile); what words mean is in the directions.
 
     The package's own files are read; its code is not run and nothing is fetched. Normalised tokens such as `<url>`
     have no vector.
@@ -66,4 +68,5 @@ def read_wordllama_vectors(words: Sequence[str]) -> FoundVectors:
         wanted, tokenizer.encode_batch([words[i] for i in wanted], add_special_tokens=False), strict=True
     ):
         matrix[i] = table[encoding.ids].mean(axis=0)
+    matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-9)
     return FoundVectors(matrix, found)
