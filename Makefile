@@ -94,6 +94,14 @@ test-long: install  ## Fault, fuzz and accuracy tests (hours)
 lint: install  ## ruff and mypy --strict
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
+.PHONY: docs
+docs: install  ## Build the documentation site into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
+
+.PHONY: docs-check
+docs-check: install  ## Run every command of README and the tutorials, compare what they print
+	@$(BIN)/python scripts/docs_check $(ARGS)
+
 .PHONY: clean
 clean:  ## Remove outputs, prepared corpora and caches (not .venv, not tracking)
 	rm -rf outputs data/prepared data/labelled .mypy_cache .ruff_cache .hypothesis dist build site

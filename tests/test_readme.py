@@ -24,7 +24,7 @@ def test_readme_names_no_stage_or_target_that_is_not_there() -> None:
 
 
 def test_links_lead_to_files() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
     broken = [
         f"{page.name}: {link}"
         for page in pages
