@@ -59,8 +59,12 @@ results: install  ## Accuracy of the shipped experiments over seeds (ARGS=bbc fo
 	@$(BIN)/python benchmarks/results.py $(ARGS)
 
 .PHONY: bench
-bench: install  ## Measure beside peers and limits: ARGS=text, label, training, calibration or explain
-	@$(BIN)/python benchmarks/$(or $(firstword $(ARGS)),text).py $(wordlist 2,99,$(ARGS))
+bench: install  ## Measure beside peers and limits into docs/benchmarks.md (ARGS=--short), or one: ARGS=text, label, peers ...
+	@$(BIN)/python benchmarks/$(if $(filter-out --%,$(firstword $(ARGS))),$(firstword $(ARGS)).py $(wordlist 2,99,$(ARGS)),bench.py $(ARGS))
+
+.PHONY: bench-peers
+bench-peers: install  ## Make the environments of the peers under .peers from the registry (ARGS=flair makes one anew)
+	@$(BIN)/python benchmarks/peer_environments.py $(ARGS)
 
 .PHONY: calibration
 calibration: install  ## Are probabilities and promises kept on test rows? (ARGS=r8)

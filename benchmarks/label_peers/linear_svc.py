@@ -32,6 +32,8 @@ def label(model: Path) -> Callable[[Sequence[str]], list[tuple[str, float]]]:
 
     def predict(texts: Sequence[str]) -> list[tuple[str, float]]:
         margins = classifier.decision_function(vectorizer.transform(texts))
+        if margins.ndim == 1:  # two classes have one margin
+            margins = np.stack([-margins, margins], axis=1)
         return [(str(classifier.classes_[row.argmax()]), float(row.max())) for row in margins]
 
     return predict

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from comparing import differences
@@ -31,6 +33,7 @@ def main() -> int:
     """Check the pages; the exit code says whether all were right."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pages", nargs="*", help="pages to check; none: README and the tutorials")
+    parser.add_argument("--folder", type=Path, help="run in this folder and leave it, instead of a fresh one")
     arguments = parser.parse_args()
     if not sees_a_wrong_page():
         print("docs-check would not notice a wrong page; it proves nothing", file=sys.stderr)
@@ -38,20 +41,27 @@ def main() -> int:
     started = time.perf_counter()
     failed = total = 0
     for group in [tuple(arguments.pages)] if arguments.pages else [README, TUTORIALS]:
-        with tempfile.TemporaryDirectory(prefix="docs-check-") as folder:
-            link_project(Path(folder))
+        with nullcontext(arguments.folder) if arguments.folder else fresh_folder() as folder:
+            link_project(folder)
             for name in group:
                 for step in read_steps(ROOT / name, name=name):
                     total += 1
-                    failed += not check(step, Path(folder))
+                    failed += not check(step, folder)
     print(f"{total - failed} of {total} commands print what the pages say, {time.perf_counter() - started:.0f} s")
     return 1 if failed else 0
+
+
+@contextmanager
+def fresh_folder() -> Iterator[Path]:
+    """Give a folder that goes when it is done with."""
+    with tempfile.TemporaryDirectory(prefix="docs-check-") as folder:
+        yield Path(folder)
 
 
 def link_project(folder: Path) -> None:
     """Make `folder` look like a fresh checkout whose environment is installed."""
     for name in LINKED:
-        if (ROOT / name).exists():
+        if (ROOT / name).exists() and not (folder / name).is_symlink():
             (folder / name).symlink_to(ROOT / name)
 
 

@@ -1,0 +1,201 @@
+"""Everything side by side, and docs/benchmarks.md from it.
+
+    python benchmarks/bench.py [--short] [--output FILE]
+
+The whole pass takes four corpora, two rounds, 120,000 rows to label and the growth up to a million rows; it ends within
+90 minutes on 2 cores, since every training is stopped after a limit. `--short` takes one round of r8 and ag_news_10k,
+trainings of at most 90 s, 30,000 rows to label, and no growth: a quarter of an hour or so. Run it on a machine that
+does nothing else. `make bench-peers` first, for peers with environments of their own.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from processes import run
+
+ROOT = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).resolve().parent
+WORK = ROOT / ".bench"
+PAGE = ROOT / "docs" / "benchmarks.md"
+FIGURE = ROOT / "docs" / "assets" / "labelling-growth.svg"
+GROWTH = (10_000, 100_000, 1_000_000)
+
+
+class Part(NamedTuple):
+    """A section of the page: a program, its arguments for either pass, what is said above its output."""
+
+    title: str
+    program: str
+    whole: tuple[str, ...]
+    short: tuple[str, ...]
+    about: str
+
+
+PARTS = (
+    Part(
+        "Training, labelling, start-up, one row",
+        "peers.py",
+        ("--rounds", "2", "--seconds", "200"),
+        ("--rounds", "1", "--seconds", "90", "--corpora", "r8", "ag_news_10k"),
+        "Whole processes in alternating order, start-up included; medians, and lowest to highest where there are "
+        "several rounds. `× textlstm` is how many times textlstm's seconds a system takes: above 1 it is slower. "
+        "Start-up labels a file of one row; one row is a single text with the model in memory, median and 95th "
+        "percentile.",
+    ),
+    Part(
+        "Labelling many rows",
+        "label.py",
+        ("--rows", "120000", "--rounds", "3"),
+        ("--rows", "30000", "--rounds", "1"),
+        "The same JSONL in, a labelled JSONL out; small models that were trained once on AG News.",
+    ),
+    Part(
+        "Preparing text",
+        "text.py",
+        ("--corpus", "r8", "imdb", "--rounds", "2"),
+        ("--corpus", "r8", "--quick"),
+        "Beside the tokeniser alone, the limit without parts of speech, and spaCy's pipeline on all cores.",
+    ),
+    Part(
+        "Training loop",
+        "training.py",
+        ("--rounds", "3"),
+        ("--rounds", "1", "--rows", "3000"),
+        "Beside bare loops in torch of the same network, which do nothing but train.",
+    ),
+)
+
+
+def main() -> int:
+    """Run the parts one after another and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--output", type=Path, default=PAGE)
+    arguments = parser.parse_args()
+    started = time.perf_counter()
+    WORK.mkdir(exist_ok=True)
+    command = "make bench" + (" ARGS=--short" if arguments.short else "")
+    lines = ["# Speed beside peers", "", f"Made by `{command}` on {describe_machine()}.", ""]
+    lines += ["Times on a busy machine are noise: compare ratios, not seconds.", "", "## Limits of the machine", ""]
+    lines += [matrix_products(), ""]
+    for part in PARTS:
+        print(f"{part.title} ...", file=sys.stderr, flush=True)
+        lines += [f"## {part.title}", "", part.about, "", output_of(part, is_short=arguments.short), ""]
+    if not arguments.short:
+        lines += ["## Growth", "", *growth(arguments.output)]
+    minutes = (time.perf_counter() - started) / 60
+    lines += [f"The whole pass took {minutes:.0f} minutes.", ""]
+    arguments.output.write_text("\n".join(lines), encoding="utf-8")
+    print(f"{arguments.output}: written after {minutes:.0f} minutes")
+    return 0
+
+
+def describe_machine() -> str:
+    """Return processor, cores, memory, system, Python and torch, and the date, in one line."""
+    import torch
+
+    names = [line for line in _cpu_lines() if line.startswith("model name")]
+    processor = names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
+    gigabytes = psutil.virtual_memory().total / 2**30
+    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return (
+        f"{psutil.cpu_count()} cores ({processor}), {gigabytes:.0f} GiB of memory, {accelerator}, {platform.system()}, "
+        f"Python {platform.python_version()}, torch {torch.__version__}, on {datetime.now(UTC).date()}, "
+        f"load before {os.getloadavg()[0]:.1f}"
+    )
+
+
+def _cpu_lines() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def matrix_products() -> str:
+    """Return what the processor does in products of 1024 x 1024 matrices, which no network can exceed."""
+    import torch
+
+    found = []
+    for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        left, right = (torch.randn(1024, 1024).to(kind) for _ in range(2))
+        left @ right
+        best = 0.0
+        for _ in range(10):
+            started = time.perf_counter()
+            left @ right
+            best = max(best, 2 * 1024**3 / (time.perf_counter() - started) / 1e9)
+        found.append(f"{best:,.0f} GFLOP/s in {name}")
+    return f"Matrix products (1024 x 1024, best of ten): {', '.join(found)}."
+
+
+def output_of(part: Part, *, is_short: bool) -> str:
+    """Return what a part prints: Markdown as it is, plain text as a block; a failure as a line."""
+    command = [sys.executable, str(HERE / part.program), *(part.short if is_short else part.whole)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    printed = done.stdout.strip()
+    if done.returncode or not printed:
+        return f"(no figures: `{part.program}` ended with exit code {done.returncode})"
+    return printed if "|---" in printed else f"```text\n{printed}\n```"
+
+
+def growth(output: Path) -> list[str]:
+    """Label 10,000 to 1,000,000 rows by the small model of label.py; return a table, and draw the figure."""
+    from label_rows import make_rows
+
+    corpora = Path(os.environ.get("TEXTLSTM_CORPORA", ROOT.parent / "shared" / "data"))
+    model = WORK / "label" / "textlstm"
+    if not corpora.is_dir() or not model.is_dir():
+        return ["skipped: no corpora under TEXTLSTM_CORPORA, or no model of label.py", ""]
+    most = make_rows(corpora, WORK / "label", num_rows=120_000)["rows"]
+    texts = Path(most).read_text(encoding="utf-8").splitlines()
+    lines = ["| rows | seconds | rows/s | peak RSS MB |", "|---|---|---|---|"]
+    seconds = []
+    for num_rows in GROWTH:
+        source, out = WORK / "growth.jsonl", WORK / "growth-out.jsonl"
+        with source.open("w", encoding="utf-8") as file:
+            file.writelines(f"{texts[index % len(texts)]}\n" for index in range(num_rows))
+        command = [sys.executable, "-m", "textlstm", "label", f"model_dir={model}", f"input={source}"]
+        command += [f"output={out}", "overwrite=true", "tracking.enabled=false"]
+        done = run(command, limit_seconds=600, work=WORK)
+        if done.exit_code:
+            return [*lines, "", f"stopped at {num_rows:,} rows with exit code {done.exit_code}", ""]
+        assert sum(1 for _ in out.open("rb")) == num_rows
+        seconds.append(done.seconds)
+        lines.append(f"| {num_rows:,} | {done.seconds:.1f} | {num_rows / done.seconds:,.0f} | {done.megabytes:,.0f} |")
+        source.unlink()
+        out.unlink()
+    if output == PAGE:
+        draw_growth(seconds)
+        lines += ["", f"![Seconds over rows, both logarithmic](assets/{FIGURE.name})"]
+    return [*lines, "", f"Raw figures: {json.dumps([round(value, 2) for value in seconds])} s.", ""]
+
+
+def draw_growth(seconds: list[float]) -> None:
+    """Draw seconds over rows beside a straight line of equal speed."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6, 3.5))
+    axes.loglog(GROWTH, seconds, marker="o", label="textlstm label")
+    axes.loglog(GROWTH, [seconds[-1] * rows / GROWTH[-1] for rows in GROWTH], "--", label="equal speed")
+    axes.set_xlabel("rows")
+    axes.set_ylabel("seconds")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(FIGURE, metadata={"Date": None})
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
