@@ -88,7 +88,7 @@ doctor: install  ## Say what is missing or wrong on this machine
 
 .PHONY: test
 test: install  ## The tests (12 minutes at most on 2 cores)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 .PHONY: test-long
 test-long: install  ## Fault, fuzz and accuracy tests (hours)

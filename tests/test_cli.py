@@ -1,5 +1,6 @@
 """The command: what it says, how it ends."""
 
+import os
 import subprocess
 import sys
 import time
@@ -21,6 +22,17 @@ def test_help_lists_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run_main(capsys, "--help")
     assert (code, err) == (0, "")
     assert [name for name in STAGES if f"  {name}" not in out] == []
+
+
+def test_threads_are_told_to_wait_without_spinning(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    run_main(capsys, "--help")
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    run_main(capsys, "--help")
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
 @pytest.mark.parametrize("stage", list(STAGES))

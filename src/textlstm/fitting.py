@@ -87,29 +87,14 @@ def fit_classifier(
         InputError: the corpus has no training or no validation rows.
     """
     rows = _labelled_rows(corpus)
-    vocabulary = Vocabulary.build(
-        rows.train.token_counts(), max_size=config.model.vocabulary_size, min_count=config.model.min_count
-    )
-    embeddings = None
-    if config.model.embeddings:
-        embeddings = load_embeddings(config.model.embeddings, vocabulary, language=config.text.language)
 
     # Both branches learn from the training rows.
     expert = None
     if config.model.linear_expert:
         expert = _fit_expert(rows.train.texts(), rows.train_targets, corpus, config)
-    validation = _encode(rows.validation, vocabulary, rows.validation_targets, config)
-    networks, results = _fit_networks(
-        _encode(rows.train, vocabulary, rows.train_targets, config),
-        validation,
-        corpus=corpus,
-        config=config,
-        vocabulary=vocabulary,
-        embeddings=embeddings,
-        work_dir=work_dir,
-        on_epoch=on_epoch,
-        stop=stop,
-    )
+    inputs = _network_inputs(rows, config)
+    networks, results = _fit_networks(inputs, corpus, config, work_dir=work_dir, on_epoch=on_epoch, stop=stop)
+    validation = inputs.validation
 
     # The gate and the thresholds learn from the validation rows.
     device = choose_device(config.training.device)
@@ -125,13 +110,23 @@ def fit_classifier(
         text=config.text,
         model=config.model,
         saved_text=corpus.saved_text,
-        vocabulary=vocabulary,
+        vocabulary=inputs.vocabulary,
         weights=_weights(networks, gate) | _expert_and_baseline(rows, corpus, config),
         columns=columns_of(config.data),
         thresholds=_thresholds(probabilities, rows.validation_targets, corpus.task, config),
         label_shares=_label_shares(rows.train_targets, len(corpus.labels)),
     )
-    return Fitted(bundle, results, embeddings, probabilities, rows.validation_targets, gate.expert_share)
+    return Fitted(bundle, results, inputs.embeddings, probabilities, rows.validation_targets, gate.expert_share)
+
+
+def join_training(corpus: PreparedCorpus, config: TrainConfig, *, stop: Callable[[], int] | None = None) -> None:
+    """Train along in a further process of `torchrun`; the first process runs `fit_classifier` and gets the model.
+
+    Raises:
+        InputError: the corpus has no training or no validation rows.
+    """
+    inputs = _network_inputs(_labelled_rows(corpus), config)
+    _fit_networks(inputs, corpus, config, work_dir=None, on_epoch=None, stop=stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,34 +151,55 @@ def _labelled_rows(corpus: PreparedCorpus) -> _LabelledRows:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _NetworkInputs:
+    """What the networks are trained on."""
+
+    vocabulary: Vocabulary
+    embeddings: Embeddings | None
+    train: EncodedSplit
+    validation: EncodedSplit
+
+
+def _network_inputs(rows: _LabelledRows, config: TrainConfig) -> _NetworkInputs:
+    vocabulary = Vocabulary.build(
+        rows.train.token_counts(), max_size=config.model.vocabulary_size, min_count=config.model.min_count
+    )
+    return _NetworkInputs(
+        vocabulary,
+        load_embeddings(config.model.embeddings, vocabulary, language=config.text.language),
+        _encode(rows.train, vocabulary, rows.train_targets, config),
+        _encode(rows.validation, vocabulary, rows.validation_targets, config),
+    )
+
+
 def _fit_networks(
-    train: EncodedSplit,
-    validation: EncodedSplit,
-    *,
+    inputs: _NetworkInputs,
     corpus: PreparedCorpus,
     config: TrainConfig,
-    vocabulary: Vocabulary,
-    embeddings: Embeddings | None,
+    *,
     work_dir: Path | None,
     on_epoch: Callable[[EpochReport], None] | None,
     stop: Callable[[], int] | None,
 ) -> tuple[list[TextNetwork], tuple[FitResult, ...]]:
     """Return `training.num_models` trained networks, each from a seed of its own, and how their trainings went."""
-    matrix = None if embeddings is None else torch.from_numpy(embeddings.matrix)
+    matrix = None if inputs.embeddings is None else torch.from_numpy(inputs.embeddings.matrix)
+    sizes = network_sizes(inputs.vocabulary, corpus, inputs.embeddings)
     networks, results = [], []
     for index in range(config.training.num_models):
         seed = config.seed + SEED_STRIDE * index
         torch.manual_seed(seed)
-        network = TextNetwork(config.model, network_sizes(vocabulary, corpus, embeddings), embeddings=matrix)
+        network = TextNetwork(config.model, sizes, embeddings=matrix)
         result = fit(
             network,
-            train,
-            validation,
+            inputs.train,
+            inputs.validation,
             config=config.training,
             task=corpus.task,
             seed=seed,
             freeze_epochs=config.model.freeze_epochs,
             checkpoint_dir=None if work_dir is None else work_dir / f"network-{index}",
+            run_key=repr(config.model),
             on_epoch=on_epoch,
             stop=stop,
         )

@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,20 @@ def test_train_leaves_a_model_and_no_unfinished_work(trained: Path) -> None:
         "model-evaluation",
     ]
     assert json.loads((trained / "model-evaluation" / "metrics.json").read_text())["accuracy"] >= 0.95
+
+
+@pytest.mark.long
+def test_torchrun_trains_the_model_that_two_workers_train(trained: Path, tmp_path: Path) -> None:
+    settings = ["data=files", f"data.train={trained / 'train.csv'}", f"prepared_dir={trained / 'prepared'}"]
+    settings += ["tracking=off", "training.precision=fp32", *SMALL, "training.num_threads=2", *FEW]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += ["-m", "textlstm", "train", *settings, f"output_dir={tmp_path / 'joined'}"]
+    subprocess.run(command, check=True, timeout=200, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    run_stage("train", *settings, f"output_dir={tmp_path / 'workers'}", "training.num_workers=2")
+    run_stage("train", *settings, f"output_dir={tmp_path / 'alone'}")
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("joined", "workers", "alone")]
+    assert weights[0] == weights[1]
+    assert weights[0] != weights[2]  # negative control: dropout masks of one process differ
 
 
 def test_evaluate_writes_the_promised_figures(trained: Path, tmp_path: Path) -> None:

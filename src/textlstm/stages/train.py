@@ -11,14 +11,16 @@ import numpy as np
 from textlstm.bundle import Bundle, save_bundle, with_provenance
 from textlstm.config import Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
+from textlstm.corpus.preparing import prepare_corpus
 from textlstm.errors import InputError
 from textlstm.evaluation.quality_table import QUALITY_FILE, quality_table
-from textlstm.fitting import Fitted, fit_classifier
+from textlstm.fitting import Fitted, fit_classifier, join_training
 from textlstm.signals import cooperative_stop
 from textlstm.stages.evaluate import Evaluated, evaluate_split, print_evaluation
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import Stopwatch, note, progress, say
 from textlstm.tracking.run import Tracker, open_run
+from textlstm.training.processes import follows_another
 from textlstm.training.reports import EpochReport
 
 SETTINGS_FILE = "settings.json"
@@ -36,7 +38,13 @@ class Trained:
 
 
 def train(config: TrainConfig) -> None:
-    """Train a model into `config.output_dir` and print how good it is."""
+    """Train a model into `config.output_dir` and print how good it is; under `torchrun`, in all its processes."""
+    if follows_another():
+        with cooperative_stop() as stop:
+            store = Path(config.prepared_dir)
+            corpus = prepare_corpus(config.data, config.text, prepared_dir=store, num_workers=config.num_workers)
+            join_training(corpus, config, stop=stop)
+        return
     model_dir = Path(config.output_dir)
     trained = train_model(
         config, model_dir=model_dir, evaluation_dir=model_dir.with_name(f"{model_dir.name}-evaluation")

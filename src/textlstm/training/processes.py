@@ -59,6 +59,11 @@ def under_torchrun() -> bool:
     return distributed.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
+def follows_another() -> bool:
+    """Whether `torchrun` started this process beside a first one, which reports, saves and evaluates."""
+    return under_torchrun() and int(os.environ.get("RANK", "0")) > 0
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
     """Join the processes that `torchrun` started (gloo on CPUs, nccl on GPUs) for the block."""
