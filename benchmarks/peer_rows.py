@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from textlstm.evaluation.resampling import Resamples, proportion_interval
+from textlstm.evaluation.resampling import Interval, Resamples, proportion_interval
 
 CORPORA = ("bbc", "r8", "ag_news_10k", "imdb")
 MAX_ROWS = {"imdb": 5_000}
@@ -31,9 +31,9 @@ class Scored(NamedTuple):
     """Accuracy and macro-F1 with 95 % intervals."""
 
     accuracy: float
-    accuracy_interval: tuple[float, float]
+    accuracy_interval: Interval
     macro_f1: float
-    macro_f1_interval: tuple[float, float]
+    macro_f1_interval: Interval
 
 
 def write_rows(name: str, corpora: Path, folder: Path, *, limit: int) -> Rows | None:
@@ -102,9 +102,9 @@ def score(test: Path, labelled: Path) -> Scored:
     )
     return Scored(
         hits / len(gold),
-        tuple(proportion_interval(hits, len(gold), confidence=0.95)),
+        proportion_interval(hits, len(gold), confidence=0.95),
         point,
-        tuple(resamples.interval(replicates, point)),
+        resamples.interval(replicates, point),
     )
 
 
