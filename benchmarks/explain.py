@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 from textlstm.config import Device
-from textlstm.corpus.read_settings import ColumnNames, ReadSettings
-from textlstm.corpus.readers import read_records
-from textlstm.corpus.records import Record
+from textlstm.corpus.files.read_settings import ColumnNames, ReadSettings
+from textlstm.corpus.files.readers import read_records
+from textlstm.corpus.files.records import Record
 from textlstm.explain.attribution import attribute, cell_decomposition, leave_one_out
 from textlstm.explain.expert_view import weigh_branches
 from textlstm.explain.explanation import explained_labels, look_inside

@@ -168,7 +168,7 @@ def _count_words(doc: object) -> int:
 def _prepare(path: Path, *, has_pos: bool) -> int:
     """Prepare the file as `textlstm prepare` does, into a fresh store."""
     from textlstm.config import DataConfig, DataSource, TextConfig
-    from textlstm.corpus.preparing import prepare_corpus
+    from textlstm.corpus.preparing.prepare import prepare_corpus
 
     data = DataConfig(source=DataSource.files, train=[str(path)], text_column="text", label_column="label")
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ import pytest
 
 from textlstm.config import DataConfig, DataSource, TextConfig
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.corpus.preparing import prepare_corpus
+from textlstm.corpus.preparing.prepare import prepare_corpus
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.saved import SavedText
 
@@ -57,9 +57,9 @@ def one_spacy(monkeypatch: pytest.MonkeyPatch) -> None:
             return TextPipeline(config, saved=saved)
         return _pipeline(json.dumps(asdict(config)), saved)
 
-    for module in ("textlstm.corpus.tokenise", "textlstm.text.workers"):
+    for module in ("textlstm.corpus.preparing.tokenise", "textlstm.text.workers"):
         monkeypatch.setattr(f"{module}.TextPipeline", cached, raising=False)
-    monkeypatch.setattr("textlstm.corpus.fingerprint.code_digest", lambda: "fixed while sources are edited")
+    monkeypatch.setattr("textlstm.corpus.preparing.fingerprint.code_digest", lambda: "fixed while sources are edited")
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from textlstm.config import FileFormat
-from textlstm.corpus.inputs import expand_inputs
-from textlstm.corpus.read_settings import ColumnNames, ReadSettings
-from textlstm.corpus.readers import read_all, read_records
-from textlstm.corpus.records import Record
-from textlstm.corpus.row_input import ReadCounts
+from textlstm.corpus.files.inputs import expand_inputs
+from textlstm.corpus.files.read_settings import ColumnNames, ReadSettings
+from textlstm.corpus.files.readers import read_all, read_records
+from textlstm.corpus.files.records import Record
+from textlstm.corpus.files.row_input import ReadCounts
 from textlstm.errors import InputError
 
 LABELLED = ReadSettings(need_labels=True)
@@ -122,7 +122,7 @@ def test_15_unterminated_quote_names_the_row_where_it_opened() -> None:
 
 
 def test_15_unterminated_quote_stops_within_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textlstm.corpus.delimited_rows.MAX_ROW_BYTES", 1 << 20)
+    monkeypatch.setattr("textlstm.corpus.files.delimited_rows.MAX_ROW_BYTES", 1 << 20)
     content = b'text,label\n"good film,pos\n' + b"and so on,neg\n" * 100_000
     assert problems_of("x.csv", content) == (
         "x.csv:1: a quote opens a cell in this row and is not closed within 1 MiB. "

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from textlstm.corpus.examples import Example, example_reader
-from textlstm.corpus.json_values import JsonNumber
-from textlstm.corpus.read_settings import ColumnNames, ReadSettings
-from textlstm.corpus.readers import read_records
-from textlstm.corpus.records import Record, Reject
-from textlstm.corpus.rejects import RejectCount
-from textlstm.corpus.row_input import ReadCounts
+from textlstm.corpus.files.json_values import JsonNumber
+from textlstm.corpus.files.read_settings import ColumnNames, ReadSettings
+from textlstm.corpus.files.readers import read_records
+from textlstm.corpus.files.records import Record, Reject
+from textlstm.corpus.files.rejects import RejectCount
+from textlstm.corpus.files.row_input import ReadCounts
+from textlstm.corpus.sources.examples import Example, example_reader
 from textlstm.errors import InputError
 
 LABELLED = ReadSettings(need_labels=True)

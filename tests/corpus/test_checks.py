@@ -3,7 +3,7 @@
 import pytest
 
 from textlstm.config import DataConfig, DataSource, RareLabel
-from textlstm.corpus.checks import LabelReport, check_labels
+from textlstm.corpus.preparing.checks import LabelReport, check_labels
 
 
 def data(**settings: object) -> DataConfig:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from textlstm.config import TextConfig
-from textlstm.corpus.card_page import render_page
-from textlstm.corpus.corpus_folder import CARD_PAGE
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.corpus.split_statistics import Lengths
+from textlstm.corpus.preparing.card_page import render_page
+from textlstm.corpus.preparing.corpus_folder import CARD_PAGE
+from textlstm.corpus.preparing.split_statistics import Lengths
 
 Prepare = Callable[..., PreparedCorpus]
 TEXT = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"

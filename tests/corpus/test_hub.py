@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from textlstm.config import DataConfig, DataSource, TextConfig
-from textlstm.corpus.preparing import prepare_corpus
-from textlstm.corpus.records import Reject
-from textlstm.corpus.sources import Source, open_sources
-from textlstm.corpus.splits import Split
+from textlstm.corpus.files.records import Reject
+from textlstm.corpus.preparing.prepare import prepare_corpus
+from textlstm.corpus.sources.labelled_rows import Source, open_sources
+from textlstm.corpus.split import Split
 from textlstm.errors import InputError
 
 datasets = pytest.importorskip("datasets")

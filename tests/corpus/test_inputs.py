@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from textlstm.corpus.formats import STDIN
-from textlstm.corpus.inputs import clash_problems, expand_inputs
-from textlstm.corpus.read_settings import ColumnNames, ReadSettings
-from textlstm.corpus.readers import read_columns, read_records
-from textlstm.corpus.records import Record, Reject
-from textlstm.corpus.row_index import index_rows
+from textlstm.corpus.files.formats import STDIN
+from textlstm.corpus.files.inputs import clash_problems, expand_inputs
+from textlstm.corpus.files.read_settings import ColumnNames, ReadSettings
+from textlstm.corpus.files.readers import read_columns, read_records
+from textlstm.corpus.files.records import Record, Reject
+from textlstm.corpus.files.row_index import index_rows
 from textlstm.errors import InputError
 
 
@@ -89,7 +89,7 @@ def test_class_folders_are_read_in_order_with_label_and_path() -> None:
 
 
 def test_class_folder_with_a_file_that_is_too_long_or_binary(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textlstm.corpus.class_folders.MAX_ROW_BYTES", 1 << 20)
+    monkeypatch.setattr("textlstm.corpus.files.class_folders.MAX_ROW_BYTES", 1 << 20)
     write("news/sport/3.txt")
     Path("news/sport/1.txt").write_bytes(b"x" * ((1 << 20) + 1))
     Path("news/sport/2.txt").write_bytes(b"a\0b")

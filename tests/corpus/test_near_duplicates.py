@@ -2,8 +2,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from textlstm.corpus.near_duplicates import NearDuplicateFinder, Shingles, resemblance, shingle
-from textlstm.corpus.token_hashes import hash_strings
+from textlstm.corpus.preparing.near_duplicates import NearDuplicateFinder, Shingles, resemblance, shingle
+from textlstm.corpus.preparing.token_hashes import hash_strings
 
 
 def shingles_of(texts: list[str]) -> Shingles:

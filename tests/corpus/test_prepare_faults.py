@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from textlstm.config import DataConfig, DataSource, TextConfig
-from textlstm.corpus import tokenise
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.corpus.preparing import prepare_corpus
-from textlstm.corpus.progress import Phase, Progress, ProgressCallback
+from textlstm.corpus.preparing import tokenise
+from textlstm.corpus.preparing.prepare import prepare_corpus
+from textlstm.corpus.preparing.progress import Phase, Progress, ProgressCallback
 from textlstm.errors import Interrupted, StorageError
 
 NUM_ROWS = 1000
@@ -33,9 +33,9 @@ CHILD = """
 import json, os, signal, sys
 from pathlib import Path
 from textlstm.config import DataConfig, DataSource, TextConfig
-from textlstm.corpus import fingerprint, tokenise
-from textlstm.corpus.preparing import prepare_corpus
-from textlstm.corpus.progress import Phase
+from textlstm.corpus.preparing import fingerprint, tokenise
+from textlstm.corpus.preparing.prepare import prepare_corpus
+from textlstm.corpus.preparing.progress import Phase
 from textlstm.text import workers
 
 path, prepared_dir, kill_at, part_rows, num_workers = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:6])

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from textlstm.config import DataConfig, DataSource, TextConfig
-from textlstm.corpus.preparing import prepare_corpus
+from textlstm.corpus.preparing.prepare import prepare_corpus
 
 
 def resident():

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from textlstm.config import DataConfig, DataSource, RareLabel, Task, TextConfig
-from textlstm.corpus.corpus_folder import CARD, CARD_PAGE, CORPUS, MANIFEST, REJECTS, load_corpus
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.corpus.preparing import prepare_corpus, prepare_labelled_files
-from textlstm.corpus.progress import Phase, Progress
+from textlstm.corpus.preparing.corpus_folder import CARD, CARD_PAGE, CORPUS, MANIFEST, REJECTS, load_corpus
+from textlstm.corpus.preparing.prepare import prepare_corpus, prepare_labelled_files
+from textlstm.corpus.preparing.progress import Phase, Progress
 from textlstm.errors import InputError, IntegrityError
 
 Prepare = Callable[..., PreparedCorpus]

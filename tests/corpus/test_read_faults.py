@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from textlstm.corpus.examples import example_reader
-from textlstm.corpus.read_settings import ReadSettings
-from textlstm.corpus.readers import read_records
-from textlstm.corpus.records import Record
+from textlstm.corpus.files.read_settings import ReadSettings
+from textlstm.corpus.files.readers import read_records
+from textlstm.corpus.files.records import Record
+from textlstm.corpus.sources.examples import example_reader
 from textlstm.errors import InputError
 
 SIZE = 1_000_000

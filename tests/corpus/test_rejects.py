@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from textlstm.corpus.read_settings import ReadSettings
-from textlstm.corpus.records import Reject
-from textlstm.corpus.rejects import RejectCount, reject_line
+from textlstm.corpus.files.read_settings import ReadSettings
+from textlstm.corpus.files.records import Reject
+from textlstm.corpus.files.rejects import RejectCount, reject_line
 from textlstm.errors import InputError
 
 

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from textlstm.config import FileFormat
-from textlstm.corpus.json_values import JsonNumber, dump_object, parse_object
-from textlstm.corpus.read_settings import ColumnNames, ReadSettings
-from textlstm.corpus.readers import read_records
-from textlstm.corpus.records import Record, Reject
-from textlstm.corpus.row_index import index_rows
-from textlstm.corpus.writers import open_writer, record_writer
+from textlstm.corpus.files.json_values import JsonNumber, dump_object, parse_object
+from textlstm.corpus.files.read_settings import ColumnNames, ReadSettings
+from textlstm.corpus.files.readers import read_records
+from textlstm.corpus.files.records import Record, Reject
+from textlstm.corpus.files.row_index import index_rows
+from textlstm.corpus.files.writers import open_writer, record_writer
 from textlstm.errors import InputError
 
 CASES = 50
@@ -200,7 +200,7 @@ def test_parquet_columns_of_every_type_come_back() -> None:
     source = io.BytesIO()
     pq.write_table(table, source)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textlstm.corpus.parquet_writer.ROW_GROUP_ROWS", 2)
+        patch.setattr("textlstm.corpus.files.parquet_writer.ROW_GROUP_ROWS", 2)
         back, _ = _copy_parquet(source.getvalue(), table.schema)
     assert back.schema == table.schema
     assert [name for name in table.column_names if back[name].to_pylist() != table[name].to_pylist()] == []

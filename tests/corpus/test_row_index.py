@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from textlstm.corpus.read_settings import ReadSettings
-from textlstm.corpus.readers import read_records
-from textlstm.corpus.records import Record, Reject
-from textlstm.corpus.row_index import index_rows
-from textlstm.corpus.row_input import ReadCounts
+from textlstm.corpus.files.read_settings import ReadSettings
+from textlstm.corpus.files.readers import read_records
+from textlstm.corpus.files.records import Record, Reject
+from textlstm.corpus.files.row_index import index_rows
+from textlstm.corpus.files.row_input import ReadCounts
 from textlstm.errors import InputError
 
 SETTINGS = ReadSettings()
@@ -71,13 +71,13 @@ def test_reading_a_range_begins_at_the_known_row(tmp_path: Path, monkeypatch: py
     index = index_rows(path, SETTINGS, stride=1000)
     assert index.offsets.dtype == np.int64
     starts = []
-    original = __import__("textlstm.corpus.streams", fromlist=["read_blocks"]).read_blocks
+    original = __import__("textlstm.corpus.files.streams", fromlist=["read_blocks"]).read_blocks
 
     def noting(*arguments: object, start: int = 0, **settings: object) -> object:
         starts.append(start)
         return original(*arguments, start=start, **settings)
 
-    monkeypatch.setattr("textlstm.corpus.row_input.read_blocks", noting)
+    monkeypatch.setattr("textlstm.corpus.files.row_input.read_blocks", noting)
     rows = list(read_records(path, SETTINGS, rows=index.rows(990_500, 990_501)))
     assert [row.fields["text"] for row in rows if isinstance(row, Record)] == ["00990500", "00990501"]
     assert starts == [990_000 * 9]

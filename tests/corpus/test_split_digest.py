@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from textlstm.corpus.corpus_folder import SplitDigest
+from textlstm.corpus.preparing.corpus_folder import SplitDigest
 
 Row = tuple[str, list[str]]
 ROWS: list[Row] = [("one", ["a"]), ("", ["b", "c"]), ("zwölf 😀", []), ("four", ["a"])]

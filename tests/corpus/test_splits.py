@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from textlstm.corpus.splits import content_hash, take_part
+from textlstm.corpus.preparing.splits import content_hash, take_part
 
 
 def hashes(texts: list[str]) -> np.ndarray:

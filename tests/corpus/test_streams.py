@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from textlstm.corpus import streams
-from textlstm.corpus.formats import Compression
-from textlstm.corpus.lines import Line, read_lines
-from textlstm.corpus.read_settings import ReadSettings
-from textlstm.corpus.readers import read_records
-from textlstm.corpus.records import Record
+from textlstm.corpus.files import streams
+from textlstm.corpus.files.formats import Compression
+from textlstm.corpus.files.lines import Line, read_lines
+from textlstm.corpus.files.read_settings import ReadSettings
+from textlstm.corpus.files.readers import read_records
+from textlstm.corpus.files.records import Record
 from textlstm.errors import InputError, StorageError
 
 
@@ -37,7 +37,7 @@ def test_lines_do_not_depend_on_blocks(content: bytes) -> None:
 
 
 def test_line_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textlstm.corpus.lines.MAX_ROW_BYTES", 1 << 20)
+    monkeypatch.setattr("textlstm.corpus.files.lines.MAX_ROW_BYTES", 1 << 20)
     blocks = [b"short\n", *[b"x" * 65536] * 20]
     with pytest.raises(InputError) as caught:
         list(read_lines(blocks, name="x.txt"))
@@ -149,7 +149,7 @@ def test_pipes_are_read_as_they_come_and_once(tmp_path: Path, name: str) -> None
 
 def test_standard_input_is_read(tmp_path: Path) -> None:
     code = (
-        "from textlstm.corpus.readers import *; from textlstm.corpus.formats import STDIN\n"
+        "from textlstm.corpus.files.readers import *; from textlstm.corpus.files.formats import STDIN\n"
         "rows = read_records(STDIN, ReadSettings(format=FileFormat.csv))\n"
         "print([(row.file, row.number, row.offset, *row.fields.values()) for row in rows])"
     )

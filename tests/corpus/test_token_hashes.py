@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 
-from textlstm.corpus.token_hashes import hash_strings
+from textlstm.corpus.preparing.token_hashes import hash_strings
 
 MODULUS = 2**64
 

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from textlstm.config import FileFormat
-from textlstm.corpus.formats import Compression
-from textlstm.corpus.json_values import JsonNumber
-from textlstm.corpus.packing import packed_stream
-from textlstm.corpus.parquet_writer import with_columns
-from textlstm.corpus.read_settings import ReadSettings
-from textlstm.corpus.readers import read_records
-from textlstm.corpus.writers import open_writer, record_writer
+from textlstm.corpus.files.formats import Compression
+from textlstm.corpus.files.json_values import JsonNumber
+from textlstm.corpus.files.packing import packed_stream
+from textlstm.corpus.files.parquet_writer import with_columns
+from textlstm.corpus.files.read_settings import ReadSettings
+from textlstm.corpus.files.readers import read_records
+from textlstm.corpus.files.writers import open_writer, record_writer
 from textlstm.errors import InputError, StorageError
 
 ROW = {"text": 'a "b", c', "n": JsonNumber("1.50"), "flag": True, "none": None, "list": ["x", JsonNumber("1e5")]}
@@ -138,8 +138,8 @@ def test_columns_added_to_a_parquet_schema() -> None:
 
 
 def test_row_groups_end_by_rows_and_by_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textlstm.corpus.parquet_writer.ROW_GROUP_ROWS", 4)
-    monkeypatch.setattr("textlstm.corpus.parquet_writer.ROW_GROUP_CHARS", 100)
+    monkeypatch.setattr("textlstm.corpus.files.parquet_writer.ROW_GROUP_ROWS", 4)
+    monkeypatch.setattr("textlstm.corpus.files.parquet_writer.ROW_GROUP_CHARS", 100)
     rows: list[dict[str, object]] = [
         {"text": text} for text in ("a", "b", "c" * 99, "d", "e", "f", "g", "h", "i" * 500)
     ]

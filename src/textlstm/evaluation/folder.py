@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from textlstm.corpus.storage import atomic_file, storage_errors
+from textlstm.corpus.files.storage import atomic_file, storage_errors
 from textlstm.evaluation.evaluate import Evaluation
 from textlstm.evaluation.figures import draw_figures
 from textlstm.evaluation.predictions import predictions_bytes

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from textlstm.config import Task
-from textlstm.corpus.storage import atomic_file
+from textlstm.corpus.files.storage import atomic_file
 from textlstm.evaluation.duplicates import near_duplicates
 from textlstm.evaluation.label_errors import find_label_errors, out_of_fold_probabilities
 from textlstm.evaluation.rows import Booleans, Integers

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textlstm.config import LabellingConfig
-from textlstm.corpus.inputs import clash_problems
+from textlstm.corpus.files.inputs import clash_problems
 from textlstm.errors import InputError
 from textlstm.labelling.classifier import RowPrediction
 

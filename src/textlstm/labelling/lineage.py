@@ -9,11 +9,11 @@ from typing import Any
 
 from textlstm.bundle import from_plain
 from textlstm.config import FileFormat, LabellingConfig
-from textlstm.corpus.cell_text import cell_text
-from textlstm.corpus.read_settings import ColumnNames, ReadSettings
-from textlstm.corpus.readers import read_records
-from textlstm.corpus.records import Record
-from textlstm.corpus.row_input import RowRange, RowStart
+from textlstm.corpus.files.cell_text import cell_text
+from textlstm.corpus.files.read_settings import ColumnNames, ReadSettings
+from textlstm.corpus.files.readers import read_records
+from textlstm.corpus.files.records import Record
+from textlstm.corpus.files.row_input import RowRange, RowStart
 from textlstm.errors import InputError, IntegrityError
 from textlstm.labelling.classifier import SAVED_MODELS, ModelSource
 from textlstm.labelling.columns import AddedColumns

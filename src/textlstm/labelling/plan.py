@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from textlstm.config import FileFormat
-from textlstm.corpus.streams import FileState
+from textlstm.corpus.files.streams import FileState
 from textlstm.errors import IntegrityError
 from textlstm.labelling.row_format import RowFormat
 

@@ -10,16 +10,16 @@ from typing import NamedTuple
 
 from textlstm.bundle import library_versions
 from textlstm.config import FileFormat, LabelConfig
-from textlstm.corpus.class_folders import list_class_files
-from textlstm.corpus.encodings import encoding_name
-from textlstm.corpus.lines import to_utf8
-from textlstm.corpus.parquet import read_parquet_schema
-from textlstm.corpus.read_settings import ReadSettings
-from textlstm.corpus.readers import kind_of_input, read_columns, read_records
-from textlstm.corpus.records import Record
-from textlstm.corpus.row_index import index_rows
-from textlstm.corpus.row_input import LineInput
-from textlstm.corpus.streams import check_unchanged, file_state, read_blocks
+from textlstm.corpus.files.class_folders import list_class_files
+from textlstm.corpus.files.encodings import encoding_name
+from textlstm.corpus.files.lines import to_utf8
+from textlstm.corpus.files.parquet import read_parquet_schema
+from textlstm.corpus.files.read_settings import ReadSettings
+from textlstm.corpus.files.readers import kind_of_input, read_columns, read_records
+from textlstm.corpus.files.records import Record
+from textlstm.corpus.files.row_index import index_rows
+from textlstm.corpus.files.row_input import LineInput
+from textlstm.corpus.files.streams import check_unchanged, file_state, read_blocks
 from textlstm.errors import InputError
 from textlstm.labelling.classifier import ModelCard
 from textlstm.labelling.columns import AddedColumns

@@ -3,8 +3,8 @@
 import json
 
 from textlstm.config import LabellingConfig
-from textlstm.corpus.records import Reject
-from textlstm.corpus.rejects import RejectCount
+from textlstm.corpus.files.records import Reject
+from textlstm.corpus.files.rejects import RejectCount
 from textlstm.errors import InputError
 from textlstm.labelling.journal import Journal, ShardRecord
 from textlstm.labelling.plan import Plan

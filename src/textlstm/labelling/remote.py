@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from textlstm.corpus.class_folders import list_class_files
+from textlstm.corpus.files.class_folders import list_class_files
 from textlstm.errors import InputError
 from textlstm.labelling.store import storage_errors
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from textlstm.config import FileFormat
-from textlstm.corpus.formats import Compression
+from textlstm.corpus.files.formats import Compression
 
 
 class RowFormat(NamedTuple):

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from textlstm.config import FileFormat, LabellingConfig
-from textlstm.corpus.examples import example_reader
-from textlstm.corpus.packing import packed_stream
-from textlstm.corpus.parquet_writer import with_columns
-from textlstm.corpus.read_settings import ColumnNames, ReadSettings
-from textlstm.corpus.readers import read_records
-from textlstm.corpus.records import Record, Reject
-from textlstm.corpus.row_input import RowRange, RowStart
-from textlstm.corpus.writers import RecordWriter, record_writer
+from textlstm.corpus.files.packing import packed_stream
+from textlstm.corpus.files.parquet_writer import with_columns
+from textlstm.corpus.files.read_settings import ColumnNames, ReadSettings
+from textlstm.corpus.files.readers import read_records
+from textlstm.corpus.files.records import Record, Reject
+from textlstm.corpus.files.row_input import RowRange, RowStart
+from textlstm.corpus.files.writers import RecordWriter, record_writer
+from textlstm.corpus.sources.examples import example_reader
 from textlstm.labelling.columns import AddedColumns
 from textlstm.labelling.digest_stream import DigestStream
 from textlstm.labelling.plan import InputFile, Shard

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from textlstm.config import LabellingConfig
-from textlstm.corpus.records import Record, Reject
-from textlstm.corpus.rejects import reject_line
+from textlstm.corpus.files.records import Record, Reject
+from textlstm.corpus.files.rejects import reject_line
 from textlstm.errors import InputError
 from textlstm.labelling.classifier import RowClassifier
 from textlstm.labelling.columns import AddedColumns

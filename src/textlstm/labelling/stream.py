@@ -6,12 +6,12 @@ from itertools import chain
 from typing import BinaryIO
 
 from textlstm.config import FileFormat, LabelConfig
-from textlstm.corpus.examples import Example, example_reader
-from textlstm.corpus.inputs import expand_inputs
-from textlstm.corpus.readers import kind_of_input, read_records
-from textlstm.corpus.records import Record, Reject
-from textlstm.corpus.rejects import RejectCount, reject_line
-from textlstm.corpus.writers import RecordWriter, record_writer
+from textlstm.corpus.files.inputs import expand_inputs
+from textlstm.corpus.files.readers import kind_of_input, read_records
+from textlstm.corpus.files.records import Record, Reject
+from textlstm.corpus.files.rejects import RejectCount, reject_line
+from textlstm.corpus.files.writers import RecordWriter, record_writer
+from textlstm.corpus.sources.examples import Example, example_reader
 from textlstm.errors import InputError
 from textlstm.labelling.classifier import ModelCard, RowClassifier
 from textlstm.labelling.columns import AddedColumns

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from textlstm.config import FileFormat, LabelConfig
-from textlstm.corpus.formats import STDIN, FileKind, has_row_suffix, kind_by_name
-from textlstm.corpus.inputs import expand_inputs
+from textlstm.corpus.files.formats import STDIN, FileKind, has_row_suffix, kind_by_name
+from textlstm.corpus.files.inputs import expand_inputs
 from textlstm.errors import ConfigError, InputError
 from textlstm.labelling.remote import expand_remote, is_remote
 from textlstm.labelling.store import Store, open_store

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 from textlstm.config import EvaluateConfig, EvaluationConfig
 from textlstm.corpus.prepared import PreparedSplit
-from textlstm.corpus.preparing import prepare_labelled_files
+from textlstm.corpus.preparing.prepare import prepare_labelled_files
 from textlstm.errors import InputError
 from textlstm.evaluation.evaluate import BASELINE, CHAMPION, EXPERT, MAJORITY, RECURRENT, Evaluation, evaluate_rows
 from textlstm.evaluation.folder import METRICS_FILE, REPORT_FILE, write_evaluation

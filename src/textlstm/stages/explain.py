@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textlstm.config import ExplainConfig
-from textlstm.corpus.examples import example_reader
-from textlstm.corpus.inputs import expand_inputs
-from textlstm.corpus.read_settings import ColumnNames, ReadSettings
-from textlstm.corpus.readers import read_records
-from textlstm.corpus.records import Record, Reject
-from textlstm.corpus.storage import atomic_file
+from textlstm.corpus.files.inputs import expand_inputs
+from textlstm.corpus.files.read_settings import ColumnNames, ReadSettings
+from textlstm.corpus.files.readers import read_records
+from textlstm.corpus.files.records import Record, Reject
+from textlstm.corpus.files.storage import atomic_file
+from textlstm.corpus.sources.examples import example_reader
 from textlstm.errors import InputError
 from textlstm.stages.screen import note, say, table
 from textlstm.tracking.registry import resolve_model_dir

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from textlstm.config import PrepareConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
-from textlstm.corpus.preparing import prepare_corpus
-from textlstm.corpus.progress import Progress
+from textlstm.corpus.preparing.prepare import prepare_corpus
+from textlstm.corpus.preparing.progress import Progress
 from textlstm.stages.screen import Stopwatch, note, progress, say, table
 
 

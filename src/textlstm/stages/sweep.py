@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from textlstm.config import SweepConfig, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.corpus.preparing import prepare_corpus
+from textlstm.corpus.preparing.prepare import prepare_corpus
 from textlstm.errors import ConfigError
 from textlstm.evaluation.rows import decide
 from textlstm.fitting import Fitted, fit_classifier

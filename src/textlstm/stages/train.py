@@ -11,7 +11,7 @@ import numpy as np
 from textlstm.bundle import Bundle, save_bundle, with_provenance
 from textlstm.config import Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.corpus.preparing import prepare_corpus
+from textlstm.corpus.preparing.prepare import prepare_corpus
 from textlstm.errors import InputError
 from textlstm.evaluation.quality_table import QUALITY_FILE, quality_table
 from textlstm.fitting import Fitted, fit_classifier, join_training

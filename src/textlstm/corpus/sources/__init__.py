@@ -1,0 +1,1 @@
+"""Where labelled rows come from: files, the packaged corpus, the hub."""

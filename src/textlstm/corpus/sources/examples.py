@@ -1,0 +1,144 @@
+"""From a record to an example: which of its values is the text, which the labels, which the id."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from textlstm.corpus.files.json_values import JsonNumber, JsonRowError, kind_of, parse_array
+from textlstm.corpus.files.read_settings import ReadSettings
+from textlstm.corpus.files.records import Record, Reject
+
+_INVISIBLE = "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+"""Characters without width that are no white space: soft hyphen, zero-width space, joiners, direction marks, BOM."""
+
+
+class Example(NamedTuple):
+    """One usable row: text, labels and id as strings, and the record they came from."""
+
+    text: str
+    labels: tuple[str, ...]
+    """One label, or any number in multi-label data; () where labels are neither needed nor there."""
+    id: str
+    record: Record
+
+
+ExampleReader = Callable[[Record], Example | Reject]
+
+
+class _RefusedError(Exception):
+    """Why a value is not usable."""
+
+
+def is_blank_text(text: str) -> bool:
+    """Return whether `text` has nothing to read: empty, white space, zero-width characters."""
+    return not text or not text.strip() or not text.translate(_DROP_INVISIBLE).strip()
+
+
+_DROP_INVISIBLE = dict.fromkeys(map(ord, _INVISIBLE))
+
+
+def example_reader(settings: ReadSettings, *, keep_blank: bool = False) -> ExampleReader:
+    """Return the function that turns a record into an example, or into a reject that says why not.
+
+    With `settings.need_labels`, a row without a label is rejected; without, labels are read where the column is there
+    and a row without one has labels (). Blank texts are rejected unless `keep_blank`.
+    """
+    columns, max_chars = settings.columns, settings.max_chars
+    text_column, id_column = columns.text, columns.id
+
+    def read(record: Record) -> Example | Reject:
+        try:
+            text = _text(record, text_column)
+            if len(text) > max_chars:
+                raise _RefusedError(
+                    f"column {text_column!r}: {len(text):,} characters; at most {settings.key_prefix}.max_chars="
+                    f"{max_chars:,} are allowed"
+                )
+            if not keep_blank and is_blank_text(text):
+                raise _RefusedError(f"column {text_column!r}: the text is empty or only white space")
+            labels = _labels(record, settings)
+            row_id = _scalar_text(record, id_column) if id_column else str(record.number)
+        except _RefusedError as refused:
+            return Reject(record.file, record.number, record.offset, str(refused))
+        return Example(text, labels, row_id, record)
+
+    return read
+
+
+def _text(record: Record, column: str) -> str:
+    value = _value(record, column)
+    if isinstance(value, str):
+        return value
+    raise _RefusedError(f"column {column!r}: the text is {kind_of(value)}, not a string")
+
+
+def _value(record: Record, column: str) -> object:
+    try:
+        return record.fields[column]
+    except KeyError:
+        raise _RefusedError(f"column {column!r} is missing in this row") from None
+
+
+def _scalar_text(record: Record, column: str) -> str:
+    text = scalar_text(_value(record, column))
+    if text is None:
+        raise _RefusedError(f"column {column!r}: the id is {kind_of(record.fields[column])}")
+    if not text:
+        raise _RefusedError(f"column {column!r}: the id is empty")
+    return text
+
+
+def scalar_text(value: object) -> str | None:
+    """Return a label or id as text: strings and JSON numbers as they stand, booleans `true`/`false`; else None."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, JsonNumber):
+        return value.source
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    return None
+
+
+def _labels(record: Record, settings: ReadSettings) -> tuple[str, ...]:
+    columns = settings.columns
+    column = columns.labels or columns.label
+    if not settings.need_labels and (not column or column not in record.fields):
+        return ()
+    value = _value(record, column)
+    if columns.is_multi_label:
+        return _many_labels(value, settings)
+    label = scalar_text(value)
+    if label is None:
+        if value is None and not settings.need_labels:
+            return ()
+        raise _RefusedError(f"column {column!r}: the label is {kind_of(value)}")
+    if label:
+        return (label,)
+    if settings.need_labels:
+        raise _RefusedError(f"column {column!r}: the label is empty")
+    return ()
+
+
+def _many_labels(value: object, settings: ReadSettings) -> tuple[str, ...]:
+    column, separator = settings.columns.labels, settings.columns.label_separator
+    if isinstance(value, str):
+        if separator:
+            value = value.split(separator) if value else []
+        else:
+            try:
+                value = parse_array(value)
+            except JsonRowError:
+                remedy = f"set {settings.key_prefix}.label_separator if they are separated text"
+                raise _RefusedError(f"column {column!r}: the labels are not a JSON list; {remedy}") from None
+    elif hasattr(value, "as_py"):  # an Arrow list
+        value = value.as_py()
+    if not isinstance(value, list):
+        raise _RefusedError(f"column {column!r}: the labels are {kind_of(value)}, not a list")
+    labels = [scalar_text(item) for item in value]
+    if any(not label for label in labels):
+        raise _RefusedError(f"column {column!r}: one of the labels is empty, null or not a string")
+    named = tuple(label for label in labels if label)
+    if len(set(named)) != len(named):
+        raise _RefusedError(f"column {column!r}: a label occurs twice in this row")
+    return named
