@@ -50,7 +50,7 @@ PARTS = (
         "Whole processes in alternating order, start-up included; medians, and lowest to highest where there are "
         "several rounds. `× textlstm` is how many times textlstm's seconds a system takes: above 1 it is slower. "
         "Start-up labels a file of one row; one row is a single text with the model in memory, median and 95th "
-        "percentile.",
+        "percentile. What each peer was set to stands in its file under benchmarks/label_peers/.",
     ),
     Part(
         "Labelling many rows",

@@ -72,6 +72,10 @@ def make(name: str, folder: Path) -> None:
     wanted = ENVIRONMENTS[name]
     print(f"{name}: installing ...", file=sys.stderr)
     venv.create(folder, with_pip=True)
+    reason = folder / REASON
+    reason.write_text(
+        "its installation was interrupted; run make bench-peers with its name in ARGS\n", encoding="utf-8"
+    )
     python = python_of(name)
     commands = [
         ([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], INSTALL_SECONDS)
@@ -82,8 +86,9 @@ def make(name: str, folder: Path) -> None:
         what = "import" if "-c" in command else f"pip install {' '.join(command[6:])}"
         problem = failure(command, seconds=seconds)
         if problem:
-            (folder / REASON).write_text(f"{what}: {problem}\n", encoding="utf-8")
+            reason.write_text(f"{what}: {problem}\n", encoding="utf-8")
             return
+    reason.unlink()
 
 
 def failure(command: list[str], *, seconds: int) -> str:

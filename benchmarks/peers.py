@@ -199,7 +199,7 @@ def table(rows: Rows, figures: dict[str, Figures], *, seconds: float) -> str:
             f"| {max(run.megabytes for run in one.train):,.0f} | {one.model_megabytes:,.1f} "
             f"| {median_and_spread([run.seconds for run in one.label])} | {ratio(base, one, 'label')} "
             f"| {np.median([run.seconds for run in one.start]):.1f} "
-            f"| {f'{np.median(one.row_ms):.1f} ({np.median(one.row_p95_ms):.1f})' if one.row_ms else '-'} |"
+            f"| {f'{np.median(one.row_ms):.2f} ({np.median(one.row_p95_ms):.2f})' if one.row_ms else '-'} |"
         )
     return "\n".join([*lines, "", *verdicts(figures)])
 
