@@ -1,11 +1,12 @@
 """Labelling side by side: whole processes in turn, start-up included, the same JSONL in and a labelled JSONL out.
 
-    python benchmarks/label.py [--rows 120000] [--rounds 3] [--peers] [NAME ...]
+    python benchmarks/label.py [--rows 120000] [--rounds 3] [NAME ...]
 
 Rows are pieces of about 37 words of AG News, 20 Newsgroups and IMDB, found through TEXTLSTM_CORPORA; the first 7,600
 are the AG News test set, from which accuracy is told. Every system is trained once on 9,772 AG News rows and kept under
-.bench/label. fastText and Keras live in a virtual environment of their own that `--peers` makes; where it cannot be
-made they are left out, and the reason is printed. Times on a busy machine are noise: compare ratios within one call.
+.bench/label.
+fastText and Keras have environments of their own (`make bench-peers`); where those are not there they are left out, and
+the reason is printed. Times on a busy machine are noise: compare ratios within one call.
 """
 
 import argparse
@@ -16,19 +17,17 @@ import subprocess
 import sys
 import threading
 import time
-import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from label_rows import make_rows
+from peer_environments import left_out, python_of
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".bench" / "label"
 SCRIPTS = Path(__file__).resolve().parent / "label_peers"
-PEER_ENVIRONMENT = WORK / "peers"
-PEER_PACKAGES = ("fasttext-numpy2-wheel", "tensorflow-cpu")
 BASE = "TF-IDF + LinearSVC"
 TRAIN = (
     *("data=files", "data.train={train}", "data.test={test}", "output_dir={model}", "prepared_dir={work}/prepared"),
@@ -46,8 +45,8 @@ class System:
     train: tuple[str, ...]
     label: tuple[str, ...]
     label_key: str = "predicted_label"
-    needs: str = ""
-    """Package of the peers' environment."""
+    environment: str = ""
+    """Of the peer, under .peers; empty: the project's own."""
 
 
 @dataclass(slots=True)
@@ -72,15 +71,15 @@ def textlstm(name: str, train: tuple[str, ...], label: tuple[str, ...] = ()) -> 
     )
 
 
-def peer(name: str, script: str, *, needs: str = "") -> System:
+def peer(name: str, script: str, *, environment: str = "") -> System:
     """Return a peer whose script has the verbs train and label."""
-    python = str(PEER_ENVIRONMENT / "bin" / "python") if needs else sys.executable
+    python = python_of(environment) if environment else sys.executable
     path = str(SCRIPTS / script)
     return System(
         name,
         (python, path, "train", "{train}", "{model}"),
         (python, path, "label", "{model}", "{rows}", "{out}"),
-        needs=needs,
+        environment=environment,
     )
 
 
@@ -90,8 +89,8 @@ SYSTEMS = (
     textlstm("textlstm with POS", ("text.pos=true", "model.hidden_size=64", "model.pos_embedding_size=8")),
     peer(BASE, "linear_svc.py"),
     peer("spaCy textcat BOW", "spacy_bow.py"),
-    peer("fastText dim 100, 2-grams", "fasttext_100.py", needs="fasttext"),
-    peer("Keras BiLSTM(64)", "keras_bilstm.py", needs="tensorflow"),
+    peer("fastText dim 100, 2-grams", "fasttext_100.py", environment="fasttext"),
+    peer("Keras BiLSTM(64)", "keras_bilstm.py", environment="keras"),
 )
 
 
@@ -101,7 +100,6 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="parts of the names of systems; none: all")
     parser.add_argument("--rows", type=int, default=120_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peers", action="store_true", help="install fastText and Keras for the comparison")
     arguments = parser.parse_args()
     corpora = Path(os.environ.get("TEXTLSTM_CORPORA", ROOT.parent / "shared" / "data"))
     if not corpora.is_dir():
@@ -109,13 +107,11 @@ def main() -> int:
         return 0
     WORK.mkdir(parents=True, exist_ok=True)
     places = make_rows(corpora, WORK, num_rows=arguments.rows)
-    if arguments.peers:
-        install_peers()
     figures: dict[str, Figures] = {}
     chosen = [one for one in SYSTEMS if not arguments.names or any(part in one.name for part in arguments.names)]
     for system in chosen:
-        if system.needs and not has_package(system.needs):
-            print(f"{system.name}: left out, {system.needs} is not installed in {PEER_ENVIRONMENT}", file=sys.stderr)
+        if system.environment and left_out(system.environment):
+            print(f"{system.name}: left out: {left_out(system.environment)}", file=sys.stderr)
             continue
         figures[system.name] = Figures(train_seconds=train(system, places))
     for _ in range(arguments.rounds):
@@ -178,28 +174,6 @@ def watch_memory(process_id: int, peak: list[float]) -> None:
             time.sleep(0.1)
     except psutil.Error:
         return
-
-
-def install_peers() -> None:
-    """Make the peers' environment on top of this one; a package that cannot be installed is told and left out."""
-    if not (PEER_ENVIRONMENT / "bin" / "python").exists():
-        venv.create(PEER_ENVIRONMENT, with_pip=True)
-    python = str(PEER_ENVIRONMENT / "bin" / "python")
-    for package in PEER_PACKAGES:
-        done = subprocess.run(
-            [python, "-m", "pip", "install", "-q", package], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            print(f"{package}: could not be installed: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
-
-
-def has_package(name: str) -> bool:
-    """Say whether the peers' environment has a module of that name."""
-    python = PEER_ENVIRONMENT / "bin" / "python"
-    return (
-        python.exists()
-        and subprocess.run([str(python), "-c", f"import {name}"], capture_output=True, check=False).returncode == 0
-    )
 
 
 def table(figures: dict[str, Figures], *, num_rows: int) -> str:
