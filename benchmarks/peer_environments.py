@@ -32,7 +32,7 @@ ENVIRONMENTS = {
     "keras": Environment("keras, tensorflow", (("tensorflow-cpu",),)),
     # torch first, in the version of this project, so that all systems run on the same one.
     "flair": Environment("flair", (("torch==2.13.0",), ("flair",))),
-    "ludwig": Environment("ludwig.api", (("torch==2.13.0", "torchaudio==2.13.0"), ("ludwig",))),
+    "ludwig": Environment("ludwig.api", (("torch==2.13.0",), ("ludwig",))),
 }
 
 
