@@ -4,8 +4,8 @@
 
 The whole pass takes four corpora, two rounds, 120,000 rows to label and the growth up to a million rows; every training
 is stopped after a limit, so that it should end within 90 minutes on 2 cores. `--short` takes one round of r8 and
-ag_news_10k, 30,000 rows to label and no growth, and leaves out spaCy's ensemble, Flair and Ludwig: about a quarter of an
-hour. The page says what it took. Run it on a machine that does nothing else, after `make bench-peers`.
+ag_news_10k, 30,000 rows to label and no growth, and leaves out spaCy's ensemble, Flair and Ludwig: about a quarter of
+an hour. The page says what it took. Run it on a machine that does nothing else, after `make bench-peers`.
 """
 
 import argparse
