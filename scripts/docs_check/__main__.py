@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 README = ("README.md",)
 TUTORIALS = ("docs/tutorials/pipeline.md", "docs/tutorials/dashboard.md", "docs/tutorials/labelling.md")
 LINKED = ("src", "conf", "docs", "examples", "benchmarks", "Makefile", "pyproject.toml", "requirements.lock", ".venv")
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 600
 PAGE_FOLDER = "/home/you/textlstm"
 """What pages call the folder in which commands run."""
 WRONG_PAGE = "```console\n$ echo accuracy 0.91, 3 rows\naccuracy 0.97, 3 rows\n```\n"
