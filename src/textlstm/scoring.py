@@ -1,10 +1,14 @@
 """A classifier and labelled rows -> what an evaluation looks at."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from textlstm.config import Task
 from textlstm.corpus.prepared import PreparedSplit
+from textlstm.evaluation.removal import removed_words
 from textlstm.evaluation.rows import Booleans, Floats, Integers, ScoredRows, decide
+from textlstm.explain.filtering import unfiltered_pipeline
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.predictor import Scores, TextClassifier, to_probabilities
 from textlstm.text.pos import POS_TAGS
@@ -47,6 +51,27 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
         pos_share=None if pos is None else _pos_share(pos, offsets),
         pos_tags=POS_TAGS if pos is not None else (),
     )
+
+
+def with_filters_undone(rows: ScoredRows, classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
+    """Return `rows` with the words that stop list and filters removed, and what the model says with all of them.
+
+    Rows that lost no word keep their prediction. Costs a second preparation and a second look at the others.
+    """
+    touched = np.flatnonzero(split.table.column("num_removed").to_numpy())
+    if not len(touched):
+        return rows
+    texts = [rows.texts[row] for row in touched]
+    everything = unfiltered_pipeline(classifier).prepare(texts)
+    probabilities = classifier.score_prepared(everything, texts).probabilities
+    predictions = rows.predictions().copy()
+    predictions[touched] = decide(probabilities, rows.task, rows.label_thresholds)
+    tokens, offsets = split.flat_tokens(), split.offsets()
+    removed: list[list[str]] = [[] for _ in rows.ids]
+    for place, row in enumerate(touched.tolist()):
+        kept = tokens.slice(offsets[row], offsets[row + 1] - offsets[row]).to_pylist()
+        [removed[row]] = removed_words([kept], [everything.text_tokens(place)])
+    return replace(rows, removed_words=removed, unfiltered_predictions=predictions)
 
 
 def _uncalibrated(scores: Scores, task: Task) -> Floats:

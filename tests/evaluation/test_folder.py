@@ -11,7 +11,9 @@ import pytest
 
 from textlstm.config import EvaluationConfig, Task
 from textlstm.errors import StorageError
+from textlstm.evaluation.class_words import ClassWords, WordWeight
 from textlstm.evaluation.evaluate import evaluate_rows
+from textlstm.evaluation.figures import draw_figures
 from textlstm.evaluation.folder import write_evaluation
 from textlstm.evaluation.rows import ScoredRows
 
@@ -24,12 +26,16 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_file_is_written_and_named(rows_of: MakeRows, quick: EvaluationConfig, tmp_path: Path) -> None:
-    paths = write_evaluation(evaluate_rows(rows_of(60), quick, threshold=0.6), tmp_path, title="test")
+    evaluation = evaluate_rows(rows_of(60), quick, threshold=0.6)
+    paths = write_evaluation(
+        evaluation, tmp_path, title="test", pictures=list(draw_figures(evaluation)), explanations=b"why"
+    )
     figures = ("models", "reliability", "risk_coverage", "classes", "confusion")
     assert {str(path.relative_to(tmp_path)) for path in paths} == {
         "metrics.json",
         "predictions.parquet",
         "report.html",
+        "explanations.html",
         *(f"figures/{name}.{ending}" for name in figures for ending in ("svg", "png")),
     }
     assert set(files_in(tmp_path)) == {str(path.relative_to(tmp_path)) for path in paths}
@@ -38,7 +44,7 @@ def test_every_file_is_written_and_named(rows_of: MakeRows, quick: EvaluationCon
 
 def test_metrics_hold_what_scripts_rely_on(rows_of: MakeRows, quick: EvaluationConfig, tmp_path: Path) -> None:
     rows = rows_of(60)
-    write_evaluation(evaluate_rows(rows, quick), tmp_path, title="test", report=False)
+    write_evaluation(evaluate_rows(rows, quick), tmp_path, title="test")
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["accuracy"] == pytest.approx((rows.probabilities.argmax(axis=1) == rows.targets).mean())
     assert metrics["num_examples"] == 60
@@ -52,7 +58,7 @@ def test_metrics_hold_what_scripts_rely_on(rows_of: MakeRows, quick: EvaluationC
 
 def test_undefined_figures_are_null(rows_of: MakeRows, quick: EvaluationConfig, tmp_path: Path) -> None:
     rows = rows_of(20, targets=np.zeros(20, dtype=int))
-    write_evaluation(evaluate_rows(rows, quick), tmp_path, title="test", report=False)
+    write_evaluation(evaluate_rows(rows, quick), tmp_path, title="test")
     assert json.loads((tmp_path / "metrics.json").read_text())["roc_auc"] is None
 
 
@@ -62,7 +68,7 @@ def test_predictions_come_back_from_parquet(rows_of: MakeRows, quick: Evaluation
     targets[3] = -1
     rows = rows_of(50, targets=targets, texts=[f'a "b",\n\u2028 \U0001f600 {index}' for index in range(50)])
     evaluation = evaluate_rows(rows, quick, threshold=0.7)
-    write_evaluation(evaluation, tmp_path, title="test", report=False)
+    write_evaluation(evaluation, tmp_path, title="test")
     table = pq.read_table(tmp_path / "predictions.parquet")
     names = json.loads(table.schema.metadata[b"labels"])
     assert tuple(names) == rows.labels
@@ -88,16 +94,28 @@ def test_no_text_is_left_anywhere_when_texts_are_private(
     rows_of: MakeRows, quick: EvaluationConfig, tmp_path: Path
 ) -> None:
     evaluation = evaluate_rows(rows_of(60, texts=[f"{CANARY} {index}" for index in range(60)]), quick)
-    write_evaluation(evaluation, tmp_path / "private", title="test", include_text=False)
-    write_evaluation(evaluation, tmp_path / "open", title="test", include_text=True)
+    words = [ClassWords("a", 1, (WordWeight(CANARY, 1, 0.5),), ())]
+    for name, include_text in (("private", False), ("open", True)):
+        write_evaluation(
+            evaluation,
+            tmp_path / name,
+            title="test",
+            include_text=include_text,
+            pictures=list(draw_figures(evaluation)),
+            class_words=words,
+            explanations=CANARY.encode(),
+        )
     assert "text" not in pq.read_schema(tmp_path / "private" / "predictions.parquet").names
     assert [name for name, data in files_in(tmp_path / "private").items() if CANARY.encode() in data] == []
-    assert "report.html" in [name for name, data in files_in(tmp_path / "open").items() if CANARY.encode() in data]
+    named = [name for name, data in files_in(tmp_path / "open").items() if CANARY.encode() in data]
+    assert {"report.html", "explanations.html"} <= set(named)
+    assert b"What counts for each class" in (tmp_path / "open" / "report.html").read_bytes()
 
 
 def test_the_same_evaluation_gives_the_same_bytes(rows_of: MakeRows, quick: EvaluationConfig, tmp_path: Path) -> None:
     for name in ("first", "again"):
-        write_evaluation(evaluate_rows(rows_of(60), quick), tmp_path / name, title="test")
+        evaluation = evaluate_rows(rows_of(60), quick)
+        write_evaluation(evaluation, tmp_path / name, title="test", pictures=list(draw_figures(evaluation)))
     first, again = files_in(tmp_path / "first"), files_in(tmp_path / "again")
     assert [name for name in first if first[name] != again[name]] == []
 
@@ -106,7 +124,7 @@ def test_a_failing_disk_is_one_line_and_keeps_the_old_files(
     rows_of: MakeRows, quick: EvaluationConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluation = evaluate_rows(rows_of(30), quick)
-    write_evaluation(evaluation, tmp_path, title="test", report=False)
+    write_evaluation(evaluation, tmp_path, title="test")
     old = files_in(tmp_path)
 
     def full(descriptor: int) -> None:
@@ -114,7 +132,7 @@ def test_a_failing_disk_is_one_line_and_keeps_the_old_files(
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StorageError, match=r"predictions\.parquet: cannot be written: No space left on device"):
-        write_evaluation(evaluate_rows(rows_of(30, seed=9), quick), tmp_path, title="test", report=False)
+        write_evaluation(evaluate_rows(rows_of(30, seed=9), quick), tmp_path, title="test")
     assert files_in(tmp_path) == old
 
 

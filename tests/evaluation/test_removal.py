@@ -7,6 +7,7 @@ import numpy as np
 
 from textlstm.config import EvaluationConfig
 from textlstm.evaluation.evaluate import evaluate_rows
+from textlstm.evaluation.figures import draw_figures
 from textlstm.evaluation.folder import write_evaluation
 from textlstm.evaluation.removal import RemovedWord, removal_effects, removed_words
 from textlstm.evaluation.rows import ScoredRows
@@ -47,6 +48,12 @@ def test_the_report_shows_the_words_unless_texts_are_private(
 ) -> None:
     evaluation = evaluate_rows(filtered_rows(rows_of), quick)
     for name, include_text in (("open", True), ("private", False)):
-        write_evaluation(evaluation, tmp_path / name, title="test", include_text=include_text)
+        write_evaluation(
+            evaluation,
+            tmp_path / name,
+            title="test",
+            include_text=include_text,
+            pictures=list(draw_figures(evaluation)),
+        )
         shown = "What preparation did" in (tmp_path / name / "report.html").read_text(encoding="utf-8")
         assert shown is include_text

@@ -12,6 +12,7 @@ import pytest
 
 from textlstm.config import EvaluationConfig, Task
 from textlstm.evaluation.evaluate import evaluate_rows
+from textlstm.evaluation.figures import draw_figures
 from textlstm.evaluation.folder import write_evaluation
 from textlstm.evaluation.rows import ScoredRows
 
@@ -55,9 +56,10 @@ def attacked(rows_of: MakeRows, tmp_path_factory: pytest.TempPathFactory) -> Pat
     )
     config = EvaluationConfig(bootstrap_samples=20, num_examples=40)
     folder = tmp_path_factory.mktemp("attacked")
-    write_evaluation(
-        evaluate_rows(rows, config), folder, title=" ".join(ATTACKS), details=dict(zip(ATTACKS, ATTACKS, strict=True))
-    )
+    evaluation = evaluate_rows(rows, config)
+    details = dict(zip(ATTACKS, ATTACKS, strict=True))
+    pictures = list(draw_figures(evaluation))
+    write_evaluation(evaluation, folder, title=" ".join(ATTACKS), details=details, pictures=pictures)
     return folder / "report.html"
 
 
@@ -166,7 +168,13 @@ def test_the_page_says_who_wins_and_what_was_promised(
 ) -> None:
     quick.max_error = 0.2
     evaluation = evaluate_rows(rows_of(300), quick, threshold=0.5)
-    write_evaluation(evaluation, tmp_path, title="acquisitions & earnings", details={"Model": "outputs/model"})
+    write_evaluation(
+        evaluation,
+        tmp_path,
+        title="acquisitions & earnings",
+        details={"Model": "outputs/model"},
+        pictures=list(draw_figures(evaluation)),
+    )
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     text = " ".join("".join(Elements(page).text).split())
     assert evaluation.comparisons[0].sentence in text
@@ -178,7 +186,7 @@ def test_the_page_says_who_wins_and_what_was_promised(
 
 def test_private_texts_leave_ids_and_labels(rows_of: MakeRows, quick: EvaluationConfig, tmp_path: Path) -> None:
     evaluation = evaluate_rows(rows_of(300), quick)
-    write_evaluation(evaluation, tmp_path, title="test", include_text=False)
+    write_evaluation(evaluation, tmp_path, title="test", include_text=False, pictures=list(draw_figures(evaluation)))
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "text number" not in page
     assert evaluation.rows.ids[evaluation.hardest[0]] in page
@@ -191,11 +199,13 @@ def test_small_and_multi_label_evaluations_are_shown(
 ) -> None:
     for task in Task:
         folder = tmp_path / task.value
-        write_evaluation(evaluate_rows(rows_of(num_rows, task=task), quick, threshold=0.99), folder, title="small")
+        evaluation = evaluate_rows(rows_of(num_rows, task=task), quick, threshold=0.99)
+        write_evaluation(evaluation, folder, title="small", pictures=list(draw_figures(evaluation)))
         assert "Who wins" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_long_texts_are_cut(rows_of: MakeRows, quick: EvaluationConfig, tmp_path: Path) -> None:
     rows = rows_of(50, texts=["word " * 1000] * 50, targets=np.arange(50) % 4)
-    write_evaluation(evaluate_rows(rows, quick), tmp_path, title="long")
+    evaluation = evaluate_rows(rows, quick)
+    write_evaluation(evaluation, tmp_path, title="long", pictures=list(draw_figures(evaluation)))
     assert "… (5,000 characters)" in (tmp_path / "report.html").read_text(encoding="utf-8")

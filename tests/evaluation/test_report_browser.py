@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from textlstm.config import EvaluationConfig
+from textlstm.evaluation.class_words import ClassWords, WordWeight
 from textlstm.evaluation.evaluate import evaluate_rows
+from textlstm.evaluation.figures import draw_figures
 from textlstm.evaluation.folder import write_evaluation
 from textlstm.evaluation.rows import ScoredRows
 
@@ -29,7 +31,14 @@ def report(rows_of: MakeRows, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     folder = tmp_path_factory.mktemp("report")
     evaluation = evaluate_rows(rows, EvaluationConfig(bootstrap_samples=20, max_error=0.1), threshold=0.8)
-    write_evaluation(evaluation, folder, title=f"report {ATTACK}", details={ATTACK: ATTACK})
+    write_evaluation(
+        evaluation,
+        folder,
+        title=f"report {ATTACK}",
+        details={ATTACK: ATTACK},
+        pictures=list(draw_figures(evaluation)),
+        class_words=[ClassWords(ATTACK, 1, (WordWeight(ATTACK, 1, 0.5),), (WordWeight(ATTACK, 1, 0.5),))],
+    )
     return folder / "report.html"
 
 

@@ -98,6 +98,34 @@ def test_evaluate_writes_the_promised_figures(trained: Path, tmp_path: Path) -> 
     assert figures["num_examples"] == 60
 
 
+@pytest.mark.parametrize("log_text", [True, False])
+def test_training_keeps_the_reasons_and_sends_texts_only_where_allowed(
+    log_text: bool, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_stage(
+        "train",
+        "data=files",
+        f"data.train={trained / 'train.csv'}",
+        f"data.test={trained / 'test.csv'}",
+        f"output_dir={tmp_path / 'model'}",
+        f"prepared_dir={tmp_path / 'prepared'}",
+        f"tracking.dir={tmp_path / 'tracking'}",
+        f"tracking.log_text={str(log_text).lower()}",
+        *SMALL,
+        "text.stop_words=remove",
+        "evaluation.bootstrap_samples=20",
+        "evaluation.explained_texts=12",
+        "num_workers=1",
+    )
+    written = tmp_path / "model-evaluation"
+    assert f"reasons     {written / 'explanations.html'}" in capsys.readouterr().out
+    report = (written / "report.html").read_text(encoding="utf-8")
+    assert "What counts for each class" in report
+    assert json.loads((written / "metrics.json").read_text())["removal"]["num_rows"] > 30
+    sent = sorted(path.name for path in (tmp_path / "tracking").rglob("*.html"))
+    assert sent == (["explanations.html", "report.html"] if log_text else ["report.html"])
+
+
 def test_evaluate_refuses_to_replace_an_evaluation(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = trained / "model-evaluation"
     code = main(

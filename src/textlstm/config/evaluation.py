@@ -25,6 +25,8 @@ class EvaluationConfig:
     """Look for wrong labels in the training rows by out-of-fold probabilities."""
     report: bool = True
     """Write figures and report.html beside metrics.json."""
+    explained_texts: int = 60
+    """At most this many texts are explained for the report and for explanations.html; 0 means none."""
     seed: int = 0
     """Seed of the bootstrap."""
 
@@ -36,3 +38,4 @@ class EvaluationConfig:
         check_fraction("evaluation.max_error", self.max_error)
         check_at_least("evaluation.top_k", self.top_k, 1)
         check_at_least("evaluation.num_examples", self.num_examples, 0)
+        check_at_least("evaluation.explained_texts", self.explained_texts, 0)

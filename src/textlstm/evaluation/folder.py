@@ -1,12 +1,13 @@
 """The folder an evaluation leaves behind; file names live here alone."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from textlstm.corpus.files.storage import atomic_file, storage_errors
+from textlstm.evaluation.class_words import ClassWords
+from textlstm.evaluation.drawing import Picture
 from textlstm.evaluation.evaluate import Evaluation
-from textlstm.evaluation.figures import draw_figures
 from textlstm.evaluation.predictions import predictions_bytes
 from textlstm.evaluation.report import render_report
 from textlstm.evaluation.summary import summarize
@@ -14,6 +15,7 @@ from textlstm.evaluation.summary import summarize
 METRICS_FILE = "metrics.json"
 PREDICTIONS_FILE = "predictions.parquet"
 REPORT_FILE = "report.html"
+EXPLANATIONS_FILE = "explanations.html"
 FIGURES_DIR = "figures"
 
 
@@ -24,7 +26,9 @@ def write_evaluation(
     title: str,
     details: Mapping[str, str] | None = None,
     include_text: bool = True,
-    report: bool = True,
+    pictures: Sequence[Picture] | None = None,
+    class_words: Sequence[ClassWords] = (),
+    explanations: bytes | None = None,
 ) -> list[Path]:
     """Write predictions, figures, report and, last, `metrics.json`; each file appears complete or not at all.
 
@@ -34,7 +38,9 @@ def write_evaluation(
         title: heading of the report.
         details: shown in the report as they are, such as the model folder and the data files.
         include_text: whether texts of rows may stand in predictions and report.
-        report: whether figures and `report.html` are written.
+        pictures: what `draw_figures` yields; None: neither figures nor `report.html` are written.
+        class_words: what counts for each class, for the report.
+        explanations: the page of explained texts, written where texts may be shown.
 
     Returns:
         The files written.
@@ -43,12 +49,18 @@ def write_evaluation(
         StorageError: a file cannot be written.
     """
     contents = {PREDICTIONS_FILE: predictions_bytes(evaluation, include_text=include_text)}
-    if report:
-        pictures = list(draw_figures(evaluation))
+    if include_text and explanations is not None:
+        contents[EXPLANATIONS_FILE] = explanations
+    if pictures is not None:
         contents |= {f"{FIGURES_DIR}/{picture.name}.svg": picture.svg for picture in pictures}
         contents |= {f"{FIGURES_DIR}/{picture.name}.png": picture.png for picture in pictures}
         contents[REPORT_FILE] = render_report(
-            evaluation, pictures, title=title, details=details or {}, include_text=include_text
+            evaluation,
+            pictures,
+            title=title,
+            details=details or {},
+            include_text=include_text,
+            class_words=class_words,
         )
     summary = json.dumps(summarize(evaluation), indent=2, ensure_ascii=False, allow_nan=False)
     contents[METRICS_FILE] = f"{summary}\n".encode("utf-8", "backslashreplace")

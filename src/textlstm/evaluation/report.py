@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
+from textlstm.evaluation.class_words import ClassWords
 from textlstm.evaluation.drawing import Picture
 from textlstm.evaluation.evaluate import Evaluation
 from textlstm.evaluation.removal import num_flipped
@@ -29,6 +30,7 @@ def render_report(
     title: str,
     details: Mapping[str, str],
     include_text: bool,
+    class_words: Sequence[ClassWords] = (),
 ) -> bytes:
     """Return the page as UTF-8.
 
@@ -40,6 +42,7 @@ def render_report(
         title: heading.
         details: names and values shown under the heading.
         include_text: whether texts of rows are shown; without, rows are named by id alone.
+        class_words: what counts for each class, shown where texts may be.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -67,6 +70,7 @@ def render_report(
         pairs=pair_lines(evaluation, include_text=include_text),
         removed=evaluation.removed if include_text else [],
         num_flipped=num_flipped(evaluation.rows),
+        class_words=class_words if include_text else (),
         include_text=include_text,
     )
     return page.encode("utf-8", "replace")

@@ -9,8 +9,9 @@ from textlstm.evaluation.comparison import Comparison
 from textlstm.evaluation.coverage import Abstention
 from textlstm.evaluation.evaluate import TOGETHER, Evaluation
 from textlstm.evaluation.metrics import Metrics
+from textlstm.evaluation.removal import num_flipped
 from textlstm.evaluation.resampling import Interval
-from textlstm.evaluation.rows import UNKNOWN_LABEL
+from textlstm.evaluation.rows import UNKNOWN_LABEL, ScoredRows
 
 Json = Any  # plain data: None, bool, int, float, str, lists and dicts of these
 
@@ -60,6 +61,7 @@ def summarize(evaluation: Evaluation) -> dict[str, Json]:
             }
             for part in evaluation.slices
         ],
+        "removal": _removal(evaluation.rows),
         "confused_pairs": [
             {"label": pair.label, "predicted_label": pair.predicted_label, "num_rows": pair.num_rows}
             for pair in evaluation.confused
@@ -126,6 +128,13 @@ def _bins(bins: ReliabilityBins) -> Json:
         "mean_confidence": [_number(float(value)) for value in bins.mean_confidence],
         "share_correct": [_number(float(value)) for value in bins.share_correct],
     }
+
+
+def _removal(rows: ScoredRows) -> Json:
+    """Return what removing words did: rows that lost some, and those with another prediction without the removal."""
+    if rows.removed_words is None:
+        return None
+    return {"num_rows": sum(map(bool, rows.removed_words)), "num_flipped": num_flipped(rows)}
 
 
 def _intervals(intervals: Mapping[str, Interval]) -> Json:

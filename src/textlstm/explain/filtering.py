@@ -31,7 +31,7 @@ def undo_filters(classifier: TextClassifier, texts: Sequence[str], prepared: Pre
     if not prepared.num_removed.any():
         return [None] * len(texts)
     touched = np.flatnonzero(prepared.num_removed).tolist()
-    pipeline = TextPipeline(replace(classifier.bundle.text, stop_words="keep", keep_pos=[], drop_pos=[]))
+    pipeline = unfiltered_pipeline(classifier)
     chosen = [texts[row] for row in touched]
     unfiltered = pipeline.prepare(chosen)
     predictions = classifier.decide(chosen, classifier.score_prepared(unfiltered, chosen).probabilities)
@@ -40,6 +40,13 @@ def undo_filters(classifier: TextClassifier, texts: Sequence[str], prepared: Pre
         words = missing_words(prepared.text_tokens(row), unfiltered.text_tokens(place))
         found[row] = Filtered(words, prediction.label, prediction.probability)
     return found
+
+
+def unfiltered_pipeline(classifier: TextClassifier) -> TextPipeline:
+    """Return the model's own preparation without stop list and filter; it tags only where the network reads tags."""
+    text, model = classifier.bundle.text, classifier.bundle.model
+    has_pos = text.pos and (model.pos_embedding_size > 0 or text.lemmas)
+    return TextPipeline(replace(text, stop_words="keep", keep_pos=[], drop_pos=[], pos=has_pos))
 
 
 def missing_words(kept: Sequence[str], everything: Sequence[str]) -> tuple[str, ...]:

@@ -9,10 +9,12 @@ from textlstm.corpus.prepared import PreparedSplit
 from textlstm.corpus.preparing.prepare import prepare_labelled_files
 from textlstm.errors import InputError
 from textlstm.evaluation.evaluate import BASELINE, CHAMPION, EXPERT, MAJORITY, RECURRENT, Evaluation, evaluate_rows
-from textlstm.evaluation.folder import METRICS_FILE, REPORT_FILE, write_evaluation
+from textlstm.evaluation.figures import draw_figures
+from textlstm.evaluation.folder import EXPLANATIONS_FILE, METRICS_FILE, REPORT_FILE, write_evaluation
 from textlstm.evaluation.metrics import Metrics
 from textlstm.predictor import TextClassifier
-from textlstm.scoring import score_split
+from textlstm.scoring import score_split, with_filters_undone
+from textlstm.stages.explain import explain_rows
 from textlstm.stages.screen import note, say, table
 from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
 from textlstm.tracking.registry import resolve_model_dir
@@ -86,19 +88,34 @@ def evaluate_split(
 ) -> Evaluated:
     """Score one split, write its evaluation into `output_dir` and log it to `run`, texts only where allowed."""
     classifier = model if isinstance(model, TextClassifier) else TextClassifier.load(model)
+    rows = score_split(classifier, split)
+    if settings.report:
+        rows = with_filters_undone(rows, classifier, split)
     evaluation = evaluate_rows(
-        score_split(classifier, split),
+        rows,
         settings,
         threshold=promised_threshold(classifier),
         max_error=classifier.bundle.thresholds.max_error,
     )
     title = f"{output_dir.name}: {len(split):,} rows"
-    write_evaluation(evaluation, output_dir, title=title, report=settings.report)
+    pictures = list(draw_figures(evaluation)) if settings.report else None
+    explained = None
+    if settings.report and settings.explained_texts:
+        heading = f"Why the model decided: {title}"
+        explained = explain_rows(classifier, rows, num_texts=settings.explained_texts, title=heading)
+    write_evaluation(
+        evaluation,
+        output_dir,
+        title=title,
+        pictures=pictures,
+        class_words=explained.class_words if explained else (),
+        explanations=explained.page if explained else None,
+    )
     run.log_metrics({f"test/{name}": value for name, value in evaluation.flat_metrics().items()})
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if not log_text:
-            write_evaluation(evaluation, folder, title=title, report=settings.report, include_text=False)
+            write_evaluation(evaluation, folder, title=title, pictures=pictures, include_text=False)
         _paired_rows(evaluation, digest=split.digest).write(folder / PAIRED_FILE)
         run.log_artifact(folder, folder=PAIRED_FOLDER)
     if log_text:
@@ -138,6 +155,8 @@ def print_evaluation(evaluated: Evaluated) -> None:
     table(f"test: {evaluation.rows.num_rows:,} rows", header, rows)
     say(*(comparison.sentence for comparison in evaluation.comparisons[:1]))
     say(f"report      {evaluated.output_dir / (REPORT_FILE if evaluation.config.report else METRICS_FILE)}")
+    if (evaluated.output_dir / EXPLANATIONS_FILE).exists():
+        say(f"reasons     {evaluated.output_dir / EXPLANATIONS_FILE}")
 
 
 def _with_interval(metrics: Metrics, figure: str) -> str:

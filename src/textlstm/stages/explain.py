@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from textlstm.config import ExplainConfig
 from textlstm.corpus.files.inputs import expand_inputs
@@ -13,10 +15,14 @@ from textlstm.corpus.files.records import Record, Reject
 from textlstm.corpus.files.storage import atomic_file
 from textlstm.corpus.sources.examples import example_reader
 from textlstm.errors import InputError
+from textlstm.evaluation.class_words import ClassWords, WordWeight
+from textlstm.evaluation.rows import ScoredRows
 from textlstm.stages.screen import note, say, table
 from textlstm.tracking.registry import resolve_model_dir
 
 if TYPE_CHECKING:
+    from textlstm.explain.corpus_view import CorpusView, Counted
+    from textlstm.explain.explanation import Explanation
     from textlstm.explain.faithfulness import Faithfulness
     from textlstm.predictor import TextClassifier
 
@@ -74,30 +80,68 @@ def explanation_page(
     from textlstm.explain.corpus_view import view_corpus
     from textlstm.explain.explanation import explain_texts
     from textlstm.explain.faithfulness import judge
-    from textlstm.explain.page import render_page
 
     explanations = explain_texts(classifier, texts)
     found = judge(classifier, explanations) if faithfulness else []
-    best = found[0].method if found else Method.leave_one_out
+    view = view_corpus(explanations, found[0].method if found else Method.leave_one_out)
+    return _page(classifier, explanations[:num_shown], view, title=title, faithfulness=found), found
+
+
+class ExplainedRows(NamedTuple):
+    """What an evaluation shows of the reasons behind decisions."""
+
+    page: bytes
+    """The least and the most certain texts, one by one."""
+    class_words: tuple[ClassWords, ...]
+
+
+def explain_rows(classifier: "TextClassifier", rows: ScoredRows, *, num_texts: int, title: str) -> ExplainedRows | None:
+    """Return what explaining at most `num_texts` of the scored rows shows; None where no row has a token."""
+    from textlstm.explain.attribution import Method
+    from textlstm.explain.choice import choose_texts
+    from textlstm.explain.corpus_view import view_corpus
+    from textlstm.explain.explanation import explain_texts
+
+    lengths = np.zeros(rows.num_rows, np.int64) if rows.num_tokens is None else rows.num_tokens
+    chosen = choose_texts(rows.probabilities.max(axis=1), lengths, num_texts=num_texts)
+    if not chosen:
+        return None
+    explanations = explain_texts(classifier, [rows.texts[row] for row in chosen])
+    view = view_corpus(explanations, Method.leave_one_out)
+    words = tuple(
+        ClassWords(entry.label, entry.num_texts, _weights(entry.words), _weights(entry.pos)) for entry in view.classes
+    )
+    shown = explanations[: max(1, num_texts // 3)]
+    return ExplainedRows(_page(classifier, shown, view, title=title, faithfulness=[]), words)
+
+
+def _weights(counted: "Sequence[Counted]") -> tuple[WordWeight, ...]:
+    return tuple(WordWeight(entry.name, entry.num_occurrences, entry.total) for entry in counted)
+
+
+def _page(
+    classifier: "TextClassifier",
+    shown: "Sequence[Explanation]",
+    view: "CorpusView",
+    *,
+    title: str,
+    faithfulness: "Sequence[Faithfulness]",
+) -> bytes:
+    from textlstm.explain.page import render_page
+
     model = classifier.bundle.model
     ways = "both ways" if model.bidirectional else "one way"
     details = {
         "Network": f"{model.num_layers}-layer {model.encoder.value} of {model.hidden_size} units, {ways}, "
         f"{model.pooling.value} pooling",
         "Classes": str(len(classifier.labels)),
-        "Texts": f"{len(texts)}, of which {min(num_shown, len(texts))} are shown one by one",
+        "Texts": f"{view.num_texts}, of which {len(shown)} are shown one by one",
     }
     if len(classifier.networks) > 1:
         details["Networks"] = f"{len(classifier.networks)}; gates and gradients are those of the first"
-    page = render_page(
-        explanations[:num_shown],
-        labels=classifier.labels,
-        title=title,
-        details=details,
-        corpus=view_corpus(explanations, best),
-        faithfulness=found,
+    return render_page(
+        shown, labels=classifier.labels, title=title, details=details, corpus=view, faithfulness=faithfulness
     )
-    return page, found
 
 
 def read_texts(config: ExplainConfig, text_column: str) -> list[str]:
