@@ -41,7 +41,7 @@ def has_bf16_kernels(device_type: str) -> bool:
     oneDNN has bf16 recurrent kernels for AVX-512 and newer only, and torch raises RuntimeError elsewhere.
     """
     if device_type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     cell = nn.LSTM(8, 8, batch_first=True)
     try:
         with torch.inference_mode(), torch.autocast(device_type, dtype=torch.bfloat16):
