@@ -122,6 +122,21 @@ def test_training_keeps_the_reasons_and_sends_texts_only_where_allowed(
     report = (written / "report.html").read_text(encoding="utf-8")
     assert "What counts for each class" in report
     assert json.loads((written / "metrics.json").read_text())["removal"]["num_rows"] > 30
+    metrics = json.loads((written / "metrics.json").read_text())
+    assert "champion" not in metrics["models"]  # there is none yet
+    run_stage(
+        "evaluate",
+        f"model_dir={trained / 'model'}",
+        "data=files",
+        f"data.test={trained / 'test.csv'}",
+        f"output_dir={tmp_path / 'again'}",
+        f"prepared_dir={tmp_path / 'prepared'}",
+        f"tracking.dir={tmp_path / 'tracking'}",
+        *FEW,
+    )
+    again = json.loads((tmp_path / "again" / "metrics.json").read_text())
+    assert again["models"]["champion"]["accuracy"] == metrics["accuracy"]
+    assert again["comparisons"]["champion"]["verdict"] == "equal"
     sent = sorted(path.name for path in (tmp_path / "tracking").rglob("*.html"))
     assert sent == (["explanations.html", "report.html"] if log_text else ["report.html"])
 

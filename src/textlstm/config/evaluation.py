@@ -15,6 +15,10 @@ class EvaluationConfig:
     """Resamples behind each interval."""
     baseline: bool = True
     """Train TF-IDF + LinearSVC on the same rows and compare."""
+    champion: bool = True
+    """Compare with the registered champion on the same rows, where there is one with the same labels."""
+    slice_columns: bool = True
+    """Also cut the rows by the other columns of the files that have 2 to 20 different values."""
     max_error: float = 0.0
     """Promise: accepted rows are wrong at most this often; fixes the abstention threshold. 0 means never abstain."""
     top_k: int = 3

@@ -1,13 +1,14 @@
 """`textlstm evaluate`: score a saved model on labelled rows and write what that shows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from textlstm.config import EvaluateConfig, EvaluationConfig
+from textlstm.config import EvaluateConfig, TrackingConfig, TrainConfig
 from textlstm.corpus.prepared import PreparedSplit
 from textlstm.corpus.preparing.prepare import prepare_labelled_files
-from textlstm.errors import InputError
+from textlstm.corpus.sources.other_columns import read_other_columns
+from textlstm.errors import InputError, TextLSTMError
 from textlstm.evaluation.evaluate import BASELINE, CHAMPION, EXPERT, MAJORITY, RECURRENT, Evaluation, evaluate_rows
 from textlstm.evaluation.figures import draw_figures
 from textlstm.evaluation.folder import EXPLANATIONS_FILE, METRICS_FILE, REPORT_FILE, write_evaluation
@@ -17,7 +18,7 @@ from textlstm.scoring import score_split, with_filters_undone
 from textlstm.stages.explain import explain_rows
 from textlstm.stages.screen import note, say, table
 from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
-from textlstm.tracking.registry import resolve_model_dir
+from textlstm.tracking.registry import champion_dir, resolve_model_dir
 from textlstm.tracking.run import Tracker, open_run
 
 NAMES = {
@@ -69,10 +70,9 @@ def evaluate(config: EvaluateConfig) -> None:
         evaluated = evaluate_split(
             classifier,
             corpus.test,
-            config.evaluation,
+            config,
             output_dir=output_dir,
             run=run,
-            log_text=config.tracking.log_text,
         )
     print_evaluation(evaluated)
 
@@ -80,17 +80,22 @@ def evaluate(config: EvaluateConfig) -> None:
 def evaluate_split(
     model: TextClassifier | Path,
     split: PreparedSplit,
-    settings: EvaluationConfig,
+    config: EvaluateConfig | TrainConfig,
     *,
     output_dir: Path,
     run: Tracker,
-    log_text: bool,
 ) -> Evaluated:
     """Score one split, write its evaluation into `output_dir` and log it to `run`, texts only where allowed."""
+    settings, log_text = config.evaluation, config.tracking.log_text
     classifier = model if isinstance(model, TextClassifier) else TextClassifier.load(model)
     rows = score_split(classifier, split)
     if settings.report:
         rows = with_filters_undone(rows, classifier, split)
+    if settings.slice_columns:
+        files, numbers = (split.table.column(name).to_pylist() for name in ("file", "row"))
+        rows = replace(rows, columns=read_other_columns(config.data, files, numbers))
+    if settings.champion and (champion := _champion(classifier, config.tracking)):
+        rows = replace(rows, champion_probabilities=champion.predict_proba(rows.texts))
     evaluation = evaluate_rows(
         rows,
         settings,
@@ -123,6 +128,25 @@ def evaluate_split(
     return Evaluated(evaluation, output_dir)
 
 
+def _champion(classifier: TextClassifier, tracking: TrackingConfig) -> TextClassifier | None:
+    """Return the registered champion, where it decides between the same labels; a remark says why it does not count."""
+    if not tracking.enabled or not tracking.register:
+        return None
+    address = f"models:/{tracking.register}@champion"
+    try:
+        directory = champion_dir(tracking)
+        champion = TextClassifier.load(directory) if directory else None
+    except TextLSTMError as error:
+        note(f"warning: not compared with the champion: {'; '.join(error.problems)}")
+        return None
+    if champion is None:
+        return None
+    if (champion.labels, champion.bundle.task) != (classifier.labels, classifier.bundle.task):
+        note(f"not compared with the champion {address}: it decides between other labels")
+        return None
+    return champion
+
+
 def _paired_rows(evaluation: Evaluation, *, digest: str) -> PairedRows:
     """Return which rows the model had right, without their texts, for later paired tests."""
     rows = evaluation.rows
@@ -153,7 +177,8 @@ def print_evaluation(evaluated: Evaluated) -> None:
     rows = [(name, *(_with_interval(metrics, figure) for figure in figures)) for name, metrics in models.items()]
     header = ("", *(f"{figure.replace('_', ' ')} [{confidence}]" for figure in figures))
     table(f"test: {evaluation.rows.num_rows:,} rows", header, rows)
-    say(*(comparison.sentence for comparison in evaluation.comparisons[:1]))
+    compared = zip(evaluation.others, evaluation.comparisons, strict=True)
+    say(*(comparison.sentence for name, comparison in compared if name in (BASELINE, CHAMPION)))
     say(f"report      {evaluated.output_dir / (REPORT_FILE if evaluation.config.report else METRICS_FILE)}")
     if (evaluated.output_dir / EXPLANATIONS_FILE).exists():
         say(f"reasons     {evaluated.output_dir / EXPLANATIONS_FILE}")

@@ -79,10 +79,9 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
             evaluated = evaluate_split(
                 model_dir,
                 corpus.test,
-                config.evaluation,
+                config,
                 output_dir=evaluation_dir,
                 run=run,
-                log_text=config.tracking.log_text,
             )
         if config.evaluation.label_errors:
             note(_write_label_errors(corpus, config, evaluation_dir))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _ADDRESS = re.compile(r"^(models|runs):")
 _BUNDLE_FILE = "manifest.json"
+_SHORT_SECONDS = 5.0
+"""How long a question that may stay unanswered waits for a server."""
 
 
 class RegisteredVersion(NamedTuple):
@@ -66,6 +68,22 @@ def resolve_model_dir(address: str, config: TrackingConfig) -> Path:
     if bundle is None:
         raise InputError(f"{address}: the model in MLflow holds no folder saved by textlstm")
     return bundle
+
+
+def champion_dir(config: TrackingConfig) -> Path | None:
+    """Return the saved-model folder of the champion of `config.register`; None where there is none.
+
+    Raises:
+        InputError: The champion's model is gone.
+        StorageError: MLflow does not answer.
+    """
+    store = locate_store(config)
+    if store.is_local and not Path(store.uri.removeprefix("sqlite:///")).exists():
+        return None
+    client = connect(store, timeout_seconds=min(_SHORT_SECONDS, config.timeout_seconds))
+    if champion_of(client, config.register) is None:
+        return None
+    return resolve_model_dir(f"models:/{config.register}@{CHAMPION}", config)
 
 
 def resolve_run_id(client: "MlflowClient", address: str) -> str:
