@@ -298,7 +298,7 @@ def test_leaked_rows_are_warned_of_dropped_or_refused(write, rows, prepare: Prep
 def test_a_label_that_only_test_has_counts_as_wrong(write, rows, prepare: Prepare) -> None:
     corpus = prepare(write("train.jsonl", rows(20)), test=write("test.jsonl", [("new", "third"), ("newer", "odd")]))
     assert corpus.labels == ("even", "odd")
-    assert corpus.warnings == ("test: 1 row with labels that train has not count as always wrong: 'third'",)
+    assert corpus.warnings == ("test: 1 row with labels that train does not have count as always wrong: 'third'",)
     assert corpus.test is not None
     assert corpus.test.targets(corpus.labels, corpus.task).tolist() == [-1, 1]
 
@@ -307,7 +307,8 @@ def test_test_labels_that_are_all_unknown_are_refused(write, rows, prepare: Prep
     with pytest.raises(InputError) as error:
         prepare(write("train.jsonl", rows(20)), test=write("test.jsonl", [("new", "third")]))
     assert str(error.value) == (
-        "test: none of its labels occurs in train: 'third'; train has 'even', 'odd'. Set data.label_column."
+        "test: none of the labels in data.label_column=label is known: 'third'; train has 'even', 'odd'. "
+        "Name the column that holds those, or correct the labels."
     )
 
 
@@ -413,7 +414,7 @@ def test_labelled_files_are_prepared_as_a_model_says(write, rows, prepare: Prepa
     assert corpus.test is not None
     assert corpus.test.texts() == ["new row", "other row", "more"]
     assert corpus.test.targets(corpus.labels, corpus.task).tolist() == [1, -1, 0]
-    assert corpus.warnings == ("test: 1 row with labels that train has not count as always wrong: 'third'",)
+    assert corpus.warnings == ("test: 1 row with labels that the model does not have count as always wrong: 'third'",)
 
 
 def test_labelled_files_need_a_file(prepare: Prepare, write, rows, tmp_path: Path) -> None:

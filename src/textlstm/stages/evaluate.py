@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from textlstm.config import EvaluateConfig, TrackingConfig, TrainConfig
+from textlstm.bundle import Bundle
+from textlstm.config import DataConfig, EvaluateConfig, Task, TrackingConfig, TrainConfig
 from textlstm.corpus.prepared import PreparedSplit
 from textlstm.corpus.preparing.prepare import prepare_labelled_files
 from textlstm.corpus.sources.other_columns import read_other_columns
@@ -42,7 +43,8 @@ def evaluate(config: EvaluateConfig) -> None:
     """Score `config.model_dir` on `config.data.test`, write metrics and report, print the numbers.
 
     Raises:
-        InputError: no labelled rows were named, or output_dir holds an evaluation and overwrite is false.
+        InputError: no labelled rows were named, their columns are not for the task of the model, their labels are not
+            the model's, or output_dir holds an evaluation and overwrite is false.
     """
     output_dir = Path(config.output_dir)
     if not config.data.test:
@@ -51,6 +53,7 @@ def evaluate(config: EvaluateConfig) -> None:
         raise InputError(f"{output_dir}: holds an evaluation; set overwrite=true to replace it, or another output_dir")
     model_dir = resolve_model_dir(config.model_dir, config.tracking)
     classifier = TextClassifier.load(model_dir, device=config.device)
+    refuse_other_task(classifier.bundle, config.data)
     corpus = prepare_labelled_files(
         config.data,
         classifier.bundle.text,
@@ -75,6 +78,28 @@ def evaluate(config: EvaluateConfig) -> None:
             run=run,
         )
     print_evaluation(evaluated)
+
+
+def refuse_other_task(bundle: Bundle, data: DataConfig) -> None:
+    """Hold that the label columns of `data` are for models such as this one.
+
+    Raises:
+        InputError: the model gives several labels and one column of single labels is named, or the reverse.
+    """
+    columns = bundle.columns
+    if bundle.task is Task.multi_label and not data.labels_column:
+        trained = [f"data.labels_column={columns.labels}"]
+        trained += [f"data.label_separator={columns.label_separator!r}"] if columns.label_separator else []
+        raise InputError(
+            "data.labels_column is empty, but the model gives a row several labels (multi-label). "
+            f"Name the column that holds all labels of a row; the model was trained with {' '.join(trained)}."
+        )
+    if bundle.task is Task.single_label and data.labels_column:
+        raise InputError(
+            f"data.labels_column={data.labels_column} names several labels a row, but the model gives exactly one. "
+            f"Leave it away and name the column with one label; the model was trained with "
+            f"data.label_column={columns.label}."
+        )
 
 
 def evaluate_split(

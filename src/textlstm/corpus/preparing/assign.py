@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from textlstm.config import DataConfig
-from textlstm.corpus.preparing.checks import character_problems, check_labels, look_alike_problems
+from textlstm.corpus.preparing.checks import check_labels
 from textlstm.corpus.preparing.ingest import Ingested, IngestedSource
+from textlstm.corpus.preparing.known_labels import check_known
 from textlstm.corpus.preparing.splits import order_of, take_part
 from textlstm.corpus.preparing.token_hashes import Hashes
-from textlstm.corpus.preparing.wording import counted, listed
+from textlstm.corpus.preparing.wording import counted
 from textlstm.corpus.split import Split
 from textlstm.errors import InputError
 
@@ -68,7 +69,8 @@ def assign_rows(ingested: Ingested, data: DataConfig) -> Assignment:
         if split in by_split:
             in_train[split] = np.isin(by_split[split].hashes, train.hashes[assigned == SPLITS.index(Split.train)])
             duplicates[f"{split}_in_train"] = int(in_train[split].sum())
-            warnings += _unknown_labels(split, label_ids.named_counts(by_split[split].label_set_ids), labels)
+            found = label_ids.named_counts(by_split[split].label_set_ids)
+            warnings += check_known(found, labels, data, name=split.value)
     if data.strict:
         refuse_leaks(duplicates)
     warnings += duplicate_warnings(duplicates)
@@ -82,11 +84,11 @@ def assign_rows(ingested: Ingested, data: DataConfig) -> Assignment:
     )
 
 
-def assign_known(ingested: Ingested, labels: Sequence[str]) -> Assignment:
+def assign_known(ingested: Ingested, labels: Sequence[str], data: DataConfig) -> Assignment:
     """Take every row as a test row of a model with `labels`.
 
     Raises:
-        InputError: There are no rows, or none of their labels is one of the model's.
+        InputError: There are no rows, or their labels are none of the model's, or only look as if they were not.
     """
     [source] = ingested.sources
     if not len(source.hashes):
@@ -98,7 +100,7 @@ def assign_known(ingested: Ingested, labels: Sequence[str]) -> Assignment:
         num_rows={Split.train: 0, Split.validation: 0, Split.test: len(source.hashes)},
         in_train={},
         duplicates={"test_repeats": int(_occurs_earlier(source.hashes).sum())},
-        warnings=tuple(_unknown_labels(Split.test, found, labels)),
+        warnings=tuple(check_known(found, labels, data, name=Split.test.value, owner="the model")),
     )
 
 
@@ -235,22 +237,3 @@ def _carve(
             f"train: too few different texts a class to take a part for {split}. Give data.{split} a file."
         )
     assigned[rows[taken]] = SPLITS.index(split)
-
-
-def _unknown_labels(split: Split, counts: Mapping[str, int], known: Sequence[str]) -> list[str]:
-    """Return a warning that names labels of `split` that are not `known`; refuse those that only look unknown."""
-    unknown = sorted(set(counts) - set(known))
-    if not unknown:
-        return []
-    name = split.value
-    both = dict.fromkeys(known, 0) | dict(counts)
-    problems = character_problems(counts, name=name) + look_alike_problems(both, name=name)[0]
-    if problems:
-        raise InputError(*problems)
-    if len(unknown) == len(counts):
-        raise InputError(
-            f"{name}: none of its labels occurs in train: {listed(unknown)}; train has {listed(known)}. "
-            "Set data.label_column."
-        )
-    rows = counted(sum(counts[label] for label in unknown), "row")
-    return [f"{name}: {rows} with labels that train has not count as always wrong: {listed(unknown)}"]

@@ -81,7 +81,7 @@ def prepare_labelled_files(
         progress: Hears how far each phase is.
 
     Raises:
-        InputError: No file is given, or the rows cannot be used, or no label is one of the model's.
+        InputError: No file is given, or the rows cannot be used, or their labels are not those of the model.
         IntegrityError: The model's spaCy is not this one, or the stored corpus fails its checksums.
         StorageError: The store cannot be written.
     """
@@ -92,7 +92,7 @@ def prepare_labelled_files(
         sources=sources,
         key=corpus_key(data, text, sources=sources, saved=saved, labels=labels),
         saved=saved,
-        assign=lambda ingested: assign_known(ingested, labels),
+        assign=lambda ingested: assign_known(ingested, labels, data),
         num_workers=num_workers,
         progress=progress or ignore_progress,
     )
