@@ -1,26 +1,30 @@
 """What stop-word removal, parts of speech and lower-casing are worth: every combination, on the same test rows.
 
-    python benchmarks/ablation.py [CORPUS ...] [--seeds N] [--output FILE] [--setting KEY=VALUE]
+    python benchmarks/ablation.py [CORPUS ...] [--seeds N] [--output docs/evaluation.md] [--setting KEY=VALUE]
 
 Every combination and seed is a whole `textlstm train experiment=CORPUS`; finished ones are kept under .bench/ablation,
 so that an interrupted call continues. Corpora are found through TEXTLSTM_CORPORA.
 """
 
 import argparse
+import hashlib
 import itertools
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from textlstm.evaluation.resampling import Resamples
+from experiments import (
+    BENCH,
+    correct_rows,
+    experiment_settings,
+    found_corpora,
+    paired_difference,
+    publish,
+    train_once,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
-WORK = ROOT / ".bench" / "ablation"
+WORK = BENCH / "ablation"
 FACTORS = {
     "stop words": {"kept": ["text.stop_words=keep"], "removed": ["text.stop_words=remove"]},
     "POS": {
@@ -40,80 +44,52 @@ def main() -> int:
     parser.add_argument("--output", default="")
     parser.add_argument("--setting", action="append", default=[], help="another setting of every training")
     arguments = parser.parse_args()
-    lines = header(arguments.seeds)
-    for corpus in arguments.corpora:
-        folder = Path(os.environ.get("TEXTLSTM_CORPORA", ROOT.parent / "shared" / "data")) / corpus
-        if not folder.is_dir():
-            print(f"{corpus}: skipped, its files are not under TEXTLSTM_CORPORA", file=sys.stderr)
-            continue
-        lines += rows_of(corpus, folder, num_seeds=arguments.seeds, settings=arguments.setting)
-    page = "\n".join(lines) + "\n"
-    print(page)
-    if arguments.output:
-        Path(arguments.output).write_text(page, encoding="utf-8")
+    lines = header(arguments.seeds, arguments.setting)
+    for corpus, data in found_corpora(arguments.corpora):
+        lines += rows_of(corpus, data, num_seeds=arguments.seeds, settings=arguments.setting)
+    publish("\n".join(lines) + "\n", arguments.output, section="ablation")
     return 0
 
 
-def header(num_seeds: int) -> list[str]:
+def header(num_seeds: int, settings: list[str]) -> list[str]:
     """Return the top of the page."""
+    seeds = "1 seed" if num_seeds == 1 else f"mean of {num_seeds} seeds"
+    also = f" Every training with {' '.join(f'`{setting}`' for setting in settings)}." if settings else ""
     return [
-        f"Test accuracy in %, mean of {num_seeds} seeds; the difference to the first line of a corpus with a 95 %",
-        "paired bootstrap interval over test rows. Bold: beyond chance.",
+        f"Test accuracy in %, {seeds}; the difference to the first line of",
+        f"a corpus with a 95 % paired bootstrap interval over test rows. Bold: beyond chance.{also}",
         "",
         f"| corpus | {' | '.join(FACTORS)} | accuracy | difference |",
         f"|---|{'---|' * len(FACTORS)}---|---|",
     ]
 
 
-def rows_of(corpus: str, folder: Path, *, num_seeds: int, settings: list[str]) -> list[str]:
+def rows_of(corpus: str, data: list[str], *, num_seeds: int, settings: list[str]) -> list[str]:
     """Return one line a combination."""
     lines: list[str] = []
     reference: np.ndarray | None = None
     for names in itertools.product(*FACTORS.values()):
         chosen = [setting for factor, name in zip(FACTORS.values(), names, strict=True) for setting in factor[name]]
+        place = WORK / corpus / digest(settings) / "-".join(names)
         folders = [
-            train(corpus, folder, names=names, settings=[*settings, *chosen], seed=seed)
+            train(corpus, [*data, *settings, *chosen], place / f"seed-{seed}", seed=seed)
             for seed in range(1, num_seeds + 1)
         ]
-        correct = np.mean([hits(evaluation) for evaluation in folders], axis=0)
+        correct = np.mean([correct_rows(evaluation) for evaluation in folders], axis=0)
         reference = correct if reference is None else reference
-        cells = (corpus, *names, f"{100 * correct.mean():.2f}", difference(correct - reference))
-        lines.append(f"| {' | '.join(cells)} |")
+        difference = "" if reference is correct else paired_difference(correct - reference).in_points()
+        lines.append(f"| {' | '.join((corpus, *names, f'{100 * correct.mean():.2f}', difference))} |")
     return lines
 
 
-def train(corpus: str, folder: Path, *, names: tuple[str, ...], settings: list[str], seed: int) -> Path:
+def train(corpus: str, settings: list[str], model: Path, *, seed: int) -> Path:
     """Train one combination unless it is there; return its evaluation folder."""
-    model = WORK / corpus / "-".join(names) / f"seed-{seed}"
-    evaluation = model.with_name(f"{model.name}-evaluation")
-    if not (evaluation / "metrics.json").exists():
-        files = {name: folder / f"{name}.jsonl.gz" for name in ("train", "validation", "test")}
-        data = [f"data.{name}={file}" for name, file in files.items() if file.exists()]
-        command = [sys.executable, "-m", "textlstm", "train", f"experiment={corpus}", "data=files", *data]
-        command += ["data.drop_leaked=true", f"seed={seed}", f"output_dir={model}", f"prepared_dir={WORK / 'prepared'}"]
-        command += ["tracking=off", "overwrite=true", "evaluation.report=false", *settings]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return evaluation
+    return train_once(model, experiment_settings(corpus, settings, seed=seed, prepared_dir=WORK / "prepared"))
 
 
-def hits(evaluation: Path) -> np.ndarray:
-    """Return (N,) 1.0 where the test row is right, checked against the accuracy in metrics.json."""
-    correct = np.asarray(pq.read_table(evaluation / "predictions.parquet").column("correct").to_pylist(), dtype=float)
-    accuracy = json.loads((evaluation / "metrics.json").read_text(encoding="utf-8"))["accuracy"]
-    if abs(correct.mean() - accuracy) > 1e-9:
-        raise SystemExit(f"{evaluation}: predictions and metrics disagree")
-    return correct
-
-
-def difference(rows: np.ndarray) -> str:
-    """Return the mean of (N,) row differences in points with its interval, bold where 0 lies outside."""
-    if not rows.any():
-        return ""
-    resamples = Resamples(len(rows), 2000, seed=0)
-    means = np.concatenate([weights @ rows / len(rows) for weights in resamples.blocks()])
-    low, high = resamples.interval(means, float(rows.mean()), lowest=-1.0)
-    text = f"{100 * rows.mean():+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
-    return f"**{text}**" if low > 0 or high < 0 else text
+def digest(settings: list[str]) -> str:
+    """Return the name of the folder of trainings with these settings: others are other trainings."""
+    return hashlib.sha256("\n".join(settings).encode()).hexdigest()[:8] if settings else "as-shipped"
 
 
 if __name__ == "__main__":

@@ -1,31 +1,31 @@
 """Are probabilities and promises kept on test rows? Calibration error and promised error rates of trained models.
 
-    python benchmarks/calibration.py [CORPUS ...] [--seed N] [--max-error E] [--output FILE]
+    python benchmarks/calibration.py [CORPUS ...] [--seed N ...] [--max-error E] [--output docs/evaluation.md]
 
-Each corpus is trained once (`experiment=CORPUS`); its probabilities are kept under .bench/calibration, so that an
-interrupted call continues. Corpora are found through TEXTLSTM_CORPORA.
+Every corpus and seed is a whole `textlstm train experiment=CORPUS`, shared with results.py and kept under
+.bench/results, so that an interrupted call continues. Corpora are found through TEXTLSTM_CORPORA.
 """
 
 import argparse
-import os
 import sys
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from experiments import TRAININGS, experiment_settings, found_corpora, publish, train_once
+from textlstm.bundle import Bundle, load_bundle
 from textlstm.cli.door import compose_config
 from textlstm.config import Task, TrainConfig
+from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.evaluation.calibration import decision_bins
 from textlstm.evaluation.thresholds import Promise, find_threshold
-from textlstm.fitting import fit_classifier
+from textlstm.models.linear_expert import LinearExpert
 from textlstm.predictor import TextClassifier
 from textlstm.scoring import score_split
 from textlstm.stages.prepare import prepared
 
-ROOT = Path(__file__).resolve().parent.parent
-WORK = ROOT / ".bench" / "calibration"
-EXPERIMENTS = {"r8": "r8", "clinc150_oos": "clinc150"}
+CORPORA = ("r8", "clinc150_oos")
 NUM_RESAMPLES = 200
 CONFIDENCE = 0.95
 
@@ -48,54 +48,61 @@ class Scored:
 def main() -> int:
     """Train what is missing, print the table, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpora", nargs="*", default=list(EXPERIMENTS))
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("corpora", nargs="*", default=list(CORPORA))
+    parser.add_argument("--seed", type=int, nargs="+", default=[1])
     parser.add_argument("--max-error", type=float, default=0.02)
     parser.add_argument("--output", default="")
     arguments = parser.parse_args()
     lines = header(arguments.max_error)
-    for corpus in arguments.corpora:
-        folder = Path(os.environ.get("TEXTLSTM_CORPORA", ROOT.parent / "shared" / "data")) / corpus
-        if not folder.is_dir():
-            print(f"{corpus}: skipped, its files are not under TEXTLSTM_CORPORA", file=sys.stderr)
-            continue
-        lines += rows_of(corpus, scored(corpus, folder, seed=arguments.seed), max_error=arguments.max_error)
-    page = "\n".join(lines) + "\n"
-    print(page)
-    if arguments.output:
-        Path(arguments.output).write_text(page, encoding="utf-8")
+    for corpus, data in found_corpora(arguments.corpora):
+        for seed in arguments.seed:
+            model = scored(corpus, data, seed=seed)
+            lines += rows_of(f"{corpus}, seed {seed}", model, max_error=arguments.max_error)
+    publish("\n".join(lines) + "\n", arguments.output, section="calibration")
     return 0
 
 
-def scored(corpus: str, folder: Path, *, seed: int) -> Scored:
-    """Return the probabilities of the trained model, from the store when they are there."""
-    path = WORK / f"{corpus}-seed-{seed}.npz"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files = {name: folder / f"{name}.jsonl.gz" for name in ("train", "validation", "test")}
-        data = [f"data.{name}={file}" for name, file in files.items() if file.exists()]
-        overrides = [f"experiment={EXPERIMENTS.get(corpus, corpus)}", "data=files", "data.drop_leaked=true", *data]
-        overrides += [f"seed={seed}", f"prepared_dir={WORK / 'prepared'}", "tracking=off"]
-        config = compose_config("train", TrainConfig, overrides)
-        rows = prepared(config)
-        if rows.test is None:
-            raise SystemExit(f"{corpus}: has no test rows")
-        fitted = fit_classifier(rows, config)
-        test = score_split(TextClassifier(fitted.bundle), rows.test)
-        if test.uncalibrated_probabilities is None or test.task is Task.multi_label:
-            raise SystemExit(f"{corpus}: this table is about single-label models")
-        np.savez(
-            path,
-            labels=np.array(rows.labels),
-            validation=fitted.validation_probabilities,
-            validation_targets=fitted.validation_targets,
-            test=test.probabilities,
-            test_before=test.uncalibrated_probabilities,
-            test_targets=test.targets,
-        )
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files if name != "labels"}
-        return Scored(labels=stored["labels"].tolist(), **arrays)
+def scored(corpus: str, data: Sequence[str], *, seed: int) -> Scored:
+    """Return what the trained model says of validation and test rows; train it where that was not done."""
+    settings = experiment_settings(corpus, data, seed=seed, prepared_dir=TRAININGS / "prepared")
+    model = TRAININGS / corpus / f"seed-{seed}"
+    train_once(model, settings)
+    config = compose_config("train", TrainConfig, settings)
+    rows = prepared(config)
+    if rows.validation is None or rows.test is None or rows.task is Task.multi_label:
+        raise SystemExit(f"{corpus}: this table is about single-label models with validation and test rows")
+    bundle = load_bundle(model)
+    validation = score_split(TextClassifier(before_refit(bundle, rows, config)), rows.validation)
+    test = score_split(TextClassifier(bundle), rows.test)
+    assert test.uncalibrated_probabilities is not None
+    return Scored(
+        labels=list(rows.labels),
+        validation=validation.probabilities,
+        validation_targets=validation.targets,
+        test=test.probabilities,
+        test_before=test.uncalibrated_probabilities,
+        test_targets=test.targets,
+    )
+
+
+def before_refit(bundle: Bundle, corpus: PreparedCorpus, config: TrainConfig) -> Bundle:
+    """Return the model as it was when it learned gate and threshold from the validation rows.
+
+    The linear expert of a saved model was fitted once more, on training and validation rows together; what it says of
+    validation rows is no test of anything.
+    """
+    if corpus.train is None or not bundle.tensors("expert."):
+        return bundle
+    expert = LinearExpert.fit(
+        corpus.train.texts(),
+        corpus.train.targets(corpus.labels, corpus.task),
+        num_labels=len(corpus.labels),
+        task=corpus.task,
+        config=config.model,
+        seed=config.seed,
+    )
+    others = {name: value for name, value in bundle.weights.items() if not name.startswith("expert.")}
+    return replace(bundle, weights=others | {f"expert.{name}": value for name, value in expert.to_tensors().items()})
 
 
 def header(max_error: float) -> list[str]:

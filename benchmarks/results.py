@@ -10,24 +10,28 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
-ROOT = Path(__file__).resolve().parent.parent
-WORK = ROOT / ".bench" / "results"
+from experiments import (
+    TRAININGS,
+    Difference,
+    correct_rows,
+    experiment_settings,
+    found_corpora,
+    paired_difference,
+    publish,
+    train_once,
+)
+
 CORPORA = (
     *("bbc", "r8", "r52", "20ng", "mr", "ag_news_10k", "trec6", "sst2"),
     *("banking77", "clinc150", "snips", "sms_spam", "imdb"),
 )
-FOLDERS = {"clinc150": "clinc150_oos"}
 NUM_SEEDS = {"imdb": 3}
-RESAMPLES = 10_000
 TEXTGCN = {
     "20ng": "73.18 ±1.85",
     "r8": "96.31 ±.33",
@@ -48,7 +52,7 @@ class Outcome:
     expert: list[float]
     baseline: float
     baseline_macro_f1: float
-    difference: tuple[float, float, float]
+    difference: Difference
     """Mean accuracy over seeds less the baseline's, with a 95 % paired bootstrap interval over rows."""
     seconds: list[float]
 
@@ -61,71 +65,25 @@ def main() -> int:
     parser.add_argument("--output", default="")
     arguments = parser.parse_args()
     outcomes = []
-    for corpus in arguments.corpora:
+    for corpus, data in found_corpora(arguments.corpora):
         seeds = range(1, min(arguments.seeds, NUM_SEEDS.get(corpus, arguments.seeds)) + 1)
-        data = data_settings(corpus)
-        if data is None:
-            print(f"{corpus}: skipped, its files are not under TEXTLSTM_CORPORA", file=sys.stderr)
-            continue
-        runs = [train(corpus, seed, data) for seed in seeds]
-        outcomes.append(summarise(corpus, runs))
-    page = table(outcomes)
-    print(page)
-    if arguments.output:
-        Path(arguments.output).write_text(page, encoding="utf-8")
+        outcomes.append(summarise(corpus, [train(corpus, seed, data) for seed in seeds]))
+    publish(table(outcomes), arguments.output)
     return 0
-
-
-def data_settings(corpus: str) -> list[str] | None:
-    """Return the data settings of a corpus, or None where its files are absent."""
-    if corpus == "bbc":
-        return []
-    folder = Path(os.environ.get("TEXTLSTM_CORPORA", ROOT.parent / "shared" / "data")) / FOLDERS.get(corpus, corpus)
-    if not folder.is_dir():
-        return None
-    files = {name: folder / f"{name}.jsonl.gz" for name in ("train", "validation", "test")}
-    if corpus == "clinc150":
-        files = {name: without_out_of_scope(path) for name, path in files.items()}
-    return ["data=files", "data.drop_leaked=true"] + [
-        f"data.{name}={path}" for name, path in files.items() if path.exists()
-    ]
-
-
-def without_out_of_scope(path: Path) -> Path:
-    """Return a copy of a CLINC150 file without the out-of-scope rows."""
-    import gzip
-
-    target = WORK / "clinc150" / path.name.removesuffix(".gz")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(path, "rt", encoding="utf-8") as source:
-        rows = [line for line in source if json.loads(line)["label"] != "oos"]
-    target.write_text("".join(rows), encoding="utf-8")
-    return target
 
 
 def train(corpus: str, seed: int, data: list[str]) -> Path:
     """Train one seed unless it is there; return its evaluation folder."""
-    model = WORK / corpus / f"seed-{seed}"
-    evaluation = model.with_name(f"{model.name}-evaluation")
-    if not (evaluation / "seconds.json").exists():
-        command = [sys.executable, "-m", "textlstm", "train", f"experiment={corpus}", *data, f"seed={seed}"]
-        command += [f"output_dir={model}", f"prepared_dir={WORK / 'prepared'}", "tracking=off", "overwrite=true"]
-        started = time.perf_counter()
-        subprocess.run([*command, "evaluation.report=false"], check=True, stdout=subprocess.DEVNULL)
-        (evaluation / "seconds.json").write_text(json.dumps(time.perf_counter() - started))
-    return evaluation
+    settings = experiment_settings(corpus, data, seed=seed, prepared_dir=TRAININGS / "prepared")
+    return train_once(TRAININGS / corpus / f"seed-{seed}", settings)
 
 
 def summarise(corpus: str, folders: list[Path]) -> Outcome:
     """Read the figures of all seeds of a corpus."""
     figures = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
     models = [figure["models"] for figure in figures]
-    correct, baseline = [], np.zeros(0)
-    for folder in folders:
-        rows = pq.read_table(folder / "predictions.parquet")
-        label = np.asarray(rows.column("label").to_pylist())
-        correct.append(np.asarray(rows.column("predicted_label").to_pylist()) == label)
-        baseline = np.asarray(rows.column("baseline_label").to_pylist()) == label
+    correct = np.mean([correct_rows(folder) for folder in folders], axis=0)
+    baseline = correct_rows(folders[-1], column="baseline_label")
     return Outcome(
         corpus=corpus,
         accuracy=[figure["accuracy"] for figure in figures],
@@ -134,18 +92,9 @@ def summarise(corpus: str, folders: list[Path]) -> Outcome:
         expert=[model["expert"]["accuracy"] for model in models],
         baseline=models[0]["baseline"]["accuracy"],
         baseline_macro_f1=models[0]["baseline"]["macro_f1"],
-        difference=paired_interval(np.mean(correct, axis=0) - baseline),
+        difference=paired_difference(correct - baseline),
         seconds=[json.loads((folder / "seconds.json").read_text()) for folder in folders],
     )
-
-
-def paired_interval(differences: np.ndarray) -> tuple[float, float, float]:
-    """Return the mean of (N,) row differences with the 95 % bootstrap interval over rows."""
-    random = np.random.default_rng(0)
-    count = len(differences)
-    means = [float(differences[random.integers(0, count, count)].mean()) for _ in range(RESAMPLES)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(differences.mean()), float(low), float(high)
 
 
 def table(outcomes: list[Outcome]) -> str:
@@ -163,8 +112,6 @@ def table(outcomes: list[Outcome]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for outcome in outcomes:
-        mean, low, high = (100 * value for value in outcome.difference)
-        mark = "**" if low > 0 or high < 0 else ""
         cells = (
             outcome.corpus,
             str(len(outcome.accuracy)),
@@ -174,7 +121,7 @@ def table(outcomes: list[Outcome]) -> str:
             spread(outcome.expert),
             f"{100 * outcome.baseline:.2f}",
             f"{100 * outcome.baseline_macro_f1:.2f}",
-            f"{mark}{mean:+.2f} [{low:+.2f}, {high:+.2f}]{mark}",
+            outcome.difference.in_points(),
             TEXTGCN.get(outcome.corpus, ""),
             f"{statistics.mean(outcome.seconds):.0f}",
         )

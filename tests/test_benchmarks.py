@@ -1,10 +1,11 @@
-"""The harness of the benchmarks: it measures what a process took, stops one that takes too long, and counts right rows."""
+"""The programs of the benchmarks: what a process took, who had which rows right, where a page is written."""
 
 import json
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
@@ -109,3 +110,98 @@ def test_every_part_of_the_page_is_a_program_that_takes_its_arguments() -> None:
         program = (FOLDER / part.program).read_text(encoding="utf-8")
         for argument in (*part.whole, *part.short):
             assert not argument.startswith("--") or f'"{argument}"' in program, f"{part.program} {argument}"
+
+
+def test_class_shares_of_unlabelled_rows_are_found_again() -> None:
+    """Two classes of normal values around -1 and 1: half each where the probabilities hold, nine to one in the rows."""
+    from prior_shift import adapt_to_shares
+
+    dice = np.random.default_rng(0)
+    targets = (dice.random(20_000) < 0.1).astype(int)
+    values = dice.normal(2.0 * targets - 1)
+    of_second = 1 / (1 + np.exp(-2 * values))
+    probabilities = np.column_stack([1 - of_second, of_second])
+    adapted = adapt_to_shares(probabilities, np.array([0.5, 0.5]))
+    assert adapted.shares == pytest.approx([0.9, 0.1], abs=0.01)
+    assert adapted.probabilities.sum(axis=1) == pytest.approx(1.0)
+    before, after = ((found.argmax(axis=1) == targets).mean() for found in (probabilities, adapted.probabilities))
+    assert after > before + 0.05
+    same = adapt_to_shares(probabilities[targets == 0], np.array([0.5, 0.5]))
+    assert same.shares[0] > 0.99
+
+
+def test_a_page_is_written_between_its_marks_and_nowhere_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from experiments import publish
+
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- table -->\nold\n<!-- end of table -->\nafter\n", encoding="utf-8")
+    for _ in range(2):
+        publish("| new |", str(page), section="table")
+    assert page.read_text(encoding="utf-8") == ("before\n<!-- table -->\n\n| new |\n\n<!-- end of table -->\nafter\n")
+    assert capsys.readouterr().out == "| new |\n| new |\n"
+    with pytest.raises(SystemExit, match="no lines <!-- other --> and <!-- end of other --> to write between"):
+        publish("| new |", str(page), section="other")
+
+
+def test_differences_of_rows_have_an_interval() -> None:
+    from experiments import paired_difference
+
+    rows = np.array([1.0] * 60 + [0.0] * 930 + [-1.0] * 10)
+    difference = paired_difference(rows)
+    assert difference.mean == pytest.approx(0.05)
+    assert difference.low == pytest.approx(0.05 - 1.96 * rows.std() / 1000**0.5, abs=0.001)
+    assert difference.is_beyond_chance
+    assert difference.in_points().startswith("**+5.00 [+3.")
+    assert paired_difference(np.zeros(10)).in_points() == "+0.00 [+0.00, +0.00]"
+
+
+def test_corpora_that_are_not_there_are_skipped_aloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from experiments import found_corpora
+
+    (tmp_path / "r8").mkdir()
+    (tmp_path / "r8" / "train.jsonl.gz").touch()
+    monkeypatch.setenv("TEXTLSTM_CORPORA", str(tmp_path))
+    found = list(found_corpora(["r8", "mr", "bbc"]))
+    assert found == [
+        ("r8", ["data=files", "data.drop_leaked=true", f"data.train={tmp_path / 'r8' / 'train.jsonl.gz'}"]),
+        ("bbc", []),
+    ]
+    assert capsys.readouterr().err == "mr: skipped, its files are not under TEXTLSTM_CORPORA\n"
+
+
+def test_calibration_reads_validation_rows_as_the_gate_did(tmp_path: Path) -> None:
+    """The saved expert has seen the validation rows; the figures must not come from it."""
+    from calibration import before_refit
+    from textlstm.cli.door import compose_config
+    from textlstm.config import TrainConfig
+    from textlstm.fitting import fit_classifier
+    from textlstm.predictor import TextClassifier
+    from textlstm.scoring import score_split
+    from textlstm.stages.prepare import prepared
+
+    words = {"sport": ("goal", "match", "coach"), "money": ("bank", "share", "profit")}
+    dice = np.random.default_rng(1)
+    rows = [(" ".join(dice.choice([*words[label], "a", "the", "said"], 4)), label) for label in [*words] * 60]
+    (tmp_path / "rows.csv").write_text(
+        "text,label\n" + "".join(f"{text} {n},{y}\n" for n, (text, y) in enumerate(rows))
+    )
+    settings = [
+        "data=files",
+        f"data.train={tmp_path / 'rows.csv'}",
+        f"prepared_dir={tmp_path / 'prepared'}",
+        "text=fast",
+    ]
+    settings += ["num_workers=1", "model.hidden_size=4", "model.embedding_size=4"]
+    settings += ["training.epochs=1", "training.num_threads=1", "training.precision=fp32"]
+    config = compose_config("train", TrainConfig, settings)
+    corpus = prepared(config)
+    fitted = fit_classifier(corpus, config)
+    assert corpus.validation is not None
+    as_fitted = score_split(TextClassifier(before_refit(fitted.bundle, corpus, config)), corpus.validation)
+    as_saved = score_split(TextClassifier(fitted.bundle), corpus.validation)
+    assert as_fitted.probabilities == pytest.approx(fitted.validation_probabilities, abs=1e-5)
+    assert np.abs(as_saved.probabilities - fitted.validation_probabilities).max() > 0.01  # negative control
