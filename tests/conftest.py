@@ -103,9 +103,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fit(network, split, split, config=config, task=Task.single_label, seed=0)
     expert = LinearExpert.fit(texts, y, num_labels=3, task=Task.single_label, config=model, seed=0)
     gate = Gate.fit(predict_logits(network, split), expert.logits(texts), y, task=Task.single_label)
-    weights = {f"network.0.{name}": value for name, value in network.state_dict().items()}
-    weights |= {f"expert.{name}": value for name, value in expert.to_tensors().items()}
-    weights |= {f"gate.{name}": value for name, value in gate.to_tensors().items()}
+    weights = {f"network.0.{name}": value for name, value in network.to_arrays().items()}
+    weights |= {f"expert.{name}": value for name, value in expert.to_arrays().items()}
+    weights |= {f"gate.{name}": value for name, value in gate.to_arrays().items()}
     bundle = Bundle(
         labels=labels,
         task=Task.single_label,

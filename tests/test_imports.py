@@ -14,10 +14,10 @@ FLOORS = [
     {"text", "vocabulary", "embeddings"},
     {"corpus"},
     {"models"},
-    {"training", "bundle"},
-    {"predictor"},
+    {"training", "bundle", "onnx"},
+    {"predictor", "recurrent"},
     {"evaluation", "labelling", "explain", "tracking"},
-    {"fitting", "scoring", "sweeping"},
+    {"fitting", "scoring", "exporting", "sweeping"},
     {"stages"},
     {"cli", "__main__"},
 ]
@@ -79,6 +79,8 @@ def test_an_upward_import_would_be_seen() -> None:
         ("text", "thinc"),
         ("tracking", "mlflow"),
         ("cli", "hydra"),
+        ("onnx", "onnx"),
+        ("onnx", "onnxruntime"),
     ],
 )
 def test_one_room_owns_each_library(owner: str, library: str) -> None:

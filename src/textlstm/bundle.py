@@ -3,7 +3,8 @@
 config.json          labels, task, text and model settings, what the spaCy model was, columns, thresholds
 vocabulary.txt       one token a line, line number = id
 stop_words.txt       one word a line
-weights.safetensors  every tensor: network.N.*, expert.*, baseline.*, gate.*
+weights.safetensors  every array: network.N.*, expert.*, baseline.*, gate.*
+model.onnx           of an exported model only: its networks, in place of network.N.*
 manifest.json        sha256 of the files above and of itself, library versions, provenance
 """
 
@@ -16,24 +17,34 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
+
+import numpy as np
 
 from textlstm.config import ModelConfig, Task, TextConfig
 from textlstm.errors import IntegrityError, StorageError
 from textlstm.text.saved import SavedText
 from textlstm.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 VOCABULARY_FILE = "vocabulary.txt"
 STOP_WORDS_FILE = "stop_words.txt"
 WEIGHTS_FILE = "weights.safetensors"
+NETWORKS_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
 DATA_FILES = (CONFIG_FILE, VOCABULARY_FILE, STOP_WORDS_FILE, WEIGHTS_FILE)
-RECORDED_LIBRARIES = ("textlstm", "torch", "spacy", "scikit-learn", "numpy", "safetensors", "datasets", "pyarrow")
+RECORDED_LIBRARIES = (
+    "textlstm",
+    "torch",
+    "spacy",
+    "scikit-learn",
+    "numpy",
+    "safetensors",
+    "datasets",
+    "pyarrow",
+    "onnxruntime",
+)
 
 Config = TypeVar("Config")
 
@@ -75,7 +86,8 @@ class Bundle:
     model: ModelConfig
     saved_text: SavedText
     vocabulary: Vocabulary
-    weights: Mapping[str, "Tensor"]
+    weights: Mapping[str, np.ndarray]
+    """float32 arrays of the networks and the expert, bytes and numbers of its n-grams, the gate's scalars."""
     columns: Columns = Columns()
     thresholds: Thresholds = Thresholds()
     label_shares: tuple[float, ...] = ()
@@ -83,8 +95,21 @@ class Bundle:
     provenance: Mapping[str, Any] | None = None
     """Run id, data digests, seed, git commit, metrics: plain JSON values."""
 
-    def tensors(self, prefix: str) -> dict[str, "Tensor"]:
-        """Return the tensors whose names start with `prefix`, without it."""
+    onnx_model: bytes | None = None
+    """The networks as a serialised ONNX model, in place of `network.N.*`; None where torch computes them."""
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether onnxruntime computes the networks."""
+        return self.onnx_model is not None
+
+    @property
+    def num_networks(self) -> int:
+        """Networks among the weights; their probabilities are averaged."""
+        return len({name.split(".")[1] for name in self.weights if name.startswith("network.")})
+
+    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
+        """Return the arrays whose names start with `prefix`, without it."""
         return {name.removeprefix(prefix): value for name, value in self.weights.items() if name.startswith(prefix)}
 
 
@@ -113,7 +138,7 @@ def load_bundle(directory: Path) -> Bundle:
     Raises:
         IntegrityError: a file is missing, has other bytes, or is of a later format.
     """
-    from safetensors.torch import load
+    from safetensors.numpy import load
 
     manifest = read_manifest(directory)
     files = _checked_files(directory, manifest)
@@ -134,6 +159,7 @@ def load_bundle(directory: Path) -> Bundle:
         thresholds=Thresholds(**{**content["thresholds"], "per_class": tuple(content["thresholds"]["per_class"])}),
         label_shares=tuple(content["label_shares"]),
         provenance=manifest["provenance"],
+        onnx_model=files.get(NETWORKS_FILE),
     )
 
 
@@ -166,7 +192,7 @@ def _checked_files(directory: Path, manifest: Mapping[str, Any]) -> dict[str, by
     """Return the bytes of every data file, read once and checked before anyone parses them."""
     problems = []
     contents = {}
-    for name in DATA_FILES:
+    for name in _data_files(NETWORKS_FILE in manifest["sha256"]):
         file = directory / name
         if not file.is_file():
             problems.append(f"{file}: missing; copy the model folder again or train anew")
@@ -201,7 +227,7 @@ def from_plain(config_class: type[Config], content: Mapping[str, Any]) -> Config
 
 
 def _write_files(bundle: Bundle, directory: Path) -> None:
-    from safetensors.torch import save
+    from safetensors.numpy import save
 
     saved_text = asdict(bundle.saved_text)
     stop_words = saved_text.pop("stop_words")
@@ -219,16 +245,24 @@ def _write_files(bundle: Bundle, directory: Path) -> None:
     _write(directory / CONFIG_FILE, _canonical(content))
     _write(directory / VOCABULARY_FILE, _lines(bundle.vocabulary.to_lines()))
     _write(directory / STOP_WORDS_FILE, _lines(stop_words))
-    _write(directory / WEIGHTS_FILE, save({name: value.contiguous() for name, value in bundle.weights.items()}))
+    _write(
+        directory / WEIGHTS_FILE, save({name: np.asarray(value, order="C") for name, value in bundle.weights.items()})
+    )
+    if bundle.onnx_model is not None:
+        _write(directory / NETWORKS_FILE, bundle.onnx_model)
     manifest = {
         "format_version": FORMAT_VERSION,
-        "sha256": {name: _sha256(directory / name) for name in DATA_FILES},
+        "sha256": {name: _sha256(directory / name) for name in _data_files(bundle.is_exported)},
         "libraries": library_versions(),
         "spacy_model": f"{bundle.saved_text.spacy_model} {bundle.saved_text.spacy_model_version}".strip(),
         "provenance": dict(bundle.provenance or {}),
     }
     manifest["manifest_sha256"] = hashlib.sha256(_canonical(manifest)).hexdigest()
     _write(directory / MANIFEST_FILE, _canonical(manifest))
+
+
+def _data_files(is_exported: bool) -> tuple[str, ...]:
+    return (*DATA_FILES, NETWORKS_FILE) if is_exported else DATA_FILES
 
 
 def library_versions() -> dict[str, str]:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from textlstm.bundle import Bundle, Columns, Thresholds
 from textlstm.config import DataConfig, Task, TrainConfig
@@ -22,7 +21,8 @@ from textlstm.evaluation.thresholds import find_threshold, fit_label_thresholds
 from textlstm.models.gate import Gate
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.models.network import NetworkSizes, TextNetwork
-from textlstm.predictor import choose_device, encode_texts, mean_logits, to_probabilities
+from textlstm.predictor import encode_texts, mean_logits, to_probabilities
+from textlstm.recurrent import choose_device
 from textlstm.training.encoding import EncodedSplit
 from textlstm.training.loop import fit
 from textlstm.training.prediction import predict_logits
@@ -243,31 +243,30 @@ def _fit_expert(texts: list[str], targets: np.ndarray, corpus: PreparedCorpus, c
     )
 
 
-def _expert_and_baseline(rows: _LabelledRows, corpus: PreparedCorpus, config: TrainConfig) -> dict[str, Tensor]:
-    """Fit both on training and validation rows; return their tensors."""
+def _expert_and_baseline(rows: _LabelledRows, corpus: PreparedCorpus, config: TrainConfig) -> dict[str, np.ndarray]:
+    """Fit both on training and validation rows; return their arrays."""
     texts = rows.train.texts() + rows.validation.texts()
     targets = np.concatenate([rows.train_targets, rows.validation_targets])
     if corpus.task is Task.single_label:
         known = targets >= 0
         texts = [text for text, keep in zip(texts, known.tolist(), strict=True) if keep]
         targets = targets[known]
-    parts: dict[str, Tensor] = {}
+    parts: dict[str, np.ndarray] = {}
     if config.model.linear_expert:
         expert = _fit_expert(texts, targets, corpus, config)
-        parts |= {f"expert.{name}": value for name, value in expert.to_tensors().items()}
+        parts |= {f"expert.{name}": value for name, value in expert.to_arrays().items()}
     if config.evaluation.baseline:
         baseline = LinearExpert.fit_baseline(
             texts, targets, num_labels=len(corpus.labels), task=corpus.task, seed=config.seed
         )
-        parts |= {f"baseline.{name}": value for name, value in baseline.to_tensors().items()}
+        parts |= {f"baseline.{name}": value for name, value in baseline.to_arrays().items()}
     return parts
 
 
-def _weights(networks: list[TextNetwork], gate: Gate) -> dict[str, Tensor]:
-    weights = {f"gate.{name}": value for name, value in gate.to_tensors().items()}
+def _weights(networks: list[TextNetwork], gate: Gate) -> dict[str, np.ndarray]:
+    weights = {f"gate.{name}": value for name, value in gate.to_arrays().items()}
     for index, network in enumerate(networks):
-        state = network.cpu().state_dict()
-        weights |= {f"network.{index}.{name}": value.detach().clone() for name, value in state.items()}
+        weights |= {f"network.{index}.{name}": value for name, value in network.to_arrays().items()}
     return weights
 
 

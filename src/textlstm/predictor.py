@@ -4,23 +4,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
-import torch
 
 from textlstm.bundle import Bundle, load_bundle
 from textlstm.config import Device, ModelConfig, Precision, Task
+from textlstm.errors import ConfigError
 from textlstm.models.gate import Gate
 from textlstm.models.linear_expert import LinearExpert
-from textlstm.models.network import NetworkSizes, TextNetwork
-from textlstm.models.precision import check_precision
 from textlstm.models.spelling import SpelledTokens
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
 from textlstm.training.encoding import EncodedSplit, encode_split
-from textlstm.training.prediction import predict_logits
 from textlstm.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import torch
+
+    from textlstm.models.network import TextNetwork
+    from textlstm.recurrent import TorchNetworks
 
 EMPTY_PROBABILITY_FLOOR = 1e-12
 
@@ -62,6 +65,16 @@ class Scores:
     """(N,) int64, tokens that the network was given."""
 
 
+class RecurrentBranch(Protocol):
+    """The recurrent networks of a model, whatever computes them."""
+
+    def logits(self, split: EncodedSplit) -> list[np.ndarray]:
+        """Return the (N, L) float32 logits of each network."""
+
+    def prepare_for_many(self) -> None:
+        """Do what pays for many texts only."""
+
+
 class TextClassifier:
     """A model ready to predict.
 
@@ -79,23 +92,20 @@ class TextClassifier:
         num_threads: int | None = None,
         precision: Precision = Precision.fp32,
     ) -> None:
-        """Build the parts of `bundle`; `num_threads` sets torch's threads for this process.
+        """Build the parts of `bundle`; `num_threads` are those of the networks, None for all cores.
+
+        torch is imported for networks of torch only, not for a model that was exported to ONNX.
 
         Raises:
-            ConfigError: bf16 is asked for and the device has no kernels for it.
+            ConfigError: the networks cannot be computed on that device or in that precision.
         """
-        if num_threads is not None:
-            torch.set_num_threads(num_threads)
         self.bundle = bundle
         self.labels = bundle.labels
-        self.device = choose_device(device)
-        check_precision("labelling.precision", precision, self.device)
-        self.precision = precision
-        self.pipeline = TextPipeline(bundle.text, saved=bundle.saved_text)
-        self.networks = build_networks(bundle, self.device)
-        expert = bundle.tensors("expert.")
-        self.expert = LinearExpert.from_tensors(expert) if expert else None
-        self.gate = Gate.from_tensors(bundle.tensors("gate."), task=bundle.task)
+        self.recurrent = _open_networks(bundle, device=device, num_threads=num_threads, precision=precision)
+        self.pipeline = TextPipeline(bundle.text, saved=bundle.saved_text, without_torch=bundle.is_exported)
+        expert = bundle.arrays("expert.")
+        self.expert = LinearExpert.from_arrays(expert) if expert else None
+        self.gate = Gate.from_arrays(bundle.arrays("gate."), task=bundle.task)
 
     @classmethod
     def load(
@@ -112,6 +122,33 @@ class TextClassifier:
             IntegrityError: a file was changed, or the installed spaCy model is another version than the saved one.
         """
         return cls(load_bundle(Path(directory)), device=device, num_threads=num_threads, precision=precision)
+
+    @property
+    def networks(self) -> "list[TextNetwork]":
+        """The networks themselves, to look into.
+
+        Raises:
+            ConfigError: the model was exported.
+        """
+        return self._torch_networks().networks
+
+    @property
+    def device(self) -> "torch.device":
+        """Where the networks are.
+
+        Raises:
+            ConfigError: the model was exported.
+        """
+        return self._torch_networks().device
+
+    def _torch_networks(self) -> "TorchNetworks":
+        from textlstm.recurrent import TorchNetworks
+
+        if not isinstance(self.recurrent, TorchNetworks):
+            raise ConfigError(
+                "model_dir: an exported model cannot be looked into; set model_dir to the model that it came from"
+            )
+        return self.recurrent
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """Return one prediction a text, in order."""
@@ -150,10 +187,7 @@ class TextClassifier:
             model=bundle.model,
             targets=np.zeros(len(texts), dtype=np.int64),
         )
-        logits = [
-            predict_logits(network, split, device=self.device, precision=self.precision) for network in self.networks
-        ]
-        recurrent = mean_logits(logits, bundle.task).reshape(len(texts), len(bundle.labels))
+        recurrent = mean_logits(self.recurrent.logits(split), bundle.task).reshape(len(texts), len(bundle.labels))
         expert = None if self.expert is None else self.expert.logits(texts)
         return Scores(
             probabilities=to_probabilities(self.gate.combine(recurrent, expert), bundle.task),
@@ -182,6 +216,16 @@ class TextClassifier:
             decision = Decision.accepted if accepted else Decision.abstained
             predictions.append(Prediction(",".join(names), float(highest[row]), decision, names))
         return predictions
+
+
+def _open_networks(bundle: Bundle, *, device: Device, num_threads: int | None, precision: Precision) -> RecurrentBranch:
+    if bundle.onnx_model is not None:
+        from textlstm.onnx.session import OnnxNetworks
+
+        return OnnxNetworks(bundle.onnx_model, device=device, num_threads=num_threads, precision=precision)
+    from textlstm.recurrent import TorchNetworks
+
+    return TorchNetworks(bundle, device=device, num_threads=num_threads, precision=precision)
 
 
 def is_empty(text: str) -> bool:
@@ -226,23 +270,6 @@ def encode_texts(
         max_tokens=model.max_tokens,
         spellings=spellings,
     )
-
-
-def choose_device(device: Device) -> torch.device:
-    """Return the torch device; `auto` takes the GPU where there is one."""
-    if device is Device.auto:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(str(device))
-
-
-def build_networks(bundle: Bundle, device: torch.device) -> list[TextNetwork]:
-    """Return the networks of `bundle` (one, or several whose probabilities are averaged) in evaluation mode."""
-    count = 1 + max(int(name.split(".")[1]) for name in bundle.weights if name.startswith("network."))
-    sizes = NetworkSizes(vocabulary_size=len(bundle.vocabulary), num_labels=len(bundle.labels))
-    return [
-        TextNetwork.from_state(bundle.model, sizes, bundle.tensors(f"network.{index}.")).to(device)
-        for index in range(count)
-    ]
 
 
 def mean_logits(logits: Sequence[np.ndarray], task: Task) -> np.ndarray:

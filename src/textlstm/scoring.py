@@ -85,10 +85,10 @@ def _uncalibrated(scores: Scores, task: Task) -> Floats:
 
 def baseline_predictions(classifier: TextClassifier, texts: list[str]) -> Integers | Booleans | None:
     """Return what TF-IDF + LinearSVC, fitted on the model's own training rows, says: (N,) ids or (N, L) bool."""
-    tensors = classifier.bundle.tensors("baseline.")
-    if not tensors:
+    arrays = classifier.bundle.arrays("baseline.")
+    if not arrays:
         return None
-    logits: Floats = LinearExpert.from_tensors(tensors).logits(texts)
+    logits: Floats = LinearExpert.from_arrays(arrays).logits(texts)
     if classifier.bundle.task is Task.multi_label:
         return np.greater_equal(logits, 0.0)
     return decide(logits, classifier.bundle.task)

@@ -40,8 +40,8 @@ def classifier_of(model: ModelConfig, task: Task = Task.single_label) -> TextCla
     with torch.no_grad():
         network.embedder.words.weight.mul_(10)
     gate = Gate(task, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0)
-    weights = {f"network.0.{name}": value for name, value in network.state_dict().items()}
-    weights |= {f"gate.{name}": value for name, value in gate.to_tensors().items()}
+    weights = {f"network.0.{name}": value for name, value in network.to_arrays().items()}
+    weights |= {f"gate.{name}": value for name, value in gate.to_arrays().items()}
     return TextClassifier(
         Bundle(
             labels=("a", "b", "c"),

@@ -99,7 +99,7 @@ def test_multi_label_loss_is_at_most_that_of_either_branch():
 def test_tensors_round_trip():
     recurrent, expert, targets = _branches(100, seed=0, strengths=(1.5, 1.0))
     gate = Gate.fit(recurrent, expert, targets, task=Task.single_label)
-    assert Gate.from_tensors(gate.to_tensors(), task=Task.single_label) == gate
+    assert Gate.from_arrays(gate.to_arrays(), task=Task.single_label) == gate
 
 
 def test_rows_with_a_label_unknown_to_the_model_are_left_out():

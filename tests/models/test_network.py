@@ -103,7 +103,7 @@ def test_a_network_is_rebuilt_from_its_state_without_random_numbers(encoder):
     config = replace(FULL, encoder=encoder, pooling=Pooling.attention)
     network = TextNetwork(config, SIZES, embeddings=torch.randn(30, 11)).eval()
     before = torch.get_rng_state()
-    rebuilt = TextNetwork.from_state(config, SIZES, network.state_dict())
+    rebuilt = TextNetwork.from_arrays(config, SIZES, network.to_arrays())
     assert torch.equal(torch.get_rng_state(), before)
     assert not rebuilt.training
     assert torch.equal(rebuilt(_batch()), network(_batch()))

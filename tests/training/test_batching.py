@@ -1,7 +1,8 @@
 import numpy as np
 import torch
 
-from textlstm.training.batching import DeviceSplit, plan_epoch, plan_sorted
+from textlstm.training.batch_plan import plan_epoch, plan_sorted
+from textlstm.training.batching import DeviceSplit
 from textlstm.training.encoding import encode_split
 
 

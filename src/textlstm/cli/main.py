@@ -25,6 +25,7 @@ STAGES: dict[str, Stage] = {
     "evaluate": Stage("Score a saved model on labelled rows.", config.EvaluateConfig),
     "label": Stage("Label files with a saved model.", config.LabelConfig),
     "explain": Stage("Show why: gates and words behind decisions, on one page.", config.ExplainConfig),
+    "export": Stage("Write a model as ONNX: it labels without torch.", config.ExportConfig),
     "sweep": Stage("Search settings; a run a trial, a table, the best settings as a file.", config.SweepConfig),
     "trace": Stage("Tell where a label came from.", config.TraceConfig, ("output", "row")),
     "replay": Stage("Compute a label again and compare.", config.ReplayConfig, ("output", "row")),

@@ -10,6 +10,8 @@ from textlstm.config.choices import (
     Device,
     Encoder,
     Engine,
+    ExportFormat,
+    ExportPrecision,
     FileFormat,
     Imbalance,
     Pooling,
@@ -25,6 +27,7 @@ from textlstm.config.data import DataConfig
 from textlstm.config.doctor import DoctorConfig
 from textlstm.config.evaluation import EvaluationConfig
 from textlstm.config.explaining import ExplainConfig, ExplainSettings
+from textlstm.config.exporting import ExportConfig
 from textlstm.config.labelling import LabelConfig, LabellingConfig, ReplayConfig, TraceConfig
 from textlstm.config.model import ModelConfig
 from textlstm.config.pipeline import EvaluateConfig, PrepareConfig, RunConfig, TrainConfig
@@ -53,6 +56,9 @@ __all__ = [
     "EvaluationConfig",
     "ExplainConfig",
     "ExplainSettings",
+    "ExportConfig",
+    "ExportFormat",
+    "ExportPrecision",
     "FileFormat",
     "Imbalance",
     "LabelConfig",

@@ -61,6 +61,19 @@ class TrainingPrecision(StrEnum):
     bf16 = "bf16"
 
 
+class ExportFormat(StrEnum):
+    """What an exported model's networks are written as."""
+
+    onnx = "onnx"
+
+
+class ExportPrecision(StrEnum):
+    """Number format of an exported model's weights."""
+
+    fp32 = "fp32"
+    int8 = "int8"
+
+
 class Encoder(StrEnum):
     """The recurrent family between embedding and pooling."""
 

@@ -15,7 +15,8 @@ from textlstm.models.inference import prepare_inference
 from textlstm.models.network import TextNetwork
 from textlstm.predictor import TextClassifier, encode_texts, mean_logits
 from textlstm.text.prepared import PreparedTexts
-from textlstm.training.batching import DeviceSplit, plan_sorted
+from textlstm.training.batch_plan import plan_sorted
+from textlstm.training.batching import DeviceSplit
 from textlstm.training.encoding import EncodedSplit, encode_split
 from textlstm.training.prediction import predict_logits
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from textlstm.config import LabellingConfig, Precision
+from textlstm.config import LabellingConfig
 from textlstm.errors import IntegrityError
 
 
@@ -120,12 +120,8 @@ def load_model(directory: Path, settings: LabellingConfig, many_texts: bool) -> 
     from textlstm.predictor import TextClassifier
 
     classifier = TextClassifier.load(directory, device=settings.device, num_threads=1, precision=settings.precision)
-    if many_texts and classifier.device.type == "cpu":
-        from textlstm.models.inference import prepare_inference
-
-        networks = [prepare_inference(network, precision=settings.precision) for network in classifier.networks]
-        classifier.networks = networks  # type: ignore[assignment]  # the same in all that prediction asks of them
-        classifier.precision = Precision.fp32  # a bf16 twin casts by itself
+    if many_texts:
+        classifier.recurrent.prepare_for_many()
     return classifier
 
 

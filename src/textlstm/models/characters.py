@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_NGRAM_WIDTHS = (3, 4, 5)
-_MULTIPLIER = 1_000_003
+from textlstm.models.spelling import HASH_MODULUS, HASH_MULTIPLIER, NGRAM_WIDTHS
 
 
 class CharacterCNN(nn.Module):
@@ -49,12 +48,12 @@ class SubwordBuckets(nn.Module):
         """Return (N, n-grams) int64 bucket numbers from 1 of (N, C) spellings, 0 where there is no n-gram."""
         C = char_ids.shape[1]
         found = []
-        for width in _NGRAM_WIDTHS:
+        for width in NGRAM_WIDTHS:
             if width > C:
                 break
             key = torch.full_like(char_ids[:, : C - width + 1], width)
             for k in range(width):
-                key = (key * _MULTIPLIER + char_ids[:, k : C - width + 1 + k]) % (2**31 - 1)
+                key = (key * HASH_MULTIPLIER + char_ids[:, k : C - width + 1 + k]) % HASH_MODULUS
             full = char_ids[:, width - 1 :] > 0  # spellings have no inner zeros: the last byte decides
             found.append((key % self.num_buckets + 1) * full)
         return torch.cat(found, dim=1)

@@ -1,10 +1,9 @@
 """How far to trust the recurrent branch and the linear expert: scales of their logits, learned on validation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from textlstm.config import Task
 from textlstm.models.scaling import Scales, fit_scales, log_softmax, mean_loss, smoothed_targets
@@ -86,14 +85,14 @@ class Gate:
         """Return what `combine` returns, from the linear expert alone."""
         return self._finish(self.expert_alone_scale * expert_logits + self.expert_alone_bias)
 
-    def to_tensors(self) -> dict[str, Tensor]:
+    def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the scales and biases as float64 scalars."""
-        return {field.name: torch.tensor(getattr(self, field.name), dtype=torch.float64) for field in fields(self)[1:]}
+        return {field.name: np.array(getattr(self, field.name), dtype=np.float64) for field in fields(self)[1:]}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], *, task: Task) -> "Gate":
-        """Return the gate that `to_tensors` wrote."""
-        return cls(task, **{field.name: float(tensors[field.name]) for field in fields(cls)[1:]})
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], *, task: Task) -> "Gate":
+        """Return the gate that `to_arrays` wrote."""
+        return cls(task, **{field.name: float(arrays[field.name]) for field in fields(cls)[1:]})
 
     def _finish(self, logits: np.ndarray) -> np.ndarray:
         return (logits if self.task is Task.multi_label else log_softmax(logits)).astype(np.float32)

@@ -1,7 +1,7 @@
 """The linear expert: TF-IDF n-grams and a linear support vector machine, fitted in seconds beside the network.
 
-scikit-learn fits it; afterwards it is plain arrays and predicts with numpy and torch (and scipy for characters). With
-fixed settings the same class is the baseline that every model is compared with.
+scikit-learn fits it; afterwards it is plain arrays and predicts with numpy (and scipy for characters). With fixed
+settings the same class is the baseline that every model is compared with.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,8 +10,6 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from textlstm.config import ModelConfig, Task
 from textlstm.models.margins import fit_margins
@@ -101,15 +99,13 @@ class LinearExpert:
         """Return (N, L) float32 margins of raw `texts`."""
         return np.concatenate([self.function(self.table.transform(block)) for block in text_blocks(texts)])
 
-    def to_tensors(self) -> dict[str, Tensor]:
-        """Return the expert as plain tensors; n-grams are bytes with offsets."""
-        arrays = self.table.to_arrays() | self.function._asdict()
-        return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the expert as plain arrays; n-grams are bytes with offsets."""
+        return self.table.to_arrays() | self.function._asdict()
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor]) -> "LinearExpert":
-        """Return the expert that `to_tensors` wrote."""
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "LinearExpert":
+        """Return the expert that `to_arrays` wrote."""
         return cls(NgramTable.from_arrays(arrays), LinearFunction(arrays["weights"], arrays["bias"]))
 
 

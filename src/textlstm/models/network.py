@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -66,12 +67,17 @@ class TextNetwork(nn.Module):
             self.pool.output_size, sizes.num_labels, dense_size=config.dense_size, dropout=config.head_dropout
         )
 
-    @classmethod
-    def from_state(cls, config: ModelConfig, sizes: NetworkSizes, state: Mapping[str, Tensor]) -> Self:
-        """Return a network in evaluation mode that uses the tensors of `state` (of a `state_dict()`), uncopied.
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return a copy of the weights as plain float32 arrays."""
+        return {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
 
-        No random weights are made, and the dimensions of pretrained word vectors are read off the state.
+    @classmethod
+    def from_arrays(cls, config: ModelConfig, sizes: NetworkSizes, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Return a network in evaluation mode that uses the arrays that `to_arrays` gave, uncopied.
+
+        No random weights are made, and the dimensions of pretrained word vectors are read off the arrays.
         """
+        state = {name: torch.from_numpy(array) for name, array in arrays.items()}
         sizes = replace(sizes, word_size=state["embedder.words.weight"].shape[1])
         with torch.device("meta"):
             network = cls(config, sizes)

@@ -9,6 +9,10 @@ SPELLING_SIZE = 24
 NUM_CHARS = 256
 _BEGIN, _END = 0xFE, 0xFF  # never occur in UTF-8
 _HEAD, _TAIL = 14, 8
+NGRAM_WIDTHS = (3, 4, 5)
+"""Bytes of the n-grams that stand for unknown words (`model.subword_buckets`)."""
+HASH_MULTIPLIER, HASH_MODULUS = 1_000_003, 2**31 - 1
+"""Of the polynomial hash that puts n-grams into buckets."""
 
 
 def spell(words: Sequence[str]) -> np.ndarray:

@@ -130,7 +130,9 @@ def evaluate_split(
     title = f"{output_dir.name}: {len(split):,} rows"
     pictures = list(draw_figures(evaluation)) if settings.report else None
     explained = None
-    if settings.report and settings.explained_texts:
+    if settings.report and settings.explained_texts and classifier.bundle.is_exported:
+        note("no texts are explained: an exported model cannot be looked into")
+    elif settings.report and settings.explained_texts:
         heading = f"Why the model decided: {title}"
         explained = explain_rows(classifier, rows, num_texts=settings.explained_texts, title=heading)
     write_evaluation(

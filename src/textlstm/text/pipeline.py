@@ -12,6 +12,7 @@ from textlstm.text.normalize import TokenNormalizer
 from textlstm.text.pos import POS_TAGS
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.saved import CODE_VERSION, SavedText, TextDescription, check_saved
+from textlstm.text.spacy_alone import import_spacy_alone
 from textlstm.text.spacy_models import SpacyPipeline, load_pipeline
 from textlstm.text.stop_words import load_stop_words
 
@@ -26,19 +27,24 @@ class Engine(Protocol):
 class TextPipeline:
     """Prepares texts the same way for training, evaluation and labelling."""
 
-    def __init__(self, config: TextConfig, *, saved: SavedText | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self, config: TextConfig, *, saved: SavedText | None = None, device: str = "cpu", without_torch: bool = False
+    ) -> None:
         """Load what `config` needs.
 
         Args:
             config: The settings; those of the model folder where `saved` is given.
             saved: What a model folder recorded; its stop words are used in place of the file or list.
             device: Where the fast tagger runs: `cpu` or `cuda`. Tags do not depend on it.
+            without_torch: Leave torch unloaded; tags then come from spaCy's own tagger.
 
         Raises:
             ConfigError: A setting that cannot be met here (unknown language, missing model, unknown tag).
             InputError: The stop-word file cannot be read.
             IntegrityError: `saved` was made with another spaCy model, tokeniser or preparation.
         """
+        if without_torch:
+            import_spacy_alone()
         loaded = load_pipeline(config)
         stop_words = (
             frozenset(saved.stop_words)
@@ -48,7 +54,9 @@ class TextPipeline:
         self.saved = _saved_text(config, loaded, stop_words)
         if saved is not None:
             check_saved(saved, self.saved)
-        self._engine, warning = _choose_engine(config, loaded, stop_words, device)
+        fast_on = None if without_torch or config.tagger is Tagger.spacy else device
+        self._needs_torch = "transformer" in loaded.nlp.pipe_names
+        self._engine, warning = _choose_engine(config, loaded, stop_words, fast_on)
         self.warnings: tuple[str, ...] = (*loaded.warnings, *([warning] if warning else []))
 
     @property
@@ -60,6 +68,11 @@ class TextPipeline:
     def engine_name(self) -> str:
         """Name of the class that does the work: PlainTokens, FastTagging or SpacyTagging."""
         return type(self._engine).__name__
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether spaCy's own networks are torch's."""
+        return self._needs_torch
 
     def prepare(self, texts: Sequence[str]) -> PreparedTexts:
         """Tokenise, tag, filter and normalise; tokens of white space are dropped.
@@ -73,9 +86,12 @@ class TextPipeline:
 
 
 def _choose_engine(
-    config: TextConfig, loaded: SpacyPipeline, stop_words: frozenset[str], device: str
+    config: TextConfig, loaded: SpacyPipeline, stop_words: frozenset[str], fast_on: str | None
 ) -> tuple[Engine, str]:
-    """Return the fastest engine that gives spaCy's results, and why a faster one was left ("" where none was)."""
+    """Return the fastest engine that gives spaCy's results, and why a faster one was left ("" where none was).
+
+    `fast_on` is the device of the fast tagger; None leaves it out.
+    """
     from textlstm.text.spacy_tagging import SpacyTagging
     from textlstm.text.word_tokenizer import supports_single_words
 
@@ -87,7 +103,7 @@ def _choose_engine(
 
         return PlainTokens(loaded.nlp, normalizer=normalizer, max_run=config.max_run), ""
     reason = ""
-    if loaded.has_pos and config.tagger is not Tagger.spacy:
+    if loaded.has_pos and fast_on is not None:
         from textlstm.text.tagger_proof import proven_fast_tagging
         from textlstm.text.tagger_weights import UnknownArchitecture
 
@@ -100,7 +116,7 @@ def _choose_engine(
                 kept_pos=kept_pos,
                 max_run=config.max_run,
                 precision=config.tagger_precision,
-                device=device,
+                device=fast_on,
             )
         except UnknownArchitecture as finding:
             reason = f"the fast tagger cannot run {loaded.model} {loaded.model_version}: {finding}"

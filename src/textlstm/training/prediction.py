@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.config import Precision
-from textlstm.training.batching import DeviceSplit, plan_sorted
+from textlstm.training.batch_plan import plan_sorted
+from textlstm.training.batching import DeviceSplit
 from textlstm.training.encoding import EncodedSplit
 from textlstm.training.processes import Processes
 

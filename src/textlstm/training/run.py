@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from textlstm.config import Imbalance
 from textlstm.errors import ConfigError
-from textlstm.training.batching import DeviceSplit, plan_epoch
+from textlstm.training.batch_plan import plan_epoch
+from textlstm.training.batching import DeviceSplit
 from textlstm.training.checkpoints import Checkpoint, CheckpointStore
 from textlstm.training.compute import precision_of
 from textlstm.training.gradients import Gradients

@@ -1,0 +1,1 @@
+"""Saved networks as ONNX graphs, and onnxruntime that computes them; nothing here imports torch."""

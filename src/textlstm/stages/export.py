@@ -1,0 +1,41 @@
+"""`textlstm export`: a model folder whose networks run without torch."""
+
+from pathlib import Path
+from typing import assert_never
+
+from textlstm.bundle import NETWORKS_FILE, bundle_digest, load_bundle, save_bundle
+from textlstm.config import ExportConfig, ExportFormat
+from textlstm.errors import ConfigError
+from textlstm.exporting import MOST_DIFFERENCE, export_onnx
+from textlstm.stages.screen import say
+from textlstm.stages.train import refuse_existing
+from textlstm.tracking.registry import resolve_model_dir
+
+
+def export(config: ExportConfig) -> None:
+    """Write the model of `config.model_dir` as `config.format` into `config.output_dir` and say how near it comes.
+
+    Raises:
+        ConfigError: the two folders are one.
+        InputError: output_dir holds something and overwrite is false, or the model cannot be exported.
+        IntegrityError: the exported model does not give the probabilities of the model.
+    """
+    model_dir, output_dir = resolve_model_dir(config.model_dir, config.tracking), Path(config.output_dir)
+    if output_dir.resolve() == model_dir.resolve():
+        raise ConfigError(f"output_dir: {output_dir} is the model itself; set another folder")
+    refuse_existing(output_dir, overwrite=config.overwrite)
+    match config.format:
+        case ExportFormat.onnx:
+            digest = bundle_digest(model_dir)
+            exported = export_onnx(load_bundle(model_dir), precision=config.precision, model_digest=digest)
+        case _:
+            assert_never(config.format)
+    save_bundle(exported.bundle, output_dir)
+    parity = exported.parity
+    size = (output_dir / NETWORKS_FILE).stat().st_size / 1e6
+    allowed = f"{MOST_DIFFERENCE:.0e} allowed" if config.precision == "fp32" else "no limit for int8"
+    say(
+        f"exported    {output_dir} ({config.format}, {config.precision}, {NETWORKS_FILE} {size:.1f} MB)",
+        f"difference  {parity.largest_difference:.1e} at most ({allowed}), over {parity.num_texts} sample texts",
+        f"agreement   {parity.agreement:.2%} of the labels and decisions",
+    )

@@ -1,0 +1,89 @@
+"""Which rows go into which batch. numpy alone.
+
+A batch holds a budget of cells (rows times the longest row), so that short texts come in large batches and long ones
+in small batches: every step costs about the same, and hardly any cell is padding.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_BATCHES_A_POOL = 50
+"""Rows are shuffled, cut into pools of this many average batches, and sorted by length inside a pool only."""
+_MOST_ROWS = 4
+"""A batch of short texts has at most this many times `batch_size` rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """The batches of one pass: batch k is rows[starts[k]:starts[k + 1]], padded to widths[k] tokens."""
+
+    rows: np.ndarray
+    """(N,) int64 row numbers, batch after batch."""
+    starts: np.ndarray
+    """(K + 1,) int64."""
+    widths: np.ndarray
+    """(K,) int64 tokens of the longest row of each batch, at least 1."""
+
+    @property
+    def num_batches(self) -> int:
+        """K."""
+        return len(self.widths)
+
+    @property
+    def num_cells(self) -> int:
+        """Tokens and padding of the whole pass."""
+        return int((np.diff(self.starts) * self.widths).sum())
+
+
+def plan_epoch(lengths: np.ndarray, *, batch_size: int, seed: int, epoch: int, weights: np.ndarray | None) -> BatchPlan:
+    """Return the shuffled, length-bucketed batches of one epoch; the same arguments give the same plan.
+
+    Args:
+        lengths: (N,) tokens of each row.
+        batch_size: rows of a batch of average length.
+        seed: seed of the run.
+        epoch: number of the epoch; each has another order.
+        weights: (N,) chances by which rows are drawn with replacement, or None for each row once.
+    """
+    random = np.random.default_rng([seed, epoch])
+    num_rows = len(lengths)
+    rows = random.permutation(num_rows) if weights is None else random.choice(num_rows, num_rows, p=weights)
+    budget = max(1, round(batch_size * float(np.maximum(lengths, 1).mean())))
+    pool_size = _BATCHES_A_POOL * batch_size
+    bounds, ordered = [], []
+    for begin in range(0, num_rows, pool_size):
+        pool = rows[begin : begin + pool_size]
+        pool = pool[np.argsort(-lengths[pool], kind="stable")]
+        bounds.append(begin + _cut(lengths[pool], budget=budget, most_rows=_MOST_ROWS * batch_size))
+        ordered.append(pool)
+    rows = np.concatenate(ordered)
+    edges = np.concatenate([*bounds, [num_rows]])
+    return _shuffled(rows, edges, lengths, random.permutation(len(edges) - 1))
+
+
+def plan_sorted(lengths: np.ndarray, *, batch_cells: int, most_rows: int) -> BatchPlan:
+    """Return batches in order of falling length, each of at most `batch_cells` cells and `most_rows` rows."""
+    rows = np.argsort(-lengths, kind="stable")
+    edges = np.concatenate([_cut(lengths[rows], budget=batch_cells, most_rows=most_rows), [len(rows)]])
+    return BatchPlan(rows, edges, np.maximum(lengths[rows[edges[:-1]]], 1))
+
+
+def _cut(lengths: np.ndarray, *, budget: int, most_rows: int) -> np.ndarray:
+    """Return the starts of batches over falling `lengths`; at least one row goes into each batch.
+
+    Lengths [5, 3, 2, 1] and a budget of 6 cells give [0, 1, 3]: 1 x 5, 2 x 3 and 1 x 1 cells.
+    """
+    starts, begin = [], 0
+    while begin < len(lengths):
+        starts.append(begin)
+        begin += max(1, min(most_rows, budget // max(1, int(lengths[begin]))))
+    return np.array(starts, dtype=np.int64)
+
+
+def _shuffled(rows: np.ndarray, edges: np.ndarray, lengths: np.ndarray, order: np.ndarray) -> BatchPlan:
+    sizes = np.diff(edges)[order]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    source = np.repeat(edges[:-1][order] - starts[:-1], sizes) + np.arange(len(rows))
+    rows = rows[source]
+    return BatchPlan(rows, starts, np.maximum(lengths[rows[starts[:-1]]], 1))
