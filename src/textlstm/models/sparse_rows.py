@@ -62,7 +62,8 @@ class LinearFunction(NamedTuple):
         Where torch is loaded it adds up, several times as fast; loading it for that would take seconds.
         """
         sums = _sums_by_torch if "torch" in sys.modules else _sums
-        return sums(self.weights, rows) + self.bias
+        values: np.ndarray = sums(self.weights, rows) + self.bias
+        return values
 
 
 def _sums(weights: np.ndarray, rows: SparseRows) -> np.ndarray:

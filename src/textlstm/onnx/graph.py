@@ -83,7 +83,7 @@ class GraphWriter:
 
     def one(self, operator: str, *inputs: str, **attributes: object) -> str:
         """Add a node with one output; return its name."""
-        return self.add(operator, *inputs, **attributes)[0]
+        return self.add(operator, *inputs, num_outputs=1, **attributes)[0]
 
     def name_output(self, value: str, name: str) -> None:
         """Give a value the name under which the graph gives it away."""
