@@ -91,7 +91,7 @@ def before_refit(bundle: Bundle, corpus: PreparedCorpus, config: TrainConfig) ->
     The linear expert of a saved model was fitted once more, on training and validation rows together; what it says of
     validation rows is no test of anything.
     """
-    if corpus.train is None or not bundle.tensors("expert."):
+    if corpus.train is None or not bundle.arrays("expert."):
         return bundle
     expert = LinearExpert.fit(
         corpus.train.texts(),
@@ -102,7 +102,7 @@ def before_refit(bundle: Bundle, corpus: PreparedCorpus, config: TrainConfig) ->
         seed=config.seed,
     )
     others = {name: value for name, value in bundle.weights.items() if not name.startswith("expert.")}
-    return replace(bundle, weights=others | {f"expert.{name}": value for name, value in expert.to_tensors().items()})
+    return replace(bundle, weights=others | {f"expert.{name}": value for name, value in expert.to_arrays().items()})
 
 
 def header(max_error: float) -> list[str]:
