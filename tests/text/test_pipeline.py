@@ -10,6 +10,7 @@ import spacy
 from textlstm.config import Tagger, TextConfig
 from textlstm.errors import ConfigError, IntegrityError
 from textlstm.text import fast_tagging, plain_tokens, tagger_proof
+from textlstm.text import pipeline as pipeline_module
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.pos import POS_TAGS
 from textlstm.text.tagger_weights import UnknownArchitecture
@@ -182,3 +183,26 @@ def test_memory_stays_flat_with_ever_new_words(pos, monkeypatch):
 
 def test_lone_surrogates_become_replacement_characters(default):
     assert default.prepare(["lone \ud800 one", "fine \U0001f600"]).tokens == ["lone", "\ufffd", "one", "fine", "😀"]
+
+
+@pytest.mark.parametrize(
+    "config", [TextConfig(pos=False), TextConfig(), TextConfig(tagger=Tagger.spacy)], ids=["plain", "fast", "spacy"]
+)
+def test_a_pipeline_that_has_seen_many_words_starts_anew_and_goes_on_alike(config, monkeypatch):
+    texts = [f"{text} extraordinary{i} gnomes{i}" for i, text in enumerate(TEXTS * 3)]
+    expected = [TextPipeline(config).prepare([text]) for text in texts[:4]]
+    pipeline = TextPipeline(config)
+    monkeypatch.setattr(pipeline_module, "MAX_LEXEMES", len(pipeline._vocab) + 10)
+    loads = []
+    monkeypatch.setattr(
+        pipeline_module,
+        "load_pipeline",
+        lambda config, load=pipeline_module.load_pipeline: loads.append(1) or load(config),
+    )
+    found = [pipeline.prepare([text]) for text in texts]
+    assert 1 <= len(loads) < len(texts)
+    for one, other in zip(found, expected, strict=False):
+        assert one.tokens == other.tokens
+        assert one.num_removed.tolist() == other.num_removed.tolist()
+        assert (one.pos is None) == (other.pos is None)
+        assert one.pos is None or one.pos.tolist() == other.pos.tolist()

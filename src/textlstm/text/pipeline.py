@@ -1,5 +1,6 @@
 """From texts to tokens and parts of speech, as the settings say."""
 
+import gc
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -15,6 +16,13 @@ from textlstm.text.saved import CODE_VERSION, SavedText, TextDescription, check_
 from textlstm.text.spacy_alone import import_spacy_alone
 from textlstm.text.spacy_models import SpacyPipeline, load_pipeline
 from textlstm.text.stop_words import load_stop_words
+
+MAX_LEXEMES = 600_000
+"""Words that spaCy has seen before the pipeline is loaded anew.
+
+`Language.memory_zone` frees the words themselves, but the two hash tables of the vocabulary keep a place for every
+word that ever passed and double when they are full; at this number they have 2^20 places of 16 bytes each.
+"""
 
 
 class Engine(Protocol):
@@ -56,6 +64,8 @@ class TextPipeline:
             check_saved(saved, self.saved)
         fast_on = None if without_torch or config.tagger is Tagger.spacy else device
         self._needs_torch = "transformer" in loaded.nlp.pipe_names
+        self._config, self._stop_words, self._fast_on = config, stop_words, fast_on
+        self._vocab = loaded.nlp.vocab
         self._engine, warning = _choose_engine(config, loaded, stop_words, fast_on)
         self.warnings: tuple[str, ...] = (*loaded.warnings, *([warning] if warning else []))
 
@@ -79,10 +89,21 @@ class TextPipeline:
 
         Lone surrogates, which no UTF-8 text can hold, count as U+FFFD.
         """
+        if len(self._vocab) > MAX_LEXEMES:
+            self._start_anew()
         try:
             return self._engine.prepare(texts)
         except UnicodeEncodeError:
             return self._engine.prepare([_without_surrogates(text) for text in texts])
+
+    def _start_anew(self) -> None:
+        """Load the pipeline again: what spaCy's vocabulary has grown by is only given back with it."""
+        del self._engine, self._vocab
+        gc.unfreeze()  # a worker keeps what it has loaded out of the collector's sight
+        gc.collect()
+        loaded = load_pipeline(self._config)
+        self._vocab = loaded.nlp.vocab
+        self._engine, _ = _choose_engine(self._config, loaded, self._stop_words, self._fast_on)
 
 
 def _choose_engine(
