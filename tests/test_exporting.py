@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from textlstm.bundle import DATA_FILES, MANIFEST_FILE, NETWORKS_FILE, Bundle, load_bundle, read_manifest, save_bundle
 from textlstm.cli import main
-from textlstm.config import Device, ExportPrecision, Precision, Task
+from textlstm.config import Device, ExportPrecision, ModelConfig, Precision, Task, TextConfig
 from textlstm.errors import ConfigError, InputError, IntegrityError
 from textlstm.models.gate import Gate
+from textlstm.models.network import NetworkSizes, TextNetwork
 from textlstm.predictor import TextClassifier
+from textlstm.text.pipeline import TextPipeline
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra 'onnx')")
 pytest.importorskip("onnx", reason="onnx is not installed (extra 'onnx')")
@@ -115,6 +118,31 @@ def test_several_labels_a_text(tiny_model: Path, tmp_path: Path) -> None:
     wanted, found = TextClassifier(several).predict(TEXTS), TextClassifier.load(folder).predict(TEXTS)
     assert [one.labels for one in found] == [one.labels for one in wanted]
     assert any(len(one.labels) > 1 for one in wanted)
+
+
+PREDICT = """
+import json, sys
+from textlstm.predictor import TextClassifier
+probabilities = TextClassifier.load(sys.argv[1]).predict_proba(json.loads(sys.argv[2])).tolist()
+print(json.dumps([probabilities, "torch" in sys.modules]))
+"""
+
+
+def test_a_model_that_tags_and_spells_needs_no_torch_either(tiny_model: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = ModelConfig(hidden_size=8, embedding_size=8, pos_embedding_size=4, char_cnn_size=3, subword_buckets=20)
+    bundle = load_bundle(tiny_model)
+    network = TextNetwork(model, NetworkSizes(vocabulary_size=len(bundle.vocabulary), num_labels=3))
+    kept = {name: value for name, value in bundle.weights.items() if not name.startswith("network.")}
+    weights = kept | {f"network.0.{name}": value for name, value in network.to_arrays().items()}
+    text = TextConfig()
+    tagging = replace(bundle, text=text, model=model, weights=weights, saved_text=TextPipeline(text).saved)
+    folder = save_bundle(export(tagging).bundle, tmp_path / "out")
+    command = [sys.executable, "-c", PREDICT, str(folder), json.dumps(TEXTS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    probabilities, has_torch = json.loads(done.stdout)
+    assert not has_torch
+    np.testing.assert_allclose(probabilities, TextClassifier(tagging).predict_proba(TEXTS), atol=1e-5)
 
 
 def test_sample_texts_hold_the_hard_cases(tiny_model: Path) -> None:

@@ -1,6 +1,5 @@
 """Rows that are mostly zeros, as three arrays, and a linear function of them."""
 
-import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -57,32 +56,9 @@ class LinearFunction(NamedTuple):
     """(L,) float32."""
 
     def __call__(self, rows: SparseRows) -> np.ndarray:
-        """Return (N, L) float32 values; a row without features gets the bias.
-
-        Where torch is loaded it adds up, several times as fast; loading it for that would take seconds.
-        """
-        sums = _sums_by_torch if "torch" in sys.modules else _sums
-        values: np.ndarray = sums(self.weights, rows) + self.bias
+        """Return (N, L) float32 values; a row without features gets the bias."""
+        values: np.ndarray = np.zeros((len(rows.offsets) - 1, self.weights.shape[1]), dtype=np.float32)
+        for row, (start, end) in zip(values, pairwise(rows.offsets.tolist()), strict=True):
+            np.dot(rows.values[start:end], self.weights.take(rows.features[start:end], axis=0), out=row)
+        values += self.bias
         return values
-
-
-def _sums(weights: np.ndarray, rows: SparseRows) -> np.ndarray:
-    """Return (N, L): the sum of each row's values times the (columns, L) weights of their columns."""
-    summed = np.zeros((len(rows.offsets) - 1, weights.shape[1]), dtype=np.float32)
-    for row, (start, end) in zip(summed, pairwise(rows.offsets.tolist()), strict=True):
-        np.dot(rows.values[start:end], weights.take(rows.features[start:end], axis=0), out=row)
-    return summed
-
-
-def _sums_by_torch(weights: np.ndarray, rows: SparseRows) -> np.ndarray:
-    import torch
-    from torch.nn import functional
-
-    summed: np.ndarray = functional.embedding_bag(
-        torch.from_numpy(rows.features),
-        torch.from_numpy(weights),
-        torch.from_numpy(rows.offsets[:-1]),
-        mode="sum",
-        per_sample_weights=torch.from_numpy(rows.values),
-    ).numpy()
-    return summed

@@ -12,8 +12,8 @@ from textlstm.text.near_ties import settle_near_ties
 from textlstm.text.normalize import TokenNormalizer
 from textlstm.text.pos_table import PosTable
 from textlstm.text.prepared import PreparedTexts, join_prepared
-from textlstm.text.tagger_network import TaggerNetwork
-from textlstm.text.tagger_weights import read_weights
+from textlstm.text.tag_guesses import TagNetwork
+from textlstm.text.tagger_weights import TaggerWeights, read_weights
 from textlstm.text.word_forms import WordForms
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class FastTagging:
             kept_pos: (len(POS_TAGS),) which parts of speech stay.
             max_run: Longer runs without white space are cut.
             precision: fp32 gives spaCy's own tags.
-            device: `cpu` or `cuda`.
+            device: `cpu`, `cuda`, or `numpy` for the CPU without torch (always fp32).
 
         Raises:
             UnknownArchitecture: The pipeline is not one that can be computed here.
@@ -71,7 +71,7 @@ class FastTagging:
         _drop_unused_attributes(nlp, weights.columns)
         self._kept_pos = kept_pos
         self._settles_ties = precision is Precision.fp32
-        self._network = TaggerNetwork(weights, device=device, precision=precision)
+        self._network = _build_network(weights, device=device, precision=precision)
         self._table = PosTable(nlp, weights.labels)
         self._forms = WordForms(
             nlp,
@@ -127,6 +127,16 @@ class FastTagging:
             pos=block.pos[kept],
             num_removed=(num_words - num_kept).astype(np.int32),
         )
+
+
+def _build_network(weights: TaggerWeights, *, device: str, precision: Precision) -> TagNetwork:
+    if device == "numpy":
+        from textlstm.text.tagger_numpy import NumpyTaggerNetwork
+
+        return NumpyTaggerNetwork(weights)
+    from textlstm.text.tagger_network import TaggerNetwork
+
+    return TaggerNetwork(weights, device=device, precision=precision)
 
 
 def _drop_unused_attributes(nlp: "Language", columns: Sequence[str]) -> None:

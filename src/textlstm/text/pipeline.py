@@ -44,7 +44,7 @@ class TextPipeline:
             config: The settings; those of the model folder where `saved` is given.
             saved: What a model folder recorded; its stop words are used in place of the file or list.
             device: Where the fast tagger runs: `cpu` or `cuda`. Tags do not depend on it.
-            without_torch: Leave torch unloaded; tags then come from spaCy's own tagger.
+            without_torch: Leave torch unloaded; numpy then computes the fast tagger.
 
         Raises:
             ConfigError: A setting that cannot be met here (unknown language, missing model, unknown tag).
@@ -62,11 +62,11 @@ class TextPipeline:
         self.saved = _saved_text(config, loaded, stop_words)
         if saved is not None:
             check_saved(saved, self.saved)
-        fast_on = None if without_torch or config.tagger is Tagger.spacy else device
         self._needs_torch = "transformer" in loaded.nlp.pipe_names
-        self._config, self._stop_words, self._fast_on = config, stop_words, fast_on
+        self._config, self._stop_words = config, stop_words
+        self._device = "numpy" if without_torch else device
         self._vocab = loaded.nlp.vocab
-        self._engine, warning = _choose_engine(config, loaded, stop_words, fast_on)
+        self._engine, warning = _choose_engine(config, loaded, stop_words, self._device)
         self.warnings: tuple[str, ...] = (*loaded.warnings, *([warning] if warning else []))
 
     @property
@@ -103,16 +103,13 @@ class TextPipeline:
         gc.collect()
         loaded = load_pipeline(self._config)
         self._vocab = loaded.nlp.vocab
-        self._engine, _ = _choose_engine(self._config, loaded, self._stop_words, self._fast_on)
+        self._engine, _ = _choose_engine(self._config, loaded, self._stop_words, self._device)
 
 
 def _choose_engine(
-    config: TextConfig, loaded: SpacyPipeline, stop_words: frozenset[str], fast_on: str | None
+    config: TextConfig, loaded: SpacyPipeline, stop_words: frozenset[str], device: str
 ) -> tuple[Engine, str]:
-    """Return the fastest engine that gives spaCy's results, and why a faster one was left ("" where none was).
-
-    `fast_on` is the device of the fast tagger; None leaves it out.
-    """
+    """Return the fastest engine that gives spaCy's results, and why a faster one was left ("" where none was)."""
     from textlstm.text.spacy_tagging import SpacyTagging
     from textlstm.text.word_tokenizer import supports_single_words
 
@@ -124,7 +121,7 @@ def _choose_engine(
 
         return PlainTokens(loaded.nlp, normalizer=normalizer, max_run=config.max_run), ""
     reason = ""
-    if loaded.has_pos and fast_on is not None:
+    if loaded.has_pos and config.tagger is not Tagger.spacy:
         from textlstm.text.tagger_proof import proven_fast_tagging
         from textlstm.text.tagger_weights import UnknownArchitecture
 
@@ -137,7 +134,7 @@ def _choose_engine(
                 kept_pos=kept_pos,
                 max_run=config.max_run,
                 precision=config.tagger_precision,
-                device=fast_on,
+                device=device,
             )
         except UnknownArchitecture as finding:
             reason = f"the fast tagger cannot run {loaded.model} {loaded.model_version}: {finding}"

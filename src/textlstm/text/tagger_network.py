@@ -3,8 +3,6 @@
 Legend: F word forms, R rows (tokens and gaps between texts), W width of a token's vector, P pieces of a maxout, L tags.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,24 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from textlstm.config import Precision
+from textlstm.text.tag_guesses import NEAR_TIE, NORM_EPSILON, TagGuesses, used_forms
 from textlstm.text.tagger_weights import MaxoutLayer, TaggerWeights
 
-_NORM_EPSILON = 1e-8
-"""What thinc's layer normalisation adds to the variance."""
-NEAR_TIE = 2e-4
-"""fp32 scores of the best two tags closer than this are left to spaCy itself; rounding moves them ten times less."""
 _CPU_ROWS = 1024
 """Rows that go through all layers together, so that they stay in a core's cache."""
 _CUDA_ROWS = 131_072
-
-
-class TagGuesses(NamedTuple):
-    """Tags of R rows."""
-
-    tags: NDArray[np.int64]
-    """(R,) index into the tagger's labels; gaps hold anything."""
-    near_ties: NDArray[np.bool_]
-    """(R,) whether another tag scores almost as high."""
 
 
 class _Maxout:
@@ -49,7 +35,7 @@ class _Maxout:
         best = torch.maximum(pieces[0], pieces[1]) if self.num_pieces > 1 else pieces[0]
         for piece in pieces[2:]:
             torch.maximum(best, piece, out=best)
-        return functional.layer_norm(best, (self.width,), self.scale, self.shift, _NORM_EPSILON)
+        return functional.layer_norm(best, (self.width,), self.scale, self.shift, NORM_EPSILON)
 
 
 class TaggerNetwork:
@@ -87,7 +73,7 @@ class TaggerNetwork:
             form_ids: (R,) int32; texts with at least `receptive_field` zeros before, between and after them.
         """
         first = self._windows[0]
-        used, positions = _used_forms(form_ids, len(form_vectors))
+        used, positions = used_forms(form_ids, len(form_vectors))
         # The first window layer is linear in each of its three words: compute each word's three shares once.
         vectors = form_vectors.index_select(0, torch.from_numpy(used).to(self.device))
         by_place = first.weight.view(3, self.width, -1)  # place, input, P * W
@@ -120,16 +106,3 @@ class TaggerNetwork:
         best, tags = scores.max(dim=1)
         near_ties = (scores > (best - NEAR_TIE).unsqueeze(1)).sum(dim=1) > 1
         return tags, near_ties
-
-
-def _used_forms(form_ids: NDArray[np.int32], num_forms: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the distinct forms, the gap first, and the place of each row's form among them.
-
-    Example: forms 0, 7, 3, 7 give (0, 3, 7) and (0, 2, 1, 2).
-    """
-    if len(form_ids) * 8 < num_forms:
-        used, positions = np.unique(form_ids, return_inverse=True)
-        return used.astype(np.int64), positions
-    is_used = np.zeros(num_forms, np.bool_)
-    is_used[form_ids] = True
-    return np.flatnonzero(is_used), (np.cumsum(is_used) - 1)[form_ids]

