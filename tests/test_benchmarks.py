@@ -114,7 +114,7 @@ def test_every_part_of_the_page_is_a_program_that_takes_its_arguments() -> None:
 
 def test_class_shares_of_unlabelled_rows_are_found_again() -> None:
     """Two classes of normal values around -1 and 1: half each where the probabilities hold, nine to one in the rows."""
-    from prior_shift import adapt_to_shares
+    from class_shares import adapt_to_shares
 
     dice = np.random.default_rng(0)
     targets = (dice.random(20_000) < 0.1).astype(int)
@@ -205,3 +205,21 @@ def test_calibration_reads_validation_rows_as_the_gate_did(tmp_path: Path) -> No
     as_saved = score_split(TextClassifier(fitted.bundle), corpus.validation)
     assert as_fitted.probabilities == pytest.approx(fitted.validation_probabilities, abs=1e-5)
     assert np.abs(as_saved.probabilities - fitted.validation_probabilities).max() > 0.01  # negative control
+
+
+def test_class_biases_mend_probabilities_of_a_rare_class() -> None:
+    """Probabilities that hold where the second class has a tenth of its share: the bias puts that right."""
+    from class_shares import with_class_biases
+
+    dice = np.random.default_rng(0)
+    targets = (dice.random(4_000) < 0.3).astype(int)
+    logits = 2 * dice.normal(2.0 * targets - 1) + np.log(0.3 / 0.7)
+
+    def probabilities(bias: float) -> np.ndarray:
+        return np.column_stack([1 - 1 / (1 + np.exp(-logits - bias)), 1 / (1 + np.exp(-logits - bias))])
+
+    true, skewed = probabilities(0.0), probabilities(-2.5)
+    biased = with_class_biases(skewed[:2000], targets[:2000], skewed[2000:])
+    assert np.abs(skewed[2000:] - true[2000:]).mean() > 0.1
+    assert np.abs(biased.test - true[2000:]).mean() < 0.03
+    assert np.abs(biased.validation - true[:2000]).mean() < 0.03
