@@ -1,9 +1,9 @@
 import pytest
 
-from textlstm.config import TextConfig
+from textlstm.config import Precision, TextConfig
 from textlstm.errors import ConfigError
 from textlstm.text import spacy_models
-from textlstm.text.spacy_models import find_model, load_pipeline
+from textlstm.text.spacy_models import find_model, load_pipeline, uses_torch
 
 
 def _install(monkeypatch, *names):
@@ -103,3 +103,15 @@ def test_tokeniser_digest_tells_languages_apart_and_repeats():
     )
     assert english == again != german
     assert len(english) == 64
+
+
+def test_torch_is_used_by_bf16_and_by_models_with_a_transformer(monkeypatch, tmp_path):
+    package = tmp_path / "xx_large_trf"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "meta.json").write_text('{"components": ["curated_transformer", "tagger"]}')
+    monkeypatch.syspath_prepend(tmp_path)
+    assert uses_torch(TextConfig(spacy_model="xx_large_trf"))
+    assert uses_torch(TextConfig(tagger_precision=Precision.bf16))
+    assert not uses_torch(TextConfig())
+    assert not uses_torch(TextConfig(pos=False, tagger_precision=Precision.bf16, spacy_model="xx_large_trf"))

@@ -18,14 +18,10 @@ def article() -> str:
     return sorted(folder.iterdir(), key=str)[0].joinpath("001.txt").read_text(encoding="latin-1")
 
 
-@pytest.fixture(scope="module")
-def in_numpy(make_tagging):
-    return make_tagging(device="numpy")
-
-
-@pytest.mark.parametrize("block_rows", [1024, 7])
-def test_tags_are_those_of_the_network_in_torch(tagging, in_numpy, monkeypatch, block_rows):
-    monkeypatch.setattr(tagger_numpy, "_BLOCK_ROWS", block_rows)
+@pytest.mark.parametrize("columns", [256, 7])
+def test_tags_are_those_of_the_network_in_torch(tagging, make_tagging, monkeypatch, columns):
+    monkeypatch.setattr(tagger_numpy, "_BLOCK_COLUMNS", columns)
+    in_numpy = make_tagging(device="numpy")
     texts = [*TEXTS, article()]
     found, wanted = in_numpy.tag(texts), tagging.tag(texts)
     assert len(np.unique(wanted.tags)) > 20

@@ -5,9 +5,10 @@ import importlib.util
 import json
 import warnings as python_warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textlstm.config import TextConfig
+from textlstm.config import Precision, TextConfig
 from textlstm.errors import ConfigError
 from textlstm.text.pos import check_pos_tags
 
@@ -52,6 +53,27 @@ def find_model(language: str, *, wanted: str = "") -> str:
             )
         return wanted
     return next((name for name in candidate_models(language) if importlib.util.find_spec(name) is not None), "")
+
+
+def uses_torch(config: TextConfig) -> bool:
+    """Say whether torch computes anything for `config`: a transformer of spaCy's, or the fast tagger in bf16.
+
+    Loads neither spaCy nor the model.
+
+    Raises:
+        ConfigError: As `find_model`.
+    """
+    if not config.pos and not config.lemmas:
+        return False
+    if config.tagger_precision is not Precision.fp32:
+        return True
+    name = find_model(config.language, wanted=config.spacy_model)
+    spec = importlib.util.find_spec(name) if name else None
+    if spec is None or spec.origin is None:
+        return False
+    meta = Path(spec.origin).with_name("meta.json")
+    components = json.loads(meta.read_text(encoding="utf-8")).get("components", []) if meta.exists() else []
+    return any("transformer" in component for component in components)
 
 
 def load_pipeline(config: TextConfig) -> SpacyPipeline:

@@ -13,6 +13,7 @@ import threading
 import traceback
 
 from textlstm.errors import TextLSTMError
+from textlstm.text.spacy_models import uses_torch
 from textlstm.text.worker_messages import (
     FrameReader,
     Kind,
@@ -62,16 +63,15 @@ def main() -> None:
 
 def _work(settings: "queue.Queue[bytes]", blocks: "queue.Queue[bytes]", output: _Output) -> None:
     config, saved = decode_settings(settings.get())
-    if config.pos:
+    # spaCy imports torch wherever it finds it: a second and 200 MB that few settings have a use for.
+    needs_torch = uses_torch(config)
+    if needs_torch:
         import torch
 
         torch.set_num_threads(1)
-    else:
-        # spaCy imports torch wherever it finds it: 2 seconds and 200 MB that tokenising has no use for.
-        sys.modules["torch"] = None  # type: ignore[assignment]
     from textlstm.text.pipeline import TextPipeline
 
-    pipeline = TextPipeline(config, saved=saved)
+    pipeline = TextPipeline(config, saved=saved, without_torch=not needs_torch)
     output.write(Kind.ready, encode_ready(pipeline.description))
     # The caches only grow, so that looking for cycles in them again and again finds nothing.
     gc.freeze()

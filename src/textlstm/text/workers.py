@@ -12,6 +12,7 @@ from textlstm.config import TextConfig
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.saved import SavedText, TextDescription
+from textlstm.text.spacy_models import uses_torch
 from textlstm.text.worker_messages import Frame, Kind, decode_ready, decode_result, encode_block, encode_settings, pack
 from textlstm.text.worker_process import WorkerProcess
 
@@ -57,7 +58,7 @@ def prepare_in_processes(
         _SMALL_CHARS_POS if config.pos else _SMALL_CHARS
     )
     if count == 1 or is_small:
-        pipeline = TextPipeline(config, saved=saved)
+        pipeline = TextPipeline(config, saved=saved, without_torch=not uses_torch(config))
         if on_ready is not None:
             on_ready(pipeline.description)
         yield from map(pipeline.prepare, chain(head, remaining))

@@ -20,6 +20,7 @@ from textlstm.corpus.split import Split
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.saved import SavedText, TextDescription
+from textlstm.text.spacy_models import uses_torch
 from textlstm.text.workers import prepare_in_processes
 
 PARTS = 64
@@ -89,7 +90,7 @@ def tokenise_rows(
     blocks = missing_parts()
     first = next(blocks, None)
     if first is None:
-        on_ready(TextPipeline(text, saved=saved).description)
+        on_ready(TextPipeline(text, saved=saved, without_torch=not uses_torch(text)).description)
         return num_parts
     results = prepare_in_processes(
         text, chain([first], blocks), num_workers=num_workers, saved=saved, on_ready=on_ready
