@@ -16,7 +16,7 @@ from textlstm.errors import IntegrityError, TextLSTMError
 from textlstm.text import workers
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.saved import SavedText
-from textlstm.text.workers import prepare_in_processes
+from textlstm.text.workers import prepare_in_processes, workers_ahead
 
 PLAIN = TextConfig(pos=False)
 
@@ -35,8 +35,12 @@ def workers_for_any_size(monkeypatch):
     monkeypatch.setattr(workers, "_SMALL_CHARS_POS", 0)
 
 
-def _children():
+def _starters():
     return [child for child in psutil.Process().children() if "textlstm.text.worker" in child.cmdline()]
+
+
+def _workers():
+    return [worker for starter in _starters() for worker in starter.children()]
 
 
 @pytest.mark.parametrize("pos", [False, True])
@@ -52,7 +56,7 @@ def test_workers_give_what_one_process_gives_in_order(pos):
     assert [None if part.pos is None else part.pos.tolist() for part in found] == [
         None if part.pos is None else part.pos.tolist() for part in expected
     ]
-    assert _children() == []
+    assert _starters() == []
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
@@ -68,12 +72,12 @@ def test_the_description_is_heard_once_before_the_first_result(num_workers):
 
 def test_small_inputs_start_no_worker(monkeypatch):
     monkeypatch.setattr(workers, "_SMALL_CHARS", 10_000_000)
-    monkeypatch.setattr(workers, "WorkerProcess", None)
+    monkeypatch.setattr(workers, "WorkerCrew", None)
     assert len(list(prepare_in_processes(PLAIN, _blocks(3), num_workers=2))) == 3
 
 
 def test_one_worker_is_this_process(monkeypatch):
-    monkeypatch.setattr(workers, "WorkerProcess", None)
+    monkeypatch.setattr(workers, "WorkerCrew", None)
     assert len(list(prepare_in_processes(PLAIN, _blocks(3), num_workers=1))) == 3
 
 
@@ -94,13 +98,13 @@ def test_blocks_are_read_only_a_few_ahead():
     next(results)
     assert num_read <= 10
     results.close()
-    assert _children() == []
+    assert _starters() == []
 
 
 def test_a_killed_worker_ends_the_job_naming_the_block():
     results = prepare_in_processes(PLAIN, _endless_blocks(), num_workers=2)
     next(results)
-    victim = _children()[0]
+    victim = _workers()[0]
     os.kill(victim.pid, signal.SIGKILL)
     start = time.monotonic()
     with pytest.raises(TextLSTMError) as caught:
@@ -111,14 +115,14 @@ def test_a_killed_worker_ends_the_job_naming_the_block():
         r"(no block|block \d+ \(from text \d+ on\)); if the machine ran out of memory, run again with fewer workers",
         str(caught.value),
     )
-    assert _children() == []
+    assert _starters() == []
 
 
 def test_a_stopped_worker_ends_the_job_naming_the_block(monkeypatch):
     monkeypatch.setattr(workers, "PATIENCE_SECONDS", 4.0)
     results = prepare_in_processes(PLAIN, _endless_blocks(), num_workers=2)
     next(results)
-    victim = _children()[0]
+    victim = _workers()[0]
     os.kill(victim.pid, signal.SIGSTOP)
     start = time.monotonic()
     with pytest.raises(TextLSTMError) as caught:
@@ -130,7 +134,7 @@ def test_a_stopped_worker_ends_the_job_naming_the_block(monkeypatch):
         r"fewer workers",
         str(caught.value),
     )
-    assert _children() == []
+    assert _starters() == []
 
 
 def test_patience_is_shorter_than_the_promised_half_minute():
@@ -154,7 +158,7 @@ def test_an_error_of_a_worker_is_raised_here():
         "the model was made with spaCy model en_other 9.9, but here is no spaCy model for 'en'; "
         "install spaCy model en_other 9.9 or train again",
     )
-    assert _children() == []
+    assert _starters() == []
 
 
 def test_workers_end_when_the_main_process_is_gone():
@@ -176,3 +180,42 @@ def test_workers_end_when_the_main_process_is_gone():
     ]
     _, alive = psutil.wait_procs(orphans, timeout=15)
     assert alive == []
+
+
+def test_workers_ahead_load_while_nothing_is_asked_of_them(monkeypatch):
+    monkeypatch.setattr(workers, "_SMALL_CHARS", 1000)
+    with workers_ahead(PLAIN, num_workers=2, num_bytes=1000) as crew:
+        assert len(_starters()) == 1
+        time.sleep(2.5)
+        blocks = _blocks(5)
+        found = list(prepare_in_processes(PLAIN, blocks, num_workers=2, crew=crew))
+        assert [part.tokens for part in found] == [TextPipeline(PLAIN).prepare(block).tokens for block in blocks]
+    assert _starters() == []
+
+
+@pytest.mark.parametrize(("num_workers", "num_bytes"), [(1, 1000), (2, 999)])
+def test_no_workers_ahead_of_small_inputs_or_for_one_process(monkeypatch, num_workers, num_bytes):
+    monkeypatch.setattr(workers, "_SMALL_CHARS", 1000)
+    with workers_ahead(PLAIN, num_workers=num_workers, num_bytes=num_bytes) as crew:
+        assert crew is None
+        assert _starters() == []
+
+
+def test_workers_ahead_end_with_an_error_while_they_load():
+    with pytest.raises(ZeroDivisionError), workers_ahead(PLAIN, num_workers=2, num_bytes=10):
+        raise ZeroDivisionError
+    assert _starters() == []
+
+
+def test_a_killed_starter_ends_the_job():
+    results = prepare_in_processes(PLAIN, _endless_blocks(), num_workers=2)
+    next(results)
+    [starter] = _starters()
+    os.kill(starter.pid, signal.SIGKILL)
+    with pytest.raises(TextLSTMError) as caught:
+        list(results)
+    assert caught.value.problems == (
+        f"the starter of text workers (process {starter.pid}) was killed by signal 9 (SIGKILL); if the machine ran out "
+        "of memory, run again with fewer workers",
+    )
+    assert _starters() == []

@@ -24,8 +24,11 @@ _COUNTS = struct.Struct("<QQQ?")
 class Kind(StrEnum):
     """Kinds of frames."""
 
-    settings = "S"
     ready = "D"
+    started = "S"
+    """Process ids of the workers, in JSON."""
+    ended = "X"
+    """Number and exit code of a worker, in JSON."""
     block = "B"
     result = "R"
     error = "E"
@@ -67,7 +70,7 @@ def pack(kind: Kind, body: bytes = b"") -> bytes:
 
 
 def encode_settings(config: TextConfig, saved: SavedText | None) -> bytes:
-    """Return the body of a settings frame."""
+    """Return what a starter reads first."""
     return json.dumps({"config": asdict(config), "saved": None if saved is None else asdict(saved)}).encode()
 
 

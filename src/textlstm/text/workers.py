@@ -5,6 +5,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import chain
 
 from textlstm import errors
@@ -14,17 +15,43 @@ from textlstm.text.prepared import PreparedTexts
 from textlstm.text.saved import SavedText, TextDescription
 from textlstm.text.spacy_models import uses_torch
 from textlstm.text.worker_messages import Frame, Kind, decode_ready, decode_result, encode_block, encode_settings, pack
-from textlstm.text.worker_process import WorkerProcess
+from textlstm.text.worker_process import WorkerCrew, WorkerProcess
 
 PATIENCE_SECONDS = 20.0
 """A worker that shows no sign of life for as long is given up; it shows one every second."""
 _START_SECONDS = 28.0
 """Patience until the first sign of life: a new program on a busy machine."""
+_SILENT = "has shown no sign of life for {:.0f} s"
+_STOPPED = "it may be stopped or the machine out of memory: run again, perhaps with fewer workers"
+_NO_MEMORY = "if the machine ran out of memory, run again with fewer workers"
 _BLOCKS_AHEAD = 2
 """Blocks that a worker has at once, so that it never waits for the next one."""
 _SMALL_CHARS_POS = 1_000_000
 _SMALL_CHARS = 3_000_000
 """Inputs of fewer characters, with and without parts of speech, are done before workers would have started."""
+
+
+@contextmanager
+def workers_ahead(
+    config: TextConfig, *, num_workers: int, num_bytes: int, saved: SavedText | None = None
+) -> Iterator[WorkerCrew | None]:
+    """Start workers before there are texts, so that they load while files are read; None where one process will do.
+
+    Args:
+        config: The settings.
+        num_workers: Processes; 0 means one a core.
+        num_bytes: Least size of the texts.
+        saved: What a model folder recorded, as for `TextPipeline`.
+    """
+    count = _num_workers(num_workers)
+    if count == 1 or num_bytes < _small_chars(config):
+        yield None
+        return
+    crew = WorkerCrew(encode_settings(config, saved), count)
+    try:
+        yield crew
+    finally:
+        crew.close()
 
 
 def prepare_in_processes(
@@ -34,6 +61,7 @@ def prepare_in_processes(
     num_workers: int,
     saved: SavedText | None = None,
     on_ready: Callable[[TextDescription], None] | None = None,
+    crew: WorkerCrew | None = None,
 ) -> Iterator[PreparedTexts]:
     """Yield the prepared texts of each block, in order.
 
@@ -47,27 +75,32 @@ def prepare_in_processes(
         saved: What a model folder recorded, as for `TextPipeline`.
         on_ready: Hears once, before the first result, what the preparation says of itself; so the caller need not load
             spaCy to know.
+        crew: Workers from `workers_ahead` with the same settings; whoever started them ends them.
 
     Raises:
         TextLSTMError: A worker was killed, stopped, or met an error; the message names the block.
     """
-    count = num_workers or len(os.sched_getaffinity(0))
-    remaining = iter(blocks)
-    head = _take_chars(remaining, _SMALL_CHARS_POS if config.pos else _SMALL_CHARS) if count > 1 else []
-    is_small = count > 1 and sum(len(text) for block in head for text in block) < (
-        _SMALL_CHARS_POS if config.pos else _SMALL_CHARS
-    )
-    if count == 1 or is_small:
+    if crew is not None:
+        yield from _Pool(crew, on_ready).run(iter(blocks))
+        return
+    count, remaining, small = _num_workers(num_workers), iter(blocks), _small_chars(config)
+    head = _take_chars(remaining, small) if count > 1 else []
+    if count == 1 or sum(len(text) for block in head for text in block) < small:
         pipeline = TextPipeline(config, saved=saved, without_torch=not uses_torch(config))
         if on_ready is not None:
             on_ready(pipeline.description)
         yield from map(pipeline.prepare, chain(head, remaining))
         return
-    pool = _Pool(config, count, saved, on_ready)
-    try:
-        yield from pool.run(chain(head, remaining))
-    finally:
-        pool.close()
+    with closing(WorkerCrew(encode_settings(config, saved), count)) as own_crew:
+        yield from _Pool(own_crew, on_ready).run(chain(head, remaining))
+
+
+def _num_workers(wanted: int) -> int:
+    return wanted or len(os.sched_getaffinity(0))
+
+
+def _small_chars(config: TextConfig) -> int:
+    return _SMALL_CHARS_POS if config.pos else _SMALL_CHARS
 
 
 def _take_chars(blocks: Iterator[Sequence[str]], num_chars: int) -> list[Sequence[str]]:
@@ -82,30 +115,13 @@ def _take_chars(blocks: Iterator[Sequence[str]], num_chars: int) -> list[Sequenc
 class _Pool:
     """Workers and the blocks on their way."""
 
-    def __init__(
-        self,
-        config: TextConfig,
-        count: int,
-        saved: SavedText | None,
-        on_ready: Callable[[TextDescription], None] | None,
-    ) -> None:
+    def __init__(self, crew: WorkerCrew, on_ready: Callable[[TextDescription], None] | None) -> None:
+        self._crew = crew
+        self._workers = crew.workers
         self._on_ready = on_ready
-        self._settings = pack(Kind.settings, encode_settings(config, saved))
-        self._workers: list[WorkerProcess] = []
-        self._heard: set[int] = set()  # workers that have shown life at all
-        self._is_described = False
         self._results: dict[int, PreparedTexts] = {}
         self._texts_before: dict[int, int] = {}
         self._waiting_since = time.monotonic()
-        for number in range(count):
-            worker = WorkerProcess(number)
-            self._workers.append(worker)
-            worker.send(self._settings)
-
-    def close(self) -> None:
-        """End all workers."""
-        for worker in self._workers:
-            worker.kill()
 
     def run(self, blocks: Iterator[Sequence[str]]) -> Iterator[PreparedTexts]:
         """Yield the results in the order of `blocks`."""
@@ -135,63 +151,83 @@ class _Pool:
                 self._wait()
 
     def _wait(self) -> None:
-        """Let frames pass, at most a second; give up workers that are gone or silent."""
-        by_descriptor = {worker.output: worker for worker in self._workers}
+        """Let frames pass, at most a second; give up processes that are gone or silent."""
+        by_descriptor = {worker.output.descriptor: worker for worker in self._workers}
         poll = select.poll()
+        poll.register(self._crew.control.descriptor, select.POLLIN)
         for worker in self._workers:
-            poll.register(worker.output, select.POLLIN)
+            poll.register(worker.output.descriptor, select.POLLIN)
             if worker.has_unsent:
                 poll.register(worker.input, select.POLLOUT)
-        for descriptor, _ in poll.poll(1000):
+        ready = [descriptor for descriptor, _ in poll.poll(1000)]
+        if self._crew.control.descriptor in ready:
+            self._receive_control()
+        for descriptor in ready:
             if descriptor in by_descriptor:
                 self._receive(by_descriptor[descriptor])
-        now = time.monotonic()
         for worker in self._workers:
             worker.flush()
-            silence = now - max(worker.last_heard, self._waiting_since)
-            patience = PATIENCE_SECONDS if worker.number in self._heard else _START_SECONDS
-            if silence > patience and worker.blocks:
+        self._check_signs_of_life()
+
+    def _check_signs_of_life(self) -> None:
+        now = time.monotonic()
+        if not self._crew.has_started:
+            control = self._crew.control
+            patience = PATIENCE_SECONDS if control.has_been_heard else _START_SECONDS
+            if now - max(control.last_heard, self._waiting_since) > patience:
                 raise errors.TextLSTMError(
-                    f"{self._name(worker)} has shown no sign of life for {patience:.0f} s while preparing "
-                    f"{self._block_words(worker)}; it may be stopped or the machine out of memory: run again, perhaps "
-                    f"with fewer workers"
+                    f"{self._starter_name()} {_SILENT.format(patience)} while it loads; {_STOPPED}"
                 )
+            return
+        for worker in self._workers:
+            if worker.blocks and now - max(worker.output.last_heard, self._waiting_since) > PATIENCE_SECONDS:
+                raise errors.TextLSTMError(
+                    f"{self._name(worker)} {_SILENT.format(PATIENCE_SECONDS)} while preparing "
+                    f"{self._block_words(worker)}; {_STOPPED}"
+                )
+
+    def _receive_control(self) -> None:
+        """Take what the starter says."""
+        try:
+            for frame in self._crew.control.receive():
+                match frame.kind:
+                    case Kind.ready:
+                        if self._on_ready is not None:
+                            self._on_ready(decode_ready(frame.body))
+                    case Kind.error:
+                        _raise(json.loads(frame.body), f"{self._starter_name()}: loading:")
+                    case _:
+                        self._crew.take(frame)
+        except EOFError:
+            raise errors.TextLSTMError(
+                f"{self._starter_name()} {self._crew.starter_end_words()}; {_NO_MEMORY}"
+            ) from None
 
     def _receive(self, worker: WorkerProcess) -> None:
         try:
-            for frame in worker.receive():
+            for frame in worker.output.receive():
                 self._take(worker, frame)
         except EOFError:
+            end_words = self._crew.end_words(worker)
             raise errors.TextLSTMError(
-                f"{self._name(worker)} {worker.end_words()} while preparing {self._block_words(worker)}; if the "
-                f"machine ran out of memory, run again with fewer workers"
+                f"{self._name(worker)} {end_words} while preparing {self._block_words(worker)}; {_NO_MEMORY}"
             ) from None
 
     def _take(self, worker: WorkerProcess, frame: Frame) -> None:
-        self._heard.add(worker.number)
         match frame.kind:
             case Kind.alive:
                 return
-            case Kind.ready:
-                if not self._is_described and self._on_ready is not None:
-                    self._on_ready(decode_ready(frame.body))
-                self._is_described = True
             case Kind.result:
                 number, prepared = decode_result(frame.body)
                 self._results[number] = prepared
                 worker.blocks.remove(number)
             case Kind.error:
-                self._raise(worker, json.loads(frame.body))
+                _raise(json.loads(frame.body), f"{self._name(worker)}: preparing {self._block_words(worker)}:")
             case _:
                 raise RuntimeError(f"a worker sent a frame of kind {frame.kind}")
 
-    def _raise(self, worker: WorkerProcess, report: dict[str, object]) -> None:
-        problems = report["problems"]
-        lines = [str(problem) for problem in problems] if isinstance(problems, list) else []
-        kind = getattr(errors, str(report["error"]), None)
-        if isinstance(kind, type) and issubclass(kind, errors.TextLSTMError):
-            raise kind(*lines)
-        raise RuntimeError("\n".join([f"{self._name(worker)}: preparing {self._block_words(worker)}:", *lines]))
+    def _starter_name(self) -> str:
+        return f"the starter of text workers (process {self._crew.pid})"
 
     def _name(self, worker: WorkerProcess) -> str:
         return f"text worker {worker.number + 1} of {len(self._workers)} (process {worker.pid})"
@@ -201,3 +237,13 @@ class _Pool:
             return "no block"
         first = worker.blocks[0]
         return f"block {first + 1} (from text {self._texts_before[first] + 1} on)"
+
+
+def _raise(report: dict[str, object], where: str) -> None:
+    """Raise what another process reported; `where` heads an error that is not for users."""
+    problems = report["problems"]
+    lines = [str(problem) for problem in problems] if isinstance(problems, list) else []
+    kind = getattr(errors, str(report["error"]), None)
+    if isinstance(kind, type) and issubclass(kind, errors.TextLSTMError):
+        raise kind(*lines)
+    raise RuntimeError("\n".join([where, *lines]))

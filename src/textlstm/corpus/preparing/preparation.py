@@ -10,7 +10,7 @@ A key is the sha256 of everything that decides the content, so that equal keys m
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from textlstm.corpus.preparing.tokenise import Done, tokenise_rows
 from textlstm.corpus.sources.labelled_rows import Source, check_unchanged
 from textlstm.errors import InputError
 from textlstm.text.saved import SavedText, TextDescription
+from textlstm.text.worker_process import WorkerCrew
+from textlstm.text.workers import workers_ahead
 
 KEY_LENGTH = 32
 """Hexadecimal digits of the key in a folder's name."""
@@ -92,26 +94,28 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
         parts_dir.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(whole_dir, ignore_errors=True)
         whole_dir.mkdir()
-    try:
-        with preparation.phase(Phase.reading):
-            ingested = _read(preparation, work_dir)
-            assignment = preparation.assign(ingested)
-    except InputError:
-        shutil.rmtree(work_dir, ignore_errors=True)
-        raise
-    ingested = ingested.without_hashes()
     described: list[TextDescription] = []
-    with preparation.phase(Phase.tokenising):
-        num_parts = tokenise_rows(
-            ingested,
-            assignment,
-            directory=parts_dir,
-            text=preparation.text,
-            saved=preparation.saved,
-            num_workers=preparation.num_workers,
-            on_ready=described.append,
-            on_part=lambda done: _report(preparation, Phase.tokenising, done, assignment),
-        )
+    with _workers_ahead(preparation) as crew:
+        try:
+            with preparation.phase(Phase.reading):
+                ingested = _read(preparation, work_dir)
+                assignment = preparation.assign(ingested)
+        except InputError:
+            shutil.rmtree(work_dir, ignore_errors=True)
+            raise
+        ingested = ingested.without_hashes()
+        with preparation.phase(Phase.tokenising):
+            num_parts = tokenise_rows(
+                ingested,
+                assignment,
+                directory=parts_dir,
+                text=preparation.text,
+                saved=preparation.saved,
+                num_workers=preparation.num_workers,
+                crew=crew,
+                on_ready=described.append,
+                on_part=lambda done: _report(preparation, Phase.tokenising, done, assignment),
+            )
     [description] = described
     with preparation.phase(Phase.writing):
         assemble(
@@ -128,6 +132,16 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
         seal(whole_dir, key=preparation.key)
         publish(whole_dir, final)
         shutil.rmtree(work_dir, ignore_errors=True)
+
+
+def _workers_ahead(preparation: Preparation) -> AbstractContextManager[WorkerCrew | None]:
+    """Start workers now, so that they load while rows are read, where the files are surely large enough."""
+    return workers_ahead(
+        preparation.text,
+        num_workers=preparation.num_workers,
+        num_bytes=0 if preparation.data.limit else sum(source.num_bytes for source in preparation.sources),
+        saved=preparation.saved,
+    )
 
 
 def _read(preparation: Preparation, work_dir: Path) -> Ingested:

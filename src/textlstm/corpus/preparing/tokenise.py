@@ -21,6 +21,7 @@ from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.saved import SavedText, TextDescription
 from textlstm.text.spacy_models import uses_torch
+from textlstm.text.worker_process import WorkerCrew
 from textlstm.text.workers import prepare_in_processes
 
 PARTS = 64
@@ -62,12 +63,13 @@ def tokenise_rows(
     text: TextConfig,
     saved: SavedText | None,
     num_workers: int,
+    crew: WorkerCrew | None,
     on_ready: Callable[[TextDescription], None],
     on_part: Callable[[Done], None],
 ) -> dict[Split, int]:
     """Write the parts of all splits that `directory` does not hold yet; return how many each split has.
 
-    `on_ready` hears what the preparation says of itself, once.
+    `crew` are workers that were started ahead. `on_ready` hears what the preparation says of itself, once.
 
     Raises:
         StorageError: A part cannot be written.
@@ -93,7 +95,7 @@ def tokenise_rows(
         on_ready(TextPipeline(text, saved=saved, without_torch=not uses_torch(text)).description)
         return num_parts
     results = prepare_in_processes(
-        text, chain([first], blocks), num_workers=num_workers, saved=saved, on_ready=on_ready
+        text, chain([first], blocks), num_workers=num_workers, saved=saved, on_ready=on_ready, crew=crew
     )
     with closing(cast(Generator[PreparedTexts], results)):  # ends the workers at once, whatever happens here
         for prepared in results:

@@ -38,6 +38,8 @@ class Source:
     """Computes the digest anew."""
     notes: tuple[str, ...] = ()
     """What a user should know."""
+    num_bytes: int = 0
+    """Size of the files as they lie there; 0 where that is unknown."""
 
 
 def open_sources(data: DataConfig) -> tuple[Source, ...]:
@@ -145,7 +147,8 @@ def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
     def digest() -> str:
         return _digest_of_files(paths)
 
-    return Source(split, tuple(path.name for path in paths), digest(), examples, digest)
+    names, current = tuple(path.name for path in paths), digest()
+    return Source(split, names, current, examples, digest, num_bytes=sum(path.stat().st_size for path in paths))
 
 
 def _digest_of_files(paths: Sequence[Path]) -> str:
