@@ -4,11 +4,13 @@ import importlib.resources
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from textlstm.config import TextConfig
 from textlstm.text import tagger_numpy
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.probe_texts import PROBE_TEXTS
+from textlstm.text.tag_guesses import TagGuesses
 
 TEXTS = [*PROBE_TEXTS, "", "x" * 500 + " tail", "Don't panic: the U.K.'s 3rd-largest bank won't, it said.", "a"]
 
@@ -46,3 +48,23 @@ def test_a_pipeline_without_torch_takes_it():
     assert pipeline.engine_name == "FastTagging"
     assert isinstance(pipeline._engine._network, tagger_numpy.NumpyTaggerNetwork)
     assert pipeline.prepare(TEXTS).pos.tolist() == TextPipeline(TextConfig()).prepare(TEXTS).pos.tolist()
+
+
+def test_products_stay_in_one_thread(make_tagging):
+    network = make_tagging(device="numpy")._network
+    seen = []
+
+    def guess(form_vectors, form_ids):
+        seen.append(num_threads())
+        return TagGuesses(np.zeros(1, np.int64), np.zeros(1, np.bool_))
+
+    network._guess = guess
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        before = num_threads()
+        network.guess(network.no_vectors(1), np.zeros(1, np.int32))
+        assert num_threads() == before
+    assert seen == [{1}]
+
+
+def num_threads():
+    return {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}

@@ -5,9 +5,12 @@ C columns of a block (two rows each).
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from textlstm.text.tag_guesses import NEAR_TIE, NORM_EPSILON, TagGuesses
 from textlstm.text.tagger_weights import MaxoutLayer, TaggerWeights
@@ -31,6 +34,7 @@ class NumpyTaggerNetwork:
             self._windows.append(WindowLayer(layer, input_shift=shift, num_columns=_BLOCK_COLUMNS))
             shift = shift + layer.shift
         self._output_weight = np.ascontiguousarray(weights.output_weight.T)  # (W, L)
+        self._threads = ThreadpoolController()
         self._output_bias = (weights.output_bias + weights.output_weight @ shift).astype(np.float32)
 
     def no_vectors(self, num_forms: int) -> Floats:
@@ -39,10 +43,19 @@ class NumpyTaggerNetwork:
 
     def embed(self, inputs: Floats) -> Floats:
         """Return the (F, W) vectors of word forms from their concatenated embeddings (F, inputs)."""
-        return _maxout(self._embed, inputs)
+        with self._one_thread():
+            return _maxout(self._embed, inputs)
 
     def guess(self, form_vectors: Floats, form_ids: NDArray[np.int32]) -> TagGuesses:
         """Return the best tag of each row; for the arguments see `TagNetwork`."""
+        with self._one_thread():
+            return self._guess(form_vectors, form_ids)
+
+    def _one_thread(self) -> AbstractContextManager[object]:
+        """Keep products in this thread: on a busy machine, threads that wait for each other take many times longer."""
+        return cast(AbstractContextManager[object], self._threads.limit(limits=1, user_api="blas"))
+
+    def _guess(self, form_vectors: Floats, form_ids: NDArray[np.int32]) -> TagGuesses:
         num_rows, field = len(form_ids), self.receptive_field
         tags, near_ties = np.zeros(num_rows, np.int64), np.zeros(num_rows, np.bool_)
         step = 2 * (_BLOCK_COLUMNS - field)
