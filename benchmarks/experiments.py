@@ -86,10 +86,15 @@ def experiment_settings(corpus: str, data: Sequence[str], *, seed: int, prepared
     return [experiment, *data, f"seed={seed}", f"prepared_dir={prepared_dir}", "tracking=off"]
 
 
+def is_trained(model: Path) -> bool:
+    """Return whether `train_once` is done with `model`."""
+    return (model.with_name(f"{model.name}-evaluation") / "seconds.json").exists()
+
+
 def train_once(model: Path, settings: Sequence[str]) -> Path:
     """Run `textlstm train` into `model` unless that was done; return the evaluation folder beside it."""
     evaluation = model.with_name(f"{model.name}-evaluation")
-    if not (evaluation / "seconds.json").exists():
+    if not is_trained(model):
         command = [sys.executable, "-m", "textlstm", "train", *settings, f"output_dir={model}", "overwrite=true"]
         started = time.perf_counter()
         subprocess.run([*command, "evaluation.report=false"], check=True, stdout=subprocess.DEVNULL)

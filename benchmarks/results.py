@@ -1,9 +1,10 @@
 """Accuracy of the shipped experiments over several seeds, beside TF-IDF + LinearSVC on the same rows.
 
-    python benchmarks/results.py [CORPUS ...] [--seeds N] [--output docs/results.md]
+    python benchmarks/results.py [CORPUS ...] [--seeds N] [--jobs N] [--finished] [--output docs/results.md]
 
-Every seed is a whole `textlstm train experiment=CORPUS`; finished seeds are kept under .bench/results, so that an
-interrupted call continues. Corpora are found through TEXTLSTM_CORPORA (bbc comes from an installed package).
+Every seed is a whole `textlstm train experiment=CORPUS` with its share of the cores; finished seeds are kept under
+.bench/results, so that an interrupted call continues. Corpora are found through TEXTLSTM_CORPORA (bbc comes from an
+installed package).
 """
 
 import argparse
@@ -11,6 +12,8 @@ import json
 import os
 import statistics
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from experiments import (
     correct_rows,
     experiment_settings,
     found_corpora,
+    is_trained,
     paired_difference,
     publish,
     train_once,
@@ -31,6 +35,7 @@ CORPORA = (
     *("bbc", "r8", "r52", "20ng", "mr", "ag_news_10k", "trec6", "sst2"),
     *("banking77", "clinc150", "snips", "sms_spam", "imdb"),
 )
+NUM_CORES = os.cpu_count() or 1
 NUM_SEEDS = {"imdb": 3}
 TEXTGCN = {
     "20ng": "73.18 ±1.85",
@@ -62,20 +67,44 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpora", nargs="*", default=list(CORPORA))
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=NUM_CORES, help="trainings at once; they share the cores")
+    parser.add_argument("--finished", action="store_true", help="train nothing: the table of the seeds that are there")
     parser.add_argument("--output", default="")
     arguments = parser.parse_args()
-    outcomes = []
-    for corpus, data in found_corpora(arguments.corpora):
-        seeds = range(1, min(arguments.seeds, NUM_SEEDS.get(corpus, arguments.seeds)) + 1)
-        outcomes.append(summarise(corpus, [train(corpus, seed, data) for seed in seeds]))
-    publish(table(outcomes), arguments.output)
+    num_threads = max(1, NUM_CORES // arguments.jobs)
+    found = [
+        (
+            corpus,
+            data,
+            [seed for seed in seeds_of(corpus, arguments.seeds) if not arguments.finished or is_done(corpus, seed)],
+        )
+        for corpus, data in found_corpora(arguments.corpora)
+    ]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        trainings = [
+            (corpus, [pool.submit(train, corpus, seed, data, num_threads=num_threads) for seed in seeds])
+            for corpus, data, seeds in found
+            if seeds
+        ]
+    outcomes = [summarise(corpus, [training.result() for training in seeds]) for corpus, seeds in trainings]
+    publish(table(outcomes, num_jobs=arguments.jobs), arguments.output)
     return 0
 
 
-def train(corpus: str, seed: int, data: list[str]) -> Path:
+def seeds_of(corpus: str, most: int) -> range:
+    """Return the seeds to train of a corpus."""
+    return range(1, min(most, NUM_SEEDS.get(corpus, most)) + 1)
+
+
+def is_done(corpus: str, seed: int) -> bool:
+    """Return whether an earlier call has trained this seed."""
+    return is_trained(TRAININGS / corpus / f"seed-{seed}")
+
+
+def train(corpus: str, seed: int, data: Sequence[str], *, num_threads: int) -> Path:
     """Train one seed unless it is there; return its evaluation folder."""
     settings = experiment_settings(corpus, data, seed=seed, prepared_dir=TRAININGS / "prepared")
-    return train_once(TRAININGS / corpus / f"seed-{seed}", settings)
+    return train_once(TRAININGS / corpus / f"seed-{seed}", [*settings, f"training.num_threads={num_threads}"])
 
 
 def summarise(corpus: str, folders: list[Path]) -> Outcome:
@@ -97,7 +126,7 @@ def summarise(corpus: str, folders: list[Path]) -> Outcome:
     )
 
 
-def table(outcomes: list[Outcome]) -> str:
+def table(outcomes: list[Outcome], *, num_jobs: int) -> str:
     """Return the page: one row a corpus."""
     lines = [
         "# Results",
@@ -105,7 +134,8 @@ def table(outcomes: list[Outcome]) -> str:
         "Test accuracy and macro-F1 in %, mean ± standard deviation over seeds.",
         "LinearSVC is TF-IDF of word 1-2 grams, trained in the same run on the same rows (train and validation).",
         "The difference is that of accuracies, with a 95 % paired bootstrap interval over test rows.",
-        f"Made by `make results`, {os.cpu_count()} CPU cores.",
+        f"Made by `make results` on {NUM_CORES} CPU cores, shared by {num_jobs} trainings at once. Seconds of a seed",
+        "are those of one such training, scoring included.",
         "",
         "| corpus | seeds | together | macro-F1 | recurrent alone | expert alone | LinearSVC "
         "| its macro-F1 | difference | TextGCN paper's Bi-LSTM | seconds a seed |",
