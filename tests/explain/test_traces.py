@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from textlstm.config import Encoder, ModelConfig
+from textlstm.config import Encoder, ModelConfig, TrainingConfig
 from textlstm.explain.traces import Direction, GateName, trace_encoder
 from textlstm.models.encoders import build_encoder
 
@@ -46,6 +46,34 @@ def test_recomputed_states_are_the_encoders(family, bidirectional, num_layers):
     for cell, outputs in zip(tops, states.directions, strict=True):
         for text, length in enumerate(states.lengths.tolist()):
             assert torch.allclose(cell.hidden[:length, text], outputs[:length, text], atol=1e-5, rtol=0)
+
+
+def _train(encoder, vectors: torch.Tensor, lengths: torch.Tensor) -> None:
+    """Fit the first unit of each text's last state to the sign of its first number, at the default learning rate."""
+    optimiser = torch.optim.AdamW(encoder.parameters(), lr=TrainingConfig().learning_rate)
+    for _ in range(100):
+        state = encoder(vectors, lengths).ahead[lengths - 1, torch.arange(len(lengths)), 0]
+        loss = ((state - vectors[:, 0, 0].sign()) ** 2).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(encoder.parameters(), TrainingConfig().clip_norm)
+        optimiser.step()
+
+
+@pytest.mark.parametrize("family", [Encoder.rnn, Encoder.lstm, Encoder.gru])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
+@pytest.mark.parametrize("trained", [False, True])
+def test_every_length_from_0_to_400(family, bidirectional, num_layers, trained):
+    encoder = _encoder(family, bidirectional=bidirectional, num_layers=num_layers)
+    if trained:
+        before = [weight.detach().clone() for weight in encoder.parameters()]
+        _train(encoder, _vectors(32, 12), torch.arange(32) % 12 + 1)
+        moved = max((old - new).abs().max() for old, new in zip(before, encoder.parameters(), strict=True))
+        assert moved > 0.1
+    trace = trace_encoder(encoder, _vectors(401, 400), torch.arange(401))
+    assert len(trace.cells) == num_layers * (2 if bidirectional else 1)
+    assert max(cell.error.max().item() for cell in trace.cells) < 1e-5
 
 
 @pytest.mark.parametrize("family", [Encoder.rnn, Encoder.lstm, Encoder.gru])

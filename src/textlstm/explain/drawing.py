@@ -19,7 +19,9 @@ NUM_LEVELS = 6
 """Shades of a strip, and of a word in each direction."""
 _MOST_COLUMNS = 160
 _MOST_NAMED = 48
-_ROW, _LEFT = 15, 170
+_ROW, _LEFT, _WIDEST = 15, 150, 768
+_LEAST_CONTRAST = 0.1
+"""Gates that differ by less over a text are not drawn as if they differed much."""
 
 
 class StripRow(NamedTuple):
@@ -27,8 +29,24 @@ class StripRow(NamedTuple):
 
     name: str
     values: np.ndarray
-    """(S,) values; shares in [0, 1], or signed numbers in [-1, 1]."""
-    is_signed: bool
+    """(S,) values."""
+    low: float
+    """Values up to this get the lightest shade."""
+    high: float
+    """Values from this on get the darkest shade."""
+    is_signed: bool = False
+    """Whether the lightest shade stands for 0 and values below have another colour; `low` is then 0."""
+
+    @property
+    def shades(self) -> np.ndarray:
+        """(S,) values in [0, 1], or [-1, 1] where they are signed."""
+        return np.clip((self.values - self.low) / (self.high - self.low), -1.0 if self.is_signed else 0.0, 1.0)
+
+    @property
+    def span(self) -> str:
+        """Least and largest value."""
+        form = "+.2f" if self.is_signed else ".2f"
+        return f"{self.values.min():{form}} to {self.values.max():{form}}"
 
 
 def levels_of(values: np.ndarray) -> np.ndarray:
@@ -45,13 +63,13 @@ def heat_strip(rows: Sequence[StripRow], words: Sequence[str], *, alternative: s
     """Return a strip with one line a row and one column a step; long texts are averaged into fewer columns."""
     num_columns = min(len(words), _MOST_COLUMNS)
     named = len(words) <= _MOST_NAMED
-    width = 16 if named else 5
+    width = min(24, _WIDEST // num_columns) if named else 5
     top = 74 if named else 18
     parts = []
     if named:
         for column, word in enumerate(words):
             shown = word if len(word) <= 12 else f"{word[:11]}…"
-            place = f"translate({_LEFT + column * width + 11} {top - 5}) rotate(-60)"
+            place = f"translate({_LEFT + (column + 0.5) * width + 3:g} {top - 5}) rotate(-60)"
             parts.append(f'<text transform="{place}">{escape(shown)}</text>')
     else:
         for column in range(0, num_columns, 20):
@@ -61,7 +79,8 @@ def heat_strip(rows: Sequence[StripRow], words: Sequence[str], *, alternative: s
         y = top + number * (_ROW + 2)
         parts.append(f'<text x="{_LEFT - 8}" y="{y + 11}" text-anchor="end">{escape(row.name)}</text>')
         parts.append(_cells(row, num_columns, width=width, middle=y + _ROW / 2))
-    size = _LEFT + num_columns * width + 40, top + len(rows) * (_ROW + 2)
+        parts.append(f'<text class="t" x="{_LEFT + num_columns * width + 8}" y="{y + 11}">{escape(row.span)}</text>')
+    size = _LEFT + num_columns * width + 100, top + len(rows) * (_ROW + 2)
     return _picture("".join(parts), size, alternative)
 
 
@@ -126,13 +145,20 @@ def strip_rows(explanation: Explanation) -> list[StripRow]:
     for cell in explanation.cells:
         arrow = "→" if cell.direction == "forwards" else "←"
         place = f"{arrow}{cell.layer + 1}" if several else arrow
-        rows += [StripRow(f"{name.value} gate {place}", gate.mean(axis=1), False) for name, gate in cell.gates.items()]
+        rows += [_contrasted(f"{name.value} gate {place}", gate.mean(axis=1)) for name, gate in cell.gates.items()]
         if not cell.gates:
-            rows.append(StripRow(f"state, size {place}", np.abs(cell.hidden).mean(axis=1), False))
+            rows.append(_contrasted(f"state, size {place}", np.abs(cell.hidden).mean(axis=1)))
         if cell.survival is not None:
             largest = max(float(cell.survival.max(initial=0.0)), 1e-9)
-            rows.append(StripRow(f"left at the end {place}", cell.survival / largest, False))
+            rows.append(StripRow(f"left at the end {place}", cell.survival, 0.0, largest))
     return rows
+
+
+def _contrasted(name: str, values: np.ndarray) -> StripRow:
+    """Return a line whose shades go from its least to its largest value, so that small differences are seen."""
+    low, high = float(values.min(initial=1.0)), float(values.max(initial=0.0))
+    margin = max(_LEAST_CONTRAST - (high - low), 0.0) / 2
+    return StripRow(name, values, low - margin, high + margin)
 
 
 class _Plot(NamedTuple):
@@ -168,11 +194,11 @@ class _Plot(NamedTuple):
 
 def _cells(row: StripRow, num_columns: int, *, width: int, middle: float) -> str:
     """Return the cells of a row: one path a shade, in units of columns, so that a cell costs a few bytes."""
-    values = row.values
+    values = row.shades
     if len(values) > num_columns:
         edges = np.linspace(0, len(values), num_columns + 1).astype(int)
         values = np.add.reduceat(values, edges[:-1]) / np.diff(edges)
-    levels = np.rint(np.clip(values, -1, 1) * NUM_LEVELS).astype(int)
+    levels = np.rint(values * NUM_LEVELS).astype(int)
     bounds = np.flatnonzero(np.diff(levels, prepend=NUM_LEVELS + 1, append=NUM_LEVELS + 1))  # runs of one shade
     shades: dict[str, list[str]] = {}
     for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):

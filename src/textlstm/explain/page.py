@@ -27,6 +27,7 @@ from textlstm.explain.traces import TOLERANCE
 _PACKAGE, _TEMPLATES = "textlstm.explain", "templates"
 _PAGE, _STYLE = "page.html.jinja", "page.css"
 _TABLE_ROWS = 25
+_MOST_CLASSES = 24
 _SHOWN_CHARS = 700
 METHOD_NAMES = {
     Method.leave_one_out: "leave one out",
@@ -111,6 +112,7 @@ def render_page(
         faithfulness=faithfulness,
         deletion=_deletion(faithfulness) if faithfulness else None,
         corpus=corpus,
+        most_classes=_MOST_CLASSES,
         half_lives=_half_lives(corpus) if corpus.half_lives else None,
         method_names=METHOD_NAMES,
         texts=[view_text(entry, labels=labels, method=corpus.method) for entry in explanations],
@@ -140,14 +142,13 @@ def _shade(level: int) -> str:
 
 def _strip(explanation: Explanation) -> Markup:
     rows = strip_rows(explanation)
+    spans = ", ".join(f"{row.name} {row.span}" for row in rows)
     if explanation.step_tokens == 1:
         for method, values in explanation.attributions.items():
-            scaled = values / max(float(np.abs(values).max(initial=0.0)), 1e-9)
-            rows.append(StripRow(METHOD_NAMES[method], scaled, True))
-    means = ", ".join(f"{row.name} {row.values.mean():.2f}" for row in rows if not row.is_signed)
-    return heat_strip(
-        rows, explanation.steps, alternative=f"Mean openness over {len(explanation.steps)} steps: {means}."
-    )
+            largest = max(float(np.abs(values).max(initial=0.0)), 1e-9)
+            rows.append(StripRow(METHOD_NAMES[method], values, 0.0, largest, is_signed=True))
+    alternative = f"Least and largest over {len(explanation.steps)} steps, mean of the units: {spans}."
+    return heat_strip(rows, explanation.steps, alternative=alternative)
 
 
 def _running(explanation: Explanation, labels: Sequence[str]) -> Markup:

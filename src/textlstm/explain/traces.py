@@ -186,9 +186,13 @@ def _trace_cell(
 
 
 def _accumulate(kept: Tensor, entering: Tensor) -> Tensor:
-    """Return (T, B, H) memory: each step's is `kept` of the one before plus what is `entering`."""
+    """Return (T, B, H) memory: each step's is `kept` of the one before plus what is `entering`.
+
+    The sum runs in float64: over hundreds of steps a memory can grow beyond 50, where float32 has no fifth decimal.
+    """
     memory = torch.empty_like(entering)
-    memory[0] = entering[0]
-    for step in range(1, len(entering)):
-        torch.addcmul(entering[step], kept[step], memory[step - 1], out=memory[step])
+    held = torch.zeros_like(entering[0], dtype=torch.float64)
+    for step in range(len(entering)):
+        held.mul_(kept[step]).add_(entering[step])
+        memory[step] = held
     return memory

@@ -101,18 +101,20 @@ def explain_rows(classifier: "TextClassifier", rows: ScoredRows, *, num_texts: i
     from textlstm.explain.choice import choose_texts
     from textlstm.explain.corpus_view import view_corpus
     from textlstm.explain.explanation import explain_texts
+    from textlstm.explain.faithfulness import judge
 
     lengths = np.zeros(rows.num_rows, np.int64) if rows.num_tokens is None else rows.num_tokens
     chosen = choose_texts(rows.probabilities.max(axis=1), lengths, num_texts=num_texts)
     if not chosen:
         return None
     explanations = explain_texts(classifier, [rows.texts[row] for row in chosen])
+    found = judge(classifier, explanations)
     view = view_corpus(explanations, Method.leave_one_out)
     words = tuple(
         ClassWords(entry.label, entry.num_texts, _weights(entry.words), _weights(entry.pos)) for entry in view.classes
     )
     shown = explanations[: max(1, num_texts // 3)]
-    return ExplainedRows(_page(classifier, shown, view, title=title, faithfulness=[]), words)
+    return ExplainedRows(_page(classifier, shown, view, title=title, faithfulness=found), words)
 
 
 def _weights(counted: "Sequence[Counted]") -> tuple[WordWeight, ...]:
