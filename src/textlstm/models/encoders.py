@@ -14,6 +14,7 @@ from torch.nn import functional
 from textlstm.config import Encoder, ModelConfig
 from textlstm.models.dropout import LockedDropout
 from textlstm.models.padding import padding_mask, reversal_index, reverse_padded
+from textlstm.models.precision import as_computed
 
 
 class Encoded(NamedTuple):
@@ -87,6 +88,7 @@ class RecurrentLayer(nn.Module):
 
     def forward(self, inputs: Tensor, lengths: Tensor, *, recurrent_dropout: float = 0.0) -> Encoded:
         """Run over (T, B, E) `inputs` of right-padded rows."""
+        inputs = as_computed(inputs)
         ahead = _run_cell(self.forwards, inputs, recurrent_dropout)
         if self.backwards is None:
             return Encoded(ahead, None, lengths)

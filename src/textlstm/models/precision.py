@@ -3,7 +3,7 @@
 from functools import cache
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from textlstm.config import Precision, TrainingPrecision
 from textlstm.errors import ConfigError
@@ -32,6 +32,12 @@ def check_precision(key: str, precision: Precision, device: torch.device) -> Non
         raise ConfigError(
             f"{key}=bf16: this {device.type} has no bf16 kernels for LSTMs (on a CPU they need AVX-512); set {key}=fp32"
         )
+
+
+def as_computed(inputs: Tensor) -> Tensor:
+    """Return `inputs` in the format that autocast gives them in products: cast before they are copied, not after."""
+    device_type = inputs.device.type
+    return inputs.to(torch.get_autocast_dtype(device_type)) if torch.is_autocast_enabled(device_type) else inputs
 
 
 @cache

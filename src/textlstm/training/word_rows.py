@@ -107,17 +107,18 @@ class WordRows:
 
     def _up_to_date(self, ids: Tensor) -> Tensor:
         """Return a (U, 4, E) copy of the state of the words `ids` as dense AdamW would have it now."""
-        rows = self._state[ids]
+        rows = self._state.index_select(0, ids)
         updated = self._updated[ids]
         idle_steps = (self._step - updated).double().unsqueeze(1)
         weight, mean, square, shadow = rows.unbind(1)
         direction = mean / (square.sqrt().add_(EPSILON))
+        # two plain passes are faster here than one addcmul that repeats a column
         if self.average_decay:
             kept = torch.pow(self.average_decay, idle_steps).float()
             shift = torch.from_numpy(self._idle_shadow)[updated].float().unsqueeze(1)
-            shadow.mul_(kept).addcmul_(weight, 1 - kept).addcmul_(direction, shift, value=-1)
+            shadow.mul_(kept).add_(weight * (1 - kept)).sub_(direction * shift)
         shift = torch.from_numpy(self._idle_shift)[updated].float().unsqueeze(1)
-        weight.addcmul_(direction, shift, value=-1)
+        weight.sub_(direction.mul_(shift))
         mean.mul_(torch.pow(BETAS[0], idle_steps).float())
         square.mul_(torch.pow(BETAS[1], idle_steps).float())
         return rows
