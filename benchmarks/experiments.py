@@ -6,6 +6,7 @@ Corpora are found through TEXTLSTM_CORPORA (bbc comes from an installed package)
 import gzip
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -123,6 +124,12 @@ def paired_difference(rows: np.ndarray) -> Difference:
     means = [float(rows[random.integers(0, count, count)].mean()) for _ in range(RESAMPLES)]
     low, high = np.percentile(means, [2.5, 97.5])
     return Difference(float(rows.mean()), float(low), float(high))
+
+
+def spread(values: list[float]) -> str:
+    """Return mean ± standard deviation of fractions, in %."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{100 * statistics.mean(values):.2f} ±{100 * deviation:.2f}"
 
 
 def publish(page: str, output: str, *, section: str = "") -> None:

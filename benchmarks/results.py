@@ -3,8 +3,8 @@
     python benchmarks/results.py [CORPUS ...] [--seeds N] [--jobs N] [--finished] [--output docs/results.md]
 
 Every seed is a whole `textlstm train experiment=CORPUS` with its share of the cores; finished seeds are kept under
-.bench/results, so that an interrupted call continues. Corpora are found through TEXTLSTM_CORPORA (bbc comes from an
-installed package).
+.bench/results, so that an interrupted call continues. With `--output`, each kind of table is written between its marks
+in the page. Corpora are found through TEXTLSTM_CORPORA (bbc comes from an installed package).
 """
 
 import argparse
@@ -28,15 +28,17 @@ from experiments import (
     is_trained,
     paired_difference,
     publish,
+    spread,
     train_once,
 )
+from several_labels import SEVERAL_LABELS, summarise_several, table_of_several
 
 CORPORA = (
     *("bbc", "r8", "r52", "20ng", "mr", "ag_news_10k", "trec6", "sst2"),
     *("banking77", "clinc150", "snips", "sms_spam", "imdb"),
 )
 NUM_CORES = os.cpu_count() or 1
-NUM_SEEDS = {"imdb": 3}
+NUM_SEEDS = {"imdb": 3, "goemotions": 3}
 TEXTGCN = {
     "20ng": "73.18 ±1.85",
     "r8": "96.31 ±.33",
@@ -65,7 +67,7 @@ class Outcome:
 def main() -> int:
     """Train what is missing, print the table, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpora", nargs="*", default=list(CORPORA))
+    parser.add_argument("corpora", nargs="*", default=[*CORPORA, *SEVERAL_LABELS])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=NUM_CORES, help="trainings at once; they share the cores")
     parser.add_argument("--finished", action="store_true", help="train nothing: the table of the seeds that are there")
@@ -86,8 +88,19 @@ def main() -> int:
             for corpus, data, seeds in found
             if seeds
         ]
-    outcomes = [summarise(corpus, [training.result() for training in seeds]) for corpus, seeds in trainings]
-    publish(table(outcomes, num_jobs=arguments.jobs), arguments.output)
+    folders = {corpus: [training.result() for training in seeds] for corpus, seeds in trainings}
+    one_label = [
+        summarise(corpus, its_folders) for corpus, its_folders in folders.items() if corpus not in SEVERAL_LABELS
+    ]
+    if one_label:
+        publish(table(one_label, num_jobs=arguments.jobs), arguments.output, section="one label")
+    of_several = [
+        summarise_several(corpus, folders[corpus], data)
+        for corpus, data, _ in found
+        if corpus in SEVERAL_LABELS and corpus in folders
+    ]
+    if of_several:
+        publish(table_of_several(of_several), arguments.output, section="several labels")
     return 0
 
 
@@ -129,8 +142,6 @@ def summarise(corpus: str, folders: list[Path]) -> Outcome:
 def table(outcomes: list[Outcome], *, num_jobs: int) -> str:
     """Return the page: one row a corpus."""
     lines = [
-        "# Results",
-        "",
         "Test accuracy and macro-F1 in %, mean ± standard deviation over seeds.",
         "LinearSVC is TF-IDF of word 1-2 grams, trained in the same run on the same rows (train and validation).",
         "The difference is that of accuracies, with a 95 % paired bootstrap interval over test rows.",
@@ -157,12 +168,6 @@ def table(outcomes: list[Outcome], *, num_jobs: int) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def spread(values: list[float]) -> str:
-    """Return mean ± standard deviation of fractions, in %."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{100 * statistics.mean(values):.2f} ±{100 * deviation:.2f}"
 
 
 if __name__ == "__main__":
