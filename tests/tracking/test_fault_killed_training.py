@@ -1,4 +1,8 @@
-"""Fault test: kill -9 of a training while its run is open; the next command leaves no run that looks alive."""
+"""Fault tests of a training while its run is open.
+
+After kill -9 the next command leaves no run that looks alive; SIGTERM and SIGINT leave a checkpoint, a closed run and
+the exit code that says so (fault test F3).
+"""
 
 import os
 import random
@@ -59,6 +63,11 @@ class Training:
         assert self._process.wait() == -signal.SIGKILL
         psutil.wait_procs(victims, timeout=SECONDS)
 
+    def stop(self, number: signal.Signals) -> int:
+        """Send a signal and return the exit code; the end may take ten seconds."""
+        self._process.send_signal(number)
+        return self._process.wait(timeout=10)
+
     def clean_up(self) -> None:
         if self._process.poll() is None:
             self.kill()
@@ -95,6 +104,31 @@ def test_command_that_trains_nothing_closes_it_too(
     assert _statuses(client) == {"victim": "KILLED"}
 
 
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_stopped_training_has_a_checkpoint_a_closed_run_and_continues_in_it(
+    number: signal.Signals,
+    exit_code: int,
+    training: Training,
+    rows: Path,
+    config: TrackingConfig,
+    client: "MlflowClient",
+) -> None:
+    assert training.stop(number) == exit_code
+    assert list(rows.parent.glob("victim.unfinished/network-0/state-*.json"))
+    assert _statuses(client) == {"victim": "KILLED"}
+    (before,) = _runs(client)
+    num_epochs = len(_epochs(client, before))
+    again = Training(rows, config)
+    try:
+        _wait_for(lambda: len(_epochs(client, before)) > num_epochs)
+        assert again.stop(number) == exit_code
+    finally:
+        again.clean_up()
+    (after,) = _runs(client)  # the same run, and its curve goes on: no epoch is missing, none is there twice
+    assert (after.info.run_id, after.info.status) == (before.info.run_id, "KILLED")
+    assert _epochs(client, after) == list(range(1, len(_epochs(client, after)) + 1))
+
+
 def _train(rows: Path, config: TrackingConfig, name: str) -> list[str]:
     """Return the command that trains a small model under the run name `name`."""
     folder = rows.parent
@@ -106,6 +140,10 @@ def _train(rows: Path, config: TrackingConfig, name: str) -> list[str]:
 def _runs(client: "MlflowClient") -> "list[Run]":
     experiment = client.get_experiment_by_name("textlstm")
     return list(client.search_runs([experiment.experiment_id])) if experiment else []
+
+
+def _epochs(client: "MlflowClient", run: "Run") -> list[int]:
+    return [point.step for point in client.get_metric_history(run.info.run_id, "epoch/train_loss")]
 
 
 def _statuses(client: "MlflowClient") -> dict[str, str]:
