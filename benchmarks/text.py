@@ -1,10 +1,11 @@
 """Text preparation beside spaCy, alternating in one run: `make bench ARGS=text`, or `ARGS="text --quick"`.
 
-    python benchmarks/text.py [--quick] [--agreement] [--rounds N] [--corpus NAME ...]
+    python benchmarks/text.py [--quick] [--agreement] [--rounds N] [--words N] [--corpus NAME ...]
 
 Every measurement is a program of its own, so that start-up, imports and workers count the same for all, and the rows
 alternate round by round, so that a busy machine disturbs all alike. Words are tokens that are not white space. The
-texts are those of the corpora under TEXTLSTM_CORPORA, or, without them, of the packaged BBC News articles.
+texts are those of the corpora under TEXTLSTM_CORPORA, or, without them, of the packaged BBC News articles: 600,000
+words between spaces, where start-up still weighs much on all sides, or as many as `--words` says and the corpus has.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPORA_DIR = Path(os.environ.get("TEXTLSTM_CORPORA", ROOT.parent / "shared" / "data"))
@@ -38,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer texts, one round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--words", type=int, default=600_000, help="words between spaces, at most")
     parser.add_argument("--corpus", nargs="*", default=["r8", "imdb", "20ng"])
     parser.add_argument("--agreement", action="store_true", help="how often parts of speech equal spaCy's")
     parser.add_argument("--mode", choices=ROWS, help=argparse.SUPPRESS)
@@ -46,26 +49,30 @@ def main() -> None:
     if arguments.mode:
         print(json.dumps({"words": _measure(arguments.mode, arguments.input)}))
         return
-    num_words = 150_000 if arguments.quick else 600_000
+    num_words = 150_000 if arguments.quick else arguments.words
     rounds = 1 if arguments.quick else arguments.rounds
     if arguments.agreement:
         for corpus in arguments.corpus:
             _print_agreement(corpus, num_words=num_words // 5)
         return
     for corpus in arguments.corpus:
-        _compare(corpus, num_words=num_words, rounds=rounds)
+        _compare(corpus, max_words=num_words, rounds=rounds)
 
 
-def _compare(corpus: str, *, num_words: int, rounds: int) -> None:
+def _compare(corpus: str, *, max_words: int, rounds: int) -> None:
     """Print the table of one corpus."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "texts.jsonl"
-        name, count = _write_input(corpus, path, num_words)
+        name, count = _write_input(corpus, path, max_words)
         speeds: dict[str, list[float]] = {mode: [] for mode in ROWS}
+        num_words = 0
         for _ in range(rounds):
             for mode in ROWS:
-                speeds[mode].append(_run(mode, path))
-    print(f"\n{name}: {count:,} rows, {rounds} round(s) on {NUM_CORES} cores; thousand words/s, median")
+                run = _run(mode, path)
+                speeds[mode].append(run.words / run.seconds)
+                num_words = run.words
+    size = f"{count:,} rows, {num_words:,} words, {rounds} round(s) on {NUM_CORES} cores"
+    print(f"\n{name}: {size}; thousand words/s, median")
     for mode, title in ROWS.items():
         print(f"  {title:68s} {statistics.median(speeds[mode]) / 1000:8.1f}")
     pairs = [("prepare_pos", "spacy_pos", 4.5), ("prepare_plain", "spacy_tokens", 0.7)]
@@ -74,8 +81,8 @@ def _compare(corpus: str, *, num_words: int, rounds: int) -> None:
         print(f"  {ours} / {theirs}: {statistics.median(ratios):.2f} (bar {bar})")
 
 
-def _write_input(corpus: str, path: Path, num_words: int) -> tuple[str, int]:
-    """Write about `num_words` words of texts as JSONL; return the corpus's name and the number of rows."""
+def _write_input(corpus: str, path: Path, max_words: int) -> tuple[str, int]:
+    """Write about `max_words` words of texts as JSONL; return the corpus's name and the number of rows."""
     source = CORPORA_DIR / corpus / "train.jsonl.gz"
     texts = _corpus_texts(source) if source.exists() else _bbc_texts()
     count = words = 0
@@ -87,7 +94,7 @@ def _write_input(corpus: str, path: Path, num_words: int) -> tuple[str, int]:
             file.write(json.dumps({"text": text, "label": "ab"[count % 2]}) + "\n")
             count += 1
             words += len(text.split())
-            if words >= num_words:
+            if words >= max_words:
                 break
     return (corpus if source.exists() else "bbc_news"), count
 
@@ -105,14 +112,19 @@ def _bbc_texts() -> Iterator[str]:
             yield path.read_bytes().decode("latin-1")
 
 
-def _run(mode: str, path: Path) -> float:
-    """Return words/s of a fresh program, start-up included."""
+class _Run(NamedTuple):
+    words: int
+    seconds: float
+
+
+def _run(mode: str, path: Path) -> _Run:
+    """Measure a fresh program, start-up included."""
     command = [sys.executable, __file__, "--mode", mode, "--input", str(path)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     start = time.perf_counter()
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     seconds = time.perf_counter() - start
-    return float(json.loads(output.splitlines()[-1])["words"]) / seconds
+    return _Run(json.loads(output.splitlines()[-1])["words"], seconds)
 
 
 def _measure(mode: str, path: Path) -> int:

@@ -3,13 +3,15 @@
 import gzip
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from textlstm.config import DataConfig, DataSource, RareLabel, Task, TextConfig
+from textlstm.config import DataConfig, DataSource, FileFormat, RareLabel, Task, TextConfig
+from textlstm.corpus.files.kept_stdin import kept_stdin
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.corpus.preparing.corpus_folder import CARD, CARD_PAGE, CORPUS, MANIFEST, REJECTS, load_corpus
 from textlstm.corpus.preparing.prepare import prepare_corpus, prepare_labelled_files
@@ -375,10 +377,37 @@ def test_packed_files_and_globs_are_read(tmp_path: Path, rows, prepare: Prepare)
     assert set.union(*texts_of(corpus)) == {text for text, _ in rows(40)}
 
 
-def test_standard_input_is_refused(prepare: Prepare) -> None:
+@pytest.fixture
+def piped(monkeypatch, rows):
+    """Standard input that is a pipe with 40 rows."""
+    reading, writing = os.pipe()
+    os.write(writing, "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows(40)).encode())
+    os.close(writing)
+    kept_stdin.cache_clear()
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield
+    kept_stdin.cache_clear()
+
+
+def test_standard_input_is_prepared(piped, prepare: Prepare, rows) -> None:
+    corpus = prepare("-", format=FileFormat.jsonl)
+    assert set.union(*texts_of(corpus)) == {text for text, _ in rows(40)}
+    assert set(corpus.train.table.column("file").to_pylist()) == {"stdin"}
+
+
+def test_standard_input_needs_a_format(piped, prepare: Prepare) -> None:
     with pytest.raises(InputError) as error:
         prepare("-")
-    assert str(error.value) == "data.train: standard input cannot be prepared, since it is read twice. Give a file."
+    assert error.value.problems == ("-: standard input has no name to tell its format. Set data.format.",)
+
+
+def test_standard_input_is_one_split_only(piped, prepare: Prepare) -> None:
+    with pytest.raises(InputError) as error:
+        prepare("-", test="-", format=FileFormat.jsonl)
+    assert error.value.problems == (
+        "-: standard input is given twice. Give files for all of data.train, .validation, .test but one.",
+    )
 
 
 def test_progress_counts_rows_and_words(write, rows, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ class DataConfig:
     source: DataSource = DataSource.bbc_news
     """bbc_news (packaged articles), files (your own), or hub (the `datasets` library)."""
     train: list[str] = field(default_factory=list)
-    """Training files: paths, globs, a folder of class folders. Empty: none."""
+    """Training files: paths, globs, a folder of class folders, - for standard input. Empty: none."""
     validation: list[str] = field(default_factory=list)
     """Validation files. Empty: a stratified part of train is taken."""
     test: list[str] = field(default_factory=list)

@@ -5,7 +5,7 @@ from pathlib import Path
 from textlstm.config import PrepareConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.corpus.preparing.prepare import prepare_corpus
-from textlstm.corpus.preparing.progress import Progress
+from textlstm.corpus.preparing.progress import Phase, Progress
 from textlstm.stages.screen import Stopwatch, note, progress, say, table
 
 
@@ -19,11 +19,15 @@ def prepared(config: PrepareConfig, *, overwrite: bool = False) -> PreparedCorpu
     """Return the prepared corpus, with a progress bar while it is made and its warnings on stderr."""
     watch = Stopwatch()
     with progress("preparing") as advance:
+        phase_watch, phase = watch, Phase.waiting
 
         def show(state: Progress) -> None:
-            rate = f"{state.rows_done / max(watch.seconds, 1e-9):,.0f} rows/s"
-            words = f" {state.words_done / max(watch.seconds, 1e-9):,.0f} words/s" if state.words_done else ""
-            advance(state.rows_done, state.rows_total, f"{state.phase}: {rate}{words}")
+            nonlocal phase_watch, phase
+            if state.phase is not phase:
+                phase_watch, phase = Stopwatch(), state.phase
+            seconds = max(phase_watch.seconds, 1e-9)
+            words = f" {state.words_done / seconds:,.0f} words/s" if state.words_done else ""
+            advance(state.rows_done, state.rows_total, f"{state.phase}: {state.rows_done / seconds:,.0f} rows/s{words}")
 
         corpus = prepare_corpus(
             config.data,

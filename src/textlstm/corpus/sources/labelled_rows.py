@@ -11,8 +11,9 @@ from textlstm.config import DataConfig, DataSource
 from textlstm.corpus.files.class_folders import list_class_files
 from textlstm.corpus.files.formats import STDIN
 from textlstm.corpus.files.inputs import expand_inputs
+from textlstm.corpus.files.kept_stdin import kept_stdin
 from textlstm.corpus.files.read_settings import ReadSettings
-from textlstm.corpus.files.readers import read_all
+from textlstm.corpus.files.readers import kind_of_input, read_all
 from textlstm.corpus.files.records import Reject
 from textlstm.corpus.files.storage import sha256_of_file
 from textlstm.corpus.files.streams import open_error
@@ -121,6 +122,10 @@ def _hub(data: DataConfig) -> tuple[Source, ...]:
 def _given_files(data: DataConfig) -> tuple[Source, ...]:
     if not data.train:
         raise InputError("data=files needs training files, as in data.train=FILE.")
+    if [*data.train, *data.validation, *data.test].count(str(STDIN)) > 1:
+        raise InputError(
+            "-: standard input is given twice. Give files for all of data.train, .validation, .test but one."
+        )
     sources: list[Source] = []
     problems: list[str] = []
     for split, patterns in ((Split.train, data.train), (Split.validation, data.validation), (Split.test, data.test)):
@@ -134,10 +139,8 @@ def _given_files(data: DataConfig) -> tuple[Source, ...]:
 
 
 def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
-    paths = expand_inputs(patterns)
-    if STDIN in paths:
-        raise InputError(f"data.{split}: standard input cannot be prepared, since it is read twice. Give a file.")
     settings = ReadSettings.for_data(data)
+    paths = [_kept(path, settings) for path in expand_inputs(patterns)]
     read = example_reader(settings)
 
     def examples() -> Iterator[Example | Reject]:
@@ -149,6 +152,14 @@ def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
 
     names, current = tuple(path.name for path in paths), digest()
     return Source(split, names, current, examples, digest, num_bytes=sum(path.stat().st_size for path in paths))
+
+
+def _kept(path: Path, settings: ReadSettings) -> Path:
+    """Return a file with the content of standard input in its place, since rows are read after their digest."""
+    if path != STDIN:
+        return path
+    kind_of_input(path, settings)  # refuses an unknown format before anything is read
+    return kept_stdin()
 
 
 def _digest_of_files(paths: Sequence[Path]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from textlstm.config import DataConfig, DataSource
 from textlstm.corpus.files.cell_text import cell_text
+from textlstm.corpus.files.formats import STDIN
 from textlstm.corpus.files.inputs import expand_inputs
 from textlstm.corpus.files.read_settings import ReadSettings
 from textlstm.corpus.files.readers import read_records
@@ -27,7 +28,8 @@ def read_other_columns(data: DataConfig, files: Sequence[str], numbers: Sequence
     if data.source is not DataSource.files:
         return {}
     wanted = set(files)
-    patterns = (*data.train, *data.validation, *data.test)
+    given = (*data.train, *data.validation, *data.test)
+    patterns = [pattern for pattern in given if pattern != str(STDIN)]  # gone when it has been read
     paths = [path for path in expand_inputs(patterns) if path.name in wanted] if patterns else []
     if len({path.name for path in paths}) < len(set(paths)):
         return {}
