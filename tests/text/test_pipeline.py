@@ -189,7 +189,7 @@ def test_lone_surrogates_become_replacement_characters(default):
     "config", [TextConfig(pos=False), TextConfig(), TextConfig(tagger=Tagger.spacy)], ids=["plain", "fast", "spacy"]
 )
 def test_a_pipeline_that_has_seen_many_words_starts_anew_and_goes_on_alike(config, monkeypatch):
-    texts = [f"{text} extraordinary{i} gnomes{i}" for i, text in enumerate(TEXTS * 3)]
+    texts = [f"{text} extraordinary{i}): gnomes{i}):" for i, text in enumerate(TEXTS * 3)]
     expected = [TextPipeline(config).prepare([text]) for text in texts[:4]]
     pipeline = TextPipeline(config)
     monkeypatch.setattr(pipeline_module, "MAX_LEXEMES", len(pipeline._vocab) + 10)

@@ -1,4 +1,4 @@
-"""Tokens without parts of speech: spaCy's tokeniser, asked once for each distinct word."""
+"""Tokens without parts of speech: spaCy's rules, applied once to each distinct word."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -10,6 +10,7 @@ from textlstm.text.blocks import block_bounds
 from textlstm.text.normalize import TokenNormalizer
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.runs import cut_long_runs
+from textlstm.text.word_rules import WordRules
 from textlstm.text.word_tokenizer import WordTokenizer, find_pieces, merge_around
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class PlainTokens:
         self._nlp = nlp
         self._normalizer = normalizer
         self._max_run = max_run
+        self._rules = WordRules(nlp)
         self._word_tokenizer = WordTokenizer(nlp, ("ORTH", "NORM"))
         self._clear()
 
@@ -40,7 +42,7 @@ class PlainTokens:
         """Normalised tokens of each word; "" stands for a removed one."""
         self._joined: set[str] = set()
         """Words whose tokens may depend on their neighbours, with and without the space that follows."""
-        self._tokens: dict[str, str] = {}  # one string object for each token, so that its hash is computed once
+        self._normal = _NormalTokens(self._normalizer)
 
     def prepare(self, texts: Sequence[str]) -> PreparedTexts:
         """Return the tokens of all texts."""
@@ -90,15 +92,26 @@ class PlainTokens:
             return
         cut = {word: cut_long_runs(word, max_run=self._max_run).split() for word in new if len(word) > self._max_run}
         pieces = set(chain.from_iterable(cut.values())) - self._words.keys()
-        with self._nlp.memory_zone():
-            for word, rows, is_joined in self._word_tokenizer.tokenize((new - cut.keys()) | pieces):
-                self._words[word] = self._tokens_of(rows)
-                if is_joined:
-                    self._joined |= {word, word + " "}
+        left = list[str]()
+        for word in (new - cut.keys()) | pieces:
+            tokens = self._rules.cut(word)
+            if tokens is None:
+                left.append(word)
+            else:
+                self._words[word] = tuple([self._normal[token] for token in tokens])
+        self._learn_joined(left)
         for word, parts in cut.items():
             self._words[word] = tuple(chain.from_iterable(map(self._words.__getitem__, parts)))
             if not self._joined.isdisjoint(parts):
                 self._joined |= {word, word + " "}
+
+    def _learn_joined(self, words: list[str]) -> None:
+        """Have spaCy tokenise new `words` whose tokens its last step may join."""
+        with self._nlp.memory_zone():
+            for word, rows, is_joined in self._word_tokenizer.tokenize(words):
+                self._words[word] = self._tokens_of(rows)
+                if is_joined:
+                    self._joined |= {word, word + " "}
 
     def _learn_whole(self, pieces: list[str]) -> list[str]:
         """Tokenise those of `pieces` that are new, where a piece may hold several words; return `pieces`."""
@@ -111,8 +124,18 @@ class PlainTokens:
 
     def _tokens_of(self, rows: Sequence[tuple[int, ...]]) -> tuple[str, ...]:
         strings = self._nlp.vocab.strings
-        return tuple(self._normalized(token) for row in rows if not (token := strings[row[0]]).isspace())
+        return tuple(self._normal[token] for row in rows if not (token := strings[row[0]]).isspace())
 
-    def _normalized(self, token: str) -> str:
+
+class _NormalTokens(dict[str, str]):
+    """The normalised form of each token, "" for a removed one; equal ones are one string, hashed once."""
+
+    def __init__(self, normalizer: TokenNormalizer) -> None:
+        super().__init__()
+        self._normalizer = normalizer
+        self._interned: dict[str, str] = {}
+
+    def __missing__(self, token: str) -> str:
         normalized = "" if self._normalizer.is_removed(token) else self._normalizer.normalize(token)
-        return self._tokens.setdefault(normalized, normalized)
+        normalized = self[token] = self._interned.setdefault(normalized, normalized)
+        return normalized
