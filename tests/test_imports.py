@@ -15,7 +15,7 @@ FLOORS = [
     {"corpus"},
     {"models"},
     {"training", "bundle", "onnx"},
-    {"predictor", "recurrent"},
+    {"predictor", "recurrent", "recurrent_numpy"},
     {"evaluation", "labelling", "explain", "tracking"},
     {"fitting", "scoring", "exporting", "sweeping"},
     {"stages"},

@@ -1,5 +1,7 @@
 """The classifier that label, evaluate, serving and library users share."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +9,10 @@ import numpy as np
 import pytest
 
 from textlstm.bundle import Thresholds, load_bundle, save_bundle
-from textlstm.errors import IntegrityError
+from textlstm.config import Device, Precision
+from textlstm.errors import ConfigError, IntegrityError
 from textlstm.predictor import Decision, TextClassifier
+from textlstm.recurrent_numpy import NumpyNetworks, can_compute
 
 TEXTS = ["the coach said goal", "bank profit", "", "a scene with an unseen protagonist", "plot " * 500]
 
@@ -61,3 +65,35 @@ def test_another_spacy_model_version_is_refused(tiny_model: Path) -> None:
     saved = replace(bundle.saved_text, spacy_model="en_core_web_sm", spacy_model_version="1.0.0")
     with pytest.raises(IntegrityError, match=r"the model was made with spaCy model en_core_web_sm 1\.0\.0"):
         TextClassifier(replace(bundle, saved_text=saved))
+
+
+def test_numpy_says_what_torch_says(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = TextClassifier.load(tiny_model).predict_proba([*TEXTS, *TEXTS])
+    monkeypatch.setattr("textlstm.recurrent_numpy.may_have_gpu", lambda: False)
+    classifier = TextClassifier.load(tiny_model, without_torch=True)
+    assert isinstance(classifier.recurrent, NumpyNetworks)
+    np.testing.assert_allclose(classifier.predict_proba([*TEXTS, *TEXTS]), expected, atol=1e-6)
+    monkeypatch.setattr("textlstm.recurrent_numpy.MAX_TABLE_BYTES", 1)  # every row on its own
+    np.testing.assert_allclose(classifier.predict_proba([*TEXTS, *TEXTS]), expected, atol=1e-6)
+    assert classifier.predict_proba([]).shape == (0, 3)
+    with pytest.raises(ConfigError, match="this classifier was loaded without torch"):
+        _ = classifier.networks
+
+
+def test_numpy_is_left_where_torch_would_use_a_gpu(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = load_bundle(tiny_model)
+    monkeypatch.setattr("textlstm.recurrent_numpy.may_have_gpu", lambda: True)
+    assert not can_compute(bundle, device=Device.auto, precision=Precision.fp32)
+    assert can_compute(bundle, device=Device.cpu, precision=Precision.fp32)
+    assert not can_compute(bundle, device=Device.cpu, precision=Precision.bf16)
+
+
+def test_labelling_loads_no_torch(tiny_model: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from textlstm.config import Device, LabellingConfig;"
+        "from textlstm.labelling.classifier import load_model;"
+        f"model = load_model(Path({str(tiny_model)!r}), LabellingConfig(device=Device.cpu), True);"
+        "model.predict_proba(['goal']); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -14,6 +14,7 @@ from textlstm.errors import ConfigError
 from textlstm.models.gate import Gate
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.models.spelling import SpelledTokens
+from textlstm.recurrent_numpy import NumpyNetworks, can_compute
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
 from textlstm.training.encoding import EncodedSplit, encode_split
@@ -91,18 +92,27 @@ class TextClassifier:
         device: Device = Device.auto,
         num_threads: int | None = None,
         precision: Precision = Precision.fp32,
+        without_torch: bool = False,
     ) -> None:
         """Build the parts of `bundle`; `num_threads` are those of the networks, None for all cores.
 
-        torch is imported for networks of torch only, not for a model that was exported to ONNX.
+        torch is imported for networks of torch only: not for a model that was exported to ONNX, and with
+        `without_torch` not where numpy can compute the networks, which can then not be looked into.
 
         Raises:
             ConfigError: the networks cannot be computed on that device or in that precision.
         """
         self.bundle = bundle
         self.labels = bundle.labels
-        self.recurrent = _open_networks(bundle, device=device, num_threads=num_threads, precision=precision)
-        self.pipeline = TextPipeline(bundle.text, saved=bundle.saved_text, without_torch=bundle.is_exported)
+        without_torch = without_torch and can_compute(bundle, device=device, precision=precision)
+        self.recurrent: RecurrentBranch = (
+            NumpyNetworks(bundle, num_threads=num_threads)
+            if without_torch and not bundle.is_exported
+            else _open_networks(bundle, device=device, num_threads=num_threads, precision=precision)
+        )
+        self.pipeline = TextPipeline(
+            bundle.text, saved=bundle.saved_text, without_torch=without_torch or bundle.is_exported
+        )
         expert = bundle.arrays("expert.")
         self.expert = LinearExpert.from_arrays(expert) if expert else None
         self.gate = Gate.from_arrays(bundle.arrays("gate."), task=bundle.task)
@@ -115,20 +125,22 @@ class TextClassifier:
         device: Device = Device.auto,
         num_threads: int | None = None,
         precision: Precision = Precision.fp32,
+        without_torch: bool = False,
     ) -> Self:
         """Return the classifier saved in `directory`.
 
         Raises:
             IntegrityError: a file was changed, or the installed spaCy model is another version than the saved one.
         """
-        return cls(load_bundle(Path(directory)), device=device, num_threads=num_threads, precision=precision)
+        bundle = load_bundle(Path(directory))
+        return cls(bundle, device=device, num_threads=num_threads, precision=precision, without_torch=without_torch)
 
     @property
     def networks(self) -> "list[TextNetwork]":
         """The networks themselves, to look into.
 
         Raises:
-            ConfigError: the model was exported.
+            ConfigError: the model was exported, or loaded without torch.
         """
         return self._torch_networks().networks
 
@@ -137,13 +149,17 @@ class TextClassifier:
         """Where the networks are.
 
         Raises:
-            ConfigError: the model was exported.
+            ConfigError: the model was exported, or loaded without torch.
         """
         return self._torch_networks().device
 
     def _torch_networks(self) -> "TorchNetworks":
         from textlstm.recurrent import TorchNetworks
 
+        if isinstance(self.recurrent, NumpyNetworks):
+            raise ConfigError(
+                "this classifier was loaded without torch; load it with without_torch=False to look into it"
+            )
         if not isinstance(self.recurrent, TorchNetworks):
             raise ConfigError(
                 "model_dir: an exported model cannot be looked into; set model_dir to the model that it came from"

@@ -111,15 +111,18 @@ def load_model(directory: Path, settings: LabellingConfig, many_texts: bool) -> 
     """Return the classifier saved in `directory`, on one thread.
 
     One thread in every process: on a CPU, several one-thread workers beat one worker with several threads, and the
-    last bits of a probability do not depend on the number of workers. With `many_texts`, networks are replaced by their
-    faster twins, which takes a moment and pays from some thousand texts on.
+    last bits of a probability do not depend on the number of workers. torch is left out where numpy can compute the
+    networks. Where it cannot, networks are replaced by their faster twins with `many_texts`, which takes a moment and
+    pays from some thousand texts on.
 
     Raises:
         IntegrityError: The model's files were changed, or another spaCy model is installed.
     """
     from textlstm.predictor import TextClassifier
 
-    classifier = TextClassifier.load(directory, device=settings.device, num_threads=1, precision=settings.precision)
+    classifier = TextClassifier.load(
+        directory, device=settings.device, num_threads=1, precision=settings.precision, without_torch=True
+    )
     if many_texts:
         classifier.recurrent.prepare_for_many()
     return classifier
