@@ -13,6 +13,7 @@ import gzip
 import importlib.resources
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -64,21 +65,20 @@ def _compare(corpus: str, *, max_words: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "texts.jsonl"
         name, count = _write_input(corpus, path, max_words)
-        speeds: dict[str, list[float]] = {mode: [] for mode in ROWS}
-        num_words = 0
+        runs: dict[str, list[_Run]] = {mode: [] for mode in ROWS}
         for _ in range(rounds):
             for mode in ROWS:
-                run = _run(mode, path)
-                speeds[mode].append(run.words / run.seconds)
-                num_words = run.words
-    size = f"{count:,} rows, {num_words:,} words, {rounds} round(s) on {NUM_CORES} cores"
-    print(f"\n{name}: {size}; thousand words/s, median")
+                runs[mode].append(_run(mode, path))
+    size = f"{count:,} rows, {runs['spacy_pos'][0].words:,} words, {rounds} round(s) on {NUM_CORES} cores"
+    print(f"\n{name}: {size}; thousand words/s; processor seconds of all processes; medians")
     for mode, title in ROWS.items():
-        print(f"  {title:68s} {statistics.median(speeds[mode]) / 1000:8.1f}")
-    pairs = [("prepare_pos", "spacy_pos", 4.5), ("prepare_plain", "spacy_tokens", 0.7)]
-    for ours, theirs, bar in pairs:
-        ratios = [a / b for a, b in zip(speeds[ours], speeds[theirs], strict=True)]
-        print(f"  {ours} / {theirs}: {statistics.median(ratios):.2f} (bar {bar})")
+        speed = statistics.median(run.words / run.seconds for run in runs[mode])
+        print(f"  {title:68s} {speed / 1000:8.1f} {statistics.median(run.cpu_seconds for run in runs[mode]):8.1f}")
+    for ours, theirs, bar in [("prepare_pos", "spacy_pos", 4.5), ("prepare_plain", "spacy_tokens", 0.7)]:
+        pairs = list(zip(runs[ours], runs[theirs], strict=True))
+        ratio = statistics.median(a.words / a.seconds * b.seconds / b.words for a, b in pairs)
+        cpu_ratio = statistics.median(b.cpu_seconds / a.cpu_seconds for a, b in pairs)
+        print(f"  {ours} / {theirs}: {ratio:.2f} (bar {bar}); by processor seconds {cpu_ratio:.2f}")
 
 
 def _write_input(corpus: str, path: Path, max_words: int) -> tuple[str, int]:
@@ -115,16 +115,23 @@ def _bbc_texts() -> Iterator[str]:
 class _Run(NamedTuple):
     words: int
     seconds: float
+    cpu_seconds: float
+    """Processor time of all processes."""
 
 
 def _run(mode: str, path: Path) -> _Run:
     """Measure a fresh program, start-up included."""
     command = [sys.executable, __file__, "--mode", mode, "--input", str(path)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), _cpu_seconds_of_children()
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     seconds = time.perf_counter() - start
-    return _Run(json.loads(output.splitlines()[-1])["words"], seconds)
+    return _Run(json.loads(output.splitlines()[-1])["words"], seconds, _cpu_seconds_of_children() - cpu_start)
+
+
+def _cpu_seconds_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _measure(mode: str, path: Path) -> int:
