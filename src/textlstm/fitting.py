@@ -60,10 +60,16 @@ class Fitted:
             "best_epoch": float(self.results[0].best_epoch),
             "expert_share": self.expert_share,
         }
+        for source in self.embeddings.coverage if self.embeddings else ():
+            figures[f"vectors_found/{Path(source.source).name}"] = source.num_found / max(source.num_words, 1)
         if task is Task.single_label:
             right = self.validation_probabilities.argmax(axis=1) == self.validation_targets
             figures["validation/accuracy"] = float(right.mean())
         return figures
+
+    def events(self) -> tuple[str, ...]:
+        """Return what a user should know of the trainings: continued, memory ran out, stopped early."""
+        return tuple(event for result in self.results for event in result.events)
 
 
 def fit_classifier(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from textlstm.cli import main
+from textlstm.tracking.tracker import Tracker
 
 WORDS = {
     "sport": ["goal", "match", "coach", "league", "striker", "final"],
@@ -64,6 +65,29 @@ def test_train_leaves_a_model_and_no_unfinished_work(trained: Path) -> None:
         "model-evaluation",
     ]
     assert json.loads((trained / "model-evaluation" / "metrics.json").read_text())["accuracy"] >= 0.95
+
+
+def test_training_says_what_the_vectors_cover_and_what_happened(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: dict[str, object] = {}
+    monkeypatch.setattr(Tracker, "set_tags", lambda self, tags: logged.update(tags))
+    monkeypatch.setattr(Tracker, "log_metrics", lambda self, metrics, step=None: logged.update(metrics))
+    vectors = tmp_path / "words.txt"
+    vectors.write_text("goal 1 0\nbank 0 1\nunheard 1 1\n", encoding="utf-8")
+    settings = ["data=files", f"data.train={trained / 'train.csv'}", f"output_dir={tmp_path / 'model'}", *SMALL, *FEW]
+    settings += [f"prepared_dir={trained / 'prepared'}", "tracking=off", f"model.embeddings=[{vectors}]"]
+    still = ["training.learning_rate=1e-9", "training.embedding_learning_rate=1e-9", "training.epochs=9"]
+    run_stage("train", *settings, *still, "training.patience=1")
+    said = capsys.readouterr().err.splitlines()
+    (covered,) = [line for line in said if line.startswith("vectors: ")]
+    num_words = int(covered.split()[-3])
+    assert covered == f"vectors: {vectors}: 2 dimensions, 2 of {num_words} words ({2 / num_words:.1%})"
+    (stopped,) = [line for line in said if line.startswith("stopped after epoch ")]
+    assert stopped.endswith(": no better validation macro-F1 in 1 epochs")
+    assert logged["training_events"] == stopped
+    assert logged["vectors_found/words.txt"] == 2 / num_words
+    assert 0 <= logged["padding_share"] < 1
 
 
 @pytest.mark.long

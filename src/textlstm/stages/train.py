@@ -194,7 +194,12 @@ def _log_inputs(run: Tracker, config: TrainConfig, corpus: PreparedCorpus) -> No
 
 
 def _log_outcome(run: Tracker, fitted: Fitted, *, seconds: float) -> None:
+    """Log the figures of the making; say what the vectors cover and what happened, and tag the run with the latter."""
     run.log_metrics(fitted.metrics() | {"train_seconds": seconds})
+    note(*(f"vectors: {source}" for source in (fitted.embeddings.coverage if fitted.embeddings else ())))
+    if fitted.events():
+        note(*fitted.events())
+        run.set_tags({"training_events": "; ".join(fitted.events())})
 
 
 def _with_provenance(bundle: Bundle, config: TrainConfig, corpus: PreparedCorpus, run: Tracker) -> Bundle:
