@@ -75,6 +75,13 @@ PARTS = (
         ("--rounds", "1", "--rows", "3000"),
         "Beside bare loops in torch of the same network, which do nothing but train.",
     ),
+    Part(
+        "Training in several processes",
+        "torchrun.py",
+        ("--seeds", "3"),
+        ("--seeds", "1", "--rows", "3000", "--epochs", "1"),
+        "The same global batch in one process and in two of one thread each under torchrun.",
+    ),
 )
 
 

@@ -80,6 +80,13 @@ def open_run(
     return JournalledTracker(config, store, key=key or new_key(), opening=opening)
 
 
+def known_run_id(config: TrackingConfig, resume_key: str | None) -> str | None:
+    """Return MLflow's id of the run with this `resume_key`; None as long as MLflow has not answered."""
+    if not config.enabled or resume_key is None:
+        return None
+    return load_state(JournalPaths(locate_store(config).journal_dir, resume_key).state).run_id or None
+
+
 class JournalledTracker(Tracker):
     """A run whose journal is carried to MLflow while it goes on."""
 

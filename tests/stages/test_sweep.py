@@ -1,0 +1,92 @@
+"""`textlstm sweep` as a script uses it: trials, table, best settings, a parent run with a child a trial; kill -9."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from textlstm.cli import main
+from textlstm.config import TrackingConfig
+from textlstm.tracking.registry import connect
+from textlstm.tracking.store import locate_store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+pytest.importorskip("optuna")
+WORDS = {"sport": ("goal", "match", "coach"), "money": ("bank", "share", "profit")}
+SMALL = ("text=fast", "model.hidden_size=8", "model.embedding_size=8", "training.epochs=2", "training.num_threads=1")
+SPACE = "sweep.space=['model.hidden_size=4,6,8','training.learning_rate=log(1e-3,1e-1)']"
+SECONDS = 240.0
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> list[str]:
+    """Settings of sweep over 120 short texts of two classes."""
+    dice = random.Random(1)
+    lines = ["text,label"]
+    for number in range(120):
+        label = list(WORDS)[number % 2]
+        lines.append(f"{' '.join(dice.choices(WORDS[label], k=5))} {number},{label}")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    data = ["data=files", f"data.train={rows}", f"prepared_dir={tmp_path / 'prepared'}", "num_workers=1"]
+    return [*data, *SMALL, SPACE, f"output_dir={tmp_path / 'sweep'}", f"tracking.dir={tmp_path / 'tracking'}"]
+
+
+def _trials(folder: Path) -> list[dict[str, str]]:
+    with (folder / "sweep" / "trials.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _runs(folder: Path) -> "list[Run]":
+    client = connect(locate_store(TrackingConfig(dir=str(folder / "tracking"))), timeout_seconds=30)
+    return list(client.search_runs([client.get_experiment_by_name("textlstm").experiment_id]))
+
+
+def _children(runs: "list[Run]", parent: "Run") -> list[str]:
+    return [r.info.run_name for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+
+
+def test_sweep_leaves_a_table_the_best_settings_and_a_child_a_trial(settings: list[str], tmp_path: Path) -> None:
+    assert main(["sweep", *settings, "sweep.num_trials=3"]) == 0
+    trials = _trials(tmp_path)
+    assert [trial["state"] for trial in trials] == ["complete"] * 3
+    best = next(trial for trial in trials if trial["is_best"] == "yes")
+    assert float(best["macro_f1"]) == max(float(trial["macro_f1"]) for trial in trials)
+    written = (tmp_path / "sweep" / "best.yaml").read_text(encoding="utf-8")
+    assert f"hidden_size: {best['model.hidden_size']}\n" in written
+    runs = _runs(tmp_path)
+    (parent,) = [run for run in runs if run.info.run_name == "sweep sweep"]
+    assert len(_children(runs, parent)) == 3
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+@pytest.mark.long
+def test_sweep_killed_half_way_ends_with_twelve_distinct_trials_in_one_run(settings: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "textlstm", "sweep", *settings, "sweep.num_trials=12", "sweep.jobs=2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + SECONDS
+    while len(_trials(tmp_path) if (tmp_path / "sweep" / "trials.csv").exists() else ()) < 6:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = [trial for trial in _trials(tmp_path) if trial["state"] == "complete"]
+    assert 6 <= len(before) < 12  # negative control: it was not done
+    subprocess.run(command, check=True, timeout=SECONDS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    trials = _trials(tmp_path)
+    assert [trial["state"] for trial in trials] == ["complete"] * 12
+    assert len({(trial["model.hidden_size"], trial["training.learning_rate"]) for trial in trials}) == 12
+    assert {trial["trial"] for trial in before} <= {trial["trial"] for trial in trials}
+    runs = _runs(tmp_path)
+    (parent,) = [run for run in runs if run.info.run_name == "sweep sweep"]
+    assert len(set(_children(runs, parent))) >= 12
