@@ -71,7 +71,16 @@ def test_sweep_leaves_a_table_the_best_settings_and_a_child_a_trial(settings: li
 
 @pytest.mark.long
 def test_sweep_killed_half_way_ends_with_twelve_distinct_trials_in_one_run(settings: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "textlstm", "sweep", *settings, "sweep.num_trials=12", "sweep.jobs=2"]
+    command = [
+        sys.executable,
+        "-m",
+        "textlstm",
+        "sweep",
+        *settings,
+        "sweep.num_trials=12",
+        "sweep.jobs=2",
+        "sweep.pruning=false",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + SECONDS
     while len(_trials(tmp_path) if (tmp_path / "sweep" / "trials.csv").exists() else ()) < 6:

@@ -49,7 +49,7 @@ class FlakyClient:
         return call
 
 
-def write_journal(config: TrackingConfig, key: str) -> JournalPaths:
+def write_journal(config: TrackingConfig, key: str, *, parent: str = "") -> JournalPaths:
     """A finished run of every kind of event but a model."""
     store = locate_store(config)
     paths = JournalPaths(store.journal_dir, key)
@@ -58,6 +58,7 @@ def write_journal(config: TrackingConfig, key: str) -> JournalPaths:
     artifact.write_text("report")
     with JournalWriter(paths, redactor=Redactor()) as journal:
         opening = {"experiment": "e", "run_name": key, "tags": {"a": "b"}, "uri": store.public_uri, "run_id": ""}
+        opening["parent"] = parent
         journal.append(EventKind.open, opening)
         journal.append(EventKind.params, {"values": {f"p{number}": "v" for number in range(120)}})
         for epoch in range(3):
@@ -174,3 +175,18 @@ def test_store_that_lost_the_run_gets_it_again(
     assert not sender.pump()
     assert sender.pump()
     check_run(fresh, "lost")
+
+
+def test_child_waits_until_its_sweep_is_in_mlflow(config: TrackingConfig, client: "MlflowClient") -> None:
+    store = locate_store(config)
+    parent, child = write_journal(config, "sweep"), write_journal(config, "trial", parent="sweep")
+    waiting = Sender(child, store, client=client)
+    assert not waiting.pump()
+    assert waiting.state.last_error == "the run of the sweep is not in MLflow yet"
+    assert Sender(parent, store, client=client).pump()
+    assert waiting.pump()
+    run = client.get_run(load_state(child.state).run_id)
+    assert run.data.tags["mlflow.parentRunId"] == load_state(parent.state).run_id
+    orphan = write_journal(config, "orphan", parent="gone")  # a journal that was thrown away stops nobody
+    assert Sender(orphan, store, client=client).pump()
+    assert "mlflow.parentRunId" not in client.get_run(load_state(orphan.state).run_id).data.tags

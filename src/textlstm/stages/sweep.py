@@ -23,7 +23,7 @@ from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import note, progress, say, table
 from textlstm.sweeping.search import run_search
 from textlstm.sweeping.trials import Report, TrialResult
-from textlstm.tracking.run import known_run_id, open_run
+from textlstm.tracking.run import open_run
 from textlstm.training.reports import EpochReport
 
 PARENT_FILE = "parent.json"
@@ -69,25 +69,17 @@ def sweep(config: SweepConfig) -> None:
 
 
 def run_trial(config: TrainConfig, parent_key: str | None, overrides: list[str], report: Report) -> dict[str, float]:
-    """Train once with `overrides` and return the validation figures; its run is a child of the sweep's.
-
-    `parent_key` is the key of the sweep's run: its id may not be known before the first trials have begun.
-    """
+    """Train once with `overrides` and return the validation figures; its run is a child of the sweep's."""
     settings = with_settings(config, overrides)
     corpus = prepare_corpus(settings.data, settings.text, prepared_dir=Path(settings.prepared_dir), num_workers=0)
-    name, parent = " ".join(overrides), known_run_id(config.tracking, parent_key)
-    with open_run(settings.tracking, stage="trial", run_name=name, parent_run_id=parent) as run:
+    with open_run(settings.tracking, stage="trial", run_name=" ".join(overrides), parent_run_id=parent_key) as run:
         run.log_params(asdict(settings))
 
         def on_epoch(epoch: EpochReport) -> None:
             run.log_metrics({"epoch/validation_macro_f1": epoch.macro_f1}, step=epoch.epoch)
             report(epoch.epoch, epoch.macro_f1)
 
-        try:
-            fitted = fit_classifier(corpus, settings, on_epoch=on_epoch)
-        finally:
-            if parent is None and (parent := known_run_id(config.tracking, parent_key)):
-                run.set_tags({"mlflow.parentRunId": parent})
+        fitted = fit_classifier(corpus, settings, on_epoch=on_epoch)
         figures = _figures(fitted, corpus)
         run.log_metrics({f"validation/{name}": value for name, value in figures.items()})
     return figures

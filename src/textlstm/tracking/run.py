@@ -54,7 +54,7 @@ def open_run(
         stage: The command that runs; a tag.
         run_name: Name in the table of runs.
         resume_run_id: `resume_key` or `run_id` of an earlier run to continue.
-        parent_run_id: MLflow id of the sweep that this run belongs to.
+        parent_run_id: `resume_key` or `run_id` of the sweep that this run belongs to; MLflow need not know the former.
 
     Raises:
         ConfigError: The address or a tag is malformed.
@@ -64,7 +64,8 @@ def open_run(
         return Tracker()
     store = locate_store(config)
     tags = {**own_tags(stage), **config_tags(config)}
-    if parent_run_id:
+    parent = _journal_of(store, parent_run_id) if parent_run_id else None
+    if parent_run_id and not parent:
         tags["mlflow.parentRunId"] = parent_run_id
     key = _journal_of(store, resume_run_id) if resume_run_id else None
     opening = {
@@ -76,15 +77,9 @@ def open_run(
         "process": this_process()._asdict(),
         "run_id": "" if key else resume_run_id or "",
         "resumed": bool(resume_run_id),
+        "parent": parent or "",
     }
     return JournalledTracker(config, store, key=key or new_key(), opening=opening)
-
-
-def known_run_id(config: TrackingConfig, resume_key: str | None) -> str | None:
-    """Return MLflow's id of the run with this `resume_key`; None as long as MLflow has not answered."""
-    if not config.enabled or resume_key is None:
-        return None
-    return load_state(JournalPaths(locate_store(config).journal_dir, resume_key).state).run_id or None
 
 
 class JournalledTracker(Tracker):

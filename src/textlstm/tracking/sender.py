@@ -175,6 +175,7 @@ class Sender:
             self.state.run_id, self.state.experiment_id = run.info.run_id, run.info.experiment_id
             self._doubt()
             return
+        parent_tags = self._parent_tags(data)
         client = self.client  # opened before the lock is taken: opening takes the same lock
         with file_lock(self._store.schema_lock):
             experiment = experiment_id(client, self._store, name=data["experiment"])
@@ -183,10 +184,24 @@ class Sender:
             self.state.run_id = found[0].info.run_id
             self._doubt()
         else:
-            tags = {**data["tags"], JOURNAL_TAG: self.paths.key}
+            tags = {**data["tags"], **parent_tags, JOURNAL_TAG: self.paths.key}
             run = self.client.create_run(experiment, run_name=data["run_name"], start_time=data["time"], tags=tags)
             self.state.run_id = run.info.run_id
         self.state.experiment_id = experiment
+
+    def _parent_tags(self, data: dict[str, Any]) -> dict[str, str]:
+        """Return the tag that makes the run a child of its sweep's, whose journal may have to be sent first.
+
+        Raises:
+            ConnectionError: it is not in MLflow yet; a later attempt will find it.
+        """
+        if not data.get("parent"):
+            return {}
+        parent = JournalPaths(self.paths.directory, data["parent"])
+        run_id = load_state(parent.state).run_id
+        if not run_id and parent.journal.exists():
+            raise ConnectionError("the run of the sweep is not in MLflow yet")
+        return {"mlflow.parentRunId": run_id} if run_id else {}
 
     def _copy(self, data: dict[str, Any]) -> Path:
         path: Path = self.paths.directory / data["file"]
