@@ -27,13 +27,15 @@ def survivals(trace: CellTrace, lengths: Tensor) -> Tensor | None:
 def surviving_share(trace: CellTrace, lengths: Tensor) -> Tensor | None:
     """Return (T, B): each word's part of all that words brought in and that is left; None for a plain RNN.
 
-    What counts is the `own` input of a step, in absolute values over all units; shares of a text sum to 1. A network
-    often writes an old word into its memory anew at every step: that is no merit of the step's own word.
+    What counts is the Euclidean length, over units, of what is left of the step's `own` input; shares of a text sum
+    to 1. A word that is remembered fills a few units, and one that just came touches all of them a little: their sum of
+    absolute values would be the larger. A network often writes an old word into its memory anew at every step: that is
+    no merit of the step's own word.
     """
     left = _left_at_the_end(trace.own, trace.kept, lengths)
     if left is None:
         return None
-    strength = left.abs().sum(dim=2)
+    strength = left.square().sum(dim=2).sqrt()
     return strength / strength.sum(dim=0).clamp(min=_LEAST)
 
 
