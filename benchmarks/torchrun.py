@@ -79,7 +79,7 @@ def measure(way: Way, *, seed: int, rows: int, epochs: int) -> dict[str, float]:
         target = Path(work) / "figures.json"
         settings = {"rows": rows, "epochs": epochs, "seed": seed, "threads": way.num_threads, "target": str(target)}
         command = [*way.command, str(Path(__file__).resolve()), "--train", json.dumps(settings)]
-        quiet = {"OMP_WAIT_POLICY": "PASSIVE"}
+        quiet = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}  # as the command sets them
         subprocess.run(command, check=True, env={**os.environ, **quiet}, stderr=subprocess.DEVNULL)
         figures: dict[str, float] = json.loads(target.read_text(encoding="utf-8"))
     return figures

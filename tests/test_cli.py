@@ -24,15 +24,17 @@ def test_help_lists_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
     assert [name for name in STAGES if f"  {name}" not in out] == []
 
 
-def test_threads_are_told_to_wait_without_spinning(
+def test_threads_are_told_to_spin_briefly_and_then_sleep(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     run_main(capsys, "--help")
-    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert (os.environ["OMP_WAIT_POLICY"], os.environ["GOMP_SPINCOUNT"]) == ("PASSIVE", "10000")
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     run_main(capsys, "--help")
-    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert (os.environ["OMP_WAIT_POLICY"], os.environ["GOMP_SPINCOUNT"]) == ("ACTIVE", "7")
 
 
 @pytest.mark.parametrize("stage", list(STAGES))
