@@ -41,9 +41,9 @@ STAGES: dict[str, Stage] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (0 done, 2 input or config, 3 integrity, 4 storage, 130/143 signals)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    # Before torch is loaded. OpenMP's threads wait for each other in every small product: spinning for long slows a busy
-    # machine down a hundredfold, sleeping at once slows a quiet one down threefold. So they spin for a tenth of a
-    # millisecond, and sleep then.
+    # Before torch is loaded. OpenMP's threads wait for each other in every small product: spinning for long slows a
+    # busy machine down a hundredfold, sleeping at once slows a quiet one down threefold. So they spin for a tenth of
+    # a millisecond, and sleep then.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
