@@ -58,6 +58,7 @@ CHANGES = {
     "model.head_dropout": Change("0.1"),
     "model.linear_expert": Change("false"),
     "model.expert_char_ngrams": Change("true"),
+    "model.expert_naive_bayes": Change("true"),
     "model.expert_c": Change("0.1"),
     "training.epochs": Change("3"),
     "training.batch_size": Change("32"),

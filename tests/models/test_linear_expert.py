@@ -71,6 +71,23 @@ def test_baseline_equals_scikit_learn_with_its_defaults():
     assert np.abs(_fit(texts, targets, config=config).logits(texts) - expected).max() > 0.01
 
 
+@pytest.mark.parametrize("num_labels", [2, 3])
+def test_naive_bayes_scales_every_ngram_by_its_log_count_ratio(num_labels):
+    texts, targets = _corpus(300, num_labels=num_labels)
+    vectorizer = _vectorizer(ngram_range=(1, 2), token_pattern=WORDS_AND_MARKS)
+    rows = vectorizer.fit_transform(texts)
+    expected = np.zeros((len(texts), num_labels))
+    for label in range(num_labels):
+        inside, outside = (1 + (rows[targets == label] > 0).sum(0), 1 + (rows[targets != label] > 0).sum(0))
+        ratio = np.log(inside / inside.sum()).A1 - np.log(outside / outside.sum()).A1
+        machine = svm.LinearSVC(random_state=0).fit(rows.multiply(ratio).tocsr(), targets == label)
+        expected[:, label] = machine.decision_function(rows.multiply(ratio))
+    if num_labels == 2:
+        expected[:, 0] = -expected[:, 1]
+    logits = _fit(texts, targets, num_labels=num_labels, config=ModelConfig(expert_naive_bayes=True)).logits(texts)
+    np.testing.assert_allclose(logits, expected, atol=1e-4, rtol=0)
+
+
 TEXTS = st.lists(st.text(alphabet="ab cdÄß'-.\n1_\u2028", max_size=30), min_size=3, max_size=8)
 
 
@@ -190,7 +207,11 @@ def test_held_out_logits_come_from_other_rows():
 def test_every_setting_has_an_effect():
     texts, targets = _corpus(200)
     plain = _fit(texts, targets).logits(texts)
-    for changed in (ModelConfig(expert_c=10.0), ModelConfig(expert_char_ngrams=True)):
+    for changed in (
+        ModelConfig(expert_c=10.0),
+        ModelConfig(expert_char_ngrams=True),
+        ModelConfig(expert_naive_bayes=True),
+    ):
         assert np.abs(_fit(texts, targets, config=changed).logits(texts) - plain).max() > 0.01
 
 

@@ -54,6 +54,7 @@ ELSEWHERE = {
     "max_tokens": "encode_split",
     "linear_expert": "fitting",
     "expert_char_ngrams": "tests/models/test_linear_expert.py",
+    "expert_naive_bayes": "tests/models/test_linear_expert.py",
     "expert_c": "tests/models/test_linear_expert.py",
 }
 

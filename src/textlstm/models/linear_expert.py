@@ -48,11 +48,11 @@ class LinearExpert:
             targets: (N,) int label ids, or (N, L) 0/1 for several labels a text.
             num_labels: L; labels without a training row get a constant low logit.
             task: which of the two targets it is.
-            config: model.expert_char_ngrams and model.expert_c.
+            config: model.expert_char_ngrams, model.expert_naive_bayes and model.expert_c.
             seed: seed of the solver.
         """
         table = _fit_table(texts, num_labels, config)
-        fit_part = _solver(table, num_labels, task, strength=config.expert_c, seed=seed)
+        fit_part = _solver(table, num_labels, task, config=config, seed=seed)
         return cls(table, fit_part(table.transform_all(texts), targets))
 
     @classmethod
@@ -73,7 +73,7 @@ class LinearExpert:
         """
         table = _fit_table(texts, num_labels, config)
         rows = table.transform_all(texts)
-        fit_part = _solver(table, num_labels, task, strength=config.expert_c, seed=seed)
+        fit_part = _solver(table, num_labels, task, config=config, seed=seed)
         expert = cls(table, fit_part(rows, targets))
         folds = np.random.default_rng(seed).permutation(len(texts)) % num_folds
         held_out_logits = np.zeros((len(texts), num_labels), dtype=np.float32)
@@ -92,7 +92,7 @@ class LinearExpert:
         It is TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)) and LinearSVC() with all their other defaults.
         """
         table = NgramTable.fit(texts, all_tokens=False, characters=False, max_features=MAX_WEIGHTS // num_labels)
-        fit_part = _solver(table, num_labels, task, strength=1.0, seed=seed)
+        fit_part = _solver(table, num_labels, task, config=ModelConfig(), seed=seed)
         return cls(table, fit_part(table.transform_all(texts), targets))
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
@@ -116,9 +116,15 @@ def _fit_table(texts: Sequence[str], num_labels: int, config: ModelConfig) -> Ng
 
 
 def _solver(
-    table: NgramTable, num_labels: int, task: Task, *, strength: float, seed: int
+    table: NgramTable, num_labels: int, task: Task, *, config: ModelConfig, seed: int
 ) -> Callable[[SparseRows, np.ndarray], LinearFunction]:
     """Return `fit_margins` with everything but the rows and their targets settled."""
     return partial(
-        fit_margins, num_features=table.num_features, num_labels=num_labels, task=task, strength=strength, seed=seed
+        fit_margins,
+        num_features=table.num_features,
+        num_labels=num_labels,
+        task=task,
+        strength=config.expert_c,
+        seed=seed,
+        naive_bayes=config.expert_naive_bayes,
     )

@@ -1,16 +1,29 @@
 """Linear support vector machines, one a label against the rest (liblinear through scikit-learn)."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from textlstm.config import Task
 from textlstm.models.sparse_rows import LinearFunction, SparseRows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 _CONSTANT_LOGIT = 2.0
 """Size of the logit of a label that all or no training rows have; margins of clear cases lie around 1."""
 
 
 def fit_margins(
-    rows: SparseRows, targets: np.ndarray, *, num_features: int, num_labels: int, task: Task, strength: float, seed: int
+    rows: SparseRows,
+    targets: np.ndarray,
+    *,
+    num_features: int,
+    num_labels: int,
+    task: Task,
+    strength: float,
+    seed: int,
+    naive_bayes: bool = False,
 ) -> LinearFunction:
     """Fit L2-regularised squared-hinge machines.
 
@@ -22,6 +35,8 @@ def fit_margins(
         task: which of the two targets it is.
         strength: inverse regularisation strength C.
         seed: order in which the solver visits rows.
+        naive_bayes: scale the columns by `log_count_ratios` of each label before its machine is fitted, as the NBSVM of
+            Wang and Manning (2012) does; the ratios end up in the weights.
 
     Returns:
         One margin a label: near +1 for it, near -1 against it. Of two classes both share one machine with opposite
@@ -36,22 +51,60 @@ def fit_margins(
     bias = np.full(num_labels, -_CONSTANT_LOGIT, dtype=np.float32)
     if task is Task.multi_label:
         for label in range(num_labels):
-            present = np.unique(targets[:, label] > 0.5)
-            if len(present) == 2:
-                machine = LinearSVC(C=strength, random_state=seed).fit(matrix, targets[:, label] > 0.5)
-                weights[:, label], bias[label] = machine.coef_[0], machine.intercept_[0]
-            elif present[0]:
+            has_label = targets[:, label] > 0.5
+            if has_label.all():
                 bias[label] = _CONSTANT_LOGIT
+            elif has_label.any():
+                weights[:, label], bias[label] = _fit_one(matrix, has_label, strength, seed, naive_bayes=naive_bayes)
         return LinearFunction(weights, bias)
 
     present = np.unique(targets)
     if len(present) == 1:
         bias[present[0]] = _CONSTANT_LOGIT
-        return LinearFunction(weights, bias)
-    machine = LinearSVC(C=strength, random_state=seed).fit(matrix, targets)
-    coefficients, intercepts = machine.coef_, machine.intercept_
-    if len(present) == 2:
-        coefficients = np.concatenate([-coefficients, coefficients])
-        intercepts = np.concatenate([-intercepts, intercepts])
-    weights[:, present], bias[present] = coefficients.T, intercepts
+    elif len(present) == 2:
+        against, favoured = present
+        coefficients, intercept = _fit_one(matrix, targets == favoured, strength, seed, naive_bayes=naive_bayes)
+        weights[:, favoured], bias[favoured] = coefficients, intercept
+        weights[:, against], bias[against] = -coefficients, -intercept
+    elif naive_bayes:
+        for label in present.tolist():
+            weights[:, label], bias[label] = _fit_one(matrix, targets == label, strength, seed, naive_bayes=True)
+    else:
+        machine = LinearSVC(C=strength, random_state=seed).fit(matrix, targets)
+        weights[:, present], bias[present] = machine.coef_.T, machine.intercept_
     return LinearFunction(weights, bias)
+
+
+def log_count_ratios(matrix: "csr_matrix", has_label: np.ndarray) -> np.ndarray:
+    """Return (F,) log ratios of how often rows with and without a label hold each of F features.
+
+    It is `log((p / sum(p)) / (q / sum(q)))` with p and q one more than the number of rows that hold the feature
+    (Wang and Manning 2012, Baselines and Bigrams, equation 2).
+
+    Args:
+        matrix: (N, F) rows.
+        has_label: (N,) bool.
+    """
+    columns = matrix.shape[1]
+    row_has_label = np.repeat(has_label, np.diff(matrix.indptr))
+    held = 1.0 + np.bincount(matrix.indices[row_has_label], minlength=columns)
+    others = 1.0 + np.bincount(matrix.indices[~row_has_label], minlength=columns)
+    ratios: np.ndarray = np.log(held / held.sum()) - np.log(others / others.sum())
+    return ratios
+
+
+def _fit_one(
+    matrix: "csr_matrix", has_label: np.ndarray, strength: float, seed: int, *, naive_bayes: bool
+) -> tuple[np.ndarray, float]:
+    """Return (F,) weights and the intercept of the machine of one label."""
+    from sklearn.svm import LinearSVC
+
+    ratios = None
+    if naive_bayes:
+        ratios = log_count_ratios(matrix, has_label)
+        scaled = matrix.copy()
+        scaled.data = (matrix.data * ratios[matrix.indices]).astype(matrix.dtype)
+        matrix = scaled
+    machine = LinearSVC(C=strength, random_state=seed).fit(matrix, has_label)
+    coefficients: np.ndarray = machine.coef_[0]
+    return coefficients if ratios is None else coefficients * ratios, float(machine.intercept_[0])
