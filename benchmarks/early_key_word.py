@@ -6,8 +6,9 @@ A corpus has filler words of uneven frequency, texts of very different lengths, 
 of each text that alone decides the label; numbers of words, keys and tokens are drawn from the seed. Networks and
 training have the default settings, in three shapes: one that reads once and must remember (one direction, last state),
 the default one (both directions, max and mean pooling; its forwards cell is looked at), and a small one of 24 units
-without dropout that must remember. A seed counts as found when the word of which most is left at the end is the key word in at least 95 % of 300 test texts. What was found is
-kept under .bench/early-key-word, so that an interrupted call continues.
+without dropout that must remember. A seed counts as found when the word of which most is left at the end is the key
+word in at least 95 % of 300 test texts. What was found is kept under .bench/early-key-word, so that an interrupted
+call continues.
 """
 
 import argparse
@@ -36,7 +37,12 @@ SHAPES = {
     "one direction, last state": ModelConfig(bidirectional=False, pooling=Pooling.last),
     "default": ModelConfig(),
     "small: 24 units, one direction, last state": ModelConfig(
-        hidden_size=24, bidirectional=False, pooling=Pooling.last, word_dropout=0.0, locked_dropout=0.0, head_dropout=0.0
+        hidden_size=24,
+        bidirectional=False,
+        pooling=Pooling.last,
+        word_dropout=0.0,
+        locked_dropout=0.0,
+        head_dropout=0.0,
     ),
 }
 
