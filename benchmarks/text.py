@@ -4,7 +4,7 @@
 
 Every measurement is a program of its own, so that start-up, imports and workers count the same for all, and the rows
 alternate round by round, so that a busy machine disturbs all alike. Words are tokens that are not white space. The
-texts are those of the corpora under TEXTLSTM_CORPORA, or, without them, of the packaged BBC News articles: as many words
+texts are those of the corpora under TEXTLSTM_CORPORA, or, without them, of the packaged BBC News: as many words
 between spaces as `--words` says and the corpus has. Below a million, start-up weighs much on all sides.
 """
 
