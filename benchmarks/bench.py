@@ -47,10 +47,10 @@ PARTS = (
     Part(
         "Training, labelling, start-up, one row",
         "peers.py",
-        ("--rounds", "2", "--seconds", "150", "--repeat-below", "120"),
+        ("--rounds", "2", "--seconds", "100", "--repeat-below", "60"),
         ("--rounds", "1", "--seconds", "90", "--corpora", "r8", "ag_news_10k", "--systems", *QUICK),
         "Whole processes in alternating order, start-up included; medians, and lowest to highest where there are "
-        "several rounds (turns of more than two minutes are not repeated). "
+        "several rounds (turns of more than a minute are not repeated). "
         "`× textlstm` is how many times textlstm's seconds a system takes: above 1 it is slower. "
         "Start-up labels a file of one row; one row is a single text with the model in memory, median and 95th "
         "percentile. What each peer was set to stands in its file under benchmarks/label_peers/.",
