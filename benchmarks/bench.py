@@ -47,17 +47,18 @@ PARTS = (
     Part(
         "Training, labelling, start-up, one row",
         "peers.py",
-        ("--rounds", "2", "--seconds", "200"),
+        ("--rounds", "2", "--seconds", "100", "--repeat-below", "60"),
         ("--rounds", "1", "--seconds", "90", "--corpora", "r8", "ag_news_10k", "--systems", *QUICK),
         "Whole processes in alternating order, start-up included; medians, and lowest to highest where there are "
-        "several rounds. `× textlstm` is how many times textlstm's seconds a system takes: above 1 it is slower. "
+        "several rounds (turns of more than a minute are not repeated). "
+        "`× textlstm` is how many times textlstm's seconds a system takes: above 1 it is slower. "
         "Start-up labels a file of one row; one row is a single text with the model in memory, median and 95th "
         "percentile. What each peer was set to stands in its file under benchmarks/label_peers/.",
     ),
     Part(
         "Labelling many rows",
         "label.py",
-        ("--rows", "120000", "--rounds", "3"),
+        ("--rows", "120000", "--rounds", "2"),
         ("--rows", "30000", "--rounds", "1"),
         "The same JSONL in, a labelled JSONL out; small models that were trained once on AG News.",
     ),
@@ -78,7 +79,7 @@ PARTS = (
     Part(
         "Training in several processes",
         "torchrun.py",
-        ("--seeds", "3"),
+        ("--seeds", "2"),
         ("--seeds", "1", "--rows", "3000", "--epochs", "1"),
         "The same global batch in one process and in two of one thread each under torchrun.",
     ),
@@ -99,14 +100,17 @@ def main() -> int:
     lines += [matrix_products(), ""]
     if arguments.short:
         lines += ["The short pass leaves out spaCy's ensemble, Flair and Ludwig, and the growth to a million rows.", ""]
+    unfinished = arguments.output.with_name(f"{arguments.output.name}.unfinished")
     for part in PARTS:
         print(f"{part.title} ...", file=sys.stderr, flush=True)
         lines += [f"## {part.title}", "", part.about, "", output_of(part, is_short=arguments.short), ""]
+        unfinished.write_text("\n".join(lines), encoding="utf-8")
     if not arguments.short:
         lines += ["## Growth", "", *growth(arguments.output)]
     minutes = (time.perf_counter() - started) / 60
     lines += [f"The whole pass took {minutes:.0f} minutes.", ""]
     arguments.output.write_text("\n".join(lines), encoding="utf-8")
+    unfinished.unlink()
     print(f"{arguments.output}: written after {minutes:.0f} minutes")
     return 0
 

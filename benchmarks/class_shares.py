@@ -62,36 +62,84 @@ def with_class_biases(validation: np.ndarray, targets: np.ndarray, test: np.ndar
         targets: (N,) label ids of these rows.
         test: (M, L) probabilities.
     """
+    logits, features = logarithms(validation), np.zeros((len(targets), 0))
+    learned = learn(logits, targets)
+    test_logits = logarithms(test)
+    return Biased(cross_fitted(logits, targets, features), learned(test_logits, np.zeros((len(test_logits), 0))))
+
+
+def cross_fitted(
+    logits: np.ndarray, targets: np.ndarray, features: np.ndarray, *, penalty: float = PENALTY, moved: int | None = None
+) -> np.ndarray:
+    """Return (N, L) probabilities, each row's by what `learn` finds on other rows."""
     folds = np.random.default_rng(0).integers(0, NUM_FOLDS, len(targets))
-    crossed = np.zeros(validation.shape)
+    crossed = np.zeros(logits.shape)
     for fold in range(NUM_FOLDS):
         held_out = folds == fold
-        weights = _fit(_logarithms(validation[~held_out]), targets[~held_out])
-        crossed[held_out] = _apply(weights, _logarithms(validation[held_out]))
-    return Biased(crossed, _apply(_fit(_logarithms(validation), targets), _logarithms(test)))
+        kept = ~held_out
+        learned = learn(logits[kept], targets[kept], penalty=penalty, features=features[kept], moved=moved)
+        crossed[held_out] = learned(logits[held_out], features[held_out])
+    return crossed
 
 
-def _logarithms(probabilities: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(probabilities.astype(np.float64), 1e-30))
+def logarithms(probabilities: np.ndarray) -> np.ndarray:
+    """Return the logarithms in float64."""
+    return np.asarray(np.log(np.maximum(probabilities.astype(np.float64), 1e-30)))
 
 
-def _fit(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return the logarithm of the scale, then the biases: (1 + L,)."""
-    rows = np.arange(len(targets))
+class Learned(NamedTuple):
+    """A temperature, a bias a class, and weights of features in the logit of one class, the `moved` one."""
+
+    log_scale: float
+    biases: np.ndarray
+    """(L,)."""
+    feature_weights: np.ndarray
+    """(F,)."""
+    moved: int
+
+    def __call__(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """Return (N, L) probabilities for (N, L) `logits` and (N, F) `features`."""
+        scaled = logits * np.exp(self.log_scale) + self.biases
+        scaled[:, self.moved] += features @ self.feature_weights
+        exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def learn(
+    logits: np.ndarray,
+    targets: np.ndarray,
+    *,
+    penalty: float = PENALTY,
+    features: np.ndarray | None = None,
+    moved: int | None = None,
+) -> Learned:
+    """Return what makes the targets of N rows most likely.
+
+    Args:
+        logits: (N, L) log-probabilities.
+        targets: (N,) label ids.
+        penalty: Weight of the squared biases, but not of that of `moved`.
+        features: (N, F) in the logit of `moved`; None for none.
+        moved: The class whose share is another elsewhere; None for none.
+    """
+    rows, num_labels = np.arange(len(targets)), logits.shape[1]
+    features = np.zeros((len(targets), 0)) if features is None else features
+    strengths = np.concatenate([[0.0], np.full(num_labels, penalty), np.ones(features.shape[1])])
+    if moved is not None:
+        strengths[1 + moved] = 0.0
+    place = moved or 0
+
+    def of(weights: np.ndarray) -> Learned:
+        return Learned(weights[0], weights[1 : 1 + num_labels], weights[1 + num_labels :], place)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        probabilities = _apply(weights, logits)
-        gradient = probabilities.copy()
-        gradient[rows, targets] -= 1
-        value = -np.log(np.maximum(probabilities[rows, targets], 1e-300)).sum() + PENALTY / 2 * (weights[1:] ** 2).sum()
-        scale_part = np.exp(weights[0]) * (gradient * logits).sum()
-        return float(value), np.append(scale_part, gradient.sum(axis=0) + PENALTY * weights[1:])
+        probabilities = of(weights)(logits, features)
+        surplus = probabilities.copy()
+        surplus[rows, targets] -= 1
+        value = -np.log(np.maximum(probabilities[rows, targets], 1e-300)).sum() + strengths @ weights**2 / 2
+        scale = np.exp(weights[0]) * (surplus * logits).sum()
+        gradient = np.concatenate([[scale], surplus.sum(axis=0), features.T @ surplus[:, place]])
+        return float(value), gradient + strengths * weights
 
-    found = minimize(loss, np.zeros(1 + logits.shape[1]), jac=True, method="L-BFGS-B")
-    return np.asarray(found.x)
-
-
-def _apply(weights: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    scaled = logits * np.exp(weights[0]) + weights[1:]
-    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+    start = np.zeros(len(strengths))
+    return of(np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 150}).x))

@@ -12,11 +12,10 @@ import argparse
 import sys
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.stats import beta
 
 from calibration import CONFIDENCE, before_refit, kept_in_resamples
-from class_shares import NUM_FOLDS, adapt_to_shares
+from class_shares import adapt_to_shares, cross_fitted, learn, logarithms
 from experiments import TRAININGS, experiment_settings, found_corpora, publish, train_once
 from textlstm.bundle import load_bundle
 from textlstm.cli.door import compose_config
@@ -75,16 +74,10 @@ def tried(validation: ScoredRows, test: ScoredRows, moved: int, name: str, penal
     centre, spread = features.mean(axis=0), features.std(axis=0) + 1e-9
     features, test_features = (features - centre) / spread, (test_features - centre) / spread
     logits, targets = logarithms(validation.probabilities), validation.targets.astype(np.int64)
-    folds = np.random.default_rng(0).integers(0, NUM_FOLDS, len(targets))
-    crossed = np.zeros(logits.shape)
-    for fold in range(NUM_FOLDS):
-        out = folds == fold
-        crossed[out] = apply(
-            fit(logits[~out], features[~out], targets[~out], moved, penalty), logits[out], features[out], moved
-        )
-    fitted = fit(logits, features, targets, moved, penalty)
+    crossed = cross_fitted(logits, targets, features, penalty=penalty, moved=moved)
+    learned = learn(logits, targets, penalty=penalty, features=features, moved=moved)
     known = np.maximum(crossed.mean(axis=0), 1e-6)
-    found = adapt_to_shares(apply(fitted, logarithms(test.probabilities), test_features, moved), known)
+    found = adapt_to_shares(learned(logarithms(test.probabilities), test_features), known)
     weighted = crossed * (found.shares / known)
     weighted /= weighted.sum(axis=1, keepdims=True)
     weights = (found.shares / np.maximum(np.bincount(targets, minlength=len(known)) / len(targets), 1e-9))[targets]
@@ -118,39 +111,6 @@ def features_of(rows: ScoredRows) -> np.ndarray:
     certainties = [-logarithms(part).max(axis=1) for part in (rows.probabilities, recurrent, expert)]
     apart = 1 - np.sqrt(recurrent.astype(np.float64) * expert).sum(axis=1)
     return np.stack([*certainties, apart, rows.unknown_share, np.log1p(rows.num_tokens)], axis=1)
-
-
-def logarithms(probabilities: np.ndarray) -> np.ndarray:
-    """Return the logarithms in float64."""
-    return np.asarray(np.log(np.maximum(probabilities.astype(np.float64), 1e-30)))
-
-
-def fit(logits: np.ndarray, features: np.ndarray, targets: np.ndarray, moved: int, penalty: float) -> np.ndarray:
-    """Return the logarithm of the scale, the biases (that of `moved` is not shrunk) and the weights of the features."""
-    rows, num_labels = np.arange(len(targets)), logits.shape[1]
-    strengths = np.concatenate([[0.0], np.full(num_labels, penalty), np.ones(features.shape[1])])
-    strengths[1 + moved] = 0.0
-
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        probabilities = apply(weights, logits, features, moved)
-        surplus = probabilities.copy()
-        surplus[rows, targets] -= 1
-        value = -np.log(np.maximum(probabilities[rows, targets], 1e-300)).sum() + strengths @ weights**2 / 2
-        scale = np.exp(weights[0]) * (surplus * logits).sum()
-        gradient = np.concatenate([[scale], surplus.sum(axis=0), features.T @ surplus[:, moved]])
-        return float(value), gradient + strengths * weights
-
-    start = np.zeros(len(strengths))
-    return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 150}).x)
-
-
-def apply(weights: np.ndarray, logits: np.ndarray, features: np.ndarray, moved: int) -> np.ndarray:
-    """Return (N, L) probabilities."""
-    num_labels = logits.shape[1]
-    scaled = logits * np.exp(weights[0]) + weights[1 : 1 + num_labels]
-    scaled[:, moved] += features @ weights[1 + num_labels :]
-    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 def weighted_threshold(confidences: np.ndarray, correct: np.ndarray, weights: np.ndarray) -> float:

@@ -1,11 +1,12 @@
 """textlstm and its peers side by side: training, labelling, start-up and one row, whole processes in alternating order.
 
     python benchmarks/peers.py [--corpora NAME ...] [--systems NAME ...] [--rounds N] [--limit-rows N] [--seconds N]
-                               [--output FILE]
+                               [--repeat-below N] [--output FILE]
 
 Every system gets the same train rows and labels the same test rows into a file of the same form. In each round every
-system runs once, in an order that turns from round to round. A process that takes longer than `--seconds` is stopped,
-and the table says so. Peers have an environment of their own (`make bench-peers`) and their settings in their file
+system runs once, in an order that turns from round to round; a system whose turn took longer than `--repeat-below` is
+not repeated. A training that takes longer than `--seconds` is stopped, and not tried on corpora of more characters; the
+table says so. Peers have an environment of their own (`make bench-peers`) and their settings in their file
 under label_peers/. textlstm runs with its defaults, and once without parts of speech; its training scores the test
 rows too.
 """
@@ -15,8 +16,11 @@ import json
 import os
 import shutil
 import sys
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -79,8 +83,12 @@ class Figures:
     row_p95_ms: list[float] = field(default_factory=list)
     model_megabytes: float = 0.0
     scored: Scored | None = None
+    turn_seconds: float = 0.0
+    """What its last turn took, all steps together."""
     problem: str = ""
     """Why there are no more figures."""
+    timed_out: bool = False
+    """Whether the problem is that training took too long."""
 
 
 def main() -> int:
@@ -91,17 +99,31 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--limit-rows", type=int, default=0, help="rows of each split, for a trial; 0: as documented")
     parser.add_argument("--seconds", type=float, default=300.0, help="longest training")
+    parser.add_argument("--repeat-below", type=float, default=float("inf"), help="longest turn that is repeated")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     corpora = Path(os.environ.get("TEXTLSTM_CORPORA", ROOT.parent / "shared" / "data"))
     chosen = [one for one in SYSTEMS if not arguments.systems or any(part in one.name for part in arguments.systems)]
     pages = []
+    found = []
     for name in arguments.corpora:
         rows = write_rows(name, corpora, WORK / name, limit=arguments.limit_rows)
         if rows is None:
             pages.append(f"### {name}\n\nskipped: no {name} under TEXTLSTM_CORPORA")
-            continue
-        figures = measure_corpus(rows, chosen, rounds=arguments.rounds, seconds=arguments.seconds)
+            print(pages[-1] + "\n", flush=True)
+        else:
+            found.append(rows)
+    stopped: dict[str, str] = {}
+    for rows in sorted(found, key=lambda one: one.train.stat().st_size):
+        figures = measure_corpus(
+            rows,
+            chosen,
+            rounds=arguments.rounds,
+            seconds=arguments.seconds,
+            repeat_below=arguments.repeat_below,
+            stopped=stopped,
+        )
+        stopped |= {name: rows.name for name, one in figures.items() if one.timed_out}
         pages.append(table(rows, figures, seconds=arguments.seconds))
         print(pages[-1] + "\n", flush=True)
     if arguments.output:
@@ -109,18 +131,44 @@ def main() -> int:
     return 0
 
 
-def measure_corpus(rows: Rows, systems: list[System], *, rounds: int, seconds: float) -> dict[str, Figures]:
-    """Return the figures of every system, measured in turns."""
-    figures = {
-        system.name: Figures(problem=left_out(system.environment) if system.environment else "") for system in systems
-    }
+def measure_corpus(
+    rows: Rows,
+    systems: list[System],
+    *,
+    rounds: int,
+    seconds: float,
+    repeat_below: float = float("inf"),
+    stopped: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Figures]:
+    """Return the figures of every system, measured in turns.
+
+    Args:
+        rows: The corpus.
+        systems: In the order of the first round.
+        rounds: How often a system runs at most.
+        seconds: Longest training.
+        repeat_below: Seconds; a system whose turn took longer is not repeated.
+        stopped: For systems whose training took too long on a smaller corpus, its name; they are not tried.
+    """
+    figures = {system.name: Figures(problem=why_not(system, stopped, seconds)) for system in systems}
     for number in range(rounds):
         turn = number % len(systems)
         for system in [*systems[turn:], *systems[:turn]]:
-            if not figures[system.name].problem:
-                measure(system, rows, figures[system.name], seconds=seconds)
-                print(f"{rows.name}, round {number + 1}: {system.name} {figures[system.name].problem}", file=sys.stderr)
+            its_figures = figures[system.name]
+            if not its_figures.problem and its_figures.turn_seconds < repeat_below:
+                started = time.perf_counter()
+                measure(system, rows, its_figures, seconds=seconds)
+                its_figures.turn_seconds = time.perf_counter() - started
+                what = its_figures.problem or f"{its_figures.turn_seconds:.0f} s"
+                print(f"{rows.name}, round {number + 1}: {system.name} {what}", file=sys.stderr)
     return figures
+
+
+def why_not(system: System, stopped: Mapping[str, str], seconds: float) -> str:
+    """Return why a system is not run on a corpus, or ""."""
+    if system.name in stopped:
+        return f"not tried: training stopped after {seconds:.0f} s on {stopped[system.name]}, which is smaller"
+    return left_out(system.environment) if system.environment else ""
 
 
 def measure(system: System, rows: Rows, figures: Figures, *, seconds: float) -> None:
@@ -141,6 +189,7 @@ def measure(system: System, rows: Rows, figures: Figures, *, seconds: float) -> 
             verb = "training" if found is figures.train else "labelling"
             said = (done.output.strip().splitlines() or [""])[-1][:200]
             figures.problem = f"{verb} stopped after {limit:.0f} s" if done.timed_out else f"{verb} failed: {said}"
+            figures.timed_out = done.timed_out and found is figures.train
             return
         found.append(done)
     figures.scored = score(rows.test, out)

@@ -6,14 +6,14 @@ both, as is the baseline, so that neither gives rows away.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from textlstm.bundle import Bundle, Columns, Thresholds
-from textlstm.config import DataConfig, Task, TrainConfig
+from textlstm.config import DataConfig, Device, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.embeddings import Embeddings, load_embeddings
 from textlstm.errors import InputError
@@ -113,7 +113,7 @@ def fit_classifier(
     bundle = Bundle(
         labels=corpus.labels,
         task=corpus.task,
-        text=config.text,
+        text=replace(config.text, tagger_device=Device.cpu),  # where it ran is no part of the model
         model=config.model,
         saved_text=corpus.saved_text,
         vocabulary=inputs.vocabulary,

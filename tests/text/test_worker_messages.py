@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textlstm.config import Precision, Tagger, TextConfig
+from textlstm.config import Device, Precision, Tagger, TextConfig
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.saved import SavedText, TextDescription
 from textlstm.text.worker_messages import (
@@ -23,7 +23,9 @@ from textlstm.text.worker_messages import (
 
 
 def test_settings_survive():
-    config = TextConfig(tagger=Tagger.fast, tagger_precision=Precision.bf16, drop_pos=["PUNCT"], max_run=77)
+    config = TextConfig(
+        tagger=Tagger.fast, tagger_precision=Precision.bf16, drop_pos=["PUNCT"], max_run=77, tagger_device=Device.auto
+    )
     saved = SavedText("3.8.18", "m", "1", "en", True, ("a", "b"), "fp32", "ab", 1)
     assert decode_settings(encode_settings(config, saved)) == (config, saved)
     assert decode_settings(encode_settings(TextConfig(), None)) == (TextConfig(), None)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from textlstm.config.checks import check_at_least, require
-from textlstm.config.choices import Precision, Tagger
+from textlstm.config.choices import Device, Precision, Tagger
 
 
 @dataclass
@@ -20,6 +20,9 @@ class TextConfig:
     """spacy runs nlp.pipe; fast runs the same weights in large batches; auto takes fast where its tags prove equal."""
     tagger_precision: Precision = Precision.fp32
     """Number format of the fast tagger."""
+    tagger_device: Device = Device.cpu
+    """Where the fast tagger runs while a corpus is prepared: cpu (a process a core), cuda, or auto for cuda where there
+    is one; on a GPU one process prepares. Tags are the same."""
     stop_words: str = "keep"
     """keep, remove (the packaged list, negations stay), or the path of a file with one word a line."""
     keep_pos: list[str] = field(default_factory=list)

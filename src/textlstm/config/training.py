@@ -43,7 +43,7 @@ class TrainingConfig:
     device: Device = Device.auto
     """auto, cpu or cuda."""
     num_threads: int = 0
-    """CPU threads of the training; 0 means all cores."""
+    """CPU threads of the training; 0 means one for each 32 rows of a batch, up to all cores."""
     num_workers: int = 1
     """CPU processes that share each batch and the threads; 0 means one a core where batches and data are large."""
     deterministic: bool = False

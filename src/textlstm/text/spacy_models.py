@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from textlstm.config import Precision, TextConfig
 from textlstm.errors import ConfigError
 from textlstm.text.pos import check_pos_tags
+from textlstm.text.tagger_device import may_use_gpu
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -56,7 +57,7 @@ def find_model(language: str, *, wanted: str = "") -> str:
 
 
 def uses_torch(config: TextConfig) -> bool:
-    """Say whether torch computes anything for `config`: a transformer of spaCy's, or the fast tagger in bf16.
+    """Say whether torch computes anything for `config`: a transformer of spaCy's, the fast tagger in bf16 or on a GPU.
 
     Loads neither spaCy nor the model.
 
@@ -65,7 +66,7 @@ def uses_torch(config: TextConfig) -> bool:
     """
     if not config.pos and not config.lemmas:
         return False
-    if config.tagger_precision is not Precision.fp32:
+    if config.tagger_precision is not Precision.fp32 or may_use_gpu(config):
         return True
     name = find_model(config.language, wanted=config.spacy_model)
     spec = importlib.util.find_spec(name) if name else None

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from textlstm.config import Precision, Tagger, TextConfig
+from textlstm.config import Device, Precision, Tagger, TextConfig
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.saved import SavedText, TextDescription
 
@@ -87,6 +87,7 @@ def decode_settings(body: bytes) -> Settings:
     config: dict[str, Any] = values["config"]
     config["tagger"] = Tagger(config["tagger"])
     config["tagger_precision"] = Precision(config["tagger_precision"])
+    config["tagger_device"] = Device(config["tagger_device"])
     saved = None if values["saved"] is None else SavedText.from_mapping(values["saved"])
     return Settings(TextConfig(**config), saved)
 

@@ -14,6 +14,7 @@ from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.saved import SavedText, TextDescription
 from textlstm.text.spacy_models import uses_torch
+from textlstm.text.tagger_device import tagger_device
 from textlstm.text.worker_messages import Frame, Kind, decode_ready, decode_result, encode_block, encode_settings, pack
 from textlstm.text.worker_process import WorkerCrew, WorkerProcess
 
@@ -43,7 +44,7 @@ def workers_ahead(
         num_bytes: Least size of the texts.
         saved: What a model folder recorded, as for `TextPipeline`.
     """
-    count = _num_workers(num_workers)
+    count = _num_workers(config, num_workers)
     if count == 1 or num_bytes < _small_chars(config):
         yield None
         return
@@ -71,7 +72,7 @@ def prepare_in_processes(
     Args:
         config: The settings.
         blocks: Blocks of some 10,000 to 100,000 words (see `blocks_by_words`); read a few ahead of the results.
-        num_workers: Processes; 0 means one a core.
+        num_workers: Processes; 0 means one a core, or one with a GPU.
         saved: What a model folder recorded, as for `TextPipeline`.
         on_ready: Hears once, before the first result, what the preparation says of itself; so the caller need not load
             spaCy to know.
@@ -83,10 +84,11 @@ def prepare_in_processes(
     if crew is not None:
         yield from _Pool(crew, on_ready).run(iter(blocks))
         return
-    count, remaining, small = _num_workers(num_workers), iter(blocks), _small_chars(config)
+    count, remaining, small = _num_workers(config, num_workers), iter(blocks), _small_chars(config)
     head = _take_chars(remaining, small) if count > 1 else []
     if count == 1 or sum(len(text) for block in head for text in block) < small:
-        pipeline = TextPipeline(config, saved=saved, without_torch=not uses_torch(config))
+        device = tagger_device(config)
+        pipeline = TextPipeline(config, saved=saved, device=device, without_torch=not uses_torch(config))
         if on_ready is not None:
             on_ready(pipeline.description)
         yield from map(pipeline.prepare, chain(head, remaining))
@@ -95,8 +97,9 @@ def prepare_in_processes(
         yield from _Pool(own_crew, on_ready).run(chain(head, remaining))
 
 
-def _num_workers(wanted: int) -> int:
-    return wanted or len(os.sched_getaffinity(0))
+def _num_workers(config: TextConfig, wanted: int) -> int:
+    """Return how many processes prepare: a GPU is fed by one."""
+    return 1 if tagger_device(config) == "cuda" else wanted or len(os.sched_getaffinity(0))
 
 
 def _small_chars(config: TextConfig) -> int:

@@ -11,6 +11,17 @@ from textlstm.errors import ConfigError
 from textlstm.models.precision import resolve_precision
 
 
+_ROWS_A_THREAD = 32
+"""Fewer rows of a batch a thread, and threads wait for each other longer than they compute."""
+
+
+def num_threads_of(config: TrainingConfig) -> int:
+    """Return how many CPU threads a training has in all its processes."""
+    if config.deterministic:
+        return 1
+    return config.num_threads or max(1, min(len(os.sched_getaffinity(0)), config.batch_size // _ROWS_A_THREAD))
+
+
 @contextmanager
 def compute_settings(config: TrainingConfig, *, num_processes: int = 1) -> Iterator[torch.device]:
     """Set threads and determinism for the block and give its device; the processes of a machine share its threads.
@@ -21,9 +32,8 @@ def compute_settings(config: TrainingConfig, *, num_processes: int = 1) -> Itera
     device = choose_device(config.device)
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     state = torch.random.get_rng_state()
-    num_threads = 1 if config.deterministic else config.num_threads or len(os.sched_getaffinity(0))
     num_processes = int(os.environ.get("LOCAL_WORLD_SIZE", num_processes))  # what torchrun says counts
-    torch.set_num_threads(max(1, num_threads // num_processes))
+    torch.set_num_threads(max(1, num_threads_of(config) // num_processes))
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)

@@ -19,6 +19,8 @@ FORMAT_VERSION = 1
 
 ONLY_WHERE = ("train", "validation", "test", "name", "config", "strict")
 """Data settings that say where rows are or what to refuse, not what is stored."""
+ONLY_HOW = ("tagger_device",)
+"""Text settings that do not change what is stored."""
 
 
 def corpus_key(
@@ -33,7 +35,7 @@ def corpus_key(
 
     Args:
         data: Its places do not count, only what is read from them (`sources`).
-        text: All settings count, and the words of a stop-word file.
+        text: All settings but `ONLY_HOW` count, and the words of a stop-word file.
         sources: Digests of the rows.
         saved: What a model recorded; counts in place of what is installed.
         labels: Labels of the model, where only a test split is prepared.
@@ -43,7 +45,7 @@ def corpus_key(
         "code": code_digest(),
         "sources": [[source.split.value, list(source.names), source.digest] for source in sources],
         "data": {name: value for name, value in asdict(data).items() if name not in ONLY_WHERE},
-        "text": asdict(text),
+        "text": {name: value for name, value in asdict(text).items() if name not in ONLY_HOW},
         "environment": _installed_text(text) if saved is None else asdict(saved),
         "labels": list(labels),
     }
