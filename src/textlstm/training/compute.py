@@ -10,7 +10,6 @@ from textlstm.config import Device, Precision, TrainingConfig
 from textlstm.errors import ConfigError
 from textlstm.models.precision import resolve_precision
 
-
 _ROWS_A_THREAD = 32
 """Fewer rows of a batch a thread, and threads wait for each other longer than they compute."""
 

@@ -10,27 +10,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from textlstm.bundle import Bundle, Columns, Thresholds
 from textlstm.config import DataConfig, Device, Task, TrainConfig
-from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
-from textlstm.embeddings import Embeddings, load_embeddings
-from textlstm.errors import InputError
+from textlstm.corpus.prepared import PreparedCorpus
+from textlstm.embeddings import Embeddings
 from textlstm.evaluation.thresholds import find_threshold, fit_label_thresholds
+from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs
 from textlstm.models.gate import Gate
 from textlstm.models.linear_expert import LinearExpert
-from textlstm.models.network import NetworkSizes, TextNetwork
-from textlstm.predictor import encode_texts, mean_logits, to_probabilities
+from textlstm.models.network import TextNetwork
+from textlstm.predictor import mean_logits, to_probabilities
 from textlstm.recurrent import choose_device
-from textlstm.training.encoding import EncodedSplit
-from textlstm.training.loop import fit
 from textlstm.training.prediction import predict_logits
 from textlstm.training.reports import EpochReport, FitResult
-from textlstm.vocabulary import Vocabulary
 
-SEED_STRIDE = 1000
-"""Between the seeds of the networks of one model."""
 ACCEPT_NOTHING = 2.0
 """Threshold of a model for which the promise cannot be kept at any probability."""
 
@@ -92,14 +86,14 @@ def fit_classifier(
     Raises:
         InputError: the corpus has no training or no validation rows.
     """
-    rows = _labelled_rows(corpus)
+    rows = labelled_rows(corpus)
 
     # Both branches learn from the training rows.
     expert = None
     if config.model.linear_expert:
         expert = _fit_expert(rows.train.texts(), rows.train_targets, corpus, config)
-    inputs = _network_inputs(rows, config)
-    networks, results = _fit_networks(inputs, corpus, config, work_dir=work_dir, on_epoch=on_epoch, stop=stop)
+    inputs = network_inputs(rows, config)
+    networks, results = fit_networks(inputs, corpus, config, work_dir=work_dir, on_epoch=on_epoch, stop=stop)
     validation = inputs.validation
 
     # The gate and the thresholds learn from the validation rows.
@@ -131,93 +125,8 @@ def join_training(corpus: PreparedCorpus, config: TrainConfig, *, stop: Callable
     Raises:
         InputError: the corpus has no training or no validation rows.
     """
-    inputs = _network_inputs(_labelled_rows(corpus), config)
-    _fit_networks(inputs, corpus, config, work_dir=None, on_epoch=None, stop=stop)
-
-
-@dataclass(frozen=True, slots=True)
-class _LabelledRows:
-    """Training and validation rows with their targets, (N,) int64 or (N, L) float32."""
-
-    train: PreparedSplit
-    train_targets: np.ndarray
-    validation: PreparedSplit
-    validation_targets: np.ndarray
-
-
-def _labelled_rows(corpus: PreparedCorpus) -> _LabelledRows:
-    train, validation = corpus.train, corpus.validation
-    if not train or not validation:
-        raise InputError("training needs rows in train and in validation; set data.train or data.validation_fraction")
-    return _LabelledRows(
-        train,
-        train.targets(corpus.labels, corpus.task),
-        validation,
-        validation.targets(corpus.labels, corpus.task),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _NetworkInputs:
-    """What the networks are trained on."""
-
-    vocabulary: Vocabulary
-    embeddings: Embeddings | None
-    train: EncodedSplit
-    validation: EncodedSplit
-
-
-def _network_inputs(rows: _LabelledRows, config: TrainConfig) -> _NetworkInputs:
-    vocabulary = Vocabulary.build(
-        rows.train.token_counts(), max_size=config.model.vocabulary_size, min_count=config.model.min_count
-    )
-    return _NetworkInputs(
-        vocabulary,
-        load_embeddings(config.model.embeddings, vocabulary, language=config.text.language),
-        _encode(rows.train, vocabulary, rows.train_targets, config),
-        _encode(rows.validation, vocabulary, rows.validation_targets, config),
-    )
-
-
-def _fit_networks(
-    inputs: _NetworkInputs,
-    corpus: PreparedCorpus,
-    config: TrainConfig,
-    *,
-    work_dir: Path | None,
-    on_epoch: Callable[[EpochReport], None] | None,
-    stop: Callable[[], int] | None,
-) -> tuple[list[TextNetwork], tuple[FitResult, ...]]:
-    """Return `training.num_models` trained networks, each from a seed of its own, and how their trainings went."""
-    matrix = None if inputs.embeddings is None else torch.from_numpy(inputs.embeddings.matrix)
-    sizes = network_sizes(inputs.vocabulary, corpus, inputs.embeddings)
-    networks, results = [], []
-    for index in range(config.training.num_models):
-        seed = config.seed + SEED_STRIDE * index
-        torch.manual_seed(seed)
-        network = TextNetwork(config.model, sizes, embeddings=matrix)
-        result = fit(
-            network,
-            inputs.train,
-            inputs.validation,
-            config=config.training,
-            task=corpus.task,
-            seed=seed,
-            freeze_epochs=config.model.freeze_epochs,
-            checkpoint_dir=None if work_dir is None else work_dir / f"network-{index}",
-            run_key=repr(config.model),
-            on_epoch=on_epoch,
-            stop=stop,
-        )
-        networks.append(network.eval())
-        results.append(result)
-    return networks, tuple(results)
-
-
-def network_sizes(vocabulary: Vocabulary, corpus: PreparedCorpus, embeddings: Embeddings | None) -> NetworkSizes:
-    """Return the sizes that the data decide."""
-    word_size = 0 if embeddings is None else embeddings.matrix.shape[1]
-    return NetworkSizes(vocabulary_size=len(vocabulary), num_labels=len(corpus.labels), word_size=word_size)
+    inputs = network_inputs(labelled_rows(corpus), config)
+    fit_networks(inputs, corpus, config, work_dir=None, on_epoch=None, stop=stop)
 
 
 def columns_of(data: DataConfig) -> Columns:
@@ -231,25 +140,13 @@ def columns_of(data: DataConfig) -> Columns:
     )
 
 
-def _encode(split: PreparedSplit, vocabulary: Vocabulary, targets: np.ndarray, config: TrainConfig) -> EncodedSplit:
-    return encode_texts(
-        split.token_ids(vocabulary.encode),
-        split.offsets(),
-        split.pos_ids(),
-        tokens=lambda: split.flat_tokens().to_pylist(),
-        vocabulary=vocabulary,
-        model=config.model,
-        targets=targets,
-    )
-
-
 def _fit_expert(texts: list[str], targets: np.ndarray, corpus: PreparedCorpus, config: TrainConfig) -> LinearExpert:
     return LinearExpert.fit(
         texts, targets, num_labels=len(corpus.labels), task=corpus.task, config=config.model, seed=config.seed
     )
 
 
-def _expert_and_baseline(rows: _LabelledRows, corpus: PreparedCorpus, config: TrainConfig) -> dict[str, np.ndarray]:
+def _expert_and_baseline(rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig) -> dict[str, np.ndarray]:
     """Fit both on training and validation rows; return their arrays."""
     texts = rows.train.texts() + rows.validation.texts()
     targets = np.concatenate([rows.train_targets, rows.validation_targets])
