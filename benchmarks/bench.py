@@ -1,17 +1,19 @@
 """Everything side by side, and docs/benchmarks.md from it.
 
-    python benchmarks/bench.py [--short] [--output FILE]
+    python benchmarks/bench.py [--short] [--continue] [--output FILE]
 
 The whole pass takes four corpora, two rounds, 120,000 rows to label and the growth up to a million rows; every training
 is stopped after a limit, so that it should end within 90 minutes on 2 cores. `--short` takes one round of r8 and
 ag_news_10k, 30,000 rows to label and no growth, and leaves out spaCy's ensemble, Flair and Ludwig: about a quarter of
-an hour. The page says what it took. Run it on a machine that does nothing else, after `make bench-peers`.
+an hour. The page says what it took. What each part printed is kept under .bench/parts; with `--continue` parts that
+ended well are not measured again. Run it on a machine that does nothing else, after `make bench-peers`.
 """
 
 import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -43,11 +45,18 @@ class Part(NamedTuple):
     about: str
 
 
+class Measured(NamedTuple):
+    """What a part printed."""
+
+    printed: str
+    seconds: float
+
+
 PARTS = (
     Part(
         "Training, labelling, start-up, one row",
         "peers.py",
-        ("--rounds", "2", "--seconds", "100", "--repeat-below", "60"),
+        ("--rounds", "2", "--seconds", "150", "--repeat-below", "60"),
         ("--rounds", "1", "--seconds", "90", "--corpora", "r8", "ag_news_10k", "--systems", *QUICK),
         "Whole processes in alternating order, start-up included; medians, and lowest to highest where there are "
         "several rounds (turns of more than a minute are not repeated). "
@@ -90,28 +99,29 @@ def main() -> int:
     """Run the parts one after another and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true")
+    parser.add_argument("--continue", dest="continues", action="store_true", help="keep the parts that ended well")
     parser.add_argument("--output", type=Path, default=PAGE)
     arguments = parser.parse_args()
-    started = time.perf_counter()
-    WORK.mkdir(exist_ok=True)
+    kept = WORK / "parts" / ("short" if arguments.short else "whole")
+    if not arguments.continues:
+        shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True, exist_ok=True)
     command = "make bench" + (" ARGS=--short" if arguments.short else "")
     lines = ["# Speed beside peers", "", f"Made by `{command}` on {describe_machine()}.", ""]
     lines += ["Times on a busy machine are noise: compare ratios, not seconds.", "", "## Limits of the machine", ""]
     lines += [matrix_products(), ""]
     if arguments.short:
         lines += ["The short pass leaves out spaCy's ensemble, Flair and Ludwig, and the growth to a million rows.", ""]
-    unfinished = arguments.output.with_name(f"{arguments.output.name}.unfinished")
-    for part in PARTS:
-        print(f"{part.title} ...", file=sys.stderr, flush=True)
-        lines += [f"## {part.title}", "", part.about, "", output_of(part, is_short=arguments.short), ""]
-        unfinished.write_text("\n".join(lines), encoding="utf-8")
+    measured = [measure(part, kept, is_short=arguments.short) for part in PARTS]
+    for part, one in zip(PARTS, measured, strict=True):
+        lines += [f"## {part.title}", "", part.about, "", one.printed, ""]
+    started = time.perf_counter()
     if not arguments.short:
         lines += ["## Growth", "", *growth(arguments.output)]
-    minutes = (time.perf_counter() - started) / 60
+    minutes = (sum(one.seconds for one in measured) + time.perf_counter() - started) / 60
     lines += [f"The whole pass took {minutes:.0f} minutes.", ""]
     arguments.output.write_text("\n".join(lines), encoding="utf-8")
-    unfinished.unlink()
-    print(f"{arguments.output}: written after {minutes:.0f} minutes")
+    print(f"{arguments.output}: written; the pass took {minutes:.0f} minutes")
     return 0
 
 
@@ -154,14 +164,24 @@ def matrix_products() -> str:
     return f"Matrix products (512 x 512, the best within 3 s): {', '.join(found)}."
 
 
-def output_of(part: Part, *, is_short: bool) -> str:
-    """Return what a part prints: Markdown as it is, plain text as a block; a failure as a line."""
+def measure(part: Part, kept: Path, *, is_short: bool) -> Measured:
+    """Return what a part prints: Markdown as it is, plain text as a block; a failure as a line below it."""
+    path = kept / f"{Path(part.program).stem}.json"
+    if path.exists():
+        return Measured(**json.loads(path.read_text(encoding="utf-8")))
+    print(f"{part.title} ...", file=sys.stderr, flush=True)
     command = [sys.executable, str(HERE / part.program), *(part.short if is_short else part.whole)]
+    started = time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    seconds = time.perf_counter() - started
     printed = done.stdout.strip()
+    if printed and "|---" not in printed:
+        printed = f"```text\n{printed}\n```"
     if done.returncode or not printed:
-        return f"(no figures: `{part.program}` ended with exit code {done.returncode})"
-    return printed if "|---" in printed else f"```text\n{printed}\n```"
+        return Measured(f"{printed}\n\n(`{part.program}` ended with exit code {done.returncode})".strip(), seconds)
+    measured = Measured(printed, seconds)
+    path.write_text(json.dumps(measured._asdict()), encoding="utf-8")
+    return measured
 
 
 def growth(output: Path) -> list[str]:

@@ -88,8 +88,10 @@ def score(test: Path, labelled: Path) -> Scored:
     Raises:
         ValueError: the labelled file has another number of rows.
     """
-    gold = [json.loads(line)["label"] for line in test.read_text(encoding="utf-8").splitlines()]
-    found = [json.loads(line)["predicted_label"] for line in labelled.read_text(encoding="utf-8").splitlines()]
+    gold = [json.loads(line)["label"] for line in test.read_text(encoding="utf-8").rstrip("\n").split("\n")]
+    found = [
+        json.loads(line)["predicted_label"] for line in labelled.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    ]
     if len(gold) != len(found):
         raise ValueError(f"{labelled}: {len(found)} rows for {len(gold)}")
     names = sorted({*gold, *found})

@@ -59,6 +59,51 @@ def test_scores_count_rows_and_labels(tmp_path: Path) -> None:
         score(gold, labelled(tmp_path, ["a", "a", "b"]))
 
 
+def test_unusual_line_breaks_within_a_text_are_no_new_row(tmp_path: Path) -> None:
+    from peer_rows import score
+
+    gold, found = tmp_path / "test.jsonl", tmp_path / "found.jsonl"
+    gold.write_text('{"text": "a\x85b\u2028c", "label": "x"}\n', encoding="utf-8")
+    found.write_text('{"text": "a\x85b\u2028c", "predicted_label": "x"}\n', encoding="utf-8")
+    assert score(gold, found).accuracy == 1
+
+
+def test_slow_systems_are_not_repeated_nor_tried_on_larger_corpora(monkeypatch: pytest.MonkeyPatch) -> None:
+    import peers
+    from peer_rows import Rows
+
+    measured = []
+
+    def measure(system: peers.System, rows: Rows, figures: peers.Figures, *, seconds: float) -> None:
+        measured.append((rows.name, system.name))
+        figures.problem = "training stopped after 9 s" if system.name == "late" else ""
+
+    monkeypatch.setattr(peers, "measure", measure)
+    systems = [peers.System(name, f"{name}.py") for name in ("quick", "late")]
+    small, large = (Rows(name, Path(), Path(), 1, 1) for name in ("small", "large"))
+    peers.measure_corpus(small, systems, rounds=2, seconds=9)
+    assert measured == [("small", "quick"), ("small", "late"), ("small", "quick")]
+    figures = peers.measure_corpus(large, systems, rounds=2, seconds=9, repeat_below=0, stopped={"late": "small"})
+    assert measured[3:] == [("large", "quick")]  # once
+    assert figures["late"].problem == "not tried: training stopped after 9 s on small, which is smaller"
+
+
+def test_parts_that_ended_well_are_kept_and_others_say_how_they_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import bench
+
+    program = tmp_path / "part.py"
+    program.write_text("import sys; print('figures'); sys.exit(int(sys.argv[1]))", encoding="utf-8")
+    monkeypatch.setattr(bench, "HERE", tmp_path)
+    broken, sound = (bench.Part("Title", "part.py", (code,), (code,), "about") for code in "30")
+    assert "figures" in (printed := bench.measure(broken, tmp_path, is_short=True).printed)
+    assert printed.endswith("(`part.py` ended with exit code 3)")
+    measured = bench.measure(sound, tmp_path, is_short=True)
+    assert measured.printed == "```text\nfigures\n```"
+    assert bench.measure(broken, tmp_path, is_short=True) == measured  # not run again
+
+
 def test_reason_of_a_peer_that_is_left_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import peer_environments
 
