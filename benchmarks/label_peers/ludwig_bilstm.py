@@ -1,6 +1,7 @@
 """Ludwig: its text feature with the rnn encoder, a bidirectional LSTM; words split at white space and punctuation."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -31,6 +32,7 @@ CONFIG = {
 
 def train(texts: list[str], labels: list[str], model: Path) -> None:
     """Fit and store the model; Ludwig takes its own validation rows."""
+    os.chdir(model.parent)  # it leaves a lock file where it runs
     classifier = LudwigModel(CONFIG, logging_level=logging.ERROR)
     rows = pd.DataFrame({"text": texts, "label": labels})
     classifier.train(rows, random_seed=1, skip_save_processed_input=True, output_directory=f"{model}.work")
