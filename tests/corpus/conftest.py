@@ -51,10 +51,12 @@ def _pipeline(settings: str, saved: SavedText | None) -> TextPipeline:
 def one_spacy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make each text pipeline once for all tests; that takes longer than preparing a tiny corpus."""
 
-    def cached(config: TextConfig, *, saved: SavedText | None = None, without_torch: bool = False) -> TextPipeline:
+    def cached(
+        config: TextConfig, *, saved: SavedText | None = None, device: str = "cpu", without_torch: bool = False
+    ) -> TextPipeline:
         stop_words = Path(config.stop_words)
         if stop_words.exists():  # its words are not in the settings
-            return TextPipeline(config, saved=saved, without_torch=without_torch)
+            return TextPipeline(config, saved=saved, device=device, without_torch=without_torch)
         return _pipeline(json.dumps(asdict(config)), saved)
 
     for module in ("textlstm.corpus.preparing.tokenise", "textlstm.text.workers"):
