@@ -86,6 +86,8 @@ def check(step: Step, folder: Path) -> bool:
 def run(step: Step, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the command in `folder` as in a shell whose virtual environment is active; 124 where it takes too long."""
     environment = {**os.environ, "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100"}
+    for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # a make within a make would say where it is
+        environment.pop(name, None)
     environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONUNBUFFERED": "1"}
     shell = ["python", "-c", step.command] if step.is_python else ["bash", "-c", step.command]
     try:
