@@ -106,7 +106,8 @@ def main() -> int:
     if not arguments.continues:
         shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True, exist_ok=True)
-    command = "make bench" + (" ARGS=--short" if arguments.short else "")
+    options = [f"--{name}" for name, given in (("short", arguments.short), ("continue", arguments.continues)) if given]
+    command = "make bench" + (f' ARGS="{" ".join(options)}"' if options else "")
     lines = ["# Speed beside peers", "", f"Made by `{command}` on {describe_machine()}.", ""]
     lines += ["Times on a busy machine are noise: compare ratios, not seconds.", "", "## Limits of the machine", ""]
     lines += [matrix_products(), ""]

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments import BENCH, experiment_settings, found_corpora, publish
+from experiments import TRAININGS, experiment_settings, found_corpora, publish
 from results import CORPORA
 from textlstm.cli.door import compose_config
 from textlstm.config import ModelConfig, Task, TrainConfig
@@ -37,7 +37,7 @@ def main() -> int:
         "|---|---|---|---|---|---|",
     ]
     for corpus, data in found_corpora(arguments.corpora):
-        prepared_dir = BENCH / "results" / "prepared"
+        prepared_dir = TRAININGS / "prepared"
         settings = experiment_settings(corpus, data, seed=SEED, prepared_dir=prepared_dir)
         config: TrainConfig = compose_config("train", TrainConfig, settings)
         prepared = prepare_corpus(config.data, config.text, prepared_dir=prepared_dir, num_workers=1)

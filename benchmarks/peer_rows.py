@@ -64,8 +64,8 @@ def write_rows(name: str, corpora: Path, folder: Path, *, limit: int) -> Rows | 
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a gzipped JSONL file."""
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
+    """Return the rows of a JSONL file, gzipped where its name says so."""
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
 
 
@@ -91,10 +91,8 @@ def score(test: Path, labelled: Path) -> Scored:
     Raises:
         ValueError: the labelled file has another number of rows.
     """
-    gold = [json.loads(line)["label"] for line in test.read_text(encoding="utf-8").rstrip("\n").split("\n")]
-    found = [
-        json.loads(line)["predicted_label"] for line in labelled.read_text(encoding="utf-8").rstrip("\n").split("\n")
-    ]
+    gold = [row["label"] for row in read_rows(test)]
+    found = [row["predicted_label"] for row in read_rows(labelled)]
     if len(gold) != len(found):
         raise ValueError(f"{labelled}: {len(found)} rows for {len(gold)}")
     names = sorted({*gold, *found})

@@ -52,7 +52,8 @@ class LinearExpert:
             seed: seed of the solver.
         """
         table = _fit_table(texts, num_labels, config)
-        fit_part = _solver(table, num_labels, task, config=config, seed=seed)
+        strength, naive_bayes = config.expert_c, config.expert_naive_bayes
+        fit_part = _solver(table, num_labels, task, strength=strength, naive_bayes=naive_bayes, seed=seed)
         return cls(table, fit_part(table.transform_all(texts), targets))
 
     @classmethod
@@ -73,7 +74,8 @@ class LinearExpert:
         """
         table = _fit_table(texts, num_labels, config)
         rows = table.transform_all(texts)
-        fit_part = _solver(table, num_labels, task, config=config, seed=seed)
+        strength, naive_bayes = config.expert_c, config.expert_naive_bayes
+        fit_part = _solver(table, num_labels, task, strength=strength, naive_bayes=naive_bayes, seed=seed)
         expert = cls(table, fit_part(rows, targets))
         folds = np.random.default_rng(seed).permutation(len(texts)) % num_folds
         held_out_logits = np.zeros((len(texts), num_labels), dtype=np.float32)
@@ -92,7 +94,7 @@ class LinearExpert:
         It is TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)) and LinearSVC() with all their other defaults.
         """
         table = NgramTable.fit(texts, all_tokens=False, characters=False, max_features=MAX_WEIGHTS // num_labels)
-        fit_part = _solver(table, num_labels, task, config=ModelConfig(), seed=seed)
+        fit_part = _solver(table, num_labels, task, strength=1.0, naive_bayes=False, seed=seed)
         return cls(table, fit_part(table.transform_all(texts), targets))
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
@@ -116,7 +118,7 @@ def _fit_table(texts: Sequence[str], num_labels: int, config: ModelConfig) -> Ng
 
 
 def _solver(
-    table: NgramTable, num_labels: int, task: Task, *, config: ModelConfig, seed: int
+    table: NgramTable, num_labels: int, task: Task, *, strength: float, naive_bayes: bool, seed: int
 ) -> Callable[[SparseRows, np.ndarray], LinearFunction]:
     """Return `fit_margins` with everything but the rows and their targets settled."""
     return partial(
@@ -124,7 +126,7 @@ def _solver(
         num_features=table.num_features,
         num_labels=num_labels,
         task=task,
-        strength=config.expert_c,
+        strength=strength,
         seed=seed,
-        naive_bayes=config.expert_naive_bayes,
+        naive_bayes=naive_bayes,
     )

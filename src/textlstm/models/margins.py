@@ -97,14 +97,14 @@ def _fit_one(
     matrix: "csr_matrix", has_label: np.ndarray, strength: float, seed: int, *, naive_bayes: bool
 ) -> tuple[np.ndarray, float]:
     """Return (F,) weights and the intercept of the machine of one label."""
+    from scipy.sparse import csr_matrix
     from sklearn.svm import LinearSVC
 
     ratios = None
     if naive_bayes:
         ratios = log_count_ratios(matrix, has_label)
-        scaled = matrix.copy()
-        scaled.data = (matrix.data * ratios[matrix.indices]).astype(matrix.dtype)
-        matrix = scaled
+        scaled = (matrix.data * ratios[matrix.indices]).astype(matrix.dtype)
+        matrix = csr_matrix((scaled, matrix.indices, matrix.indptr), shape=matrix.shape)
     machine = LinearSVC(C=strength, random_state=seed).fit(matrix, has_label)
     coefficients: np.ndarray = machine.coef_[0]
     return coefficients if ratios is None else coefficients * ratios, float(machine.intercept_[0])

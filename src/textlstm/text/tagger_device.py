@@ -1,5 +1,7 @@
 """Where the fast tagger runs."""
 
+from dataclasses import replace
+
 from textlstm.config import Device, Tagger, TextConfig
 from textlstm.errors import ConfigError
 
@@ -26,3 +28,12 @@ def tagger_device(config: TextConfig) -> str:
             f"text.tagger_device=cuda: torch {torch.__version__} sees no GPU here; set text.tagger_device=auto or cpu"
         )
     return "cpu"
+
+
+def settle_device(config: TextConfig) -> TextConfig:
+    """Return `config` with the device that `tagger_device` finds, so that nobody need ask, or load torch to ask, again.
+
+    Raises:
+        ConfigError: as `tagger_device`.
+    """
+    return replace(config, tagger_device=Device(tagger_device(config)))

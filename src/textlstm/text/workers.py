@@ -9,12 +9,12 @@ from contextlib import closing, contextmanager
 from itertools import chain
 
 from textlstm import errors
-from textlstm.config import TextConfig
+from textlstm.config import Device, TextConfig
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.saved import SavedText, TextDescription
 from textlstm.text.spacy_models import uses_torch
-from textlstm.text.tagger_device import tagger_device
+from textlstm.text.tagger_device import settle_device
 from textlstm.text.worker_messages import Frame, Kind, decode_ready, decode_result, encode_block, encode_settings, pack
 from textlstm.text.worker_process import WorkerCrew, WorkerProcess
 
@@ -44,6 +44,7 @@ def workers_ahead(
         num_bytes: Least size of the texts.
         saved: What a model folder recorded, as for `TextPipeline`.
     """
+    config = settle_device(config)
     count = _num_workers(config, num_workers)
     if count == 1 or num_bytes < _small_chars(config):
         yield None
@@ -84,11 +85,12 @@ def prepare_in_processes(
     if crew is not None:
         yield from _Pool(crew, on_ready).run(iter(blocks))
         return
+    config = settle_device(config)
     count, remaining, small = _num_workers(config, num_workers), iter(blocks), _small_chars(config)
     head = _take_chars(remaining, small) if count > 1 else []
     if count == 1 or sum(len(text) for block in head for text in block) < small:
-        device = tagger_device(config)
-        pipeline = TextPipeline(config, saved=saved, device=device, without_torch=not uses_torch(config))
+        device, without_torch = config.tagger_device.value, not uses_torch(config)
+        pipeline = TextPipeline(config, saved=saved, device=device, without_torch=without_torch)
         if on_ready is not None:
             on_ready(pipeline.description)
         yield from map(pipeline.prepare, chain(head, remaining))
@@ -99,7 +101,7 @@ def prepare_in_processes(
 
 def _num_workers(config: TextConfig, wanted: int) -> int:
     """Return how many processes prepare: a GPU is fed by one."""
-    return 1 if tagger_device(config) == "cuda" else wanted or len(os.sched_getaffinity(0))
+    return 1 if config.tagger_device is Device.cuda else wanted or len(os.sched_getaffinity(0))
 
 
 def _small_chars(config: TextConfig) -> int:
