@@ -8,7 +8,7 @@ from textlstm.corpus.preparing.fingerprint import corpus_key
 from textlstm.errors import ConfigError
 from textlstm.text import workers
 from textlstm.text.spacy_models import uses_torch
-from textlstm.text.tagger_device import tagger_device
+from textlstm.text.tagger_device import settle_device, tagger_device
 
 ON_GPU = TextConfig(tagger_device=Device.cuda)
 
@@ -76,3 +76,11 @@ def test_one_process_feeds_the_gpu(monkeypatch):
     assert devices == [("cuda", False)]
     with workers.workers_ahead(ON_GPU, num_workers=2, num_bytes=10**9) as crew:
         assert crew is None
+
+
+@pytest.mark.parametrize("has_gpu", [False], indirect=True)
+@pytest.mark.usefixtures("has_gpu")
+def test_without_a_gpu_auto_is_as_good_as_cpu():
+    config = settle_device(TextConfig(tagger_device=Device.auto))
+    assert config == TextConfig()
+    assert not uses_torch(config)
