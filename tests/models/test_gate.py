@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from textlstm.config import Task
@@ -29,6 +29,7 @@ def _accuracy(logits: np.ndarray, targets: np.ndarray) -> float:
     st.tuples(st.floats(-3, 6), st.floats(-3, 6)),
     st.integers(2, 6),
 )
+@example(num_rows=1, seed=0, strengths=(5.0, 0.0), num_labels=3)
 def test_never_at_a_greater_loss_than_the_better_branch(num_rows, seed, strengths, num_labels):
     recurrent, expert, targets = _branches(num_rows, seed=seed, strengths=strengths, num_labels=num_labels)
     gate = Gate.fit(recurrent, expert, targets, task=Task.single_label)

@@ -1,6 +1,7 @@
 """Scales of logits by maximum likelihood: temperature scaling (Guo et al. 2017) of one source, or of several summed."""
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -52,31 +53,42 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def fit_scales(sources: Sequence[np.ndarray], smoothed: np.ndarray, *, task: Task) -> Scales:
-    """Return the scales >= 0 whose weighted sum of K (N, L) `sources` has the least mean cross-entropy.
+    """Return the scales >= 0 whose weighted sum of K >= 1 (N, L) `sources` has the least mean cross-entropy.
 
-    The loss is convex; Newton's method with halved steps finds the minimum. A source whose best scale is negative is
-    left out (scale 0); a single source keeps at least a scale of 0.001, so that its ranking of labels is never lost.
+    The loss is convex, so the least lies where some sources have scales above 0 that are the best for these sources
+    alone and the others are left out (scale 0): Newton's method with halved steps fits every choice of sources. A
+    single source keeps at least a scale of 0.001, so that its ranking of labels is never lost.
     """
     least = _SMALLEST_SCALE if len(sources) == 1 else 0.0
-    active = list(range(len(sources)))
-    while True:
-        fitted = _newton([sources[k] for k in active], smoothed, task)
-        if min(fitted.scales, default=0.0) >= 0:
-            break
-        active = [k for k, scale in zip(active, fitted.scales, strict=True) if scale > 0]
-    by_source = dict(zip(active, fitted.scales, strict=True))
-    return Scales(
-        tuple(min(max(by_source.get(k, 0.0), least), _LARGEST_SCALE) for k in range(len(sources))), fitted.bias
-    )
+    choices = [active for size in range(1, len(sources) + 1) for active in combinations(range(len(sources)), size)]
+    fits = [_fit_choice(active, sources, smoothed, task, least) for active in choices]
+    return min(fits, key=lambda fitted: mean_loss(_weighted(sources, smoothed, fitted), smoothed, task=task))
+
+
+def _fit_choice(
+    active: tuple[int, ...], sources: Sequence[np.ndarray], smoothed: np.ndarray, task: Task, least: float
+) -> Scales:
+    """Return the best scales of the sources `active`, bounded, and 0 for the others."""
+    fitted = _newton([sources[k] for k in active], smoothed, task)
+    scales = [0.0] * len(sources)
+    for k, scale in zip(active, fitted.scales, strict=True):
+        scales[k] = min(max(scale, least), _LARGEST_SCALE)
+    return Scales(tuple(scales), fitted.bias)
+
+
+def _weighted(sources: Sequence[np.ndarray], smoothed: np.ndarray, fitted: Scales) -> np.ndarray:
+    """Return the (N, L) weighted sum of the sources and the bias."""
+    total = np.full(smoothed.shape, fitted.bias)
+    for scale, source in zip(fitted.scales, sources, strict=True):
+        total += scale * source
+    return total
 
 
 def _newton(sources: Sequence[np.ndarray], smoothed: np.ndarray, task: Task) -> Scales:
     num_sources, has_bias = len(sources), task is Task.multi_label
-    if not num_sources and not has_bias:
-        return Scales((), 0.0)
     terms = [*sources, np.ones_like(smoothed)] if has_bias else sources
     stack = np.stack(terms).astype(np.float64)  # (K, N, L), with a bias as the last of K
-    scales = np.array([1 / max(num_sources, 1)] * num_sources + [0.0] * has_bias)
+    scales = np.zeros(num_sources + has_bias)  # where no probability is near 0 or 1 and every step is sound
     loss = mean_loss(np.tensordot(scales, stack, 1), smoothed, task=task)
     gained = np.inf
     for _ in range(_MAX_STEPS):
