@@ -16,7 +16,7 @@ from textlstm.training.encoding import EncodedSplit
 MAX_TABLE_BYTES = 128 * 2**20
 """Texts whose distinct words would take more are done in two halves."""
 _MOST_ROWS = 256
-_BATCH_CELLS = 16_384
+_BATCH_CELLS = 32_768
 _GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 
 

@@ -35,6 +35,13 @@ WITHOUT_EFFECT = ("num_workers", "max_reject_fraction")
 """Labelling settings that do not change the bytes of the output."""
 
 
+_TAIL_SHARDS = 1
+"""So many shards' rows at the end of a file (and less than one more) are cut into small ones."""
+_TAIL_PARTS = 8
+_MIN_TAIL_ROWS = 500
+"""Fewer rows at once are no work for the networks."""
+
+
 class Unpacked(NamedTuple):
     """Where plain copies of packed inputs go."""
 
@@ -126,18 +133,36 @@ def _plan_file(name: str, read_settings: ReadSettings, *, index: int, shard_rows
         encoding = encoding if source.has_offsets else "utf-8"
     own = replace(read_settings, format=kind.format, encoding=encoding)
     try:
-        rows = index_rows(readable, own, stride=shard_rows)
+        rows = index_rows(readable, own, stride=_tail_rows(shard_rows))
         columns = read_columns(readable, own)
     except InputError as error:
         raise InputError(*(problem.replace(str(readable), name) for problem in error.problems)) from error
     check_unchanged(path, state)
     shards = []
-    for first in range(1, rows.num_rows + 1, shard_rows):
-        last = min(first + shard_rows - 1, rows.num_rows)
+    for first, last in cut_rows(rows.num_rows, shard_rows):
         start = rows.rows(first, last).start
         shards.append(Shard(0, index, first, last, start.offset if start else -1))
     file = InputFile(name, address, kind.format, encoding, sha256, num_bytes, state_of_workers)
     return Planned(file, shards, columns)
+
+
+def cut_rows(num_rows: int, shard_rows: int) -> Iterator[tuple[int, int]]:
+    """Yield the first and last row of each shard; the last ones are small, so that all workers end about together.
+
+    Example: 11,000 rows in shards of 5,000 are one such shard, nine of 625 rows, and one of 375.
+    """
+    num_whole = max(0, num_rows // shard_rows - _TAIL_SHARDS) * shard_rows
+    for first in range(1, num_whole + 1, shard_rows):
+        yield first, first + shard_rows - 1
+    tail_rows = _tail_rows(shard_rows)
+    for first in range(num_whole + 1, num_rows + 1, tail_rows):
+        yield first, min(first + tail_rows - 1, num_rows)
+
+
+def _tail_rows(shard_rows: int) -> int:
+    """Return the size of small shards: a part of `shard_rows`, or all of it where the part would be very small."""
+    parts = [parts for parts in range(1, _TAIL_PARTS + 1) if shard_rows % parts == 0]
+    return min(shard_rows // number for number in parts if number == 1 or shard_rows // number >= _MIN_TAIL_ROWS)
 
 
 def _unpack(source: LineInput, encoding: str, *, name: str, unpacked: "Unpacked") -> tuple[str, int]:

@@ -8,6 +8,7 @@ out  {"ready": true}, {"beat": rows done of the shard}     twice a second while 
 The end of its input, or nobody left to read its output, ends the process.
 """
 
+import gc
 import json
 import os
 import signal
@@ -68,6 +69,8 @@ def serve(load: Callable[[Path, LabellingConfig, bool], RowClassifier]) -> int:
         settings = from_plain(LabellingConfig, job["settings"])
         store = open_store(job["root"])
         classifier = load(Path(job["model_dir"]), settings, True)
+        gc.freeze()  # what is loaded now stays: the collector need not look at it again
+        gc.set_threshold(200_000, 20, 50)
         answers.send({"ready": True})
         for line in requests:
             request = json.loads(line)

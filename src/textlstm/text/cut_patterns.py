@@ -3,8 +3,8 @@
 The patterns have some hundred alternatives, and spaCy tries all of them at every letter of every new word. What the
 parsed pattern proves is used to search less; where nothing is proven, the pattern is used as it is:
 
-- all alternatives begin with ^ (prefixes): only the start of the word is tried;
-- all alternatives end with $ and have a bounded width (suffixes): only the end of the word is tried;
+- all alternatives begin with ^ (prefixes): only the start of the word is tried, for those that fit its first character;
+- all alternatives end with $ and have a bounded width (suffixes): only the end is tried, for those that fit the last;
 - every match needs a character that is no ASCII letter: words of ASCII letters are not searched.
 """
 
@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
-Search: TypeAlias = Callable[[str], re.Match[str] | None]
+from textlstm.text.affix_tables import AffixTable, Search
+
 FindAll: TypeAlias = Callable[[str], Iterable[re.Match[str]]]
 
 _ASCII_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -27,7 +28,16 @@ def prefix_search(search: Search | None) -> Search | None:
     if search is None or pattern is None:
         return search
     facts = pattern_facts(pattern)
-    return _unless_letters(pattern.match if facts.is_anchored else search, facts)
+    if not facts.is_anchored:
+        return _unless_letters(search, facts)
+    table = AffixTable(pattern, at_end=False, search_of=lambda part, _: part.match)
+    needs_non_letter = facts.needs_non_letter
+
+    def search_start(text: str) -> re.Match[str] | None:
+        find = table[text[:1]]
+        return None if find is None or (needs_non_letter and text.isalpha() and text.isascii()) else find(text)
+
+    return search_start
 
 
 def suffix_search(search: Search | None) -> Search | None:
@@ -38,13 +48,30 @@ def suffix_search(search: Search | None) -> Search | None:
     facts = pattern_facts(pattern)
     if facts.tail_width is None:
         return _unless_letters(search, facts)
-    find, width, runs = pattern.search, facts.tail_width, facts.run_characters
+    table = AffixTable(pattern, at_end=True, search_of=_search_tail)
+    needs_non_letter = facts.needs_non_letter
+
+    def search_end(text: str) -> re.Match[str] | None:
+        find = table[text[-1:]]
+        return None if find is None or (needs_non_letter and text.isalpha() and text.isascii()) else find(text)
+
+    return search_end
+
+
+def _search_tail(pattern: re.Pattern[str], parsed: Any) -> Search:
+    """Return the search of `pattern` within the last characters of a text that its matches can lie in."""
+    tail = _tail(parsed)
+    find = pattern.search
+    if tail is None:
+        return find
+    width, runs = tail
+    if not runs:
+        return lambda text: find(text, max(0, len(text) - width))
 
     def search_tail(text: str) -> re.Match[str] | None:
-        start = min(len(text) - width, len(text.rstrip(runs))) if runs else len(text) - width
-        return find(text, max(0, start))
+        return find(text, max(0, min(len(text) - width, len(text.rstrip(runs)))))
 
-    return _unless_letters(search_tail, facts)
+    return search_tail
 
 
 def infix_finditer(find: FindAll | None) -> FindAll | None:

@@ -1,6 +1,7 @@
 """Tokens without parts of speech: spaCy's rules, applied once to each distinct word."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from textlstm.text.normalize import TokenNormalizer
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.runs import cut_long_runs
 from textlstm.text.word_rules import WordRules
-from textlstm.text.word_tokenizer import WordTokenizer, find_pieces, merge_around
+from textlstm.text.word_tokenizer import WordTokenizer, find_pieces, merge_around, spaced_rules
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -34,8 +35,13 @@ class PlainTokens:
         self._normalizer = normalizer
         self._max_run = max_run
         self._rules = WordRules(nlp)
-        self._word_tokenizer = WordTokenizer(nlp, ("ORTH", "NORM"))
+        self._spaced_rules = spaced_rules(nlp)
         self._clear()
+
+    @cached_property
+    def _word_tokenizer(self) -> WordTokenizer:
+        """Made for the first word that needs it; a few texts often have none. Not to be made within a memory zone."""
+        return WordTokenizer(self._nlp, ("ORTH", "NORM"))
 
     def _clear(self) -> None:
         self._words: dict[str, tuple[str, ...]] = {}
@@ -76,9 +82,9 @@ class PlainTokens:
             self._clear()
         words_of = [text.split() for text in texts]
         self._learn(set().union(*words_of))
-        has_spaced_rule, joined = self._word_tokenizer.has_spaced_rule, self._joined
+        spaced, joined = self._spaced_rules, self._joined
         for index, (text, words) in enumerate(zip(texts, words_of, strict=True)):
-            if has_spaced_rule(text):
+            if spaced and any(rule in text for rule in spaced):
                 words_of[index] = self._learn_whole([text])
             elif joined and not joined.isdisjoint(words):
                 pieces = [piece.strip() for piece in merge_around(find_pieces(text), joined)]
@@ -99,7 +105,8 @@ class PlainTokens:
                 left.append(word)
             else:
                 self._words[word] = tuple([self._normal[token] for token in tokens])
-        self._learn_joined(left)
+        if left:
+            self._learn_joined(left)
         for word, parts in cut.items():
             self._words[word] = tuple(chain.from_iterable(map(self._words.__getitem__, parts)))
             if not self._joined.isdisjoint(parts):
@@ -107,18 +114,20 @@ class PlainTokens:
 
     def _learn_joined(self, words: list[str]) -> None:
         """Have spaCy tokenise new `words` whose tokens its last step may join."""
+        tokenizer = self._word_tokenizer
         with self._nlp.memory_zone():
-            for word, rows, is_joined in self._word_tokenizer.tokenize(words):
+            for word, rows, is_joined in tokenizer.tokenize(words):
                 self._words[word] = self._tokens_of(rows)
                 if is_joined:
                     self._joined |= {word, word + " "}
 
     def _learn_whole(self, pieces: list[str]) -> list[str]:
         """Tokenise those of `pieces` that are new, where a piece may hold several words; return `pieces`."""
+        tokenizer = self._word_tokenizer
         with self._nlp.memory_zone():
             for piece in pieces:
                 if piece not in self._words:
-                    whole = next(self._word_tokenizer.tokenize([cut_long_runs(piece, max_run=self._max_run)]))
+                    whole = next(tokenizer.tokenize([cut_long_runs(piece, max_run=self._max_run)]))
                     self._words[piece] = self._tokens_of(whole.rows)
         return pieces
 

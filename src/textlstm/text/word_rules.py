@@ -7,6 +7,7 @@ spaCy: words with such tokens are not cut here.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from textlstm.text.cut_patterns import infix_finditer, leaves_letters, prefix_search, suffix_search
@@ -29,14 +30,15 @@ class WordRules:
         self._find_prefix = prefix_search(tokenizer.prefix_search) or _is_none
         self._find_suffix = suffix_search(tokenizer.suffix_search) or _is_none
         self._find_infixes = infix_finditer(tokenizer.infix_finditer) or _finds_none
-        self._token_match = tokenizer.token_match or _is_none
+        self._token_match = tokenizer.token_match
         self._url_match = tokenizer.url_match or _is_none
         self._leaves_letters = tokenizer.token_match is None and all(
             leaves_letters(function)
             for function in (tokenizer.prefix_search, tokenizer.suffix_search, tokenizer.infix_finditer)
         )
         self._joins = self._joined_sequences(faster_heuristics=tokenizer.faster_heuristics)
-        self._starts = frozenset(self._joins)
+        self._starts = frozenset(spelled[0] for spelled in self._joins)
+        self._pairs = frozenset(spelled[:2] for spelled in self._joins)
 
     def cut(self, word: str) -> Sequence[str] | None:
         """Return the tokens of `word`, which has no white space; None where spaCy's last step may join some.
@@ -51,20 +53,23 @@ class WordRules:
     def _cut(self, word: str, rules: dict[str, list[str]]) -> list[str]:
         """Return the tokens of `word` before the last step."""
         before, behind = list[str](), list[str]()
-        rest, last_size, leaves_letters = word, 0, self._leaves_letters
+        rest, last_size, leaves_letters, token_match = word, 0, self._leaves_letters, self._token_match
+        find_prefix, find_suffix = self._find_prefix, self._find_suffix
         while rest and len(rest) != last_size:
-            if rest in rules or self._token_match(rest):
+            if rest in rules or (token_match is not None and token_match(rest)):
                 break
             if leaves_letters and rest.isalpha() and rest.isascii():
+                before.append(rest)
+                rest = ""
                 break
             last_size = len(rest)
-            found = self._find_prefix(rest)
+            found = find_prefix(rest)
             prefix = found.end() - found.start() if found else 0
             if prefix and rest[prefix:] in rules:
                 before.append(rest[:prefix])
                 rest = rest[prefix:]
                 break
-            found = self._find_suffix(rest[prefix:] if prefix else rest)
+            found = find_suffix(rest[prefix:] if prefix else rest)
             suffix = found.end() - found.start() if found else 0
             if suffix and rest[:-suffix] in rules:
                 behind.append(rest[-suffix:])
@@ -87,16 +92,18 @@ class WordRules:
 
     def _may_join(self, tokens: list[str]) -> bool:
         """Say whether neighbours among `tokens` spell a special case."""
-        for place, token in enumerate(tokens):
-            for spelled in self._joins.get(token, ()):
-                if tokens[place : place + len(spelled)] == spelled:
-                    return True
-        return False
+        if self._pairs.isdisjoint(pairwise(tokens)) and self._pairs.isdisjoint(zip(tokens)):
+            return False
+        return any(
+            tuple(tokens[place : place + len(spelled)]) == spelled
+            for spelled in self._joins
+            for place in range(len(tokens))
+        )
 
     def _cut_inside(self, rest: str) -> list[str]:
         """Return the tokens of what is left when nothing more can be cut from the ends."""
         infixes = [infix.span() for infix in self._find_infixes(rest)]
-        if not infixes or self._token_match(rest) or self._url_match(rest):
+        if not infixes or (self._token_match and self._token_match(rest)) or self._url_match(rest):
             return [rest]
         tokens, start = list[str](), 0
         for first, end in infixes:
@@ -111,13 +118,13 @@ class WordRules:
             tokens.append(rest[start:])
         return tokens
 
-    def _joined_sequences(self, *, faster_heuristics: bool) -> dict[str, list[list[str]]]:
-        """Return the tokens that the last step joins to a special case, by the first of them.
+    def _joined_sequences(self, *, faster_heuristics: bool) -> list[tuple[str, ...]]:
+        """Return the tokens that the last step makes others of, one sequence for each special case.
 
         As in `Tokenizer.add_special_case`; cases with white space cannot lie within a word.
         """
-        sequences: dict[str, list[list[str]]] = {}
-        for rule in self._rules:
+        sequences = list[tuple[str, ...]]()
+        for rule, joined in self._rules.items():
             if len(rule.split()) != 1 or rule != rule.strip():
                 continue
             if faster_heuristics and not (
@@ -125,7 +132,8 @@ class WordRules:
             ):
                 continue
             spelled = self._cut(rule, {})
-            sequences.setdefault(spelled[0], []).append(spelled)
+            if spelled != joined:
+                sequences.append(tuple(spelled))
         return sequences
 
 

@@ -61,6 +61,11 @@ def supports_single_words(nlp: "Language") -> bool:
     return type(nlp.tokenizer) is Tokenizer
 
 
+def spaced_rules(nlp: "Language") -> tuple[str, ...]:
+    """Return the rules that span white space; a text that holds one must be tokenised whole."""
+    return tuple(rule for rule in nlp.tokenizer.rules if len(rule.split()) > 1)
+
+
 class WordTokenizer:
     """Tokenises words with the tokeniser of a pipeline."""
 
@@ -84,13 +89,8 @@ class WordTokenizer:
         self._joins_letters = any(rule.isalnum() for rule in matched)
         self._joined_starts = {nlp.vocab.strings.add(tokenizer.rules[rule][0][ORTH]) for rule in matched}
         """First tokens of the special cases that the last step can find."""
-        self._spaced_rules = tuple(rule for rule in tokenizer.rules if len(rule.split()) > 1)
         self._separator_orth = nlp.vocab.strings.add(_SEPARATOR)
         tokenizer(_SEPARATOR)
-
-    def has_spaced_rule(self, text: str) -> bool:
-        """Say whether the text holds a rule that spans white space, so that it must be tokenised whole."""
-        return any(rule in text for rule in self._spaced_rules) if self._spaced_rules else False
 
     def tokenize(self, words: Iterable[str]) -> Iterator[WordTokens]:
         """Yield the tokens of each word, in any order; a word may end with one space, or be any text at all."""
