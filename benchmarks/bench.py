@@ -79,6 +79,15 @@ PARTS = (
         "Beside the tokeniser alone, the limit without parts of speech, and spaCy's pipeline on all cores.",
     ),
     Part(
+        "Where the seconds of a training go",
+        "training_profile.py",
+        ("--corpora", "ag_news_10k", "bbc"),
+        ("--corpora", "ag_news_10k"),
+        "`textlstm train` as in the first tables, by step: with its defaults, and with the network, words and epochs "
+        "of the Keras peer. Words are tokens of an epoch after the cut at `model.max_tokens`; multiply-adds are those "
+        "of the recurrent layer.",
+    ),
+    Part(
         "Training loop",
         "training.py",
         ("--rounds", "3"),

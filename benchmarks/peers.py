@@ -7,8 +7,8 @@ Every system gets the same train rows and labels the same test rows into a file 
 system runs once, in an order that turns from round to round; a system whose turn took longer than `--repeat-below` is
 not repeated. A training that takes longer than `--seconds` is stopped, and not tried on corpora of more characters; the
 table says so. Peers have an environment of their own (`make bench-peers`) and their settings in their file
-under label_peers/. textlstm runs with its defaults, and once without parts of speech; its training scores the test
-rows too.
+under label_peers/. textlstm runs with its defaults, once without parts of speech, and once with the network, words and
+epochs of the Keras peer; its training scores the test rows too.
 """
 
 import argparse
@@ -59,9 +59,16 @@ class System:
         return python_of(self.environment) if self.environment else sys.executable
 
 
+KERAS_NETWORK = (
+    *("text=fast", "model.hidden_size=64", "model.embedding_size=100", "model.max_tokens=100"),
+    *("training.epochs=4", "training.batch_size=64"),
+)
+"""What the file of the Keras peer sets, as settings of textlstm."""
+
 SYSTEMS = (
     System("textlstm", "textlstm_row.py", is_neural=True),
     System("textlstm text=fast", "textlstm_row.py", settings=("text=fast",), is_neural=True),
+    System("textlstm, Keras' network", "textlstm_row.py", settings=KERAS_NETWORK, is_neural=True),
     System("TF-IDF + LinearSVC", "linear_svc.py"),
     System("fastText", "fasttext_100.py", environment="fasttext"),
     System("spaCy textcat BOW", "spacy_bow.py"),
