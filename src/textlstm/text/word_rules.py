@@ -36,9 +36,11 @@ class WordRules:
             leaves_letters(function)
             for function in (tokenizer.prefix_search, tokenizer.suffix_search, tokenizer.infix_finditer)
         )
-        self._joins = self._joined_sequences(faster_heuristics=tokenizer.faster_heuristics)
-        self._starts = frozenset(spelled[0] for spelled in self._joins)
-        self._pairs = frozenset(spelled[:2] for spelled in self._joins)
+        self._joins: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+        """Sequences of tokens that the last step makes others of, by their first two tokens (or one)."""
+        for spelled in self._joined_sequences(faster_heuristics=tokenizer.faster_heuristics):
+            self._joins.setdefault(spelled[:2], []).append(spelled)
+        self._starts = frozenset(start[0] for start in self._joins)
 
     def cut(self, word: str) -> Sequence[str] | None:
         """Return the tokens of `word`, which has no white space; None where spaCy's last step may join some.
@@ -92,11 +94,11 @@ class WordRules:
 
     def _may_join(self, tokens: list[str]) -> bool:
         """Say whether neighbours among `tokens` spell a special case."""
-        if self._pairs.isdisjoint(pairwise(tokens)) and self._pairs.isdisjoint(zip(tokens)):
-            return False
+        starts = self._joins.keys() & {*pairwise(tokens), *zip(tokens)}
         return any(
             tuple(tokens[place : place + len(spelled)]) == spelled
-            for spelled in self._joins
+            for start in starts
+            for spelled in self._joins[start]
             for place in range(len(tokens))
         )
 
