@@ -17,6 +17,7 @@ from textlstm.models.spelling import SpelledTokens
 from textlstm.recurrent_numpy import NumpyNetworks, can_compute
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
+from textlstm.text.token_column import TokenColumn
 from textlstm.training.encoding import EncodedSplit, encode_split
 from textlstm.vocabulary import Vocabulary
 
@@ -180,8 +181,9 @@ class TextClassifier:
 
     def score_prepared(self, prepared: PreparedTexts, texts: Sequence[str]) -> Scores:
         """Return scores for texts whose tokens are at hand; the linear expert reads the raw `texts`."""
-        token_ids = self.bundle.vocabulary.encode(prepared.tokens)
-        return self.score_ids(token_ids, prepared.offsets, prepared.pos, tokens=lambda: prepared.tokens, texts=texts)
+        tokens, encode = prepared.tokens, self.bundle.vocabulary.encode
+        token_ids = tokens.each(encode) if isinstance(tokens, TokenColumn) else encode(tokens)
+        return self.score_ids(token_ids, prepared.offsets, prepared.pos, tokens=lambda: tokens, texts=texts)
 
     def score_ids(
         self,

@@ -99,3 +99,20 @@ def test_blocks_and_a_full_cache_do_not_change_tokens(monkeypatch):
 
 def test_long_runs_are_cut(english):
     assert [len(token) for token in _tokens(english.engine, "a" * 450)] == [200, 200, 50]
+
+
+def test_an_error_leaves_no_word_without_tokens(english, monkeypatch):
+    engine = PlainTokens(spacy.blank("en"), normalizer=_normalizer(), max_run=200)
+    engine.prepare(["known words."])
+    monkeypatch.setattr(engine._rules, "cut", lambda word: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        engine.prepare(["known new"])
+    monkeypatch.undo()
+    assert _tokens(engine, "known new words.") == ["known", "new", "words", "."]
+
+
+def test_runs_that_are_cut_alike_all_get_their_tokens(english):
+    texts = ["a" * 250, f"{'a' * 200} {'a' * 50}", f"{'a' * 250} :-) {'a' * 250}"]
+    assert [_tokens(english.engine, text) for text in texts] == [
+        _spacy_tokens(english.tokenizer, text) for text in texts
+    ]

@@ -14,6 +14,7 @@ from textlstm.text.pos_table import PosTable
 from textlstm.text.prepared import PreparedTexts, join_prepared
 from textlstm.text.tag_guesses import TagNetwork
 from textlstm.text.tagger_weights import TaggerWeights, read_weights
+from textlstm.text.token_column import TokenColumn
 from textlstm.text.word_forms import WordForms
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class FastTagging:
 
     def _filter(self, block: TaggedBlock, num_texts: int) -> PreparedTexts:
         """Drop gaps, white space, stop words and unwanted parts of speech."""
-        forms, all_tokens = self._forms, self._forms.tokens
+        forms = self._forms
         is_word = forms.is_word[block.form_ids]
         kept = forms.has_token[block.form_ids] & self._kept_pos[block.pos]
         before = np.concatenate([[0], np.cumsum(kept)])
@@ -122,7 +123,7 @@ class FastTagging:
         offsets = np.zeros(num_texts + 1, np.int64)
         np.cumsum(num_kept, out=offsets[1:])
         return PreparedTexts(
-            tokens=list(map(all_tokens.__getitem__, block.form_ids[kept].tolist())),
+            tokens=TokenColumn(forms.tokens, block.form_ids[kept]),
             offsets=offsets,
             pos=block.pos[kept],
             num_removed=(num_words - num_kept).astype(np.int32),

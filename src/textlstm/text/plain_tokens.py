@@ -1,16 +1,22 @@
-"""Tokens without parts of speech: spaCy's rules, applied once to each distinct word."""
+"""Tokens without parts of speech: spaCy's rules, applied once to each distinct word.
 
-from collections.abc import Sequence
+Words are numbered as they come, and so are tokens; a text then is some array look-ups.
+"""
+
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textlstm.text.blocks import block_bounds
+from textlstm.text.growing import GrowingRows
 from textlstm.text.normalize import TokenNormalizer
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.runs import cut_long_runs
+from textlstm.text.token_column import TokenColumn
 from textlstm.text.word_rules import WordRules
 from textlstm.text.word_tokenizer import WordTokenizer, find_pieces, merge_around, spaced_rules
 
@@ -18,8 +24,10 @@ if TYPE_CHECKING:
     from spacy.language import Language
 
 _MAX_WORDS = 250_000
-"""The cache of words starts anew beyond this many; about 80 MB."""
+"""The cache of words starts anew beyond this many; about 60 MB."""
 _BLOCK_CHARS = 1_000_000
+_REMOVED = 0
+"""Number of the token that stands for removed ones."""
 
 
 class PlainTokens:
@@ -44,107 +52,185 @@ class PlainTokens:
         return WordTokenizer(self._nlp, ("ORTH", "NORM"))
 
     def _clear(self) -> None:
-        self._words: dict[str, tuple[str, ...]] = {}
-        """Normalised tokens of each word; "" stands for a removed one."""
+        self._pieces = _Pieces()
+        self._ends = GrowingRows(np.zeros(1, np.int64), lambda count: np.empty(count, np.int64))
+        """Piece k has the tokens of places `ends[k]` to `ends[k + 1] - 1`."""
+        self._tokens = GrowingRows(np.empty(0, np.int32), lambda count: np.empty(count, np.int32))
+        """Numbers of the tokens of all pieces."""
+        self._is_joined = GrowingRows(np.empty(0, np.bool_), lambda count: np.empty(count, np.bool_))
+        """Whether a piece is a word whose tokens may depend on its neighbours."""
         self._joined: set[str] = set()
-        """Words whose tokens may depend on their neighbours, with and without the space that follows."""
+        """Those words, with and without the space that follows."""
         self._normal = _NormalTokens(self._normalizer)
 
     def prepare(self, texts: Sequence[str]) -> PreparedTexts:
         """Return the tokens of all texts."""
-        tokens: list[str] = []
-        ends = np.zeros(len(texts) + 1, np.int64)
-        num_removed = np.zeros(len(texts), np.int32)
-        for start, end in block_bounds(texts, max_chars=_BLOCK_CHARS):
-            self._prepare_block(
-                texts[start:end], tokens, ends=ends[start + 1 : end + 1], removed=num_removed[start:end]
-            )
-        return PreparedTexts(tokens=tokens, offsets=ends, pos=None, num_removed=num_removed)
-
-    def _prepare_block(self, texts: Sequence[str], tokens: list[str], *, ends: np.ndarray, removed: np.ndarray) -> None:
-        """Append the tokens of `texts` to `tokens`; fill `ends` and `removed`, one number a text."""
-        words_of = self._words_of(texts)
-        tokens_of = self._words.__getitem__
-        removes = bool(self._normalizer.stop_words)
-        for index, words in enumerate(words_of):
-            if removes:
-                found = list(chain.from_iterable(map(tokens_of, words)))
-                kept = list(filter(None, found))
-                removed[index] = len(found) - len(kept)
-                tokens += kept
-            else:
-                tokens += chain.from_iterable(map(tokens_of, words))
-            ends[index] = len(tokens)
-
-    def _words_of(self, texts: Sequence[str]) -> list[list[str]]:
-        """Return the words of each text, all of which are known then; a text to be tokenised whole is one word."""
-        if len(self._words) > _MAX_WORDS:
+        if len(self._pieces) > _MAX_WORDS:
             self._clear()
-        words_of = [text.split() for text in texts]
-        self._learn(set().union(*words_of))
-        spaced, joined = self._spaced_rules, self._joined
-        for index, (text, words) in enumerate(zip(texts, words_of, strict=True)):
-            if spaced and any(rule in text for rule in spaced):
-                words_of[index] = self._learn_whole([text])
-            elif joined and not joined.isdisjoint(words):
-                pieces = [piece.strip() for piece in merge_around(find_pieces(text), joined)]
-                words_of[index] = self._learn_whole([piece for piece in pieces if piece])
-        return words_of
+        try:
+            blocks = [
+                self._prepare_block(texts[start:end]) for start, end in block_bounds(texts, max_chars=_BLOCK_CHARS)
+            ]
+        except BaseException:
+            self._clear()  # some words may have a number and no tokens
+            raise
+        lengths = np.concatenate([np.zeros(1, np.int64), *(block.lengths for block in blocks)])
+        return PreparedTexts(
+            tokens=TokenColumn(
+                self._normal.distinct, np.concatenate([np.empty(0, np.int32), *(block.tokens for block in blocks)])
+            ),
+            offsets=np.cumsum(lengths),
+            pos=None,
+            num_removed=np.concatenate([np.empty(0, np.int32), *(block.num_removed for block in blocks)]),
+        )
 
-    def _learn(self, words: set[str]) -> None:
-        """Tokenise those of `words` that are new."""
-        new = words.difference(self._words)
-        if not new:
-            return
-        cut = {word: cut_long_runs(word, max_run=self._max_run).split() for word in new if len(word) > self._max_run}
-        pieces = set(chain.from_iterable(cut.values())) - self._words.keys()
-        left = list[str]()
-        for word in (new - cut.keys()) | pieces:
-            tokens = self._rules.cut(word)
+    def _prepare_block(self, texts: Sequence[str]) -> "_Block":
+        texts, words_of = self._split(texts)
+        num_pieces = np.fromiter(map(len, words_of), np.int64, len(texts))
+        pieces = self._numbers(chain.from_iterable(words_of), int(num_pieces.sum()), are_words=True)
+        pieces = self._with_neighbours(texts, pieces, num_pieces)
+        starts = self._ends.rows[pieces]
+        sizes = self._ends.rows[pieces + 1] - starts
+        ends = _ends(sizes)
+        places = np.arange(ends[-1]) + np.repeat(starts - ends[:-1], sizes)
+        tokens = self._tokens.rows[places]
+        ends_of_texts = ends[_ends(num_pieces)]
+        if not self._normalizer.stop_words:
+            return _Block(tokens, np.diff(ends_of_texts), np.zeros(len(texts), np.int32))
+        is_kept = tokens != _REMOVED
+        lengths = np.diff(_ends(is_kept)[ends_of_texts])
+        return _Block(tokens[is_kept], lengths, (np.diff(ends_of_texts) - lengths).astype(np.int32))
+
+    def _split(self, texts: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+        """Return the texts with long runs cut, and the words of each."""
+        cut, words_of, max_run = list(texts), list[list[str]](), self._max_run
+        for row, text in enumerate(texts):
+            words = text.split()
+            if max(map(len, words), default=0) > max_run:
+                cut[row] = cut_long_runs(text, max_run=max_run)
+                words = cut[row].split()
+            words_of.append(words)
+        return cut, words_of
+
+    def _numbers(self, pieces: Iterable[str], count: int, *, are_words: bool) -> NDArray[np.int64]:
+        """Return the (count,) numbers of `pieces`, all of which have tokens then; other pieces may hold white space."""
+        numbers = np.fromiter(map(self._pieces.__getitem__, pieces), np.int64, count)
+        if new := self._pieces.take_new():
+            self._learn(new, are_words=are_words)
+        return numbers
+
+    def _with_neighbours(
+        self, texts: Sequence[str], pieces: NDArray[np.int64], num_pieces: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return `pieces` with those that depend on their neighbours joined to them, and bring `num_pieces` up to date.
+
+        A text that holds a rule with white space is one piece.
+        """
+        rows = set[int]()
+        if self._joined:
+            hits = np.flatnonzero(self._is_joined.rows[pieces])
+            rows.update(np.searchsorted(np.cumsum(num_pieces), hits, side="right").tolist())
+        spaced = {row for row, text in enumerate(texts) if self._has_spaced_rule(text)} if self._spaced_rules else set()
+        rows |= spaced
+        if not rows:
+            return pieces
+        parts, done, starts = list[NDArray[np.int64]](), 0, _ends(num_pieces)
+        for row in sorted(rows):
+            text = texts[row]
+            own = [text]
+            if row not in spaced:
+                own = [piece for merged in merge_around(find_pieces(text), self._joined) if (piece := merged.strip())]
+            parts += [pieces[done : starts[row]], self._numbers(own, len(own), are_words=False)]
+            done, num_pieces[row] = starts[row + 1], len(own)
+        return np.concatenate([*parts, pieces[done:]])
+
+    def _has_spaced_rule(self, text: str) -> bool:
+        return any(rule in text for rule in self._spaced_rules)
+
+    def _learn(self, pieces: list[str], *, are_words: bool) -> None:
+        """Tokenise `pieces`, which are new, and keep their tokens in that order."""
+        tokens_of: list[list[int]] = []
+        left: list[int] = []
+        normal, cut = self._normal, self._rules.cut
+        for place, piece in enumerate(pieces):
+            tokens = cut(piece) if are_words else None
             if tokens is None:
-                left.append(word)
+                left.append(place)
+                tokens_of.append([])
             else:
-                self._words[word] = tuple([self._normal[token] for token in tokens])
+                tokens_of.append([normal[token] for token in tokens])
+        is_joined = np.zeros(len(pieces), np.bool_)
         if left:
-            self._learn_joined(left)
-        for word, parts in cut.items():
-            self._words[word] = tuple(chain.from_iterable(map(self._words.__getitem__, parts)))
-            if not self._joined.isdisjoint(parts):
-                self._joined |= {word, word + " "}
+            self._learn_from_spacy(pieces, left, tokens_of, is_joined)
+            if are_words:
+                for place in np.flatnonzero(is_joined).tolist():
+                    self._joined |= {pieces[place], f"{pieces[place]} "}
+        sizes = np.fromiter(map(len, tokens_of), np.int64, len(pieces))
+        self._ends.append(self._ends.rows[-1] + np.cumsum(sizes))
+        self._tokens.append(np.fromiter(chain.from_iterable(tokens_of), np.int32, int(sizes.sum())))
+        self._is_joined.append(is_joined & are_words)
 
-    def _learn_joined(self, words: list[str]) -> None:
-        """Have spaCy tokenise new `words` whose tokens its last step may join."""
-        tokenizer = self._word_tokenizer
+    def _learn_from_spacy(
+        self, pieces: list[str], left: list[int], tokens_of: list[list[int]], is_joined: NDArray[np.bool_]
+    ) -> None:
+        """Have spaCy tokenise the pieces of the places `left`: several words, and words that it may join."""
+        places = {pieces[place]: place for place in left}
+        strings, normal, tokenizer = self._nlp.vocab.strings, self._normal, self._word_tokenizer
         with self._nlp.memory_zone():
-            for word, rows, is_joined in tokenizer.tokenize(words):
-                self._words[word] = self._tokens_of(rows)
-                if is_joined:
-                    self._joined |= {word, word + " "}
-
-    def _learn_whole(self, pieces: list[str]) -> list[str]:
-        """Tokenise those of `pieces` that are new, where a piece may hold several words; return `pieces`."""
-        tokenizer = self._word_tokenizer
-        with self._nlp.memory_zone():
-            for piece in pieces:
-                if piece not in self._words:
-                    whole = next(tokenizer.tokenize([cut_long_runs(piece, max_run=self._max_run)]))
-                    self._words[piece] = self._tokens_of(whole.rows)
-        return pieces
-
-    def _tokens_of(self, rows: Sequence[tuple[int, ...]]) -> tuple[str, ...]:
-        strings = self._nlp.vocab.strings
-        return tuple(self._normal[token] for row in rows if not (token := strings[row[0]]).isspace())
+            for piece, rows, joined in tokenizer.tokenize(places):
+                place = places[piece]
+                tokens_of[place] = [normal[token] for row in rows if not (token := strings[row[0]]).isspace()]
+                is_joined[place] = joined
 
 
-class _NormalTokens(dict[str, str]):
-    """The normalised form of each token, "" for a removed one; equal ones are one string, hashed once."""
+class _Block(NamedTuple):
+    tokens: NDArray[np.int32]
+    """(M,) numbers of the kept tokens."""
+    lengths: NDArray[np.int64]
+    """(N,) how many each text has."""
+    num_removed: NDArray[np.int32]
+    """(N,)"""
+
+
+class _Pieces(dict[str, int]):
+    """The number of each piece; an unknown one gets the next number, and waits to be taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._new: list[str] = []
+
+    def __missing__(self, piece: str) -> int:
+        self._new.append(piece)
+        number = self[piece] = len(self)
+        return number
+
+    def take_new(self) -> list[str]:
+        """Return the pieces that have been numbered since the last call."""
+        new, self._new = self._new, []
+        return new
+
+
+class _NormalTokens(dict[str, int]):
+    """The number of each token's normalised form."""
 
     def __init__(self, normalizer: TokenNormalizer) -> None:
         super().__init__()
         self._normalizer = normalizer
-        self._interned: dict[str, str] = {}
+        self.distinct = [""]
+        """The normalised forms; that of number 0 stands for removed tokens."""
+        self._numbers = {"": _REMOVED}
 
-    def __missing__(self, token: str) -> str:
+    def __missing__(self, token: str) -> int:
         normalized = "" if self._normalizer.is_removed(token) else self._normalizer.normalize(token)
-        normalized = self[token] = self._interned.setdefault(normalized, normalized)
-        return normalized
+        number = self._numbers.setdefault(normalized, len(self.distinct))
+        if number == len(self.distinct):
+            self.distinct.append(normalized)
+        self[token] = number
+        return number
+
+
+def _ends(sizes: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Return (N + 1,) where each of N runs of these sizes begins, and where the last one ends."""
+    ends = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=ends[1:])
+    return ends

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from textlstm.text.token_column import TokenColumn
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedTexts:
     """Kept tokens of N texts, one after another; text i has `tokens[offsets[i]:offsets[i + 1]]`."""
 
-    tokens: list[str]
-    """All kept tokens, normalised."""
+    tokens: Sequence[str]
+    """All kept tokens, normalised: a `TokenColumn` where they are numbered already."""
     offsets: NDArray[np.int64]
     """(N + 1,) int64."""
     pos: NDArray[np.uint8] | None
@@ -26,7 +28,7 @@ class PreparedTexts:
 
     def text_tokens(self, index: int) -> list[str]:
         """Return the tokens of one text."""
-        return self.tokens[self.offsets[index] : self.offsets[index + 1]]
+        return list(self.tokens[self.offsets[index] : self.offsets[index + 1]])
 
     def text_pos(self, index: int) -> NDArray[np.uint8]:
         """Return the (T,) uint8 tags of one text; all 0 without tagger."""
@@ -36,7 +38,6 @@ class PreparedTexts:
 
 def join_prepared(parts: Sequence[PreparedTexts]) -> PreparedTexts:
     """Return the texts of all `parts`, in order; parts with and without tags cannot be mixed."""
-    tokens = [token for part in parts for token in part.tokens]
     lengths = [np.diff(part.offsets) for part in parts]
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate([np.zeros(0, np.int64), *lengths]))])
     tags = [part.pos for part in parts if part.pos is not None]
@@ -44,4 +45,13 @@ def join_prepared(parts: Sequence[PreparedTexts]) -> PreparedTexts:
         raise ValueError("parts with and without tags cannot be joined")
     pos = np.concatenate(tags) if tags else None
     num_removed = np.concatenate([np.zeros(0, np.int32), *(part.num_removed for part in parts)])
-    return PreparedTexts(tokens=tokens, offsets=offsets, pos=pos, num_removed=num_removed)
+    return PreparedTexts(
+        tokens=_join_tokens([part.tokens for part in parts]), offsets=offsets, pos=pos, num_removed=num_removed
+    )
+
+
+def _join_tokens(parts: Sequence[Sequence[str]]) -> Sequence[str]:
+    columns = [part for part in parts if isinstance(part, TokenColumn)]
+    if columns and len(columns) == len(parts) and all(part.distinct is columns[0].distinct for part in columns):
+        return TokenColumn(columns[0].distinct, np.concatenate([part.numbers for part in columns]))
+    return [token for part in parts for token in part]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from textlstm.config import Device, Precision, Tagger, TextConfig
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.saved import SavedText, TextDescription
+from textlstm.text.token_column import TokenColumn
 
 _HEADER = struct.Struct("<Qc")
 _COUNTS = struct.Struct("<QQQ?")
@@ -137,16 +138,16 @@ class Result(NamedTuple):
 
 def encode_result(number: int, prepared: PreparedTexts) -> bytes:
     """Return the body of a result frame: each distinct token once, and numbers."""
-    places = {token: place for place, token in enumerate(dict.fromkeys(prepared.tokens))}
-    ids = np.fromiter(map(places.__getitem__, prepared.tokens), np.int32, len(prepared.tokens))
+    tokens = prepared.tokens
+    column = tokens.compact() if isinstance(tokens, TokenColumn) else TokenColumn.of(tokens)
     has_pos = prepared.pos is not None
     parts = [
-        _COUNTS.pack(number, len(prepared), len(ids), has_pos),
+        _COUNTS.pack(number, len(prepared), len(column), has_pos),
         prepared.offsets.astype(np.int64).tobytes(),
         prepared.num_removed.astype(np.int32).tobytes(),
-        ids.tobytes(),
+        column.numbers.tobytes(),
         prepared.pos.tobytes() if prepared.pos is not None else b"",
-        json.dumps(list(places)).encode(),
+        json.dumps(column.distinct).encode(),
     ]
     return b"".join(parts)
 
@@ -160,7 +161,7 @@ def decode_result(body: bytes) -> Result:
     pos, start = _array(body, start, np.uint8, num_tokens if has_pos else 0)
     distinct: list[str] = json.loads(body[start:])
     prepared = PreparedTexts(
-        tokens=list(map(distinct.__getitem__, ids.tolist())),
+        tokens=TokenColumn(distinct, ids),
         offsets=offsets,
         pos=pos if has_pos else None,
         num_removed=num_removed,

@@ -21,6 +21,7 @@ from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.saved import SavedText, TextDescription
 from textlstm.text.spacy_models import uses_torch
+from textlstm.text.token_column import TokenColumn
 from textlstm.text.worker_process import WorkerCrew
 from textlstm.text.workers import prepare_in_processes
 
@@ -157,9 +158,17 @@ def _joined(pieces: list[pa.RecordBatch]) -> pa.Table:
     return pa.Table.from_batches([piece for piece in pieces if piece.num_rows]).combine_chunks()
 
 
+def _strings(tokens: Sequence[str]) -> pa.StringArray:
+    if not isinstance(tokens, TokenColumn):
+        return pa.array(tokens, pa.string())
+    column = tokens.compact()
+    distinct = pa.array(column.distinct, pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(column.numbers), distinct).dictionary_decode()
+
+
 def _write_part(path: Path, rows: pa.Table, prepared: PreparedTexts) -> None:
     offsets = pa.array(prepared.offsets.astype(np.int32))
-    tokens = pa.ListArray.from_arrays(offsets, pa.array(prepared.tokens, pa.string()))
+    tokens = pa.ListArray.from_arrays(offsets, _strings(prepared.tokens))
     if prepared.pos is None:
         pos = pa.nulls(rows.num_rows, pa.list_(pa.uint8()))
     else:
