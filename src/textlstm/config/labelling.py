@@ -42,7 +42,7 @@ class LabellingConfig:
     max_reject_fraction: float = 0.01
     """More rejected rows than this part of the input end the job, in [0, 1]."""
     shard_rows: int = 5_000
-    """Rows of one shard, the unit that is done once and kept when the job is interrupted."""
+    """Rows of one shard, the unit that is done once and kept when the job is interrupted; at a file's end, fewer."""
     num_workers: int = 0
     """Processes; 0 means one a core. Small inputs run in the main process."""
     device: Device = Device.auto
