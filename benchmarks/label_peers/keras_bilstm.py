@@ -13,6 +13,7 @@ VOCABULARY, LENGTH, EPOCHS = 20_000, 100, 4
 
 def train(texts: list[str], labels: list[str], model: Path) -> None:
     """Fit and store the model and its labels."""
+    texts = one_line(texts)
     names = sorted(set(labels))
     vectorize = keras.layers.TextVectorization(max_tokens=VOCABULARY, output_sequence_length=LENGTH)
     vectorize.adapt(texts)
@@ -39,10 +40,15 @@ def label(model: Path) -> Callable[[Sequence[str]], list[tuple[str, float]]]:
     names = (model / "labels.txt").read_text(encoding="utf-8").splitlines()
 
     def predict(texts: Sequence[str]) -> list[tuple[str, float]]:
-        probabilities = network.predict(tf.constant(list(texts))[:, None], batch_size=256, verbose=0)
+        probabilities = network.predict(tf.constant(one_line(texts))[:, None], batch_size=256, verbose=0)
         return [(names[row.argmax()], float(row.max())) for row in probabilities]
 
     return predict
+
+
+def one_line(texts: Sequence[str]) -> list[str]:
+    """Return the texts with plain spaces: words with a line separator (U+0085 in imdb) break the stored vocabulary."""
+    return [" ".join(text.split()) for text in texts]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from textlstm.text import plain_tokens
 from textlstm.text.normalize import TokenNormalizer
 from textlstm.text.plain_tokens import PlainTokens
+from textlstm.text.prepared import join_prepared
 from textlstm.text.runs import cut_long_runs
 
 
@@ -92,7 +93,8 @@ def test_blocks_and_a_full_cache_do_not_change_tokens(monkeypatch):
     expected = PlainTokens(spacy.blank("en"), normalizer=_normalizer(), max_run=200).prepare(texts)
     monkeypatch.setattr(plain_tokens, "_BLOCK_CHARS", 100)
     monkeypatch.setattr(plain_tokens, "_MAX_WORDS", 20)
-    small = PlainTokens(spacy.blank("en"), normalizer=_normalizer(), max_run=200).prepare(texts)
+    engine = PlainTokens(spacy.blank("en"), normalizer=_normalizer(), max_run=200)
+    small = join_prepared([engine.prepare(texts[start : start + 20]) for start in range(0, len(texts), 20)])
     assert small.tokens == expected.tokens
     assert small.offsets.tolist() == expected.offsets.tolist()
 
