@@ -65,6 +65,13 @@ PARTS = (
         "percentile. What each peer was set to stands in its file under benchmarks/label_peers/.",
     ),
     Part(
+        "Where the milliseconds of one row go",
+        "row_profile.py",
+        (),
+        ("--corpora", "r8", "ag_news_10k"),
+        "The models of the first tables, with torch, asked for one row after another; medians.",
+    ),
+    Part(
         "Labelling many rows",
         "label.py",
         ("--rows", "120000", "--rounds", "2"),

@@ -1,0 +1,77 @@
+"""Where the milliseconds of one row go, with the model in memory; the models are those that peers.py left in .bench.
+
+    python benchmarks/row_profile.py [--corpora NAME ...]
+
+Rows are asked for one by one, as a server does; medians over 200 rows after 20 others.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+from peer_rows import CORPORA
+from textlstm.predictor import TextClassifier, mean_logits, to_probabilities
+
+WORK = Path(__file__).resolve().parent.parent / ".bench" / "peers"
+MODELS = {"defaults": "textlstm", "text=fast": "textlstm_text_fast"}
+NUM_ROWS, NUM_WARM = 200, 20
+STEPS = ("prepare text", "recurrent network", "linear expert", "gate, decision", "all")
+
+
+def main() -> int:
+    """Profile and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpora", nargs="*", default=list(CORPORA), choices=CORPORA)
+    columns = {}
+    for corpus in parser.parse_args().corpora:
+        for name, folder in MODELS.items():
+            model = WORK / corpus / folder
+            if model.is_dir():
+                columns[f"{corpus}, {name}"] = profile(model, WORK / corpus / "test.jsonl")
+            else:
+                print(f"skipped: no model at {model}; run peers.py first", file=sys.stderr)
+    if columns:
+        print(f"| milliseconds | {' | '.join(columns)} |")
+        print(f"|---|{'---|' * len(columns)}")
+        for step in STEPS:
+            print(f"| {step} | " + " | ".join(f"{one[step]:.2f}" for one in columns.values()) + " |")
+    return 0
+
+
+def profile(model: Path, rows: Path) -> dict[str, float]:
+    """Return the median milliseconds of each step."""
+    classifier = TextClassifier.load(model)
+    lines = rows.read_text(encoding="utf-8").splitlines()[: NUM_ROWS + NUM_WARM]
+    found = [steps_of(classifier, json.loads(line)["text"]) for line in lines][NUM_WARM:]
+    return {step: statistics.median(one[step] for one in found) for step in STEPS}
+
+
+def steps_of(classifier: TextClassifier, text: str) -> dict[str, float]:
+    """Return the milliseconds of each step of one row, done as `TextClassifier.predict` does it."""
+    bundle, texts = classifier.bundle, [text]
+    times = [time.perf_counter()]
+    prepared = classifier.pipeline.prepare(texts)
+    times.append(time.perf_counter())
+    scores = classifier.score_prepared(prepared, texts)
+    times.append(time.perf_counter())
+    expert = None if classifier.expert is None else classifier.expert.logits(texts)
+    times.append(time.perf_counter())
+    recurrent = mean_logits([scores.recurrent_logits], bundle.task)
+    classifier.decide(texts, to_probabilities(classifier.gate.combine(recurrent, expert), bundle.task))
+    times.append(time.perf_counter())
+    prepare, score, linear, rest = ((end - start) * 1000 for start, end in pairwise(times))
+    return {
+        "prepare text": prepare,
+        "recurrent network": score - linear,  # scoring holds the expert, which is then asked once more by itself
+        "linear expert": linear,
+        "gate, decision": rest,
+        "all": prepare + score + rest,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
