@@ -29,7 +29,7 @@ def main() -> int:
     columns = {}
     for corpus in parser.parse_args().corpora:
         for name, folder in MODELS.items():
-            model = WORK / corpus / folder
+            model = WORK / corpus / folder / "model"
             if model.is_dir():
                 columns[f"{corpus}, {name}"] = profile(model, WORK / corpus / "test.jsonl")
             else:
