@@ -1,3 +1,4 @@
+import gc
 import itertools
 import os
 import re
@@ -16,6 +17,8 @@ from textlstm.errors import IntegrityError, TextLSTMError
 from textlstm.text import workers
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.saved import SavedText
+from textlstm.text.worker_messages import encode_settings
+from textlstm.text.worker_process import WorkerCrew
 from textlstm.text.workers import prepare_in_processes, workers_ahead
 
 PLAIN = TextConfig(pos=False)
@@ -191,6 +194,19 @@ def test_workers_ahead_load_while_nothing_is_asked_of_them(monkeypatch):
         found = list(prepare_in_processes(PLAIN, blocks, num_workers=2, crew=crew))
         assert [part.tokens for part in found] == [TextPipeline(PLAIN).prepare(block).tokens for block in blocks]
     assert _starters() == []
+
+
+def test_a_crew_that_is_gone_closes_no_file_of_others():
+    crew = WorkerCrew(encode_settings(PLAIN, None), 1)
+    crew.close()
+    descriptors = [end for _ in range(10) for end in os.pipe()]  # takes the numbers that the crew had
+    del crew
+    gc.collect()
+    try:
+        assert all(os.fstat(descriptor) for descriptor in descriptors)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 @pytest.mark.parametrize(("num_workers", "num_bytes"), [(1, 1000), (2, 999)])

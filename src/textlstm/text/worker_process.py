@@ -119,7 +119,8 @@ class WorkerCrew:
         with suppress(BrokenPipeError):  # reading its output finds out and reports it
             self._starter.stdin.write(settings)
             self._starter.stdin.close()
-        self.control = FrameInput(self._starter.stdout.fileno())
+        self._output = self._starter.stdout
+        self.control = FrameInput(self._output.fileno())
         self.has_started = False
         """Whether the workers are at work; until then the starter loads."""
         self._codes: dict[int, int] = {}
@@ -165,7 +166,7 @@ class WorkerCrew:
                 self._starter.wait(_END_SECONDS)  # it ends by itself after its workers
         self._starter.kill()
         self._starter.wait()
-        os.close(self.control.descriptor)
+        self._output.close()  # by its owner: it would close that number once more, then maybe another's file
 
 
 def _end_words(code: int | None) -> str:
