@@ -49,6 +49,11 @@ class System:
     is_neural: bool = False
 
     @property
+    def folder(self) -> str:
+        """Where its model and output lie, among those of a corpus."""
+        return self.name.replace(" ", "_").replace("=", "_")
+
+    @property
     def is_ours(self) -> bool:
         """Whether the command is textlstm's."""
         return self.script == "textlstm_row.py"
@@ -180,7 +185,7 @@ def why_not(system: System, stopped: Mapping[str, str], seconds: float) -> str:
 
 def measure(system: System, rows: Rows, figures: Figures, *, seconds: float) -> None:
     """Train, label, start and ask for single rows once; a failure ends this system's part on this corpus."""
-    work = WORK / rows.name / system.name.replace(" ", "_").replace("=", "_")
+    work = WORK / rows.name / system.folder
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     model, out = work / "model", work / "out.jsonl"

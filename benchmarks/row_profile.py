@@ -6,18 +6,19 @@ Rows are asked for one by one, as a server does; medians over 200 rows after 20 
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
 from itertools import pairwise
 from pathlib import Path
 
-from peer_rows import CORPORA
-from textlstm.predictor import TextClassifier, mean_logits, to_probabilities
+from peer_rows import CORPORA, read_rows
+from peers import SYSTEMS, WORK
+from textlstm.models.probabilities import mean_logits, to_probabilities
+from textlstm.predictor import TextClassifier
 
-WORK = Path(__file__).resolve().parent.parent / ".bench" / "peers"
-MODELS = {"defaults": "textlstm", "text=fast": "textlstm_text_fast"}
+SYSTEMS_PROFILED = SYSTEMS[:2]
+"""The defaults, and without parts of speech."""
 NUM_ROWS, NUM_WARM = 200, 20
 STEPS = ("prepare text", "recurrent network", "linear expert", "gate, decision", "all")
 
@@ -28,10 +29,10 @@ def main() -> int:
     parser.add_argument("--corpora", nargs="*", default=list(CORPORA), choices=CORPORA)
     columns = {}
     for corpus in parser.parse_args().corpora:
-        for name, folder in MODELS.items():
-            model = WORK / corpus / folder / "model"
+        for system in SYSTEMS_PROFILED:
+            model = WORK / corpus / system.folder / "model"
             if model.is_dir():
-                columns[f"{corpus}, {name}"] = profile(model, WORK / corpus / "test.jsonl")
+                columns[f"{corpus}, {system.name}"] = profile(model, WORK / corpus / "test.jsonl")
             else:
                 print(f"skipped: no model at {model}; run peers.py first", file=sys.stderr)
     if columns:
@@ -45,8 +46,7 @@ def main() -> int:
 def profile(model: Path, rows: Path) -> dict[str, float]:
     """Return the median milliseconds of each step."""
     classifier = TextClassifier.load(model)
-    lines = rows.read_text(encoding="utf-8").splitlines()[: NUM_ROWS + NUM_WARM]
-    found = [steps_of(classifier, json.loads(line)["text"]) for line in lines][NUM_WARM:]
+    found = [steps_of(classifier, row["text"]) for row in read_rows(rows)[: NUM_ROWS + NUM_WARM]][NUM_WARM:]
     return {step: statistics.median(one[step] for one in found) for step in STEPS}
 
 

@@ -10,6 +10,7 @@ compared with like. The table ends with what the network had to do: words read, 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -20,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from peer_rows import CORPORA, write_rows
-from peers import KERAS_NETWORK
+from peers import SYSTEMS, train_command
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".bench" / "profile"
-VARIANTS = {"defaults": (), "Keras' network": KERAS_NETWORK}
+SYSTEMS_PROFILED = (SYSTEMS[0], SYSTEMS[2])
+"""The defaults, and the network of the Keras peer."""
 STEPS = {
     "prepare text": ("textlstm.stages.train", "prepared"),
     "vocabulary, encoding": ("textlstm.fitting.classifier", "network_inputs"),
@@ -53,21 +55,21 @@ def main() -> int:
         if rows is None:
             print(f"skipped: no {name} under TEXTLSTM_CORPORA", file=sys.stderr)
             continue
-        for variant, settings in VARIANTS.items():
-            columns[f"{name}, {variant}"] = measure(
-                [
-                    *("train", "data=files", f"data.train={rows.train}", f"data.test={rows.test}", "overwrite=true"),
-                    *(f"output_dir={WORK / name / 'model'}", f"prepared_dir={WORK / name / 'prepared'}"),
-                    *("tracking.enabled=false", "evaluation.report=false", "evaluation.baseline=false", *settings),
-                ]
-            )
+        for system in SYSTEMS_PROFILED:
+            work = WORK / name / system.folder
+            shutil.rmtree(work, ignore_errors=True)  # texts that are prepared already would cost nothing
+            _, _, _, *command = train_command(system, rows, work / "model")
+            columns[f"{name}, {system.name}"] = measure(command)
     if columns:
         print(table(columns))
     return 0
 
 
 def measure(command: list[str]) -> dict[str, float]:
-    """Return seconds by step, and what the network did, of one training in a process of its own."""
+    """Return seconds by step, and what the network did, of one training in a process of its own.
+
+    `command` is the stage and its settings, as `textlstm` takes them.
+    """
     started = time.time()
     environment = {**os.environ, "STARTED": str(started)}
     line = [sys.executable, str(Path(__file__).resolve()), "--one", *command]
