@@ -8,7 +8,8 @@ import numpy as np
 from textlstm.bundle import Bundle, with_provenance
 from textlstm.config import ExportFormat, ExportPrecision
 from textlstm.errors import ConfigError, InputError, IntegrityError
-from textlstm.predictor import Scores, TextClassifier, to_probabilities
+from textlstm.models.probabilities import to_probabilities
+from textlstm.predictor import Scores, TextClassifier
 
 MOST_DIFFERENCE = 1e-5
 """How far a probability of an fp32 export may lie from torch's."""

@@ -13,11 +13,11 @@ from textlstm.config import Device, ModelConfig, Precision, Task
 from textlstm.errors import ConfigError
 from textlstm.models.gate import Gate
 from textlstm.models.linear_expert import LinearExpert
+from textlstm.models.probabilities import mean_logits, to_probabilities
 from textlstm.models.spelling import SpelledTokens
 from textlstm.recurrent_numpy import NumpyNetworks, can_compute
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
-from textlstm.text.token_column import TokenColumn
 from textlstm.training.encoding import EncodedSplit, encode_split
 from textlstm.vocabulary import Vocabulary
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from textlstm.models.network import TextNetwork
     from textlstm.recurrent import TorchNetworks
-
-EMPTY_PROBABILITY_FLOOR = 1e-12
 
 
 class Decision(StrEnum):
@@ -181,8 +179,8 @@ class TextClassifier:
 
     def score_prepared(self, prepared: PreparedTexts, texts: Sequence[str]) -> Scores:
         """Return scores for texts whose tokens are at hand; the linear expert reads the raw `texts`."""
-        tokens, encode = prepared.tokens, self.bundle.vocabulary.encode
-        token_ids = tokens.each(encode) if isinstance(tokens, TokenColumn) else encode(tokens)
+        tokens = prepared.tokens
+        token_ids = tokens.each(self.bundle.vocabulary.encode)
         return self.score_ids(token_ids, prepared.offsets, prepared.pos, tokens=lambda: tokens, texts=texts)
 
     def score_ids(
@@ -288,26 +286,6 @@ def encode_texts(
         max_tokens=model.max_tokens,
         spellings=spellings,
     )
-
-
-def mean_logits(logits: Sequence[np.ndarray], task: Task) -> np.ndarray:
-    """Return the log (or logit) of the mean probability of several networks, (N, L) float32."""
-    if len(logits) == 1:
-        return logits[0]
-    mean = np.mean([to_probabilities(values, task) for values in logits], axis=0)
-    mean = np.clip(mean, EMPTY_PROBABILITY_FLOOR, 1.0)
-    if task is Task.multi_label:
-        return np.asarray(np.log(mean) - np.log1p(-np.minimum(mean, 1 - 1e-7)), dtype=np.float32)
-    return np.asarray(np.log(mean), dtype=np.float32)
-
-
-def to_probabilities(logits: np.ndarray, task: Task) -> np.ndarray:
-    """Return softmax (single label) or sigmoid (multi-label) of (N, L) logits as float32."""
-    wide = logits.astype(np.float64)
-    if task is Task.multi_label:
-        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(wide, -700, 700))), dtype=np.float32)
-    wide = np.exp(wide - wide.max(axis=1, keepdims=True))
-    return np.asarray(wide / wide.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _unknown_share(token_ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:

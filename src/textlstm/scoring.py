@@ -10,7 +10,8 @@ from textlstm.evaluation.removal import removed_words
 from textlstm.evaluation.rows import Booleans, Floats, Integers, ScoredRows, decide
 from textlstm.explain.filtering import unfiltered_pipeline
 from textlstm.models.linear_expert import LinearExpert
-from textlstm.predictor import Scores, TextClassifier, to_probabilities
+from textlstm.models.probabilities import to_probabilities
+from textlstm.predictor import Scores, TextClassifier
 from textlstm.text.pos import POS_TAGS
 
 

@@ -84,7 +84,7 @@ def test_ngrams_are_named(explanations):
 
 
 def test_the_last_running_probability_is_the_recurrent_branchs(classifier, explanations):
-    from textlstm.predictor import to_probabilities
+    from textlstm.models.probabilities import to_probabilities
 
     scores = classifier.score(TEXTS)
     alone = to_probabilities(classifier.gate.recurrent_alone(scores.recurrent_logits), classifier.bundle.task)

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 
 from textlstm.text.prepared import PreparedTexts, join_prepared
+from textlstm.text.token_column import TokenColumn
 
 
 def _prepared(texts, tags=None):
     lengths = [len(text) for text in texts]
     return PreparedTexts(
-        tokens=[token for text in texts for token in text],
+        tokens=TokenColumn.of(token for text in texts for token in text),
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         pos=None if tags is None else np.array(tags, np.uint8),
         num_removed=np.arange(len(texts), dtype=np.int32),

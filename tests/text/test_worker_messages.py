@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from textlstm.config import Device, Precision, Tagger, TextConfig
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.saved import SavedText, TextDescription
+from textlstm.text.token_column import TokenColumn
 from textlstm.text.worker_messages import (
     Frame,
     FrameReader,
@@ -46,7 +47,7 @@ def test_any_block_survives(number, texts):
 def test_any_result_survives(texts, has_pos):
     tokens = [token for text in texts for token in text]
     prepared = PreparedTexts(
-        tokens=tokens,
+        tokens=TokenColumn.of(tokens),
         offsets=np.cumsum([0, *map(len, texts)]).astype(np.int64),
         pos=np.arange(len(tokens), dtype=np.uint8) if has_pos else None,
         num_removed=np.arange(len(texts), dtype=np.int32),

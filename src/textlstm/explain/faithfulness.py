@@ -13,7 +13,8 @@ import numpy as np
 from textlstm.explain.attribution import Method
 from textlstm.explain.explanation import Explanation
 from textlstm.explain.reader import TextReader, Variants
-from textlstm.predictor import TextClassifier, to_probabilities
+from textlstm.models.probabilities import to_probabilities
+from textlstm.predictor import TextClassifier
 
 FRACTIONS = tuple(tenth / 10 for tenth in range(1, 10))
 """Shares of the words that are taken out; at 0 and at 1 all orders agree."""

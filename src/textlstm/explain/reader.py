@@ -13,7 +13,8 @@ from textlstm.config import Precision
 from textlstm.models.batch import Batch
 from textlstm.models.inference import prepare_inference
 from textlstm.models.network import TextNetwork
-from textlstm.predictor import TextClassifier, encode_texts, mean_logits
+from textlstm.models.probabilities import mean_logits
+from textlstm.predictor import TextClassifier, encode_texts
 from textlstm.text.prepared import PreparedTexts
 from textlstm.training.batch_plan import plan_sorted
 from textlstm.training.batching import DeviceSplit
@@ -53,7 +54,7 @@ class TextReader:
         bundle = classifier.bundle
         targets = np.zeros(len(prepared), dtype=np.int64)
         self.split: EncodedSplit = encode_texts(
-            bundle.vocabulary.encode(prepared.tokens),
+            prepared.tokens.each(bundle.vocabulary.encode),
             prepared.offsets,
             prepared.pos,
             tokens=lambda: prepared.tokens,

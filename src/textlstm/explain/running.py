@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from textlstm.explain.reader import TextReader, make_variants
-from textlstm.predictor import to_probabilities
+from textlstm.models.probabilities import to_probabilities
 
 MOST_POINTS = 32
 """Longer texts are cut at this many places, evenly spread."""

@@ -20,7 +20,7 @@ from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows,
 from textlstm.models.gate import Gate
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.models.network import TextNetwork
-from textlstm.predictor import mean_logits, to_probabilities
+from textlstm.models.probabilities import mean_logits, to_probabilities
 from textlstm.recurrent import choose_device
 from textlstm.training.prediction import predict_logits
 from textlstm.training.reports import EpochReport, FitResult

@@ -33,8 +33,6 @@ from textlstm.labelling.target import choose_output_kind
 
 WITHOUT_EFFECT = ("num_workers", "max_reject_fraction")
 """Labelling settings that do not change the bytes of the output."""
-
-
 _TAIL_SHARDS = 1
 """So many shards' rows at the end of a file (and less than one more) are cut into small ones."""
 _TAIL_PARTS = 8
@@ -161,8 +159,8 @@ def cut_rows(num_rows: int, shard_rows: int) -> Iterator[tuple[int, int]]:
 
 def _tail_rows(shard_rows: int) -> int:
     """Return the size of small shards: a part of `shard_rows`, or all of it where the part would be very small."""
-    parts = [parts for parts in range(1, _TAIL_PARTS + 1) if shard_rows % parts == 0]
-    return min(shard_rows // number for number in parts if number == 1 or shard_rows // number >= _MIN_TAIL_ROWS)
+    sizes = [shard_rows // parts for parts in range(2, _TAIL_PARTS + 1) if shard_rows % parts == 0]
+    return min((size for size in sizes if size >= _MIN_TAIL_ROWS), default=shard_rows)
 
 
 def _unpack(source: LineInput, encoding: str, *, name: str, unpacked: "Unpacked") -> tuple[str, int]:

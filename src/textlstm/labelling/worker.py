@@ -8,7 +8,6 @@ out  {"ready": true}, {"beat": rows done of the shard}     twice a second while 
 The end of its input, or nobody left to read its output, ends the process.
 """
 
-import gc
 import json
 import os
 import signal
@@ -22,6 +21,7 @@ from typing import Any, BinaryIO
 
 from textlstm import errors
 from textlstm.bundle import from_plain
+from textlstm.collector import leave_out_what_is_loaded
 from textlstm.config import LabellingConfig
 from textlstm.labelling.classifier import RowClassifier, load_model
 from textlstm.labelling.journal import Journal, ShardRecord
@@ -69,8 +69,7 @@ def serve(load: Callable[[Path, LabellingConfig, bool], RowClassifier]) -> int:
         settings = from_plain(LabellingConfig, job["settings"])
         store = open_store(job["root"])
         classifier = load(Path(job["model_dir"]), settings, True)
-        gc.freeze()  # what is loaded now stays: the collector need not look at it again
-        gc.set_threshold(200_000, 20, 50)
+        leave_out_what_is_loaded()
         answers.send({"ready": True})
         for line in requests:
             request = json.loads(line)

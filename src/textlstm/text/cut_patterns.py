@@ -30,7 +30,7 @@ def prefix_search(search: Search | None) -> Search | None:
     facts = pattern_facts(pattern)
     if not facts.is_anchored:
         return _unless_letters(search, facts)
-    table = AffixTable(pattern, at_end=False, search_of=lambda part, _: part.match)
+    table = _first_characters(pattern)
     needs_non_letter = facts.needs_non_letter
 
     def search_start(text: str) -> re.Match[str] | None:
@@ -48,7 +48,7 @@ def suffix_search(search: Search | None) -> Search | None:
     facts = pattern_facts(pattern)
     if facts.tail_width is None:
         return _unless_letters(search, facts)
-    table = AffixTable(pattern, at_end=True, search_of=_search_tail)
+    table = _last_characters(pattern)
     needs_non_letter = facts.needs_non_letter
 
     def search_end(text: str) -> re.Match[str] | None:
@@ -56,6 +56,16 @@ def suffix_search(search: Search | None) -> Search | None:
         return None if find is None or (needs_non_letter and text.isalpha() and text.isascii()) else find(text)
 
     return search_end
+
+
+@lru_cache(maxsize=64)
+def _first_characters(pattern: re.Pattern[str]) -> AffixTable:
+    return AffixTable(pattern, at_end=False, search_of=lambda part, _: part.match)
+
+
+@lru_cache(maxsize=64)
+def _last_characters(pattern: re.Pattern[str]) -> AffixTable:
+    return AffixTable(pattern, at_end=True, search_of=_search_tail)
 
 
 def _search_tail(pattern: re.Pattern[str], parsed: Any) -> Search:

@@ -18,7 +18,7 @@ from textlstm.text.prepared import PreparedTexts
 from textlstm.text.runs import cut_long_runs
 from textlstm.text.token_column import TokenColumn
 from textlstm.text.word_rules import WordRules
-from textlstm.text.word_tokenizer import WordTokenizer, find_pieces, merge_around, spaced_rules
+from textlstm.text.word_tokenizer import WordTokenizer, find_pieces, merge_around, spaced_rule_finder
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -43,7 +43,7 @@ class PlainTokens:
         self._normalizer = normalizer
         self._max_run = max_run
         self._rules = WordRules(nlp)
-        self._spaced_rules = spaced_rules(nlp)
+        self._has_spaced_rule = spaced_rule_finder(nlp)
         self._clear()
 
     @cached_property
@@ -126,12 +126,13 @@ class PlainTokens:
 
         A text that holds a rule with white space is one piece.
         """
-        rows = set[int]()
+        rows, spaced, has_spaced_rule = set[int](), set[int](), self._has_spaced_rule
         if self._joined:
             hits = np.flatnonzero(self._is_joined.rows[pieces])
             rows.update(np.searchsorted(np.cumsum(num_pieces), hits, side="right").tolist())
-        spaced = {row for row, text in enumerate(texts) if self._has_spaced_rule(text)} if self._spaced_rules else set()
-        rows |= spaced
+        if has_spaced_rule is not None:
+            spaced = {row for row, text in enumerate(texts) if has_spaced_rule(text)}
+            rows |= spaced
         if not rows:
             return pieces
         parts, done, starts = list[NDArray[np.int64]](), 0, _ends(num_pieces)
@@ -143,9 +144,6 @@ class PlainTokens:
             parts += [pieces[done : starts[row]], self._numbers(own, len(own), are_words=False)]
             done, num_pieces[row] = starts[row + 1], len(own)
         return np.concatenate([*parts, pieces[done:]])
-
-    def _has_spaced_rule(self, text: str) -> bool:
-        return any(rule in text for rule in self._spaced_rules)
 
     def _learn(self, pieces: list[str], *, are_words: bool) -> None:
         """Tokenise `pieces`, which are new, and keep their tokens in that order."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,8 @@ from textlstm.text.token_column import TokenColumn
 class PreparedTexts:
     """Kept tokens of N texts, one after another; text i has `tokens[offsets[i]:offsets[i + 1]]`."""
 
-    tokens: Sequence[str]
-    """All kept tokens, normalised: a `TokenColumn` where they are numbered already."""
+    tokens: TokenColumn
+    """All kept tokens, normalised."""
     offsets: NDArray[np.int64]
     """(N + 1,) int64."""
     pos: NDArray[np.uint8] | None
@@ -28,7 +29,7 @@ class PreparedTexts:
 
     def text_tokens(self, index: int) -> list[str]:
         """Return the tokens of one text."""
-        return list(self.tokens[self.offsets[index] : self.offsets[index + 1]])
+        return self.tokens[self.offsets[index] : self.offsets[index + 1]]
 
     def text_pos(self, index: int) -> NDArray[np.uint8]:
         """Return the (T,) uint8 tags of one text; all 0 without tagger."""
@@ -50,8 +51,7 @@ def join_prepared(parts: Sequence[PreparedTexts]) -> PreparedTexts:
     )
 
 
-def _join_tokens(parts: Sequence[Sequence[str]]) -> Sequence[str]:
-    columns = [part for part in parts if isinstance(part, TokenColumn)]
-    if columns and len(columns) == len(parts) and all(part.distinct is columns[0].distinct for part in columns):
-        return TokenColumn(columns[0].distinct, np.concatenate([part.numbers for part in columns]))
-    return [token for part in parts for token in part]
+def _join_tokens(columns: Sequence[TokenColumn]) -> TokenColumn:
+    if columns and all(column.distinct is columns[0].distinct for column in columns):
+        return TokenColumn(columns[0].distinct, np.concatenate([column.numbers for column in columns]))
+    return TokenColumn.of(chain.from_iterable(columns))

@@ -11,6 +11,7 @@ from textlstm.text.normalize import TokenNormalizer
 from textlstm.text.pos import POS_INDEX
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.runs import cut_long_runs
+from textlstm.text.token_column import TokenColumn
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -52,7 +53,7 @@ class SpacyTagging:
             ends.append(len(tokens))
             num_removed.append(removed)
         return PreparedTexts(
-            tokens=tokens,
+            tokens=TokenColumn.of(tokens),
             offsets=np.array(ends, np.int64),
             pos=np.array(pos, np.uint8) if self._has_pos else None,
             num_removed=np.array(num_removed, np.int32),

@@ -13,7 +13,7 @@ from textlstm.text.pos_table import PosTable
 from textlstm.text.runs import cut_long_runs
 from textlstm.text.tag_guesses import TagNetwork
 from textlstm.text.tagger_weights import TaggerWeights
-from textlstm.text.word_tokenizer import WordTokenizer, WordTokens, find_pieces, merge_around, spaced_rules
+from textlstm.text.word_tokenizer import WordTokenizer, WordTokens, find_pieces, merge_around, spaced_rule_finder
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -45,7 +45,7 @@ class WordForms:
         self._max_run = max_run
         self.columns = ("ORTH", *weights.columns)
         self._word_tokenizer = WordTokenizer(nlp, self.columns)
-        self._spaced_rules = spaced_rules(nlp)
+        self._has_spaced_rule = spaced_rule_finder(nlp)
         self._clear()
 
     def _clear(self) -> None:
@@ -96,10 +96,10 @@ class WordForms:
             self._clear()
         pieces_of = [find_pieces(text) for text in texts]
         self._learn(set().union(*pieces_of))
-        spaced, joined = self._spaced_rules, self._joined
+        has_spaced_rule, joined = self._has_spaced_rule, self._joined
         flat = [GAP]
         for text, pieces in zip(texts, pieces_of, strict=True):
-            if spaced and any(rule in text for rule in spaced):
+            if has_spaced_rule is not None and has_spaced_rule(text):
                 flat += self._learn_whole([text])
             elif joined and not joined.isdisjoint(pieces):
                 flat += self._learn_whole(merge_around(pieces, joined))

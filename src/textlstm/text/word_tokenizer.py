@@ -61,9 +61,13 @@ def supports_single_words(nlp: "Language") -> bool:
     return type(nlp.tokenizer) is Tokenizer
 
 
-def spaced_rules(nlp: "Language") -> tuple[str, ...]:
-    """Return the rules that span white space; a text that holds one must be tokenised whole."""
-    return tuple(rule for rule in nlp.tokenizer.rules if len(rule.split()) > 1)
+def spaced_rule_finder(nlp: "Language") -> Callable[[str], bool] | None:
+    """Return what says whether a text holds a rule that spans white space, so that it must be tokenised whole.
+
+    None where the language has no such rule.
+    """
+    rules = tuple(rule for rule in nlp.tokenizer.rules if len(rule.split()) > 1)
+    return (lambda text: any(rule in text for rule in rules)) if rules else None
 
 
 class WordTokenizer:

@@ -6,7 +6,6 @@ standard output what the preparation says of itself, the process ids, and how ea
 writes results, and a sign of life every second.
 """
 
-import gc
 import json
 import os
 import queue
@@ -17,6 +16,7 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from textlstm.collector import leave_out_what_is_loaded
 from textlstm.errors import TextLSTMError
 from textlstm.text.spacy_models import uses_torch
 from textlstm.text.worker_messages import (
@@ -117,10 +117,7 @@ def _load() -> "TextPipeline":
     from textlstm.text.pipeline import TextPipeline
 
     pipeline = TextPipeline(config, saved=saved, without_torch=not needs_torch)
-    # The caches only grow, so that looking for cycles in them again and again finds nothing.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 50)
+    leave_out_what_is_loaded()
     return pipeline
 
 

@@ -138,8 +138,7 @@ class Result(NamedTuple):
 
 def encode_result(number: int, prepared: PreparedTexts) -> bytes:
     """Return the body of a result frame: each distinct token once, and numbers."""
-    tokens = prepared.tokens
-    column = tokens.compact() if isinstance(tokens, TokenColumn) else TokenColumn.of(tokens)
+    column = prepared.tokens.compact()
     has_pos = prepared.pos is not None
     parts = [
         _COUNTS.pack(number, len(prepared), len(column), has_pos),

@@ -158,9 +158,7 @@ def _joined(pieces: list[pa.RecordBatch]) -> pa.Table:
     return pa.Table.from_batches([piece for piece in pieces if piece.num_rows]).combine_chunks()
 
 
-def _strings(tokens: Sequence[str]) -> pa.StringArray:
-    if not isinstance(tokens, TokenColumn):
-        return pa.array(tokens, pa.string())
+def _strings(tokens: TokenColumn) -> pa.StringArray:
     column = tokens.compact()
     distinct = pa.array(column.distinct, pa.string())
     return pa.DictionaryArray.from_arrays(pa.array(column.numbers), distinct).dictionary_decode()
