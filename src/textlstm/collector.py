@@ -1,6 +1,20 @@
-"""Python's collector of cycles in processes that load much and then serve."""
+"""Python's collector of cycles in processes that load much and then work."""
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Look for no cycles within the block, which loads modules and models: they stay, so there is little to find."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def leave_out_what_is_loaded() -> None:
@@ -8,6 +22,5 @@ def leave_out_what_is_loaded() -> None:
 
     Loaded pipelines and models stay, and caches only grow: looking for cycles in them again and again finds nothing.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 20, 50)

@@ -18,6 +18,7 @@ from textlstm.models.spelling import SpelledTokens
 from textlstm.recurrent_numpy import NumpyNetworks, can_compute
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
+from textlstm.text.split_words import SplitWords
 from textlstm.training.encoding import EncodedSplit, encode_split
 from textlstm.vocabulary import Vocabulary
 
@@ -181,7 +182,9 @@ class TextClassifier:
         """Return scores for texts whose tokens are at hand; the linear expert reads the raw `texts`."""
         tokens = prepared.tokens
         token_ids = tokens.each(self.bundle.vocabulary.encode)
-        return self.score_ids(token_ids, prepared.offsets, prepared.pos, tokens=lambda: tokens, texts=texts)
+        return self.score_ids(
+            token_ids, prepared.offsets, prepared.pos, tokens=lambda: tokens, texts=texts, words=prepared.words
+        )
 
     def score_ids(
         self,
@@ -191,8 +194,12 @@ class TextClassifier:
         *,
         tokens: Callable[[], Sequence[str]],
         texts: Sequence[str],
+        words: SplitWords | None = None,
     ) -> Scores:
-        """Return scores for N texts given as (M,) vocabulary ids; for the other arguments see `encode_texts`."""
+        """Return scores for N texts given as (M,) vocabulary ids; for the other arguments see `encode_texts`.
+
+        `words` are those of `texts`, where they are at hand.
+        """
         bundle = self.bundle
         split = encode_texts(
             token_ids,
@@ -204,7 +211,7 @@ class TextClassifier:
             targets=np.zeros(len(texts), dtype=np.int64),
         )
         recurrent = mean_logits(self.recurrent.logits(split), bundle.task).reshape(len(texts), len(bundle.labels))
-        expert = None if self.expert is None else self.expert.logits(texts)
+        expert = None if self.expert is None else self.expert.logits(texts, words)
         return Scores(
             probabilities=to_probabilities(self.gate.combine(recurrent, expert), bundle.task),
             recurrent_logits=recurrent,

@@ -31,13 +31,20 @@ class NumpyNetworks:
             FoldedLSTM.from_arrays(bundle.model, bundle.arrays(f"network.{index}."))
             for index in range(bundle.num_networks)
         ]
+        self._tables: list[tuple[np.ndarray, ...] | None] = [None] * len(self._networks)
 
     def prepare_for_many(self) -> None:
-        """Nothing pays for many texts only."""
+        """Compute what the input weights make of all words, where that has a bound; otherwise texts bring their own."""
+        for index, network in enumerate(self._networks):
+            if network.pos is None and network.bytes_of_word * len(network.words) <= MAX_TABLE_BYTES:
+                self._tables[index] = network.vocabulary_tables()
 
     def logits(self, split: EncodedSplit) -> list[np.ndarray]:
         """Return the (N, L) float32 logits of each network, the rows in their order."""
-        return [_logits(network, split, 0, split.num_rows) for network in self._networks]
+        return [
+            _logits(network, split, 0, split.num_rows, tables)
+            for network, tables in zip(self._networks, self._tables, strict=True)
+        ]
 
 
 def can_compute(bundle: Bundle, *, device: Device, precision: Precision) -> bool:
@@ -61,16 +68,25 @@ def may_have_gpu() -> bool:
     return sys.platform != "darwin"  # there, torch is not asked for its GPUs either
 
 
-def _logits(network: FoldedLSTM, split: EncodedSplit, begin: int, end: int) -> np.ndarray:
-    """Return the logits of rows `begin` to `end`; they depend on these rows alone, on no earlier call."""
+def _logits(
+    network: FoldedLSTM, split: EncodedSplit, begin: int, end: int, tables: tuple[np.ndarray, ...] | None
+) -> np.ndarray:
+    """Return the logits of rows `begin` to `end`; they depend on these rows alone, on no earlier call.
+
+    Without the `tables` of all words, those of the words of these rows are computed.
+    """
     first, last = split.offsets[begin], split.offsets[end]
-    words = network.word_tables(
-        split.token_ids[first:last], None if split.pos_ids is None else split.pos_ids[first:last]
-    )
-    if end - begin > 1 and network.bytes_of_word * len(words.tables[0]) > MAX_TABLE_BYTES:
-        middle = (begin + end) // 2
-        del words
-        return np.concatenate([_logits(network, split, begin, middle), _logits(network, split, middle, end)])
+    token_ids = split.token_ids[first:last]
+    if tables is not None:
+        words = network.in_vocabulary(token_ids, tables)
+    else:
+        words = network.word_tables(token_ids, None if split.pos_ids is None else split.pos_ids[first:last])
+        if end - begin > 1 and network.bytes_of_word * len(words.tables[0]) > MAX_TABLE_BYTES:
+            middle = (begin + end) // 2
+            del words
+            return np.concatenate(
+                [_logits(network, split, begin, middle, None), _logits(network, split, middle, end, None)]
+            )
     starts, lengths = split.offsets[begin:end] - first, np.diff(split.offsets[begin : end + 1])
     found = np.zeros((end - begin, len(network.output[1])), dtype=np.float32)
     if begin == end:

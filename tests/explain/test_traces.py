@@ -84,6 +84,19 @@ def test_any_length_with_large_weights(family, length):
     assert max(cell.error.item() for cell in trace.cells) < 1e-5
 
 
+@pytest.mark.parametrize("family", [Encoder.rnn, Encoder.lstm, Encoder.gru])
+def test_float64_takes_over_where_float32_is_doubtful(monkeypatch, family):
+    encoder = _encoder(family, scale=3.0)
+    plain = trace_encoder(encoder, _vectors(4, 9), LENGTHS)
+    monkeypatch.setattr("textlstm.explain.traces._DOUBTFUL_ERROR", -1)
+    exact = trace_encoder(encoder, _vectors(4, 9), LENGTHS)
+    for one, other in zip(plain.cells, exact.cells, strict=True):
+        assert other.hidden.dtype == other.error.dtype == other.candidate.dtype == torch.float32
+        assert {gate.dtype for gate in other.gates.values()} <= {torch.float32}
+        assert 0 < (one.hidden - other.hidden).abs().max() < 1e-5  # another precision was at work
+        assert other.error.max() < 1e-5
+
+
 def test_a_changed_weight_is_noticed(monkeypatch):
     """Negative control: gates recomputed from other weights do not give the encoder's states."""
     import textlstm.explain.traces as traces

@@ -17,6 +17,12 @@ from textlstm.labelling.summary import LabelSummary
 Run = Callable[..., LabelSummary]
 
 
+@pytest.fixture(autouse=True)
+def _write_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each write of a part reach its file by itself, so that faults come between them."""
+    monkeypatch.setattr("textlstm.labelling.digest_stream._WAITING_BYTES", 1)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Label files of `tmp_path` with the fake model: run("in.csv", "out.csv", shard_rows=2)."""

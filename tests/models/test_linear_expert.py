@@ -10,6 +10,7 @@ from textlstm.models.character_ngrams import CharacterNgrams
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.models.strings import pack_strings, unpack_strings
 from textlstm.models.word_ngrams import WordNgrams
+from textlstm.text.split_words import SplitWords
 
 feature_extraction = pytest.importorskip("sklearn.feature_extraction.text")
 svm = pytest.importorskip("sklearn.svm")
@@ -104,13 +105,13 @@ def test_any_text_has_the_word_row_of_scikit_learn(all_tokens, texts):
     train = [*texts[:2], "ab cd ab", "cd ab"]
     pattern = {"token_pattern": WORDS_AND_MARKS} if all_tokens else {}
     vectorizer = _vectorizer(ngram_range=(1, 2), **pattern).fit(train)
-    ngrams = WordNgrams.fit(train, all_tokens=all_tokens)
+    ngrams = WordNgrams.fit(SplitWords.of(train), all_tokens=all_tokens)
     words = list(ngrams.words)
     names = words + [f"{words[pair // len(words)]} {words[pair % len(words)]}" for pair in ngrams.pairs.keys.tolist()]
     assert sorted(names) == vectorizer.get_feature_names_out().tolist()
     columns = [vectorizer.vocabulary_[name] for name in names]
     expected = vectorizer.transform(texts).toarray()[:, columns]
-    np.testing.assert_allclose(_dense(ngrams.transform(texts), len(names)), expected, atol=1e-6)
+    np.testing.assert_allclose(_dense(ngrams.transform(SplitWords.of(texts)), len(names)), expected, atol=1e-6)
 
 
 @settings(max_examples=50, deadline=None)
@@ -134,7 +135,7 @@ def test_a_word_without_end_costs_no_more_than_its_first_characters():
 def test_rare_ngrams_are_left_out_as_scikit_learn_does():
     texts, _ = _corpus(60)
     vectorizer = _vectorizer(ngram_range=(1, 2), min_df=3).fit(texts)
-    assert WordNgrams.fit(texts, min_count=3).num_features == len(vectorizer.vocabulary_)
+    assert WordNgrams.fit(SplitWords.of(texts), min_count=3).num_features == len(vectorizer.vocabulary_)
 
 
 @pytest.mark.parametrize("characters", [False, True])
@@ -229,5 +230,5 @@ def test_too_many_weights_leave_rare_ngrams_out(monkeypatch):
     all_ngrams = _fit(texts, targets).table.num_features
     monkeypatch.setattr("textlstm.models.linear_expert.MAX_WEIGHTS", 3 * all_ngrams - 1)
     fewer = _fit(texts, targets).table.num_features
-    assert fewer == WordNgrams.fit(texts, all_tokens=True, min_count=2).num_features
+    assert fewer == WordNgrams.fit(SplitWords.of(texts), all_tokens=True, min_count=2).num_features
     assert fewer < all_ngrams

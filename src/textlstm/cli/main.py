@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from textlstm import __version__, config
+from textlstm.collector import paused
 from textlstm.errors import ConfigError, Interrupted, StorageError, TextLSTMError
 
 
@@ -86,10 +87,11 @@ def _dispatch(arguments: list[str]) -> int:
 
         print(stage_help(stage.summary, usage, stage.config_class))
         return 0
-    from textlstm.cli.door import compose_config
+    with paused():
+        from textlstm.cli.door import compose_config
 
-    overrides, config_file = _split_options(rest, stage)
-    settings = compose_config(name, stage.config_class, overrides, config_file)
+        overrides, config_file = _split_options(rest, stage)
+        settings = compose_config(name, stage.config_class, overrides, config_file)
     return _run(name, settings)
 
 
@@ -120,7 +122,8 @@ def _run(name: str, settings: Any) -> int:
     from textlstm.signals import install_handlers
 
     install_handlers()
-    stage: Callable[[Any], int | None] = getattr(import_module(f"textlstm.stages.{name}"), name)
+    with paused():
+        stage: Callable[[Any], int | None] = getattr(import_module(f"textlstm.stages.{name}"), name)
     return stage(settings) or 0
 
 

@@ -44,6 +44,7 @@ def commit_output(
     with store.create(target.name, scratch=target.scratch) as raw:
         stream = DigestStream(raw)
         join_parts(stream, records, journal, output=plan.output, added=added, settings=config.labelling)
+        stream.flush()
         if num_rejects:
             with store.create(target.rejects, scratch=target.scratch) as rejects:
                 for record in records:

@@ -71,7 +71,9 @@ class Journal:
             StorageError: The part cannot be written.
         """
         with self.store.create(self.part_name(index), scratch=self._scratch) as stream:
-            yield DigestStream(stream)
+            part = DigestStream(stream)
+            yield part
+            part.flush()
 
     def finish(self, record: ShardRecord, *, rejects: bytes) -> None:
         """Store the rejected rows, then the record: from now on the shard is done.

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 from textlstm import errors
 from textlstm.bundle import from_plain
-from textlstm.collector import leave_out_what_is_loaded
+from textlstm.collector import leave_out_what_is_loaded, paused
 from textlstm.config import LabellingConfig
 from textlstm.labelling.classifier import RowClassifier, load_model
 from textlstm.labelling.journal import Journal, ShardRecord
@@ -68,8 +68,9 @@ def serve(load: Callable[[Path, LabellingConfig, bool], RowClassifier]) -> int:
         job = json.loads(requests.readline())
         settings = from_plain(LabellingConfig, job["settings"])
         store = open_store(job["root"])
-        classifier = load(Path(job["model_dir"]), settings, True)
-        leave_out_what_is_loaded()
+        with paused():
+            classifier = load(Path(job["model_dir"]), settings, True)
+            leave_out_what_is_loaded()
         answers.send({"ready": True})
         for line in requests:
             request = json.loads(line)

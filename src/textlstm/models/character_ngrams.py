@@ -35,7 +35,7 @@ class CharacterNgrams:
         def number(word: str) -> np.ndarray:
             return np.array([columns.setdefault(ngram, len(columns)) for ngram in _ngrams(word)], dtype=np.int64)
 
-        present = [_count(block, number).features for block in text_blocks(texts)]
+        present = [_count(texts[block], number).features for block in text_blocks(texts)]
         frequencies = np.bincount(np.concatenate(present), minlength=len(columns))
         kept = [(ngram, column) for ngram, column in sorted(columns.items()) if frequencies[column] >= min_count]
         idf = inverse_document_frequencies(frequencies[[column for _, column in kept]], num_texts=len(texts))

@@ -88,8 +88,7 @@ class FoldedLSTM:
         Raises:
             ValueError: the network reads parts of speech and there are none.
         """
-        token_ids = np.where(token_ids < len(self.words), token_ids, UNKNOWN_ID).astype(np.int64)
-        num_tags = 1
+        token_ids, num_tags = self._known(token_ids), 1
         if self.pos is not None:
             if pos_ids is None:
                 raise ValueError("the network reads parts of speech, but the texts have none")
@@ -102,7 +101,21 @@ class FoldedLSTM:
         vectors = self.words[used // num_tags]
         if self.pos is not None:
             vectors = np.concatenate([vectors, self.pos[used % num_tags]], axis=1)
-        return WordTables(places[token_ids], tuple(vectors @ one.input + one.bias for one in self.directions))
+        return WordTables(places[token_ids], self._fold(vectors))
+
+    def vocabulary_tables(self) -> tuple[np.ndarray, ...]:
+        """Return the tables of all words of a network that reads no parts of speech, for `in_vocabulary`."""
+        return self._fold(self.words)
+
+    def in_vocabulary(self, token_ids: np.ndarray, tables: tuple[np.ndarray, ...]) -> WordTables:
+        """Return (M,) tokens in the tables of all words."""
+        return WordTables(self._known(token_ids), tables)
+
+    def _known(self, token_ids: np.ndarray) -> np.ndarray:
+        return np.where(token_ids < len(self.words), token_ids, UNKNOWN_ID).astype(np.int64)
+
+    def _fold(self, vectors: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(vectors @ one.input + one.bias for one in self.directions)
 
     def logits(self, words: WordTables, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return (B, L) float32 logits of texts whose tokens start at (B,) `starts`; their (B,) `lengths` fall."""
@@ -140,15 +153,19 @@ def _run(
     states, cells, total, fresh, kept = (np.zeros((num_texts, size), dtype=np.float32) for _ in range(5))
     highest = np.full((num_texts, size), _LOWEST)
     all_gates, products = (np.empty((num_texts, 4 * size), dtype=np.float32) for _ in range(2))
-    places = first.copy()
-    for number, count in enumerate(running):
-        gates = all_gates[:count]
-        np.take(table, word_ids[places[:count]], axis=0, out=gates, mode="clip")  # other modes copy once more
+    places, take, recurrent = first.copy(), table.take, direction.recurrent
+    count = -1
+    for number, num_running in enumerate(running):
+        if num_running != count:  # a view costs as much as a small product
+            count = num_running
+            gates, product, at = all_gates[:count], products[:count], places[:count]
+            entering, keeping, candidate, showing = (gates[:, k * size : (k + 1) * size] for k in range(4))
+            old, new, cell, state = kept[:count], fresh[:count], cells[:count], states[:count]
+            top, sum_of_states = highest[:count], total[:count]
+        take(word_ids[at], axis=0, out=gates, mode="clip")  # other modes copy once more
         if number:  # before the first token, states are zero
-            gates += np.matmul(states[:count], direction.recurrent, out=products[:count])
+            gates += np.matmul(state, recurrent, out=product)
         np.tanh(gates, out=gates)
-        entering, keeping, candidate, showing = (gates[:, k * size : (k + 1) * size] for k in range(4))
-        old, new, cell, state = kept[:count], fresh[:count], cells[:count], states[:count]
         np.multiply(keeping, cell, out=old)
         old += cell
         np.multiply(entering, candidate, out=new)
@@ -158,9 +175,9 @@ def _run(
         np.tanh(cell, out=new)
         np.multiply(showing, new, out=state)
         state += new
-        total[:count] += state
-        np.maximum(highest[:count], state, out=highest[:count])
-        places[:count] += step
+        sum_of_states += state
+        np.maximum(top, state, out=top)
+        at += step
     return _Pooled(highest, total)
 
 

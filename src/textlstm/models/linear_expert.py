@@ -16,6 +16,7 @@ from textlstm.models.margins import fit_margins
 from textlstm.models.ngram_table import NgramTable
 from textlstm.models.sparse_rows import LinearFunction, SparseRows
 from textlstm.models.text_blocks import text_blocks
+from textlstm.text.split_words import SplitWords
 
 MAX_WEIGHTS = 64_000_000
 """Columns times labels of an expert; rarer n-grams are left out beyond it."""
@@ -97,9 +98,16 @@ class LinearExpert:
         fit_part = _solver(table, num_labels, task, strength=1.0, naive_bayes=False, seed=seed)
         return cls(table, fit_part(table.transform_all(texts), targets))
 
-    def logits(self, texts: Sequence[str]) -> np.ndarray:
-        """Return (N, L) float32 margins of raw `texts`."""
-        return np.concatenate([self.function(self.table.transform(block)) for block in text_blocks(texts)])
+    def logits(self, texts: Sequence[str], words: SplitWords | None = None) -> np.ndarray:
+        """Return (N, L) float32 margins of raw `texts`; `words` are theirs, where they are at hand."""
+        return np.concatenate(
+            [
+                self.function(
+                    self.table.transform(texts[block], None if words is None else words.select(block.start, block.stop))
+                )
+                for block in text_blocks(texts)
+            ]
+        )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the expert as plain arrays; n-grams are bytes with offsets."""

@@ -9,6 +9,7 @@ from textlstm.models.character_ngrams import CharacterNgrams
 from textlstm.models.sparse_rows import SparseRows, join_columns, stack_rows
 from textlstm.models.text_blocks import text_blocks
 from textlstm.models.word_ngrams import WordNgrams
+from textlstm.text.split_words import SplitWords
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,9 @@ class NgramTable:
     @classmethod
     def fit(cls, texts: Sequence[str], *, all_tokens: bool, characters: bool, max_features: int) -> "NgramTable":
         """Return the table of all n-grams of `texts`; rare ones are left out until at most `max_features` remain."""
-        min_count = 1
+        split, min_count = SplitWords.of(texts), 1
         while True:
-            words = WordNgrams.fit(texts, all_tokens=all_tokens, min_count=min_count)
+            words = WordNgrams.fit(split, all_tokens=all_tokens, min_count=min_count)
             table = cls(words, CharacterNgrams.fit(texts, min_count=min_count) if characters else None)
             if table.num_features <= max_features or min_count > len(texts):
                 return table
@@ -34,16 +35,19 @@ class NgramTable:
         """Number of columns."""
         return self.words.num_features + (self.characters.num_features if self.characters else 0)
 
-    def transform(self, texts: Sequence[str]) -> SparseRows:
-        """Return the TF-IDF rows of `texts`; the word part and the character part each have length 1 (or 0)."""
-        rows = self.words.transform(texts)
+    def transform(self, texts: Sequence[str], words: SplitWords | None = None) -> SparseRows:
+        """Return the TF-IDF rows of `texts`; the word part and the character part each have length 1 (or 0).
+
+        `words` are those of `texts`, where they are at hand.
+        """
+        rows = self.words.transform(SplitWords.of(texts) if words is None else words)
         if self.characters is None:
             return rows
         return join_columns(rows, self.characters.transform(texts), num_left=self.words.num_features)
 
     def transform_all(self, texts: Sequence[str]) -> SparseRows:
         """Return what `transform` returns, for any number of texts in bounded temporary memory."""
-        return stack_rows([self.transform(block) for block in text_blocks(texts)])
+        return stack_rows([self.transform(texts[block]) for block in text_blocks(texts)])
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the table as plain arrays."""

@@ -1,10 +1,7 @@
 """TF-IDF weights of word n-grams, computed with arrays; equal to scikit-learn's TfidfVectorizer."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain, repeat
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 
@@ -12,20 +9,8 @@ from textlstm.models.key_index import KeyIndex
 from textlstm.models.sparse_rows import SparseRows
 from textlstm.models.strings import pack_strings, unpack_strings
 from textlstm.models.tfidf import count_rows, inverse_document_frequencies, tfidf_rows
-
-_PATTERNS = {
-    False: re.compile(r"(?u)\b\w\w+\b"),  # scikit-learn's token_pattern
-    True: re.compile(r"(?u)\w+|[^\w\s]"),  # short words and punctuation count too
-}
-
-
-class WordRows(NamedTuple):
-    """The words of N texts, one after another."""
-
-    word_ids: np.ndarray
-    """(M,) int64, -1 for a word that is not in the table."""
-    rows: np.ndarray
-    """(M,) int64 number of the text that the word is in."""
+from textlstm.models.word_parts import PartRows, WordParts
+from textlstm.text.split_words import SplitWords
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +28,26 @@ class WordNgrams:
     """(columns,) float32."""
     all_tokens: bool
     """Words of one letter and punctuation marks count as words; scikit-learn's default leaves them out."""
+    _parts: WordParts = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Make the finder of words."""
+        object.__setattr__(self, "_parts", WordParts(self._number, all_tokens=self.all_tokens))
 
     @classmethod
-    def fit(cls, texts: Sequence[str], *, all_tokens: bool = False, min_count: int = 1) -> "WordNgrams":
+    def fit(cls, texts: SplitWords, *, all_tokens: bool = False, min_count: int = 1) -> "WordNgrams":
         """Return the table of all n-grams that occur in at least `min_count` of the `texts`."""
-        find_words = _PATTERNS[all_tokens].findall
         first_seen: dict[str, int] = {}
-        found, counts = [], []
-        for text in texts:
-            words = find_words(text.lower())
-            found.extend([first_seen.setdefault(word, len(first_seen)) for word in words])
-            counts.append(len(words))
+
+        def number(words: list[str]) -> np.ndarray:
+            return np.array([first_seen.setdefault(word, len(first_seen)) for word in words], dtype=np.int64)
+
+        found, rows = WordParts(number, all_tokens=all_tokens).find(texts)
         in_order = sorted(first_seen)
         renumber = np.empty(len(in_order), dtype=np.int64)
         renumber[[first_seen[word] for word in in_order]] = np.arange(len(in_order))
-        word_ids = renumber[np.array(found, dtype=np.int64)]
-        rows = np.repeat(np.arange(len(texts)), counts)
-        pair_keys, pair_rows = _pair_keys(WordRows(word_ids, rows), len(in_order))
+        word_ids = renumber[found]
+        pair_keys, pair_rows = _pair_keys(PartRows(word_ids, rows), len(in_order))
 
         word_df = np.bincount(_distinct(word_ids, rows, len(in_order)), minlength=len(in_order))
         pairs, pair_ids = np.unique(pair_keys, return_inverse=True)
@@ -79,14 +67,14 @@ class WordNgrams:
         """Number of columns."""
         return len(self.idf)
 
-    def transform(self, texts: Sequence[str]) -> SparseRows:
+    def transform(self, texts: SplitWords) -> SparseRows:
         """Return the TF-IDF rows of `texts`, each of length 1 (or empty)."""
-        words = self._look_up(texts)
+        words = self._parts.find(texts)
         pair_keys, pair_rows = _pair_keys(words, len(self.words))
         places = self.pairs.places(pair_keys)
         hits = places >= 0
-        known = words.word_ids >= 0
-        features = np.concatenate([words.word_ids[known], places[hits] + len(self.words)])
+        known = words.ids >= 0
+        features = np.concatenate([words.ids[known], places[hits] + len(self.words)])
         rows = np.concatenate([words.rows[known], pair_rows[hits]])
         counts = count_rows(features, rows, num_features=self.num_features, num_rows=len(texts))
         return tfidf_rows(counts, self.idf)
@@ -113,17 +101,13 @@ class WordNgrams:
             bool(arrays["all_tokens"][0]),
         )
 
-    def _look_up(self, texts: Sequence[str]) -> WordRows:
-        find_words = _PATTERNS[self.all_tokens].findall
-        words = [find_words(text.lower()) for text in texts]
-        counts = [len(row) for row in words]
-        found = map(self.words.get, chain.from_iterable(words), repeat(-1))
-        return WordRows(np.fromiter(found, np.int64, sum(counts)), np.repeat(np.arange(len(texts)), counts))
+    def _number(self, words: list[str]) -> np.ndarray:
+        return np.fromiter(map(self.words.get, words, repeat(-1)), np.int64, len(words))
 
 
-def _pair_keys(words: WordRows, num_words: int) -> tuple[np.ndarray, np.ndarray]:
+def _pair_keys(words: PartRows, num_words: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the keys of neighbouring known words of one text, and the texts that they are in."""
-    first, second = words.word_ids[:-1], words.word_ids[1:]
+    first, second = words.ids[:-1], words.ids[1:]
     together = (words.rows[:-1] == words.rows[1:]) & (first >= 0) & (second >= 0)
     return first[together] * num_words + second[together], words.rows[:-1][together]
 

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -94,7 +95,8 @@ class TextPipeline:
         try:
             return self._engine.prepare(texts)
         except UnicodeEncodeError:
-            return self._engine.prepare([_without_surrogates(text) for text in texts])
+            prepared = self._engine.prepare([_without_surrogates(text) for text in texts])
+            return replace(prepared, words=None)  # they are of other texts
 
     def _start_anew(self) -> None:
         """Load the pipeline again: what spaCy's vocabulary has grown by is only given back with it."""

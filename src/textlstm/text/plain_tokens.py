@@ -16,6 +16,7 @@ from textlstm.text.growing import GrowingRows
 from textlstm.text.normalize import TokenNormalizer
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.runs import cut_long_runs
+from textlstm.text.split_words import SplitWords, join_split
 from textlstm.text.token_column import TokenColumn
 from textlstm.text.word_rules import WordRules
 from textlstm.text.word_tokenizer import WordTokenizer, find_pieces, merge_around, spaced_rule_finder
@@ -82,13 +83,18 @@ class PlainTokens:
             offsets=np.cumsum(lengths),
             pos=None,
             num_removed=np.concatenate([np.empty(0, np.int32), *(block.num_removed for block in blocks)]),
+            words=join_split([block.words for block in blocks]),
         )
 
     def _prepare_block(self, texts: Sequence[str]) -> "_Block":
-        texts, words_of = self._split(texts)
-        num_pieces = np.fromiter(map(len, words_of), np.int64, len(texts))
-        pieces = self._numbers(chain.from_iterable(words_of), int(num_pieces.sum()), are_words=True)
-        pieces = self._with_neighbours(texts, pieces, num_pieces)
+        texts, words_of, are_whole = self._split(texts)
+        word_counts = np.fromiter(map(len, words_of), np.int64, len(texts))
+        words = self._numbers(chain.from_iterable(words_of), int(word_counts.sum()), are_words=True)
+        num_pieces = word_counts.copy()
+        pieces = self._with_neighbours(texts, words, num_pieces)
+        split = (
+            SplitWords(TokenColumn(self._pieces.distinct, words.astype(np.int32)), word_counts) if are_whole else None
+        )
         starts = self._ends.rows[pieces]
         sizes = self._ends.rows[pieces + 1] - starts
         ends = _ends(sizes)
@@ -96,21 +102,21 @@ class PlainTokens:
         tokens = self._tokens.rows[places]
         ends_of_texts = ends[_ends(num_pieces)]
         if not self._normalizer.stop_words:
-            return _Block(tokens, np.diff(ends_of_texts), np.zeros(len(texts), np.int32))
+            return _Block(tokens, np.diff(ends_of_texts), np.zeros(len(texts), np.int32), split)
         is_kept = tokens != _REMOVED
         lengths = np.diff(_ends(is_kept)[ends_of_texts])
-        return _Block(tokens[is_kept], lengths, (np.diff(ends_of_texts) - lengths).astype(np.int32))
+        return _Block(tokens[is_kept], lengths, (np.diff(ends_of_texts) - lengths).astype(np.int32), split)
 
-    def _split(self, texts: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-        """Return the texts with long runs cut, and the words of each."""
-        cut, words_of, max_run = list(texts), list[list[str]](), self._max_run
+    def _split(self, texts: Sequence[str]) -> tuple[list[str], list[list[str]], bool]:
+        """Return the texts with long runs cut, the words of each, and whether there was no such run."""
+        cut, words_of, max_run, are_whole = list(texts), list[list[str]](), self._max_run, True
         for row, text in enumerate(texts):
             words = text.split()
             if max(map(len, words), default=0) > max_run:
                 cut[row] = cut_long_runs(text, max_run=max_run)
-                words = cut[row].split()
+                words, are_whole = cut[row].split(), False
             words_of.append(words)
-        return cut, words_of
+        return cut, words_of, are_whole
 
     def _numbers(self, pieces: Iterable[str], count: int, *, are_words: bool) -> NDArray[np.int64]:
         """Return the (count,) numbers of `pieces`, all of which have tokens then; other pieces may hold white space."""
@@ -159,26 +165,29 @@ class PlainTokens:
                 tokens_of.append([normal[token] for token in tokens])
         is_joined = np.zeros(len(pieces), np.bool_)
         if left:
-            self._learn_from_spacy(pieces, left, tokens_of, is_joined)
-            if are_words:
-                for place in np.flatnonzero(is_joined).tolist():
-                    self._joined |= {pieces[place], f"{pieces[place]} "}
+            self._learn_from_spacy(pieces, left, tokens_of, is_joined if are_words else None)
+            for place in np.flatnonzero(is_joined).tolist():
+                self._joined |= {pieces[place], f"{pieces[place]} "}
         sizes = np.fromiter(map(len, tokens_of), np.int64, len(pieces))
         self._ends.append(self._ends.rows[-1] + np.cumsum(sizes))
         self._tokens.append(np.fromiter(chain.from_iterable(tokens_of), np.int32, int(sizes.sum())))
-        self._is_joined.append(is_joined & are_words)
+        self._is_joined.append(is_joined)
 
     def _learn_from_spacy(
-        self, pieces: list[str], left: list[int], tokens_of: list[list[int]], is_joined: NDArray[np.bool_]
+        self, pieces: list[str], left: list[int], tokens_of: list[list[int]], is_joined: NDArray[np.bool_] | None
     ) -> None:
-        """Have spaCy tokenise the pieces of the places `left`: several words, and words that it may join."""
+        """Have spaCy tokenise the pieces of the places `left`: several words, and words that it may join.
+
+        What becomes joined is marked in `is_joined`; None where nobody asks.
+        """
         places = {pieces[place]: place for place in left}
         strings, normal, tokenizer = self._nlp.vocab.strings, self._normal, self._word_tokenizer
         with self._nlp.memory_zone():
-            for piece, rows, joined in tokenizer.tokenize(places):
+            for piece, rows, joined in tokenizer.tokenize(places, find_joined=is_joined is not None):
                 place = places[piece]
                 tokens_of[place] = [normal[token] for row in rows if not (token := strings[row[0]]).isspace()]
-                is_joined[place] = joined
+                if is_joined is not None:
+                    is_joined[place] = joined
 
 
 class _Block(NamedTuple):
@@ -188,6 +197,8 @@ class _Block(NamedTuple):
     """(N,) how many each text has."""
     num_removed: NDArray[np.int32]
     """(N,)"""
+    words: SplitWords | None
+    """Those of the N texts; None where a long run was cut, since the texts as given have others."""
 
 
 class _Pieces(dict[str, int]):
@@ -195,16 +206,19 @@ class _Pieces(dict[str, int]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._new: list[str] = []
+        self.distinct: list[str] = []
+        """The pieces in the order of their numbers."""
+        self._num_taken = 0
 
     def __missing__(self, piece: str) -> int:
-        self._new.append(piece)
         number = self[piece] = len(self)
+        self.distinct.append(piece)
         return number
 
     def take_new(self) -> list[str]:
         """Return the pieces that have been numbered since the last call."""
-        new, self._new = self._new, []
+        new = self.distinct[self._num_taken :]
+        self._num_taken = len(self.distinct)
         return new
 
 

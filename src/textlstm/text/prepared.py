@@ -7,6 +7,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from textlstm.text.split_words import SplitWords
 from textlstm.text.token_column import TokenColumn
 
 
@@ -22,6 +23,8 @@ class PreparedTexts:
     """(len(tokens),) uint8 index into POS_TAGS; None without tagger."""
     num_removed: NDArray[np.int32]
     """(N,) int32 tokens that the stop-word and part-of-speech filters removed; white space does not count."""
+    words: SplitWords | None = None
+    """The words of the texts as they were given, where preparation has found them; others may want them too."""
 
     def __len__(self) -> int:
         """Return the number of texts."""

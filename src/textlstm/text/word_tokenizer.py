@@ -96,13 +96,16 @@ class WordTokenizer:
         self._separator_orth = nlp.vocab.strings.add(_SEPARATOR)
         tokenizer(_SEPARATOR)
 
-    def tokenize(self, words: Iterable[str]) -> Iterator[WordTokens]:
-        """Yield the tokens of each word, in any order; a word may end with one space, or be any text at all."""
+    def tokenize(self, words: Iterable[str], *, find_joined: bool = True) -> Iterator[WordTokens]:
+        """Yield the tokens of each word, in any order; a word may end with one space, or be any text at all.
+
+        Without `find_joined` no word counts as joined, which saves tokenising suspects once more.
+        """
         letters, plain, mixed = list[str](), list[str](), list[str]()
         for word in words:
             stem = word.removesuffix(" ")
             if _SEPARATOR in word or not stem or len(stem.split()) != 1 or stem != stem.strip():
-                yield self._alone(word)
+                yield self._alone(word, find_joined=find_joined)
             elif self._keeps_letters and stem.isalpha() and stem.isascii() and stem not in self._rules:
                 letters.append(word)
             elif stem.isalnum() and not self._joins_letters:
@@ -113,11 +116,12 @@ class WordTokenizer:
         for start in range(0, len(plain), _BATCH_WORDS):
             yield from self._batch(plain[start : start + _BATCH_WORDS], may_join=False)
         for start in range(0, len(mixed), _BATCH_WORDS):
-            yield from self._batch(mixed[start : start + _BATCH_WORDS], may_join=True)
+            yield from self._batch(mixed[start : start + _BATCH_WORDS], may_join=find_joined)
 
-    def _alone(self, text: str) -> WordTokens:
+    def _alone(self, text: str, *, find_joined: bool) -> WordTokens:
         rows = [tuple(row) for row in self._rows(self._tokenizer(text))]
-        return WordTokens(text, rows, rows != [tuple(row) for row in self._rows(self._twin(text))])
+        is_joined = find_joined and rows != [tuple(row) for row in self._rows(self._twin(text))]
+        return WordTokens(text, rows, is_joined)
 
     def _single_tokens(self, words: list[str]) -> Iterator[WordTokens]:
         """Yield words of letters that are no special case, which nothing can cut."""

@@ -16,7 +16,7 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from textlstm.collector import leave_out_what_is_loaded
+from textlstm.collector import leave_out_what_is_loaded, paused
 from textlstm.errors import TextLSTMError
 from textlstm.text.spacy_models import uses_torch
 from textlstm.text.worker_messages import (
@@ -108,16 +108,17 @@ def main(descriptors: list[int]) -> None:
 
 def _load() -> "TextPipeline":
     config, saved = decode_settings(sys.stdin.buffer.read())
-    # spaCy imports torch wherever it finds it: a second and 200 MB that few settings have a use for.
-    needs_torch = uses_torch(config)
-    if needs_torch:
-        import torch
+    with paused():
+        # spaCy imports torch wherever it finds it: a second and 200 MB that few settings have a use for.
+        needs_torch = uses_torch(config)
+        if needs_torch:
+            import torch
 
-        torch.set_num_threads(1)
-    from textlstm.text.pipeline import TextPipeline
+            torch.set_num_threads(1)
+        from textlstm.text.pipeline import TextPipeline
 
-    pipeline = TextPipeline(config, saved=saved, without_torch=not needs_torch)
-    leave_out_what_is_loaded()
+        pipeline = TextPipeline(config, saved=saved, without_torch=not needs_torch)
+        leave_out_what_is_loaded()
     return pipeline
 
 

@@ -1,6 +1,7 @@
 """JSON rows, read strictly and written back so that every number keeps its source text."""
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -73,6 +74,8 @@ def dump_value(value: object) -> str:
         return _quote(value)
     if isinstance(value, JsonNumber):
         return value.source
+    if isinstance(value, float) and math.isfinite(value):
+        return float.__repr__(value)  # what `json.dumps` writes, which makes an encoder at every call
     if value is None or isinstance(value, bool | int | float):
         return json.dumps(value, allow_nan=False)
     if isinstance(value, Mapping):

@@ -1,0 +1,46 @@
+"""Texts cut at white space, as numbers: what is found out of one word serves every place where it stands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textlstm.text.token_column import TokenColumn
+
+
+@dataclass(frozen=True, slots=True)
+class SplitWords:
+    """The words of N texts, one after another."""
+
+    words: TokenColumn
+    """All words as they are written, M of them."""
+    counts: NDArray[np.int64]
+    """(N,) how many words each text has."""
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Self:
+        """Return the words of `texts`, as `str.split` finds them."""
+        words_of = [text.split() for text in texts]
+        counts = np.fromiter(map(len, words_of), np.int64, len(words_of))
+        return cls(TokenColumn.of(chain.from_iterable(words_of)), counts)
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return len(self.counts)
+
+    def select(self, start: int, end: int) -> Self:
+        """Return the words of the texts `start` to `end - 1`."""
+        first, last = int(self.counts[:start].sum()), int(self.counts[:end].sum())
+        return type(self)(TokenColumn(self.words.distinct, self.words.numbers[first:last]), self.counts[start:end])
+
+
+def join_split(parts: Sequence[SplitWords | None]) -> SplitWords | None:
+    """Return the words of all texts of `parts`, whose words have one numbering; None where some are not known."""
+    known = [part for part in parts if part is not None]
+    if not known or len(known) < len(parts):
+        return None
+    numbers = np.concatenate([part.words.numbers for part in known])
+    return SplitWords(TokenColumn(known[0].words.distinct, numbers), np.concatenate([part.counts for part in known]))
