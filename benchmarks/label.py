@@ -15,7 +15,6 @@ import os
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +23,13 @@ import psutil
 
 from label_rows import make_rows
 from peer_environments import left_out, python_of
+from processes import run
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".bench" / "label"
 SCRIPTS = Path(__file__).resolve().parent / "label_peers"
 BASE = "TF-IDF + LinearSVC"
+LIMIT_SECONDS = 3600.0
 TRAIN = (
     *("data=files", "data.train={train}", "data.test={test}", "output_dir={model}", "prepared_dir={work}/prepared"),
     *("overwrite=true", "training.epochs=2", "tracking.enabled=false"),
@@ -146,40 +147,16 @@ def measure(system: System, places: dict[str, str], figures: Figures) -> None:
         if left.is_file():
             left.unlink()
     command = [part.format(model=model_path(system), out=out, **places) for part in system.label]
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    peak = [0.0]
-    watcher = threading.Thread(target=watch_memory, args=(process.pid, peak), daemon=True)
-    watcher.start()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{system.name}: labelling failed: {' '.join(command)}")
-    figures.seconds.append(time.perf_counter() - started)
-    figures.cpu_seconds.append(usage.ru_utime + usage.ru_stime)
-    watcher.join(timeout=5)
-    figures.megabytes.append(peak[0] / 1e6)
+    done = run(command, limit_seconds=LIMIT_SECONDS, work=WORK)
+    if done.exit_code:
+        raise SystemExit(f"{system.name}: labelling failed: {' '.join(command)}\n{done.output}")
+    figures.seconds.append(done.seconds)
+    figures.cpu_seconds.append(done.cpu_seconds)
+    figures.megabytes.append(done.megabytes)
     gold = json.loads(Path(places["gold"]).read_text())
     with out.open(encoding="utf-8") as lines:
         found = [json.loads(line)[system.label_key] for line, _ in zip(lines, gold, strict=False)]
     figures.accuracy = sum(map(str.__eq__, found, gold)) / len(found)
-
-
-def watch_memory(process_id: int, peak: list[float]) -> None:
-    """Keep in `peak` the largest resident memory of a process and its children together, in bytes.
-
-    Looking takes some milliseconds of a core that the process may be using, so it becomes rarer: from every .05 s to
-    twice a second.
-    """
-    pause = 0.05
-    try:
-        process = psutil.Process(process_id)
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            family = [process, *process.children(recursive=True)]
-            peak[0] = max(peak[0], float(sum(one.memory_info().rss for one in family)))
-            time.sleep(pause)
-            pause = min(1.2 * pause, 0.5)
-    except psutil.Error:
-        return
 
 
 def table(figures: dict[str, Figures], *, num_rows: int) -> str:

@@ -64,8 +64,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from textlstm.models.gate import Gate
     from textlstm.models.linear_expert import LinearExpert
     from textlstm.models.network import NetworkSizes, TextNetwork
-    from textlstm.predictor import encode_texts
     from textlstm.text.pipeline import TextPipeline
+    from textlstm.training.encoding import encode_texts
     from textlstm.training.loop import fit
     from textlstm.training.prediction import predict_logits
     from textlstm.vocabulary import Vocabulary

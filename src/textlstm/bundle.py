@@ -13,15 +13,15 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from enum import StrEnum
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 
 import numpy as np
 
 from textlstm.config import ModelConfig, Task, TextConfig
+from textlstm.config.plain import from_plain
 from textlstm.errors import IntegrityError, StorageError
 from textlstm.text.saved import SavedText
 from textlstm.vocabulary import Vocabulary
@@ -45,8 +45,6 @@ RECORDED_LIBRARIES = (
     "pyarrow",
     "onnxruntime",
 )
-
-Config = TypeVar("Config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,22 +206,6 @@ def _checked_files(directory: Path, manifest: Mapping[str, Any]) -> dict[str, by
 def with_provenance(bundle: Bundle, **entries: object) -> Bundle:
     """Return `bundle` with more provenance."""
     return replace(bundle, provenance={**(bundle.provenance or {}), **entries})
-
-
-def from_plain(config_class: type[Config], content: Mapping[str, Any]) -> Config:
-    """Return a config dataclass from JSON values; keys that this version does not know are refused."""
-    hints = get_type_hints(config_class)
-    known = {field.name for field in fields(config_class)}  # type: ignore[arg-type]
-    unknown = sorted(set(content) - known)
-    if unknown:
-        raise IntegrityError(
-            f"{config_class.__name__}: unknown settings {', '.join(unknown)}; a later textlstm saved them"
-        )
-    values = {}
-    for name, value in content.items():
-        hint = hints[name]
-        values[name] = hint(value) if isinstance(hint, type) and issubclass(hint, StrEnum) else value
-    return config_class(**values)
 
 
 def _write_files(bundle: Bundle, directory: Path) -> None:

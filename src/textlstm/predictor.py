@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 from textlstm.bundle import Bundle, load_bundle
-from textlstm.config import Device, ModelConfig, Precision, Task
+from textlstm.config import Device, Precision, Task
 from textlstm.errors import ConfigError
 from textlstm.models.gate import Gate
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.models.probabilities import mean_logits, to_probabilities
-from textlstm.models.spelling import SpelledTokens
 from textlstm.recurrent_numpy import NumpyNetworks, can_compute
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.split_words import SplitWords
-from textlstm.training.encoding import EncodedSplit, encode_split
-from textlstm.vocabulary import Vocabulary
+from textlstm.training.encoding import EncodedSplit, encode_texts
 
 if TYPE_CHECKING:
     import torch
@@ -258,41 +256,6 @@ def is_empty(text: str) -> bool:
     (True, False)
     """
     return not text.strip(" \t\r\n\f\v\u00a0\u200b\u200c\u200d\u2060\ufeff") or not text.strip()
-
-
-def encode_texts(
-    token_ids: np.ndarray,
-    offsets: np.ndarray,
-    pos: np.ndarray | None,
-    *,
-    tokens: Callable[[], Sequence[str]],
-    vocabulary: Vocabulary,
-    model: ModelConfig,
-    targets: np.ndarray,
-) -> EncodedSplit:
-    """Return what the network of `model` reads of N texts with M tokens in all.
-
-    Args:
-        token_ids: (M,) int32 vocabulary ids.
-        offsets: (N + 1,) int64 starts of the texts.
-        pos: (M,) uint8, or None where tagging was off.
-        tokens: gives the M tokens; called only where the network reads characters.
-        vocabulary: the words of the network.
-        model: the settings.
-        targets: (N,) or (N, L).
-    """
-    spellings = None
-    if model.char_cnn_size or model.subword_buckets:
-        spelled = SpelledTokens(token_ids, tokens(), vocabulary.tokens)
-        token_ids, spellings = spelled.token_ids, spelled.table
-    return encode_split(
-        token_ids,
-        offsets,
-        pos if model.pos_embedding_size else None,
-        targets,
-        max_tokens=model.max_tokens,
-        spellings=spellings,
-    )
 
 
 def _unknown_share(token_ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -8,8 +8,7 @@ import torch
 
 from textlstm.config import Device, Encoder, ExportPrecision, ModelConfig, Pooling, Precision
 from textlstm.models.network import NetworkSizes, TextNetwork
-from textlstm.predictor import encode_texts
-from textlstm.training.encoding import EncodedSplit
+from textlstm.training.encoding import EncodedSplit, encode_texts
 from textlstm.training.prediction import predict_logits
 from textlstm.vocabulary import Vocabulary
 

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from textlstm.text.growing import GrowingRows
+from textlstm.text.growing import GrowingRows, GrowingRuns, Runs
 
 
 def test_rows_stay_in_order_while_they_grow():
@@ -18,3 +18,19 @@ def test_arrays_grow_too_and_keep_their_type():
     growing.append(np.array([True, False]))
     assert growing.rows.tolist() == [False, True, False]
     assert growing.rows.dtype == np.bool_
+
+
+def test_runs_are_taken_by_their_numbers_while_they_grow():
+    runs = GrowingRuns(np.int32)
+    assert runs.take(np.zeros(0, np.int64)).values.tolist() == []
+    expected = []
+    for number in range(20):
+        more = [[number] * size for size in (number % 3, 0, 2)]
+        runs.append(Runs(np.array([value for one in more for value in one], np.int32), np.array(list(map(len, more)))))
+        expected += more
+    assert len(runs) == len(expected) == 60
+    wanted = np.array([59, 0, 4, 59, 3, 1])
+    values, sizes = runs.take(wanted)
+    assert values.dtype == np.int32
+    assert values.tolist() == [value for number in wanted for value in expected[number]]
+    assert sizes.tolist() == [len(expected[number]) for number in wanted]

@@ -14,11 +14,11 @@ from textlstm.models.batch import Batch
 from textlstm.models.inference import prepare_inference
 from textlstm.models.network import TextNetwork
 from textlstm.models.probabilities import mean_logits
-from textlstm.predictor import TextClassifier, encode_texts
+from textlstm.predictor import TextClassifier
 from textlstm.text.prepared import PreparedTexts
 from textlstm.training.batch_plan import plan_sorted
 from textlstm.training.batching import DeviceSplit
-from textlstm.training.encoding import EncodedSplit, encode_split
+from textlstm.training.encoding import EncodedSplit, encode_split, encode_texts
 from textlstm.training.prediction import predict_logits
 
 _BATCH_CELLS = 4_096

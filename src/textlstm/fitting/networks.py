@@ -12,8 +12,7 @@ from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.embeddings import Embeddings, load_embeddings
 from textlstm.errors import InputError
 from textlstm.models.network import NetworkSizes, TextNetwork
-from textlstm.predictor import encode_texts
-from textlstm.training.encoding import EncodedSplit
+from textlstm.training.encoding import EncodedSplit, encode_texts
 from textlstm.training.loop import fit
 from textlstm.training.reports import EpochReport, FitResult
 from textlstm.vocabulary import Vocabulary

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from textlstm.bundle import from_plain
 from textlstm.config import FileFormat, LabellingConfig
+from textlstm.config.plain import from_plain
 from textlstm.corpus.files.cell_text import cell_text
 from textlstm.corpus.files.read_settings import ColumnNames, ReadSettings
 from textlstm.corpus.files.readers import read_records

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from textlstm import errors
-from textlstm.bundle import from_plain
 from textlstm.collector import leave_out_what_is_loaded, paused
 from textlstm.config import LabellingConfig
+from textlstm.config.plain import from_plain
 from textlstm.labelling.classifier import RowClassifier, load_model
 from textlstm.labelling.journal import Journal, ShardRecord
 from textlstm.labelling.plan import InputFile, Shard, canonical

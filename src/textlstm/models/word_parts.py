@@ -2,22 +2,18 @@
 
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
-from textlstm.text.growing import GrowingRows
+from textlstm.text.growing import GrowingRuns, Runs
 from textlstm.text.split_words import SplitWords
 
 _PATTERNS = {
     False: re.compile(r"(?u)\b\w\w+\b"),  # scikit-learn's token_pattern
     True: re.compile(r"(?u)\w+|[^\w\s]"),  # short words and punctuation count too
 }
-
-
-_room = partial(np.empty, dtype=np.int64)
 
 
 class PartRows(NamedTuple):
@@ -46,26 +42,18 @@ class WordParts:
 
     def _clear(self, distinct: Sequence[str]) -> None:
         self._distinct = distinct
-        self._ids = GrowingRows(np.empty(0, np.int64), _room)
-        """Ids of the parts of all known words."""
-        self._ends = GrowingRows(np.zeros(1, np.int64), _room)
-        """Word k has the parts of places `ends[k]` to `ends[k + 1] - 1`."""
+        self._ids = GrowingRuns(np.int64)
+        """Of the parts of each known word."""
 
     def find(self, texts: SplitWords) -> PartRows:
         """Return the parts of `texts`."""
-        words = texts.words.numbers
         if texts.words.distinct is not self._distinct:
             self._clear(texts.words.distinct)
-        self._learn(self._distinct[len(self._ends) - 1 :])
-        starts = self._ends.rows[words]
-        sizes = self._ends.rows[words + 1] - starts
-        ends = np.cumsum(sizes)
-        places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - sizes), sizes)
-        rows = np.repeat(np.repeat(np.arange(len(texts)), texts.counts), sizes)
-        return PartRows(self._ids.rows[places], rows)
+        self._learn(self._distinct[len(self._ids) :])
+        ids, sizes = self._ids.take(texts.words.numbers)
+        return PartRows(ids, np.repeat(np.repeat(np.arange(len(texts)), texts.counts), sizes))
 
     def _learn(self, words: Sequence[str]) -> None:
         parts_of = [self._find_parts(word.lower()) for word in words]
         sizes = np.fromiter(map(len, parts_of), np.int64, len(parts_of))
-        self._ids.append(self._number(list(chain.from_iterable(parts_of))))
-        self._ends.append(self._ends.rows[-1] + np.cumsum(sizes))
+        self._ids.append(Runs(self._number(list(chain.from_iterable(parts_of))), sizes))

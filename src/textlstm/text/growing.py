@@ -1,7 +1,11 @@
 """Rows that are appended again and again: room is taken in doublings, so that a row is copied a few times at most."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 
 class GrowingRows:
@@ -31,3 +35,39 @@ class GrowingRows:
             self._room = room
         self._room[self._num_rows : needed] = more
         self._num_rows = needed
+
+
+class Runs(NamedTuple):
+    """Some runs of values, one after another."""
+
+    values: NDArray[Any]
+    """(M,) all values."""
+    sizes: NDArray[np.int64]
+    """(N,) how many values each run has."""
+
+
+class GrowingRuns:
+    """Runs of values of any length, numbered as they are appended."""
+
+    def __init__(self, dtype: DTypeLike) -> None:
+        """Start without a run."""
+        self._values = GrowingRows(np.empty(0, dtype), partial(np.empty, dtype=dtype))
+        self._ends = GrowingRows(np.zeros(1, np.int64), partial(np.empty, dtype=np.int64))
+        """Run k has the values of places `ends[k]` to `ends[k + 1] - 1`."""
+
+    def __len__(self) -> int:
+        """Return the number of runs."""
+        return len(self._ends) - 1
+
+    def append(self, more: Runs) -> None:
+        """Add the runs of `more`."""
+        self._ends.append(self._ends.rows[-1] + np.cumsum(more.sizes))
+        self._values.append(more.values)
+
+    def take(self, numbers: NDArray[np.integer[Any]]) -> Runs:
+        """Return the runs of these (N,) numbers, in that order."""
+        starts = self._ends.rows[numbers]
+        sizes = self._ends.rows[numbers + 1] - starts
+        ends = np.cumsum(sizes)
+        places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - sizes), sizes)
+        return Runs(self._values.rows[places], sizes)

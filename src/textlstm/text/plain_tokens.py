@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textlstm.text.blocks import block_bounds
-from textlstm.text.growing import GrowingRows
+from textlstm.text.growing import GrowingRows, GrowingRuns, Runs
 from textlstm.text.normalize import TokenNormalizer
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.runs import cut_long_runs
@@ -54,10 +54,8 @@ class PlainTokens:
 
     def _clear(self) -> None:
         self._pieces = _Pieces()
-        self._ends = GrowingRows(np.zeros(1, np.int64), lambda count: np.empty(count, np.int64))
-        """Piece k has the tokens of places `ends[k]` to `ends[k + 1] - 1`."""
-        self._tokens = GrowingRows(np.empty(0, np.int32), lambda count: np.empty(count, np.int32))
-        """Numbers of the tokens of all pieces."""
+        self._tokens = GrowingRuns(np.int32)
+        """Numbers of the tokens of each piece."""
         self._is_joined = GrowingRows(np.empty(0, np.bool_), lambda count: np.empty(count, np.bool_))
         """Whether a piece is a word whose tokens may depend on its neighbours."""
         self._joined: set[str] = set()
@@ -95,12 +93,8 @@ class PlainTokens:
         split = (
             SplitWords(TokenColumn(self._pieces.distinct, words.astype(np.int32)), word_counts) if are_whole else None
         )
-        starts = self._ends.rows[pieces]
-        sizes = self._ends.rows[pieces + 1] - starts
-        ends = _ends(sizes)
-        places = np.arange(ends[-1]) + np.repeat(starts - ends[:-1], sizes)
-        tokens = self._tokens.rows[places]
-        ends_of_texts = ends[_ends(num_pieces)]
+        tokens, sizes = self._tokens.take(pieces)
+        ends_of_texts = _ends(sizes)[_ends(num_pieces)]
         if not self._normalizer.stop_words:
             return _Block(tokens, np.diff(ends_of_texts), np.zeros(len(texts), np.int32), split)
         is_kept = tokens != _REMOVED
@@ -121,7 +115,7 @@ class PlainTokens:
     def _numbers(self, pieces: Iterable[str], count: int, *, are_words: bool) -> NDArray[np.int64]:
         """Return the (count,) numbers of `pieces`, all of which have tokens then; other pieces may hold white space."""
         numbers = np.fromiter(map(self._pieces.__getitem__, pieces), np.int64, count)
-        if new := self._pieces.take_new():
+        if new := self._pieces.distinct[len(self._tokens) :]:
             self._learn(new, are_words=are_words)
         return numbers
 
@@ -169,8 +163,7 @@ class PlainTokens:
             for place in np.flatnonzero(is_joined).tolist():
                 self._joined |= {pieces[place], f"{pieces[place]} "}
         sizes = np.fromiter(map(len, tokens_of), np.int64, len(pieces))
-        self._ends.append(self._ends.rows[-1] + np.cumsum(sizes))
-        self._tokens.append(np.fromiter(chain.from_iterable(tokens_of), np.int32, int(sizes.sum())))
+        self._tokens.append(Runs(np.fromiter(chain.from_iterable(tokens_of), np.int32, int(sizes.sum())), sizes))
         self._is_joined.append(is_joined)
 
     def _learn_from_spacy(
@@ -202,24 +195,17 @@ class _Block(NamedTuple):
 
 
 class _Pieces(dict[str, int]):
-    """The number of each piece; an unknown one gets the next number, and waits to be taken."""
+    """The number of each piece; an unknown one gets the next number."""
 
     def __init__(self) -> None:
         super().__init__()
         self.distinct: list[str] = []
         """The pieces in the order of their numbers."""
-        self._num_taken = 0
 
     def __missing__(self, piece: str) -> int:
         number = self[piece] = len(self)
         self.distinct.append(piece)
         return number
-
-    def take_new(self) -> list[str]:
-        """Return the pieces that have been numbered since the last call."""
-        new = self.distinct[self._num_taken :]
-        self._num_taken = len(self.distinct)
-        return new
 
 
 class _NormalTokens(dict[str, int]):

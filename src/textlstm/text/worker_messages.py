@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from textlstm.config import Device, Precision, Tagger, TextConfig
+from textlstm.config import TextConfig
+from textlstm.config.plain import from_plain
 from textlstm.text.prepared import PreparedTexts
 from textlstm.text.saved import SavedText, TextDescription
 from textlstm.text.token_column import TokenColumn
@@ -85,12 +86,8 @@ class Settings(NamedTuple):
 def decode_settings(body: bytes) -> Settings:
     """Return what `encode_settings` wrote."""
     values = json.loads(body)
-    config: dict[str, Any] = values["config"]
-    config["tagger"] = Tagger(config["tagger"])
-    config["tagger_precision"] = Precision(config["tagger_precision"])
-    config["tagger_device"] = Device(config["tagger_device"])
     saved = None if values["saved"] is None else SavedText.from_mapping(values["saved"])
-    return Settings(TextConfig(**config), saved)
+    return Settings(from_plain(TextConfig, values["config"]), saved)
 
 
 def encode_ready(description: TextDescription) -> bytes:
