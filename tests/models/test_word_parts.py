@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from textlstm.models.word_parts import WordParts
 from textlstm.text.split_words import SplitWords
+from textlstm.text.token_column import TokenColumn
 
 PATTERN = re.compile(r"(?u)\w+|[^\w\s]")
 KNOWN = {"a": 0, "b": 1, "σ": 2, "ς": 3, ".": 4, "i": 5}
@@ -29,7 +30,7 @@ def test_parts_of_words_are_the_parts_of_the_texts(texts, more):
         assert (ids.tolist(), rows.tolist()) == _expected(some)
 
 
-def test_a_word_is_cut_once_while_its_numbering_grows():
+def test_a_word_is_cut_once_while_its_numbering_goes_on():
     asked: list[str] = []
 
     def number(parts: list[str]) -> np.ndarray:
@@ -37,11 +38,11 @@ def test_a_word_is_cut_once_while_its_numbering_grows():
         return _number(parts)
 
     finder = WordParts(number, all_tokens=True)
-    whole = SplitWords.of(["a b.", "b. a", "b"])
-    first = whole.select(0, 2)
-    grown = whole.words.distinct
-    before, grown[2:] = grown[2:], []
+    distinct = ["a", "b."]
+    first = SplitWords(TokenColumn(distinct, np.array([0, 1, 1, 0], np.int32)), np.array([2, 2]), goes_on=True)
     assert finder.find(first).ids.tolist() == [0, 1, 4, 1, 4, 0]
-    grown += before
-    assert finder.find(whole.select(2, 3)).ids.tolist() == [1]
-    assert asked == ["a", "b", ".", "b"]
+    assert finder.find(SplitWords.of(["b a"])).ids.tolist() == [1, 0]  # another numbering, of that text alone
+    distinct.append("b")
+    more = SplitWords(TokenColumn(distinct, np.array([2, 1], np.int32)), np.array([2]), goes_on=True)
+    assert finder.find(more).ids.tolist() == [1, 1, 4]
+    assert asked == ["a", "b", ".", "b", "a", "b"]

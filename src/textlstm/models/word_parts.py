@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from textlstm.text.growing import GrowingRuns, Runs
 from textlstm.text.split_words import SplitWords
 
+_END = "\n"
+"""Behind each word of a text that holds many, where neither a part nor a rule of lower case reaches over."""
 _PATTERNS = {
-    False: re.compile(r"(?u)\b\w\w+\b"),  # scikit-learn's token_pattern
-    True: re.compile(r"(?u)\w+|[^\w\s]"),  # short words and punctuation count too
+    False: re.compile(rf"(?u)\w\w+|{_END}"),  # scikit-learn's token_pattern; \b around it changes nothing
+    True: re.compile(rf"(?u)\w+|[^\w\s]|{_END}"),  # short words and punctuation count too
 }
 
 
@@ -26,9 +28,9 @@ class PartRows(NamedTuple):
 
 
 class WordParts:
-    """Cuts words into parts and gives those numbers; neither a part nor a rule of lower case reaches over white space.
+    """Cuts words into parts and gives those numbers.
 
-    What a word consists of is remembered as long as texts come in one numbering of words.
+    What a word consists of is remembered while texts come in one numbering that goes on.
     """
 
     def __init__(self, number: Callable[[list[str]], np.ndarray], *, all_tokens: bool) -> None:
@@ -38,22 +40,23 @@ class WordParts:
         """
         self._number = number
         self._find_parts = _PATTERNS[all_tokens].findall
-        self._clear(())
-
-    def _clear(self, distinct: Sequence[str]) -> None:
-        self._distinct = distinct
+        self._distinct: Sequence[str] = ()
         self._ids = GrowingRuns(np.int64)
-        """Of the parts of each known word."""
+        """Of the parts of each word of `_distinct` that was met."""
 
     def find(self, texts: SplitWords) -> PartRows:
         """Return the parts of `texts`."""
-        if texts.words.distinct is not self._distinct:
-            self._clear(texts.words.distinct)
-        self._learn(self._distinct[len(self._ids) :])
-        ids, sizes = self._ids.take(texts.words.numbers)
+        distinct = texts.words.distinct
+        known = self._ids if distinct is self._distinct else GrowingRuns(np.int64)
+        if texts.goes_on:
+            self._distinct, self._ids = distinct, known
+        known.append(self._parts_of(distinct[len(known) :]))
+        ids, sizes = known.take(texts.words.numbers)
         return PartRows(ids, np.repeat(np.repeat(np.arange(len(texts)), texts.counts), sizes))
 
-    def _learn(self, words: Sequence[str]) -> None:
-        parts_of = [self._find_parts(word.lower()) for word in words]
-        sizes = np.fromiter(map(len, parts_of), np.int64, len(parts_of))
-        self._ids.append(Runs(self._number(list(chain.from_iterable(parts_of))), sizes))
+    def _parts_of(self, words: Sequence[str]) -> Runs:
+        """Return the ids of the parts of each word."""
+        found = self._find_parts("".join([f"{word}{_END}" for word in words]).lower())
+        is_part = np.fromiter(map(_END.__ne__, found), np.bool_, len(found))
+        ends = np.flatnonzero(~is_part) - np.arange(len(words))
+        return Runs(self._number(list(compress(found, is_part))), np.diff(ends, prepend=0))

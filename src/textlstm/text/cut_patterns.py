@@ -5,7 +5,8 @@ parsed pattern proves is used to search less; where nothing is proven, the patte
 
 - all alternatives begin with ^ (prefixes): only the start of the word is tried, for those that fit its first character;
 - all alternatives end with $ and have a bounded width (suffixes): only the end is tried, for those that fit the last;
-- every match needs a character that is no ASCII letter: words of ASCII letters are not searched.
+- every match needs a character that is no ASCII letter: words of ASCII letters are not searched, and for other ASCII
+  words the sets of a pattern of infixes hold no more than they can meet.
 """
 
 import importlib
@@ -15,6 +16,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from textlstm.text.affix_tables import AffixTable, Search
+from textlstm.text.ascii_patterns import ascii_pattern
 
 FindAll: TypeAlias = Callable[[str], Iterable[re.Match[str]]]
 
@@ -89,12 +91,14 @@ def infix_finditer(find: FindAll | None) -> FindAll | None:
     pattern = _pattern_of(find, "finditer")
     if find is None or pattern is None or not pattern_facts(pattern).needs_non_letter:
         return find
-    find_all, nothing = find, tuple[re.Match[str], ...]()
+    find_all, find_ascii, nothing = find, ascii_pattern(pattern).finditer, tuple[re.Match[str], ...]()
 
-    def find_unless_letters(text: str) -> Iterable[re.Match[str]]:
-        return nothing if text.isalpha() and text.isascii() else find_all(text)
+    def find_within(text: str) -> Iterable[re.Match[str]]:
+        if not text.isascii():
+            return find_all(text)
+        return nothing if text.isalpha() else find_ascii(text)
 
-    return find_unless_letters
+    return find_within
 
 
 def leaves_letters(function: Search | FindAll | None) -> bool:

@@ -37,6 +37,6 @@ class TokenNormalizer:
                 return EMAIL_TOKEN
             if self.like_url(token):
                 return URL_TOKEN
-        if self.normalize_numbers and _NUMBER.fullmatch(token):
+        if self.normalize_numbers and not token[:1].isalpha() and _NUMBER.fullmatch(token):
             return NUMBER_TOKEN
         return token.lower() if self.lowercase else token

@@ -90,9 +90,8 @@ class PlainTokens:
         words = self._numbers(chain.from_iterable(words_of), int(word_counts.sum()), are_words=True)
         num_pieces = word_counts.copy()
         pieces = self._with_neighbours(texts, words, num_pieces)
-        split = (
-            SplitWords(TokenColumn(self._pieces.distinct, words.astype(np.int32)), word_counts) if are_whole else None
-        )
+        column = TokenColumn(self._pieces.distinct, words.astype(np.int32))
+        split = SplitWords(column, word_counts, goes_on=True) if are_whole else None
         tokens, sizes = self._tokens.take(pieces)
         ends_of_texts = _ends(sizes)[_ends(num_pieces)]
         if not self._normalizer.stop_words:
@@ -147,40 +146,34 @@ class PlainTokens:
 
     def _learn(self, pieces: list[str], *, are_words: bool) -> None:
         """Tokenise `pieces`, which are new, and keep their tokens in that order."""
-        tokens_of: list[list[int]] = []
-        left: list[int] = []
-        normal, cut = self._normal, self._rules.cut
-        for place, piece in enumerate(pieces):
-            tokens = cut(piece) if are_words else None
-            if tokens is None:
-                left.append(place)
-                tokens_of.append([])
-            else:
-                tokens_of.append([normal[token] for token in tokens])
+        cut = self._rules.cut
+        found = [cut(piece) if are_words else None for piece in pieces]
+        tokens_of: list[Sequence[str]] = [tokens or () for tokens in found]
         is_joined = np.zeros(len(pieces), np.bool_)
-        if left:
-            self._learn_from_spacy(pieces, left, tokens_of, is_joined if are_words else None)
-            for place in np.flatnonzero(is_joined).tolist():
-                self._joined |= {pieces[place], f"{pieces[place]} "}
+        if None in found:
+            left = {piece: place for place, piece in enumerate(pieces) if found[place] is None}
+            for piece, tokens, is_word_joined in self._spacy_tokens(left, find_joined=are_words):
+                tokens_of[left[piece]] = tokens
+                if is_word_joined:
+                    is_joined[left[piece]] = True
+                    self._joined |= {piece, f"{piece} "}
         sizes = np.fromiter(map(len, tokens_of), np.int64, len(pieces))
-        self._tokens.append(Runs(np.fromiter(chain.from_iterable(tokens_of), np.int32, int(sizes.sum())), sizes))
+        all_tokens = chain.from_iterable(tokens_of)
+        numbers = np.fromiter(map(self._normal.__getitem__, all_tokens), np.int32, int(sizes.sum()))
+        self._tokens.append(Runs(numbers, sizes))
         self._is_joined.append(is_joined)
 
-    def _learn_from_spacy(
-        self, pieces: list[str], left: list[int], tokens_of: list[list[int]], is_joined: NDArray[np.bool_] | None
-    ) -> None:
-        """Have spaCy tokenise the pieces of the places `left`: several words, and words that it may join.
+    def _spacy_tokens(self, pieces: Iterable[str], *, find_joined: bool) -> list[tuple[str, list[str], bool]]:
+        """Have spaCy tokenise pieces of several words, and words that it may join.
 
-        What becomes joined is marked in `is_joined`; None where nobody asks.
+        Return for each, in any order, its tokens, and whether it depends on its neighbours if asked to `find_joined`.
         """
-        places = {pieces[place]: place for place in left}
-        strings, normal, tokenizer = self._nlp.vocab.strings, self._normal, self._word_tokenizer
+        strings, tokenizer = self._nlp.vocab.strings, self._word_tokenizer
         with self._nlp.memory_zone():
-            for piece, rows, joined in tokenizer.tokenize(places, find_joined=is_joined is not None):
-                place = places[piece]
-                tokens_of[place] = [normal[token] for row in rows if not (token := strings[row[0]]).isspace()]
-                if is_joined is not None:
-                    is_joined[place] = joined
+            return [
+                (piece, [token for row in rows if not (token := strings[row[0]]).isspace()], is_joined)
+                for piece, rows, is_joined in tokenizer.tokenize(pieces, find_joined=find_joined)
+            ]
 
 
 class _Block(NamedTuple):

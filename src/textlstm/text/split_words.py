@@ -19,6 +19,8 @@ class SplitWords:
     """All words as they are written, M of them."""
     counts: NDArray[np.int64]
     """(N,) how many words each text has."""
+    goes_on: bool = False
+    """Whether other texts come in the same numbering of words, which grows; otherwise it is of these texts alone."""
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Self:
@@ -34,7 +36,8 @@ class SplitWords:
     def select(self, start: int, end: int) -> Self:
         """Return the words of the texts `start` to `end - 1`."""
         first, last = int(self.counts[:start].sum()), int(self.counts[:end].sum())
-        return type(self)(TokenColumn(self.words.distinct, self.words.numbers[first:last]), self.counts[start:end])
+        words = TokenColumn(self.words.distinct, self.words.numbers[first:last])
+        return type(self)(words, self.counts[start:end], self.goes_on)
 
 
 def join_split(parts: Sequence[SplitWords | None]) -> SplitWords | None:
@@ -42,5 +45,5 @@ def join_split(parts: Sequence[SplitWords | None]) -> SplitWords | None:
     known = [part for part in parts if part is not None]
     if not known or len(known) < len(parts):
         return None
-    numbers = np.concatenate([part.words.numbers for part in known])
-    return SplitWords(TokenColumn(known[0].words.distinct, numbers), np.concatenate([part.counts for part in known]))
+    words = TokenColumn(known[0].words.distinct, np.concatenate([part.words.numbers for part in known]))
+    return SplitWords(words, np.concatenate([part.counts for part in known]), known[0].goes_on)
