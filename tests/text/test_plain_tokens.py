@@ -103,6 +103,24 @@ def test_long_runs_are_cut(english):
     assert [len(token) for token in _tokens(english.engine, "a" * 450)] == [200, 200, 50]
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from([*SPECIAL_PIECES, "a" * 199, ":)" * 120, "it's," * 60, "( "]), max_size=12))
+def test_tokens_around_long_runs_are_those_of_spacy(english, pieces):
+    text = "".join(pieces)
+    prepared = english.engine.prepare(["before", text, "and after :)"])
+    assert prepared.text_tokens(1) == _spacy_tokens(english.tokenizer, text)
+    assert prepared.words.words[:] == ["before", *text.split(), "and", "after", ":)"]
+    assert prepared.words.counts.tolist() == [1, len(text.split()), 3]
+
+
+def test_long_words_fill_the_cache_sooner(monkeypatch):
+    monkeypatch.setattr(plain_tokens, "_MAX_WORD_CHARS", 1_000)
+    engine = PlainTokens(spacy.blank("en"), normalizer=_normalizer(), max_run=200)
+    first = engine.prepare(["a b"])
+    assert engine.prepare(["c" * 1_000]).words.words.distinct is first.words.words.distinct
+    assert engine.prepare(["c"]).words.words.distinct == ["c"]
+
+
 def test_an_error_leaves_no_word_without_tokens(english, monkeypatch):
     engine = PlainTokens(spacy.blank("en"), normalizer=_normalizer(), max_run=200)
     engine.prepare(["known words."])

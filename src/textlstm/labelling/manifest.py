@@ -100,7 +100,8 @@ class Manifest:
             counts={"labels": dict(sorted(labels.items())), "decisions": dict(sorted(decisions.items()))},
             libraries=dict(plan.libraries),
             machine={
-                "platform": platform.platform(),
+                # platform.platform() would start a process to ask for the same
+                "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",
                 "python": platform.python_version(),
                 "cores": os.cpu_count(),
             },

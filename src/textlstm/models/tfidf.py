@@ -14,10 +14,12 @@ def inverse_document_frequencies(frequencies: np.ndarray, *, num_texts: int) -> 
 def count_rows(features: np.ndarray, rows: np.ndarray, *, num_features: int, num_rows: int) -> SparseRows:
     """Return how often each feature occurs in each row, from one (feature, row) pair an occurrence."""
     num_features = max(num_features, 1)
-    keys, counts = np.unique(rows * np.int64(num_features) + features, return_counts=True)
-    rows, features = np.divmod(keys, num_features)
+    keys = rows * np.int64(num_features) + features
+    keys.sort(kind="stable")  # which is quick where the rows come almost in order
+    firsts = np.flatnonzero(np.diff(keys, prepend=-1))
+    rows, features = np.divmod(keys[firsts], num_features)
     offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=num_rows))])
-    return SparseRows(offsets, features, counts.astype(np.float32))
+    return SparseRows(offsets, features, np.diff(firsts, append=len(keys)).astype(np.float32))
 
 
 def tfidf_rows(counts: SparseRows, idf: np.ndarray) -> SparseRows:

@@ -14,7 +14,7 @@ _END = "\n"
 """Behind each word of a text that holds many, where neither a part nor a rule of lower case reaches over."""
 _PATTERNS = {
     False: re.compile(rf"(?u)\w\w+|{_END}"),  # scikit-learn's token_pattern; \b around it changes nothing
-    True: re.compile(rf"(?u)\w+|[^\w\s]|{_END}"),  # short words and punctuation count too
+    True: re.compile(r"(?u)\W|\w+"),  # short words and punctuation count too
 }
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _MAX_WORDS = 250_000
 """The cache of words starts anew beyond this many; about 60 MB."""
+_MAX_WORD_CHARS = 20_000_000
+"""The same, if words are long."""
 _BLOCK_CHARS = 1_000_000
 _REMOVED = 0
 """Number of the token that stands for removed ones."""
@@ -50,21 +52,23 @@ class PlainTokens:
     @cached_property
     def _word_tokenizer(self) -> WordTokenizer:
         """Made for the first word that needs it; a few texts often have none. Not to be made within a memory zone."""
-        return WordTokenizer(self._nlp, ("ORTH", "NORM"))
+        return WordTokenizer(self._nlp, ("ORTH", "NORM"), find_joined=False)
 
     def _clear(self) -> None:
         self._pieces = _Pieces()
+        self._num_chars = 0
+        """Of all pieces together."""
         self._tokens = GrowingRuns(np.int32)
         """Numbers of the tokens of each piece."""
-        self._is_joined = GrowingRows(np.empty(0, np.bool_), lambda count: np.empty(count, np.bool_))
-        """Whether a piece is a word whose tokens may depend on its neighbours."""
+        self._is_special = GrowingRows(np.empty(0, np.bool_), lambda count: np.empty(count, np.bool_))
+        """Whether a piece is a word that does not have the same tokens everywhere, or a run that must be cut."""
         self._joined: set[str] = set()
-        """Those words, with and without the space that follows."""
+        """Words whose tokens may depend on their neighbours, with and without the space that follows."""
         self._normal = _NormalTokens(self._normalizer)
 
     def prepare(self, texts: Sequence[str]) -> PreparedTexts:
         """Return the tokens of all texts."""
-        if len(self._pieces) > _MAX_WORDS:
+        if len(self._pieces) > _MAX_WORDS or self._num_chars > _MAX_WORD_CHARS:
             self._clear()
         try:
             blocks = [
@@ -85,31 +89,18 @@ class PlainTokens:
         )
 
     def _prepare_block(self, texts: Sequence[str]) -> "_Block":
-        texts, words_of, are_whole = self._split(texts)
-        word_counts = np.fromiter(map(len, words_of), np.int64, len(texts))
-        words = self._numbers(chain.from_iterable(words_of), int(word_counts.sum()), are_words=True)
-        num_pieces = word_counts.copy()
-        pieces = self._with_neighbours(texts, words, num_pieces)
-        column = TokenColumn(self._pieces.distinct, words.astype(np.int32))
-        split = SplitWords(column, word_counts, goes_on=True) if are_whole else None
+        words_of = [text.split() for text in texts]
+        counts = np.fromiter(map(len, words_of), np.int64, len(texts))
+        numbers = self._numbers(chain.from_iterable(words_of), int(counts.sum()), are_words=True)
+        words = SplitWords(TokenColumn(self._pieces.distinct, numbers.astype(np.int32)), counts, goes_on=True)
+        pieces, num_pieces = self._look_around(texts, numbers, counts)
         tokens, sizes = self._tokens.take(pieces)
         ends_of_texts = _ends(sizes)[_ends(num_pieces)]
         if not self._normalizer.stop_words:
-            return _Block(tokens, np.diff(ends_of_texts), np.zeros(len(texts), np.int32), split)
+            return _Block(tokens, np.diff(ends_of_texts), np.zeros(len(texts), np.int32), words)
         is_kept = tokens != _REMOVED
         lengths = np.diff(_ends(is_kept)[ends_of_texts])
-        return _Block(tokens[is_kept], lengths, (np.diff(ends_of_texts) - lengths).astype(np.int32), split)
-
-    def _split(self, texts: Sequence[str]) -> tuple[list[str], list[list[str]], bool]:
-        """Return the texts with long runs cut, the words of each, and whether there was no such run."""
-        cut, words_of, max_run, are_whole = list(texts), list[list[str]](), self._max_run, True
-        for row, text in enumerate(texts):
-            words = text.split()
-            if max(map(len, words), default=0) > max_run:
-                cut[row] = cut_long_runs(text, max_run=max_run)
-                words, are_whole = cut[row].split(), False
-            words_of.append(words)
-        return cut, words_of, are_whole
+        return _Block(tokens[is_kept], lengths, (np.diff(ends_of_texts) - lengths).astype(np.int32), words)
 
     def _numbers(self, pieces: Iterable[str], count: int, *, are_words: bool) -> NDArray[np.int64]:
         """Return the (count,) numbers of `pieces`, all of which have tokens then; other pieces may hold white space."""
@@ -118,61 +109,63 @@ class PlainTokens:
             self._learn(new, are_words=are_words)
         return numbers
 
-    def _with_neighbours(
-        self, texts: Sequence[str], pieces: NDArray[np.int64], num_pieces: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Return `pieces` with those that depend on their neighbours joined to them, and bring `num_pieces` up to date.
+    def _look_around(
+        self, texts: Sequence[str], words: NDArray[np.int64], counts: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the numbers of the pieces whose tokens are those of the texts, and how many pieces each text has.
 
-        A text that holds a rule with white space is one piece.
+        They are its words, but for texts with special words, which are joined to their neighbours or cut. A text that
+        holds a rule with white space is one piece.
         """
-        rows, spaced, has_spaced_rule = set[int](), set[int](), self._has_spaced_rule
-        if self._joined:
-            hits = np.flatnonzero(self._is_joined.rows[pieces])
-            rows.update(np.searchsorted(np.cumsum(num_pieces), hits, side="right").tolist())
-        if has_spaced_rule is not None:
-            spaced = {row for row, text in enumerate(texts) if has_spaced_rule(text)}
-            rows |= spaced
-        if not rows:
-            return pieces
-        parts, done, starts = list[NDArray[np.int64]](), 0, _ends(num_pieces)
+        hits = np.flatnonzero(self._is_special.rows[words])
+        rows = set(np.searchsorted(np.cumsum(counts), hits, side="right").tolist())
+        if (has_spaced_rule := self._has_spaced_rule) is not None:
+            rows |= {row for row, text in enumerate(texts) if has_spaced_rule(text)}
+        parts, done, starts, num_pieces = list[NDArray[np.int64]](), 0, _ends(counts), counts.copy()
         for row in sorted(rows):
-            text = texts[row]
-            own = [text]
-            if row not in spaced:
-                own = [piece for merged in merge_around(find_pieces(text), self._joined) if (piece := merged.strip())]
-            parts += [pieces[done : starts[row]], self._numbers(own, len(own), are_words=False)]
+            own = self._pieces_of(texts[row])
+            parts += [words[done : starts[row]], self._numbers(own, len(own), are_words=False)]
             done, num_pieces[row] = starts[row + 1], len(own)
-        return np.concatenate([*parts, pieces[done:]])
+        return np.concatenate([*parts, words[done:]]), num_pieces
+
+    def _pieces_of(self, text: str) -> list[str]:
+        """Return the pieces of a text that may be more or less than its words."""
+        cut = cut_long_runs(text, max_run=self._max_run)
+        if cut != text:
+            words = cut.split()
+            self._numbers(words, len(words), are_words=True)  # which may make some of them known as joined
+        if self._has_spaced_rule is not None and self._has_spaced_rule(cut):
+            return [cut]
+        return [piece for merged in merge_around(find_pieces(cut), self._joined) if (piece := merged.strip())]
 
     def _learn(self, pieces: list[str], *, are_words: bool) -> None:
         """Tokenise `pieces`, which are new, and keep their tokens in that order."""
-        cut = self._rules.cut
-        found = [cut(piece) if are_words else None for piece in pieces]
+        cut, max_run = self._rules.cut, self._max_run if are_words else 0
+        found = [cut(piece) if len(piece) <= max_run else None for piece in pieces]
         tokens_of: list[Sequence[str]] = [tokens or () for tokens in found]
-        is_joined = np.zeros(len(pieces), np.bool_)
-        if None in found:
-            left = {piece: place for place, piece in enumerate(pieces) if found[place] is None}
-            for piece, tokens, is_word_joined in self._spacy_tokens(left, find_joined=are_words):
+        is_special = np.zeros(len(pieces), np.bool_)
+        left = {piece: place for place, piece in enumerate(pieces) if found[place] is None}
+        if are_words:
+            is_special[list(left.values())] = True
+            left = {piece: place for piece, place in left.items() if len(piece) <= max_run}
+            self._joined.update(left, (f"{piece} " for piece in left))
+        if left:
+            for piece, tokens in self._spacy_tokens(left):
                 tokens_of[left[piece]] = tokens
-                if is_word_joined:
-                    is_joined[left[piece]] = True
-                    self._joined |= {piece, f"{piece} "}
         sizes = np.fromiter(map(len, tokens_of), np.int64, len(pieces))
         all_tokens = chain.from_iterable(tokens_of)
         numbers = np.fromiter(map(self._normal.__getitem__, all_tokens), np.int32, int(sizes.sum()))
         self._tokens.append(Runs(numbers, sizes))
-        self._is_joined.append(is_joined)
+        self._is_special.append(is_special)
+        self._num_chars += sum(map(len, pieces))
 
-    def _spacy_tokens(self, pieces: Iterable[str], *, find_joined: bool) -> list[tuple[str, list[str], bool]]:
-        """Have spaCy tokenise pieces of several words, and words that it may join.
-
-        Return for each, in any order, its tokens, and whether it depends on its neighbours if asked to `find_joined`.
-        """
+    def _spacy_tokens(self, pieces: Iterable[str]) -> list[tuple[str, list[str]]]:
+        """Have spaCy tokenise pieces of several words, and words that it may join; return them with their tokens."""
         strings, tokenizer = self._nlp.vocab.strings, self._word_tokenizer
         with self._nlp.memory_zone():
             return [
-                (piece, [token for row in rows if not (token := strings[row[0]]).isspace()], is_joined)
-                for piece, rows, is_joined in tokenizer.tokenize(pieces, find_joined=find_joined)
+                (piece, [token for row in rows if not (token := strings[row[0]]).isspace()])
+                for piece, rows, _ in tokenizer.tokenize(pieces)
             ]
 
 
@@ -183,8 +176,8 @@ class _Block(NamedTuple):
     """(N,) how many each text has."""
     num_removed: NDArray[np.int32]
     """(N,)"""
-    words: SplitWords | None
-    """Those of the N texts; None where a long run was cut, since the texts as given have others."""
+    words: SplitWords
+    """Those of the N texts."""
 
 
 class _Pieces(dict[str, int]):

@@ -40,10 +40,9 @@ class SplitWords:
         return type(self)(words, self.counts[start:end], self.goes_on)
 
 
-def join_split(parts: Sequence[SplitWords | None]) -> SplitWords | None:
-    """Return the words of all texts of `parts`, whose words have one numbering; None where some are not known."""
-    known = [part for part in parts if part is not None]
-    if not known or len(known) < len(parts):
-        return None
-    words = TokenColumn(known[0].words.distinct, np.concatenate([part.words.numbers for part in known]))
-    return SplitWords(words, np.concatenate([part.counts for part in known]), known[0].goes_on)
+def join_split(parts: Sequence[SplitWords]) -> SplitWords:
+    """Return the words of all texts of `parts`, whose words have one numbering."""
+    if not parts:
+        return SplitWords.of([])
+    words = TokenColumn(parts[0].words.distinct, np.concatenate([part.words.numbers for part in parts]))
+    return SplitWords(words, np.concatenate([part.counts for part in parts]), parts[0].goes_on)

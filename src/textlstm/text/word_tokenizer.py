@@ -73,15 +73,18 @@ def spaced_rule_finder(nlp: "Language") -> Callable[[str], bool] | None:
 class WordTokenizer:
     """Tokenises words with the tokeniser of a pipeline."""
 
-    def __init__(self, nlp: "Language", columns: Sequence[str]) -> None:
-        """Tokenise with `nlp`; report `columns` (attribute names, ORTH first) of each token."""
+    def __init__(self, nlp: "Language", columns: Sequence[str], *, find_joined: bool = True) -> None:
+        """Tokenise with `nlp`; report `columns` (attribute names, ORTH first) of each token.
+
+        Without `find_joined` no word counts as joined, which saves making a second tokeniser and asking it.
+        """
         from spacy.symbols import ORTH
 
         tokenizer = _guarded_tokenizer(nlp)
         self._tokenizer = tokenizer
         self._columns = list(columns)
         self._space_column = self._columns.index("SPACY") if "SPACY" in self._columns else None
-        self._twin = _without_last_step(nlp)
+        self._twin = _without_last_step(nlp) if find_joined else None
         self._vocab = nlp.vocab
         self._rules = frozenset(tokenizer.rules)
         self._keeps_letters = all(
@@ -96,16 +99,13 @@ class WordTokenizer:
         self._separator_orth = nlp.vocab.strings.add(_SEPARATOR)
         tokenizer(_SEPARATOR)
 
-    def tokenize(self, words: Iterable[str], *, find_joined: bool = True) -> Iterator[WordTokens]:
-        """Yield the tokens of each word, in any order; a word may end with one space, or be any text at all.
-
-        Without `find_joined` no word counts as joined, which saves tokenising suspects once more.
-        """
+    def tokenize(self, words: Iterable[str]) -> Iterator[WordTokens]:
+        """Yield the tokens of each word, in any order; a word may end with one space, or be any text at all."""
         letters, plain, mixed = list[str](), list[str](), list[str]()
         for word in words:
             stem = word.removesuffix(" ")
             if _SEPARATOR in word or not stem or len(stem.split()) != 1 or stem != stem.strip():
-                yield self._alone(word, find_joined=find_joined)
+                yield self._alone(word)
             elif self._keeps_letters and stem.isalpha() and stem.isascii() and stem not in self._rules:
                 letters.append(word)
             elif stem.isalnum() and not self._joins_letters:
@@ -116,12 +116,12 @@ class WordTokenizer:
         for start in range(0, len(plain), _BATCH_WORDS):
             yield from self._batch(plain[start : start + _BATCH_WORDS], may_join=False)
         for start in range(0, len(mixed), _BATCH_WORDS):
-            yield from self._batch(mixed[start : start + _BATCH_WORDS], may_join=find_joined)
+            yield from self._batch(mixed[start : start + _BATCH_WORDS], may_join=True)
 
-    def _alone(self, text: str, *, find_joined: bool) -> WordTokens:
-        rows = [tuple(row) for row in self._rows(self._tokenizer(text))]
-        is_joined = find_joined and rows != [tuple(row) for row in self._rows(self._twin(text))]
-        return WordTokens(text, rows, is_joined)
+    def _alone(self, text: str) -> WordTokens:
+        rows = self._rows(self._tokenizer(text))
+        is_joined = self._twin is not None and rows != self._rows(self._twin(text))
+        return WordTokens(text, [tuple(row) for row in rows], is_joined)
 
     def _single_tokens(self, words: list[str]) -> Iterator[WordTokens]:
         """Yield words of letters that are no special case, which nothing can cut."""
@@ -145,6 +145,8 @@ class WordTokenizer:
 
     def _joined_words(self, words: list[str], groups: list[list[list[int]]]) -> set[str]:
         """Return those of `words` whose tokens, `groups`, the last step changed."""
+        if self._twin is None:
+            return set()
         starts = self._joined_starts
         suspects = [word for word, group in zip(words, groups, strict=True) if any(row[0] in starts for row in group)]
         if not suspects:
