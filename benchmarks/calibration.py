@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from class_shares import adapt_to_shares, with_class_biases
+from class_shares import adapt_to_shares, logarithms
 from experiments import TRAININGS, experiment_settings, found_corpora, publish, train_once
 from textlstm.bundle import Bundle, load_bundle
 from textlstm.cli.door import compose_config
@@ -21,6 +21,7 @@ from textlstm.config import Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.evaluation.calibration import decision_bins
 from textlstm.evaluation.thresholds import Promise, find_threshold
+from textlstm.models.class_biases import fit_class_biases
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.predictor import TextClassifier
 from textlstm.scoring import score_split
@@ -39,7 +40,7 @@ class Scored:
 
     labels: list[str]
     validation: np.ndarray
-    """(N, L), calibrated on these very rows."""
+    """(N, L), with a temperature of these very rows, and class biases, where there are any, of others among them."""
     validation_targets: np.ndarray
     test: np.ndarray
     """(M, L)."""
@@ -80,7 +81,7 @@ def scored(corpus: str, data: Sequence[str], *, seed: int) -> Scored:
     assert test.uncalibrated_probabilities is not None
     return Scored(
         labels=list(rows.labels),
-        validation=validation.probabilities,
+        validation=held_out(validation.probabilities, validation.targets, TextClassifier(bundle).gate.bias),
         validation_targets=validation.targets,
         test=test.probabilities,
         test_before=test.uncalibrated_probabilities,
@@ -108,6 +109,21 @@ def before_refit(bundle: Bundle, corpus: PreparedCorpus, config: TrainConfig) ->
     return replace(bundle, weights=others | {f"expert.{name}": value for name, value in expert.to_arrays().items()})
 
 
+def held_out(probabilities: np.ndarray, targets: np.ndarray, bias: float | np.ndarray) -> np.ndarray:
+    """Return (N, L) probabilities with class biases that were learned on other rows, as when the model was made."""
+    if not np.ndim(bias):
+        return probabilities
+    correction = fit_class_biases(without_biases(probabilities, bias), targets.astype(np.int64))
+    if correction is None:
+        raise SystemExit("the biases of a saved model are not found again on its validation rows")
+    return np.asarray(np.exp(correction.held_out))
+
+
+def without_biases(probabilities: np.ndarray, bias: float | np.ndarray) -> np.ndarray:
+    """Return (N, L) logits before the class biases of a gate."""
+    return logarithms(probabilities) - bias
+
+
 def header(max_error: float) -> list[str]:
     """Return the top of the page."""
     return [
@@ -115,10 +131,9 @@ def header(max_error: float) -> list[str]:
         f"among accepted rows at {CONFIDENCE:.0%} confidence. ECE: expected calibration error, 15 bins. Kept: share of",
         f"{NUM_RESAMPLES} bootstrap resamples of the test rows in which the promise holds. Exchangeable: validation",
         f"and test rows pooled and split anew {NUM_RESAMPLES} times, threshold from one part, kept on the other.",
-        "Where the shares of the classes differ between validation and test rows, three more lines. Mixed like",
-        "validation: test rows drawn so that each class has its share of the validation rows. Class biases: each class",
-        "has one, learned on the validation rows (not in the product). Shares found: with these biases and the class",
-        "shares of the unlabelled test rows by expectation maximisation (not in the product).",
+        "Where the shares of the classes differ between validation and test rows, two more lines. Mixed like",
+        "validation: test rows drawn so that each class has its share of the validation rows. Shares found: with the",
+        "class shares of the unlabelled test rows by expectation maximisation (not in the product).",
         "",
         "| corpus | test rows | accuracy | ECE before | ECE after | threshold | coverage | accepted error | kept "
         "| exchangeable |",
@@ -127,7 +142,7 @@ def header(max_error: float) -> list[str]:
 
 
 def rows_of(corpus: str, model: Scored, *, max_error: float) -> list[str]:
-    """Return a line for the corpus as it is, and three more where the shares of its classes differ in validation."""
+    """Return a line for the corpus as it is, and two more where the shares of its classes differ in validation."""
     everything = np.arange(len(model.test_targets))
     exchangeable = kept_when_exchangeable(model, max_error=max_error)
     lines = [line(corpus, model, everything, max_error=max_error, exchangeable=f"{100 * exchangeable:.1f}")]
@@ -140,12 +155,9 @@ def rows_of(corpus: str, model: Scored, *, max_error: float) -> list[str]:
     weights = (shares[0] / np.maximum(shares[1], 1e-12))[model.test_targets]
     chosen = np.flatnonzero(np.random.default_rng(0).random(len(weights)) < weights / weights.max())
     lines.append(line(f"{corpus}, mixed like validation", model, chosen, max_error=max_error))
-    biased = with_class_biases(model.validation, model.validation_targets, model.test)
-    model = replace(model, validation=biased.validation, test=biased.test)
-    lines.append(line(f"{corpus}, class biases", model, everything, max_error=max_error))
-    found = adapt_to_shares(biased.test, biased.validation.mean(axis=0))
+    found = adapt_to_shares(model.test, model.validation.mean(axis=0))
     model = replace(model, test=found.probabilities)
-    lines.append(line(f"{corpus}, class biases, shares found", model, everything, max_error=max_error))
+    lines.append(line(f"{corpus}, shares found", model, everything, max_error=max_error))
     return lines
 
 

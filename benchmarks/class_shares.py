@@ -11,15 +11,6 @@ PENALTY = 4.0
 """Weight of the squared biases against the log loss summed over rows: a bias of 1 costs two nats."""
 
 
-class Biased(NamedTuple):
-    """Probabilities with a bias a class, learned on validation rows."""
-
-    validation: np.ndarray
-    """(N, L), each row with biases that were learned on other rows."""
-    test: np.ndarray
-    """(M, L)."""
-
-
 class Shifted(NamedTuple):
     """What is left of probabilities once the class shares of the rows themselves are taken into account."""
 
@@ -49,23 +40,6 @@ def adapt_to_shares(probabilities: np.ndarray, known_shares: np.ndarray) -> Shif
         adapted = weighted / weighted.sum(axis=1, keepdims=True)
         shares = adapted.mean(axis=0)
     return Shifted(adapted, shares)
-
-
-def with_class_biases(validation: np.ndarray, targets: np.ndarray, test: np.ndarray) -> Biased:
-    """Return probabilities with a temperature and a bias a class that were learned on the validation rows.
-
-    Bias-corrected temperature scaling of Alexandari, Kundaje and Shrikumar (2020), "Maximum Likelihood with
-    Bias-Corrected Calibration is Hard-to-Beat at Label Shift Adaptation", with a penalty, since classes have few rows.
-
-    Args:
-        validation: (N, L) probabilities.
-        targets: (N,) label ids of these rows.
-        test: (M, L) probabilities.
-    """
-    logits, features = logarithms(validation), np.zeros((len(targets), 0))
-    learned = learn(logits, targets)
-    test_logits = logarithms(test)
-    return Biased(cross_fitted(logits, targets, features), learned(test_logits, np.zeros((len(test_logits), 0))))
 
 
 def cross_fitted(

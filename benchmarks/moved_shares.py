@@ -10,11 +10,12 @@ of calibration.py.
 
 import argparse
 import sys
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import beta
 
-from calibration import CONFIDENCE, before_refit, kept_in_resamples
+from calibration import CONFIDENCE, before_refit, kept_in_resamples, without_biases
 from class_shares import adapt_to_shares, cross_fitted, learn, logarithms
 from experiments import TRAININGS, experiment_settings, found_corpora, publish, train_once
 from textlstm.bundle import load_bundle
@@ -61,31 +62,40 @@ def main() -> int:
         bundle = load_bundle(model)
         validation = score_split(TextClassifier(before_refit(bundle, rows, config)), rows.validation)
         test = score_split(TextClassifier(bundle), rows.test)
+        bias = TextClassifier(bundle).gate.bias
+        fit_on, tried_on = (Seen(part, without_biases(part.probabilities, bias)) for part in (validation, test))
         moved = list(rows.labels).index(MOVED)
-        lines += [tried(validation, test, moved, name, penalty) for name in FEATURES for penalty in PENALTIES]
+        lines += [tried(fit_on, tried_on, moved, name, penalty) for name in FEATURES for penalty in PENALTIES]
     publish("\n".join(lines) + "\n", arguments.output, section="moved-shares")
     return 0
 
 
-def tried(validation: ScoredRows, test: ScoredRows, moved: int, name: str, penalty: float) -> str:
+class Seen(NamedTuple):
+    """Scored rows, and their (N, L) logits without class biases, which each way has of its own."""
+
+    rows: ScoredRows
+    logits: np.ndarray
+
+
+def tried(validation: Seen, test: Seen, moved: int, name: str, penalty: float) -> str:
     """Return the line of one way."""
     columns = FEATURES[name]
-    features, test_features = features_of(validation)[:, columns], features_of(test)[:, columns]
+    features, test_features = (features_of(part.rows)[:, columns] for part in (validation, test))
     centre, spread = features.mean(axis=0), features.std(axis=0) + 1e-9
     features, test_features = (features - centre) / spread, (test_features - centre) / spread
-    logits, targets = logarithms(validation.probabilities), validation.targets.astype(np.int64)
+    logits, targets = validation.logits, validation.rows.targets.astype(np.int64)
     crossed = cross_fitted(logits, targets, features, penalty=penalty, moved=moved)
     learned = learn(logits, targets, penalty=penalty, features=features, moved=moved)
     known = np.maximum(crossed.mean(axis=0), 1e-6)
-    found = adapt_to_shares(learned(logarithms(test.probabilities), test_features), known)
+    found = adapt_to_shares(learned(test.logits, test_features), known)
     weighted = crossed * (found.shares / known)
     weighted /= weighted.sum(axis=1, keepdims=True)
     weights = (found.shares / np.maximum(np.bincount(targets, minlength=len(known)) / len(targets), 1e-9))[targets]
     losses = -np.log(np.maximum(weighted[np.arange(len(targets)), targets], 1e-30))
     threshold = weighted_threshold(weighted.max(axis=1), weighted.argmax(axis=1) == targets, weights)
-    correct = found.probabilities.argmax(axis=1) == test.targets
+    correct = found.probabilities.argmax(axis=1) == test.rows.targets
     accepted = found.probabilities.max(axis=1) >= threshold
-    error = decision_bins(test.targets, found.probabilities, task=Task.single_label).expected_error
+    error = decision_bins(test.rows.targets, found.probabilities, task=Task.single_label).expected_error
     cells = (
         name,
         f"{penalty:g}",

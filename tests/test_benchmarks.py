@@ -252,19 +252,16 @@ def test_calibration_reads_validation_rows_as_the_gate_did(tmp_path: Path) -> No
     assert np.abs(as_saved.probabilities - fitted.validation_probabilities).max() > 0.01  # negative control
 
 
-def test_class_biases_mend_probabilities_of_a_rare_class() -> None:
-    """Probabilities that hold where the second class has a tenth of its share: the bias puts that right."""
-    from class_shares import with_class_biases
+def test_calibration_takes_class_biases_from_other_rows() -> None:
+    from calibration import held_out
+    from textlstm.models.class_biases import fit_class_biases
 
     dice = np.random.default_rng(0)
-    targets = (dice.random(4_000) < 0.3).astype(int)
-    logits = 2 * dice.normal(2.0 * targets - 1) + np.log(0.3 / 0.7)
-
-    def probabilities(bias: float) -> np.ndarray:
-        return np.column_stack([1 - 1 / (1 + np.exp(-logits - bias)), 1 / (1 + np.exp(-logits - bias))])
-
-    true, skewed = probabilities(0.0), probabilities(-2.5)
-    biased = with_class_biases(skewed[:2000], targets[:2000], skewed[2000:])
-    assert np.abs(skewed[2000:] - true[2000:]).mean() > 0.1
-    assert np.abs(biased.test - true[2000:]).mean() < 0.03
-    assert np.abs(biased.validation - true[:2000]).mean() < 0.03
+    targets = (dice.random(1_000) < 0.3).astype(np.int64)
+    logit = 2 * dice.normal(2.0 * targets - 1) - 3.0  # holds where the second class is rare
+    plain = np.column_stack([1 / (1 + np.exp(logit)), 1 / (1 + np.exp(-logit))])
+    correction = fit_class_biases(np.log(plain), targets)
+    assert correction is not None
+    corrected = np.exp(correction(np.log(plain)))
+    assert held_out(corrected, targets, correction.biases) == pytest.approx(np.exp(correction.held_out), abs=1e-4)
+    assert held_out(plain, targets, 0.0) is plain

@@ -17,6 +17,7 @@ from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
 from textlstm.evaluation.thresholds import find_threshold, fit_label_thresholds
 from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs
+from textlstm.models.class_biases import fit_class_biases
 from textlstm.models.gate import Gate
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.models.network import TextNetwork
@@ -38,11 +39,13 @@ class Fitted:
     """One a network."""
     embeddings: Embeddings | None
     validation_probabilities: np.ndarray
-    """(N, L) float32, calibrated, of the validation rows."""
+    """(N, L) float32, calibrated, of the validation rows; class biases, where there are any, from other rows."""
     validation_targets: np.ndarray
     """(N,) int64 or (N, L) float32."""
     expert_share: float
     """How much of the combined decision is the linear expert's, in [0, 1]."""
+    class_bias_gain: float
+    """Nats that biases of the classes took off the log loss of held-out validation rows; 0 where there are none."""
 
     def metrics(self) -> dict[str, float]:
         """Return the figures of the making, by name: validation scores, speed, padding, coverage of the vectors."""
@@ -53,6 +56,7 @@ class Fitted:
             "padding_share": float(np.mean([result.padding_share for result in self.results])),
             "best_epoch": float(self.results[0].best_epoch),
             "expert_share": self.expert_share,
+            "class_bias_gain": self.class_bias_gain,
         }
         for source in self.embeddings.coverage if self.embeddings else ():
             figures[f"vectors_found/{Path(source.source).name}"] = source.num_found / max(source.num_words, 1)
@@ -62,8 +66,15 @@ class Fitted:
         return figures
 
     def events(self) -> tuple[str, ...]:
-        """Return what a user should know of the trainings: continued, memory ran out, stopped early."""
-        return tuple(event for result in self.results for event in result.events)
+        """Return what a user should know of the making: continued, memory ran out, stopped early, classes corrected."""
+        events = tuple(event for result in self.results for event in result.events)
+        if not self.class_bias_gain:
+            return events
+        return (
+            *events,
+            f"classes are not as likely on validation rows as in training; a bias a class lowers the log loss by "
+            f"{self.class_bias_gain:.3f} there",
+        )
 
 
 def fit_classifier(
@@ -102,7 +113,11 @@ def fit_classifier(
     recurrent = mean_logits(logits, corpus.task)
     expert_logits = None if expert is None else expert.logits(rows.validation.texts())
     gate = Gate.fit(recurrent, expert_logits, rows.validation_targets, task=corpus.task)
-    probabilities = to_probabilities(gate.combine(recurrent, expert_logits), corpus.task)
+    combined = gate.combine(recurrent, expert_logits)
+    correction = None if corpus.task is Task.multi_label else fit_class_biases(combined, rows.validation_targets)
+    if correction is not None:
+        gate, combined = gate.with_class_biases(correction.biases), correction.held_out
+    probabilities = to_probabilities(combined, corpus.task)
 
     bundle = Bundle(
         labels=corpus.labels,
@@ -116,7 +131,15 @@ def fit_classifier(
         thresholds=_thresholds(probabilities, rows.validation_targets, corpus.task, config),
         label_shares=_label_shares(rows.train_targets, len(corpus.labels)),
     )
-    return Fitted(bundle, results, inputs.embeddings, probabilities, rows.validation_targets, gate.expert_share)
+    return Fitted(
+        bundle,
+        results,
+        inputs.embeddings,
+        probabilities,
+        rows.validation_targets,
+        gate.expert_share,
+        class_bias_gain=0.0 if correction is None else correction.gain,
+    )
 
 
 def join_training(corpus: PreparedCorpus, config: TrainConfig, *, stop: Callable[[], int] | None = None) -> None:

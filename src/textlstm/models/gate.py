@@ -1,7 +1,7 @@
 """How far to trust the recurrent branch and the linear expert: scales of their logits, learned on validation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -14,13 +14,15 @@ class Gate:
     """Combined logits are `recurrent_scale * recurrent + expert_scale * expert + bias`.
 
     A scale is an inverse temperature times a trust, so one fit calibrates and mixes. The two `*_alone_scale` are the
-    inverse temperatures with which each branch is calibrated when it stands alone. The bias is 0 for one label a text.
+    inverse temperatures with which each branch is calibrated when it stands alone. With several labels a text the
+    biases are numbers; with one, the combination has one a class, or 0 where none is needed.
     """
 
     task: Task
     recurrent_scale: float
     expert_scale: float
-    bias: float
+    bias: float | np.ndarray
+    """A number, or (L,) float64."""
     recurrent_alone_scale: float
     recurrent_alone_bias: float
     expert_alone_scale: float
@@ -63,6 +65,10 @@ class Gate:
         share = spreads[1] / max(sum(spreads), 1e-12)
         return cls(task, scales[0], scales[1], bias, recurrent_scale, recurrent_bias, expert_scale, expert_bias, share)
 
+    def with_class_biases(self, biases: np.ndarray) -> "Gate":
+        """Return the gate that adds (L,) biases to the combined logits; the branches alone stay as they are."""
+        return replace(self, bias=biases)
+
     def combine(self, recurrent_logits: np.ndarray, expert_logits: np.ndarray | None) -> np.ndarray:
         """Return (N, L) float32 calibrated log-probabilities, or logits of sigmoids when a row may have several labels.
 
@@ -84,13 +90,15 @@ class Gate:
         return self._finish(self.expert_alone_scale * expert_logits + self.expert_alone_bias)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the scales and biases as float64 scalars."""
+        """Return the scales and biases as float64 arrays, all but class biases without dimensions."""
         return {field.name: np.array(getattr(self, field.name), dtype=np.float64) for field in fields(self)[1:]}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], *, task: Task) -> "Gate":
         """Return the gate that `to_arrays` wrote."""
-        return cls(task, **{field.name: float(arrays[field.name]) for field in fields(cls)[1:]})
+        bias = arrays["bias"]
+        numbers = {field.name: float(arrays[field.name]) for field in fields(cls)[1:] if field.name != "bias"}
+        return cls(task, bias=bias if bias.ndim else float(bias), **numbers)
 
     def _finish(self, logits: np.ndarray) -> np.ndarray:
         return (logits if self.task is Task.multi_label else log_softmax(logits)).astype(np.float32)
