@@ -66,10 +66,16 @@ def test_label_and_probability_are_the_classifiers(classifier, explanations):
     ]
 
 
-def test_branches_add_up_to_the_combined_log_odds_of_two_labels(classifier, explanations):
-    """Recurrent and expert part, weighed against the other labels: exact when one other label has all the rest."""
+@pytest.mark.parametrize("biases", [0.0, np.array([1.0, -1.0, 0.5])])
+def test_branches_and_bias_add_up_to_the_combined_log_odds_of_two_labels(tiny_model, biases):
+    """The parts, weighed against the other labels: exact when one other label has all the rest."""
+    classifier = TextClassifier.load(tiny_model)
+    classifier.gate = classifier.gate.with_class_biases(biases)
+    explanations = explain_texts(classifier, TEXTS)
     for explanation, probabilities in zip(explanations, classifier.predict_proba(TEXTS), strict=True):
-        total = explanation.branches.recurrent + explanation.branches.expert
+        branches = explanation.branches
+        assert bool(branches.class_bias) == bool(np.ndim(biases))
+        total = branches.recurrent + branches.expert + branches.class_bias
         best = probabilities.max()
         others = np.sort(probabilities)[:-1] / (1 - best)
         entropy = -sum(share * math.log(share) for share in others.tolist())  # log-sum-exp less the weighted mean

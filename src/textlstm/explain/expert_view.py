@@ -28,6 +28,8 @@ class Branches:
     recurrent: float
     expert: float
     """0 where the model has no linear expert, or the gate leaves it out."""
+    class_bias: float
+    """What the gate's biases put in, which the text has no part in; 0 where it has none."""
     ngrams: tuple[NgramEffect, ...]
     """The strongest n-grams of the expert, by size of their effect."""
 
@@ -47,8 +49,10 @@ def weigh_branches(
     for row, text in enumerate(texts):
         label, probabilities = int(labels[row]), scores.probabilities[row]
         recurrent = against_rest(scores.recurrent_logits[row], label, probabilities, task) * gate.recurrent_scale
+        biases = np.broadcast_to(gate.bias, len(probabilities))
+        class_bias = float(against_rest(biases, label, probabilities, task))
         if expert is None or scores.expert_logits is None:
-            found.append(Branches(float(recurrent), 0.0, ()))
+            found.append(Branches(float(recurrent), 0.0, class_bias, ()))
             continue
         whole = against_rest(scores.expert_logits[row], label, probabilities, task) * gate.expert_scale
         features, values = _features(expert, text)
@@ -57,7 +61,7 @@ def weigh_branches(
         strongest = np.argsort(-np.abs(effects), kind="stable")[:_MOST_NGRAMS]
         names = ngram_names(expert.table, features[strongest])
         ngrams = tuple(NgramEffect(name, float(effects[k])) for name, k in zip(names, strongest, strict=True))
-        found.append(Branches(float(recurrent), float(whole), ngrams))
+        found.append(Branches(float(recurrent), float(whole), class_bias, ngrams))
     return found
 
 

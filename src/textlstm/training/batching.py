@@ -22,7 +22,6 @@ class DeviceSplit:
         self.pos_ids = None if split.pos_ids is None else _on(device, _not_empty(split.pos_ids))
         self.spellings = None if split.spellings is None else _on(device, split.spellings)
         self.targets = _on(device, split.targets)
-        self.expert_logits = None if split.expert_logits is None else _on(device, split.expert_logits)
 
     def batch(self, rows: Tensor, *, width: int) -> Batch:
         """Return the batch of (B,) int64 `rows`, padded to `width` tokens; nothing waits for the device."""

@@ -22,8 +22,6 @@ class EncodedSplit:
     """(M,) uint8 parts of speech, or None when the network reads none."""
     targets: np.ndarray
     """(N,) int64 label ids of a single-label task, or (N, L) float32 zeros and ones of a multi-label task."""
-    expert_logits: np.ndarray | None = None
-    """(N, L) float32 logits of the linear expert (out of fold on training rows), or None."""
     spellings: np.ndarray | None = None
     """(words, C) uint8 spelling of each token id, or None when the network reads no characters."""
 
@@ -80,7 +78,6 @@ def encode_split(
     targets: np.ndarray,
     *,
     max_tokens: int,
-    expert_logits: np.ndarray | None = None,
     spellings: np.ndarray | None = None,
 ) -> EncodedSplit:
     """Cap every text at `max_tokens` tokens, its first three quarters and last quarter, and return the split.
@@ -93,16 +90,14 @@ def encode_split(
         pos: (M,) integers, or None.
         targets: (N,) label ids or (N, L) zeros and ones.
         max_tokens: most tokens a text.
-        expert_logits: (N, L) or None.
         spellings: (words, C) or None.
 
     Raises:
         ValueError: the arrays do not fit together.
     """
     num_rows = len(offsets) - 1
-    for name, rows in (("targets", targets), ("expert_logits", expert_logits)):
-        if rows is not None and len(rows) != num_rows:
-            raise ValueError(f"{name} has {len(rows)} rows, offsets has {num_rows}")
+    if len(targets) != num_rows:
+        raise ValueError(f"targets has {len(targets)} rows, offsets has {num_rows}")
     if len(token_ids) != offsets[-1] or (pos is not None and len(pos) != len(token_ids)):
         raise ValueError(f"offsets end at {offsets[-1]}, but there are {len(token_ids)} token ids")
     offsets = np.asarray(offsets, dtype=np.int64)
@@ -118,7 +113,6 @@ def encode_split(
         offsets=offsets,
         pos_ids=None if pos is None else np.ascontiguousarray(pos, dtype=np.uint8),
         targets=np.ascontiguousarray(targets, dtype=dtype),
-        expert_logits=None if expert_logits is None else np.ascontiguousarray(expert_logits, dtype=np.float32),
         spellings=spellings,
     )
 
