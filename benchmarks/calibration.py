@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import softmax
 
 from class_shares import adapt_to_shares, logarithms
 from experiments import TRAININGS, experiment_settings, found_corpora, publish, train_once
@@ -46,6 +47,8 @@ class Scored:
     """(M, L)."""
     test_before: np.ndarray
     """(M, L) without the gate."""
+    test_unbiased: np.ndarray
+    """(M, L) without the gate's class biases."""
     test_targets: np.ndarray
 
 
@@ -85,6 +88,7 @@ def scored(corpus: str, data: Sequence[str], *, seed: int) -> Scored:
         validation_targets=validation.targets,
         test=test.probabilities,
         test_before=test.uncalibrated_probabilities,
+        test_unbiased=softmax(without_biases(test.probabilities, TextClassifier(bundle).gate.bias), axis=1),
         test_targets=test.targets,
     )
 
@@ -131,8 +135,8 @@ def header(max_error: float) -> list[str]:
         f"among accepted rows at {CONFIDENCE:.0%} confidence. ECE: expected calibration error, 15 bins. Kept: share of",
         f"{NUM_RESAMPLES} bootstrap resamples of the test rows in which the promise holds. Exchangeable: validation",
         f"and test rows pooled and split anew {NUM_RESAMPLES} times, threshold from one part, kept on the other.",
-        "Where the shares of the classes differ between validation and test rows, two more lines. Mixed like",
-        "validation: test rows drawn so that each class has its share of the validation rows. Shares found: with the",
+        "Where the shares of the classes differ between validation and test rows, three more lines. Without",
+        "class biases: those that the gate learned are taken off. Mixed like validation: test rows drawn so that each class has its share of the validation rows. Shares found: with the",
         "class shares of the unlabelled test rows by expectation maximisation (not in the product).",
         "",
         "| corpus | test rows | accuracy | ECE before | ECE after | threshold | coverage | accepted error | kept "
@@ -142,7 +146,7 @@ def header(max_error: float) -> list[str]:
 
 
 def rows_of(corpus: str, model: Scored, *, max_error: float) -> list[str]:
-    """Return a line for the corpus as it is, and two more where the shares of its classes differ in validation."""
+    """Return a line for the corpus as it is, and three more where the shares of its classes differ in validation."""
     everything = np.arange(len(model.test_targets))
     exchangeable = kept_when_exchangeable(model, max_error=max_error)
     lines = [line(corpus, model, everything, max_error=max_error, exchangeable=f"{100 * exchangeable:.1f}")]
@@ -152,6 +156,8 @@ def rows_of(corpus: str, model: Scored, *, max_error: float) -> list[str]:
     ]
     if np.abs(shares[0] - shares[1]).sum() <= MAX_SHIFT:
         return lines
+    unbiased = replace(model, test=model.test_unbiased)
+    lines.append(line(f"{corpus}, without class biases", unbiased, everything, max_error=max_error))
     weights = (shares[0] / np.maximum(shares[1], 1e-12))[model.test_targets]
     chosen = np.flatnonzero(np.random.default_rng(0).random(len(weights)) < weights / weights.max())
     lines.append(line(f"{corpus}, mixed like validation", model, chosen, max_error=max_error))
