@@ -136,8 +136,9 @@ def header(max_error: float) -> list[str]:
         f"{NUM_RESAMPLES} bootstrap resamples of the test rows in which the promise holds. Exchangeable: validation",
         f"and test rows pooled and split anew {NUM_RESAMPLES} times, threshold from one part, kept on the other.",
         "Where the shares of the classes differ between validation and test rows, three more lines. Without",
-        "class biases: those that the gate learned are taken off. Mixed like validation: test rows drawn so that each class has its share of the validation rows. Shares found: with the",
-        "class shares of the unlabelled test rows by expectation maximisation (not in the product).",
+        "class biases: those that the gate learned are taken off. Mixed like validation: test rows drawn so that each",
+        "class has its share of the validation rows. Shares found: with the class shares of the unlabelled test rows",
+        "by expectation maximisation (not in the product).",
         "",
         "| corpus | test rows | accuracy | ECE before | ECE after | threshold | coverage | accepted error | kept "
         "| exchangeable |",
