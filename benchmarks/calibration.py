@@ -80,15 +80,16 @@ def scored(corpus: str, data: Sequence[str], *, seed: int) -> Scored:
         raise SystemExit(f"{corpus}: this table is about single-label models with validation and test rows")
     bundle = load_bundle(model)
     validation = score_split(TextClassifier(before_refit(bundle, rows, config)), rows.validation)
-    test = score_split(TextClassifier(bundle), rows.test)
+    classifier = TextClassifier(bundle)
+    test, bias = score_split(classifier, rows.test), classifier.gate.bias
     assert test.uncalibrated_probabilities is not None
     return Scored(
         labels=list(rows.labels),
-        validation=held_out(validation.probabilities, validation.targets, TextClassifier(bundle).gate.bias),
+        validation=held_out(validation.probabilities, validation.targets, bias),
         validation_targets=validation.targets,
         test=test.probabilities,
         test_before=test.uncalibrated_probabilities,
-        test_unbiased=softmax(without_biases(test.probabilities, TextClassifier(bundle).gate.bias), axis=1),
+        test_unbiased=softmax(without_biases(test.probabilities, bias), axis=1),
         test_targets=test.targets,
     )
 

@@ -7,8 +7,6 @@ from scipy.optimize import minimize
 
 NUM_STEPS = 200
 NUM_FOLDS = 5
-PENALTY = 4.0
-"""Weight of the squared biases against the log loss summed over rows: a bias of 1 costs two nats."""
 
 
 class Shifted(NamedTuple):
@@ -43,7 +41,7 @@ def adapt_to_shares(probabilities: np.ndarray, known_shares: np.ndarray) -> Shif
 
 
 def cross_fitted(
-    logits: np.ndarray, targets: np.ndarray, features: np.ndarray, *, penalty: float = PENALTY, moved: int | None = None
+    logits: np.ndarray, targets: np.ndarray, features: np.ndarray, *, penalty: float, moved: int
 ) -> np.ndarray:
     """Return (N, L) probabilities, each row's by what `learn` finds on other rows."""
     folds = np.random.default_rng(0).integers(0, NUM_FOLDS, len(targets))
@@ -83,9 +81,9 @@ def learn(
     logits: np.ndarray,
     targets: np.ndarray,
     *,
-    penalty: float = PENALTY,
-    features: np.ndarray | None = None,
-    moved: int | None = None,
+    penalty: float,
+    features: np.ndarray,
+    moved: int,
 ) -> Learned:
     """Return what makes the targets of N rows most likely.
 
@@ -93,18 +91,15 @@ def learn(
         logits: (N, L) log-probabilities.
         targets: (N,) label ids.
         penalty: Weight of the squared biases, but not of that of `moved`.
-        features: (N, F) in the logit of `moved`; None for none.
-        moved: The class whose share is another elsewhere; None for none.
+        features: (N, F) in the logit of `moved`.
+        moved: The class whose share is another elsewhere.
     """
     rows, num_labels = np.arange(len(targets)), logits.shape[1]
-    features = np.zeros((len(targets), 0)) if features is None else features
     strengths = np.concatenate([[0.0], np.full(num_labels, penalty), np.ones(features.shape[1])])
-    if moved is not None:
-        strengths[1 + moved] = 0.0
-    place = moved or 0
+    strengths[1 + moved] = 0.0
 
     def of(weights: np.ndarray) -> Learned:
-        return Learned(weights[0], weights[1 : 1 + num_labels], weights[1 + num_labels :], place)
+        return Learned(weights[0], weights[1 : 1 + num_labels], weights[1 + num_labels :], moved)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         probabilities = of(weights)(logits, features)
@@ -112,7 +107,7 @@ def learn(
         surplus[rows, targets] -= 1
         value = -np.log(np.maximum(probabilities[rows, targets], 1e-300)).sum() + strengths @ weights**2 / 2
         scale = np.exp(weights[0]) * (surplus * logits).sum()
-        gradient = np.concatenate([[scale], surplus.sum(axis=0), features.T @ surplus[:, place]])
+        gradient = np.concatenate([[scale], surplus.sum(axis=0), features.T @ surplus[:, moved]])
         return float(value), gradient + strengths * weights
 
     start = np.zeros(len(strengths))

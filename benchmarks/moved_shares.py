@@ -61,8 +61,8 @@ def main() -> int:
         assert rows.test is not None
         bundle = load_bundle(model)
         validation = score_split(TextClassifier(before_refit(bundle, rows, config)), rows.validation)
-        test = score_split(TextClassifier(bundle), rows.test)
-        bias = TextClassifier(bundle).gate.bias
+        classifier = TextClassifier(bundle)
+        test, bias = score_split(classifier, rows.test), classifier.gate.bias
         fit_on, tried_on = (Seen(part, without_biases(part.probabilities, bias)) for part in (validation, test))
         moved = list(rows.labels).index(MOVED)
         lines += [tried(fit_on, tried_on, moved, name, penalty) for name in FEATURES for penalty in PENALTIES]

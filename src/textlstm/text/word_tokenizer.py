@@ -92,7 +92,7 @@ class WordTokenizer:
             for function in (nlp.tokenizer.prefix_search, nlp.tokenizer.suffix_search, nlp.tokenizer.infix_finditer)
         )
         cutters = (tokenizer.find_prefix, tokenizer.find_infix, tokenizer.find_suffix)
-        matched = [rule for rule in tokenizer.rules if any(cut(rule) for cut in cutters)]
+        matched = [rule for rule in tokenizer.rules if any(cut(rule) for cut in cutters)] if find_joined else []
         self._joins_letters = any(rule.isalnum() for rule in matched)
         self._joined_starts = {nlp.vocab.strings.add(tokenizer.rules[rule][0][ORTH]) for rule in matched}
         """First tokens of the special cases that the last step can find."""
