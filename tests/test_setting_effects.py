@@ -71,9 +71,11 @@ CHANGES = {
     "training.label_smoothing": Change("0.3"),
     "training.ema_decay": Change("0.5"),
     "training.r_drop": Change("1"),
+    "training.adversarial": Change("0.1"),
     "training.imbalance": Change("balanced_sampler"),
     "training.focal_gamma": Change("1", ("training.imbalance=focal",)),
     "training.patience": Change("1", (*STILL, "training.patience=0")),
+    "training.refit": Change("true"),
     "training.num_models": Change("2"),
 }
 LOOP, PROCESSES = "tests/training/test_loop.py", "tests/training/test_processes.py"

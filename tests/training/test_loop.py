@@ -9,6 +9,7 @@ import torch
 from textlstm.config import Device, Imbalance, Schedule, Task, TrainingConfig, TrainingPrecision
 from textlstm.errors import ConfigError, Interrupted
 from textlstm.models.precision import has_bf16_kernels
+from textlstm.training.encoding import encode_split
 from textlstm.training.loop import fit
 from textlstm.training.prediction import predict_logits
 from textlstm.training.reports import FitResult
@@ -42,6 +43,20 @@ def test_fit_learns_and_returns_the_best_epoch() -> None:
     assert result.events == []
     assert 0 < result.padding_share < 0.5
     assert result.tokens_per_second > 0
+
+
+def test_without_validation_rows_the_last_epoch_counts() -> None:
+    config = toy.config(epochs=5, schedule=Schedule.cosine)
+    none = encode_split(VALIDATION.token_ids[:0], np.zeros(1, np.int64), None, VALIDATION.targets[:0], max_tokens=400)
+    reports = []
+    blind = fit(toy.network(), TRAIN, none, config=config, task=toy.TASK, seed=3, num_epochs=3, on_epoch=reports.append)
+    assert (blind.best_epoch, len(reports), blind.events) == (3, 3, [])
+    assert [report.is_best for report in reports] == [True, True, True]
+
+    seen = []
+    with pytest.raises(Interrupted):  # right after the third of five epochs
+        _fit(config, on_epoch=seen.append, stop=lambda: 15 if len(seen) == 3 else 0)
+    assert [report.train_loss for report in seen] == [report.train_loss for report in reports]
 
 
 def test_multi_label_training_learns() -> None:
@@ -129,14 +144,14 @@ def test_out_of_memory_halves_the_batch_and_keeps_the_gradient(monkeypatch: pyte
 
     settings = {"word_dropout": 0.0, "locked_dropout": 0.0, "head_dropout": 0.0}
     whole = _fit(toy.config(epochs=1), network=toy.network(**settings))
-    forward = TextNetwork.forward
+    embed = TextNetwork.embed
 
     def small_memory(self: TextNetwork, batch: object) -> torch.Tensor:
         if self.training and len(batch.lengths) > 20:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(self, batch)
+        return embed(self, batch)
 
-    monkeypatch.setattr(TextNetwork, "forward", small_memory)
+    monkeypatch.setattr(TextNetwork, "embed", small_memory)
     pieces = _fit(toy.config(epochs=1), network=toy.network(**settings))
     assert len(pieces.events) == 2
     assert pieces.events[0].endswith("out of memory; from here on a batch is computed in 2 pieces")
@@ -151,7 +166,7 @@ def test_out_of_memory_with_a_single_row_is_an_error(monkeypatch: pytest.MonkeyP
     def no_memory(self: TextNetwork, batch: object) -> torch.Tensor:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(TextNetwork, "forward", no_memory)
+    monkeypatch.setattr(TextNetwork, "embed", no_memory)
     with pytest.raises(ConfigError, match=r"^out of memory with a single text of \d+ tokens; lower model.max_tokens"):
         _fit(toy.config())
 
@@ -162,7 +177,7 @@ def test_other_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: TextNetwork, batch: object) -> torch.Tensor:
         raise RuntimeError("shape mismatch")
 
-    monkeypatch.setattr(TextNetwork, "forward", broken)
+    monkeypatch.setattr(TextNetwork, "embed", broken)
     with pytest.raises(RuntimeError, match=r"^shape mismatch$"):
         _fit(toy.config())
 
@@ -240,6 +255,7 @@ EFFECTS: dict[str, object] = {
     "label_smoothing": 0.3,
     "ema_decay": 0.0,
     "r_drop": 1.0,
+    "adversarial": 0.1,
     "imbalance": Imbalance.class_weights,
 }
 
@@ -285,6 +301,26 @@ def test_each_imbalance_setting_gives_another_result(imbalance: Imbalance, plain
     result = _fit(toy.config(**base, imbalance=imbalance))
     assert (_weights(result) == plain_weights) == (imbalance is Imbalance.none)
     assert all(np.isfinite(report.train_loss) for report in result.history)
+
+
+def test_adversarial_training_works_with_frozen_words_and_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = toy.config(adversarial=0.1)
+    _fit(config, freeze_epochs=-1)
+    network = toy.network()
+    whole = _weights(_fit(config, network=toy.network()))
+    calls = []
+    forward = type(network).classify
+
+    def classify(self: object, encoded: object) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) == 2:  # the changed texts of the first batch
+            raise torch.OutOfMemoryError("out of memory")
+        return forward(self, encoded)
+
+    monkeypatch.setattr(type(network), "classify", classify)
+    result = _fit(config, network=network)
+    assert [event.partition(":")[2][:14] for event in result.events] == [" out of memory"]
+    assert _weights(result) != whole  # other dropout masks
 
 
 def test_focal_gamma_changes_the_result() -> None:

@@ -32,6 +32,9 @@ class TrainingConfig:
     """Decay of the moving average of weights that is evaluated and saved; 0 means none."""
     r_drop: float = 0.0
     """Weight of the R-Drop consistency loss (two passes with different dropout); 0 means none."""
+    adversarial: float = 0.0
+    """Length of the worst change of a text's word vectors that it is also trained on, in lengths of one vector, such as
+    0.1; 0 means none."""
     imbalance: Imbalance = Imbalance.none
     """none, class_weights, balanced_sampler, focal or logit_adjustment."""
     focal_gamma: float = 2.0
@@ -50,6 +53,9 @@ class TrainingConfig:
     """Bit-for-bit repeatable training: one CPU thread, fp32, deterministic kernels."""
     checkpoint_seconds: float = 60.0
     """Seconds between checkpoints inside an epoch; one is always written at its end."""
+    refit: bool = False
+    """Then train anew on training and validation rows, for as many epochs as were best: no row is given away, in twice
+    the time. Gate, calibration and thresholds stay those of the first training."""
     num_models: int = 1
     """Networks trained from different seeds whose probabilities are averaged."""
 
@@ -59,7 +65,9 @@ class TrainingConfig:
             check_at_least(f"training.{key}", getattr(self, key), 1)
         for key in ("learning_rate", "embedding_learning_rate"):
             check_positive(f"training.{key}", getattr(self, key))
-        for key in ("weight_decay", "clip_norm", "r_drop", "focal_gamma", "patience", "num_threads", "num_workers"):
+        for key in ("weight_decay", "clip_norm", "r_drop", "adversarial", "focal_gamma"):
+            check_at_least(f"training.{key}", getattr(self, key), 0)
+        for key in ("patience", "num_threads", "num_workers"):
             check_at_least(f"training.{key}", getattr(self, key), 0)
         for key in ("warmup_fraction", "label_smoothing", "ema_decay"):
             check_fraction(f"training.{key}", getattr(self, key))

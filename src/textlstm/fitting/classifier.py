@@ -2,7 +2,7 @@
 
 Stages `train`, `run` and `sweep` share it. The linear expert and the networks learn from the training rows; the gate
 (temperatures and weights) and the abstention threshold from the validation rows; then the expert is fitted again on
-both, as is the baseline, so that neither gives rows away.
+both, as is the baseline and with `training.refit` the networks, so that none gives rows away.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from textlstm.config import DataConfig, Device, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
 from textlstm.evaluation.thresholds import find_threshold, fit_label_thresholds
-from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs
+from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs, refit_networks
 from textlstm.models.class_biases import fit_class_biases
 from textlstm.models.gate import Gate
 from textlstm.models.linear_expert import LinearExpert
@@ -36,7 +36,9 @@ class Fitted:
 
     bundle: Bundle
     results: tuple[FitResult, ...]
-    """One a network."""
+    """One a network, of the training that validation rows were held out of."""
+    refits: tuple[FitResult, ...]
+    """One a network, of the training on all rows; empty without `training.refit`."""
     embeddings: Embeddings | None
     validation_probabilities: np.ndarray
     """(N, L) float32, calibrated, of the validation rows; class biases, where there are any, from other rows."""
@@ -68,6 +70,7 @@ class Fitted:
     def events(self) -> tuple[str, ...]:
         """Return what a user should know of the making: continued, memory ran out, stopped early, classes corrected."""
         events = tuple(event for result in self.results for event in result.events)
+        events += tuple(f"refit: {event}" for result in self.refits for event in result.events)
         if not self.class_bias_gain:
             return events
         return (
@@ -83,6 +86,7 @@ def fit_classifier(
     *,
     work_dir: Path | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
+    on_refit_epoch: Callable[[EpochReport], None] | None = None,
     stop: Callable[[], int] | None = None,
 ) -> Fitted:
     """Return the model that `config` asks for, fitted on `corpus`.
@@ -92,6 +96,7 @@ def fit_classifier(
         config: all settings of stage train.
         work_dir: where checkpoints are kept; an unfinished training there is continued.
         on_epoch: called after each epoch.
+        on_refit_epoch: called after each epoch of `training.refit`, which has no validation figures.
         stop: asked between steps; true ends training after a checkpoint.
 
     Raises:
@@ -119,6 +124,13 @@ def fit_classifier(
         gate, combined = gate.with_class_biases(correction.biases), correction.held_out
     probabilities = to_probabilities(combined, corpus.task)
 
+    # Nothing more is learned from held-out rows: the networks may see them, as the expert and the baseline do.
+    refits: tuple[FitResult, ...] = ()
+    if config.training.refit:
+        inputs, networks, refits = refit_networks(
+            rows, results, corpus, config, work_dir=work_dir, on_epoch=on_refit_epoch, stop=stop
+        )
+
     bundle = Bundle(
         labels=corpus.labels,
         task=corpus.task,
@@ -134,6 +146,7 @@ def fit_classifier(
     return Fitted(
         bundle,
         results,
+        refits,
         inputs.embeddings,
         probabilities,
         rows.validation_targets,
@@ -148,8 +161,10 @@ def join_training(corpus: PreparedCorpus, config: TrainConfig, *, stop: Callable
     Raises:
         InputError: the corpus has no training or no validation rows.
     """
-    inputs = network_inputs(labelled_rows(corpus), config)
-    fit_networks(inputs, corpus, config, work_dir=None, on_epoch=None, stop=stop)
+    rows = labelled_rows(corpus)
+    _, results = fit_networks(network_inputs(rows, config), corpus, config, work_dir=None, on_epoch=None, stop=stop)
+    if config.training.refit:
+        refit_networks(rows, results, corpus, config, work_dir=None, on_epoch=None, stop=stop)
 
 
 def columns_of(data: DataConfig) -> Columns:
@@ -171,12 +186,8 @@ def _fit_expert(texts: list[str], targets: np.ndarray, corpus: PreparedCorpus, c
 
 def _expert_and_baseline(rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig) -> dict[str, np.ndarray]:
     """Fit both on training and validation rows; return their arrays."""
-    texts = rows.train.texts() + rows.validation.texts()
-    targets = np.concatenate([rows.train_targets, rows.validation_targets])
-    if corpus.task is Task.single_label:
-        known = targets >= 0
-        texts = [text for text, keep in zip(texts, known.tolist(), strict=True) if keep]
-        targets = targets[known]
+    joined = rows.joined()
+    texts, targets = joined.train.texts(), joined.train_targets
     parts: dict[str, np.ndarray] = {}
     if config.model.linear_expert:
         expert = _fit_expert(texts, targets, corpus, config)

@@ -1,10 +1,11 @@
 """From the rows of a prepared corpus to trained networks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from textlstm.config import TrainConfig
@@ -30,9 +31,19 @@ class LabelledRows:
     validation: PreparedSplit
     validation_targets: np.ndarray
 
+    def joined(self) -> "LabelledRows":
+        """Return all rows as training rows, and none for validation."""
+        both = pa.concat_tables([self.train.table, self.validation.table])
+        return LabelledRows(
+            PreparedSplit(both, digest=""),
+            np.concatenate([self.train_targets, self.validation_targets]),
+            PreparedSplit(self.validation.table.slice(0, 0), digest=""),
+            self.validation_targets[:0],
+        )
+
 
 def labelled_rows(corpus: PreparedCorpus) -> LabelledRows:
-    """Return the rows to fit on.
+    """Return the rows to fit on; a validation row whose only label training lacks teaches nothing and is left out.
 
     Raises:
         InputError: the corpus has no training or no validation rows.
@@ -40,12 +51,11 @@ def labelled_rows(corpus: PreparedCorpus) -> LabelledRows:
     train, validation = corpus.train, corpus.validation
     if not train or not validation:
         raise InputError("training needs rows in train and in validation; set data.train or data.validation_fraction")
-    return LabelledRows(
-        train,
-        train.targets(corpus.labels, corpus.task),
-        validation,
-        validation.targets(corpus.labels, corpus.task),
-    )
+    targets = validation.targets(corpus.labels, corpus.task)
+    if targets.ndim == 1 and targets.min() < 0:
+        known = targets >= 0
+        validation, targets = PreparedSplit(validation.table.filter(pa.array(known)), digest=""), targets[known]
+    return LabelledRows(train, train.targets(corpus.labels, corpus.task), validation, targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +89,21 @@ def fit_networks(
     work_dir: Path | None,
     on_epoch: Callable[[EpochReport], None] | None,
     stop: Callable[[], int] | None,
+    num_epochs: Sequence[int] = (),
+    name: str = "network",
 ) -> tuple[list[TextNetwork], tuple[FitResult, ...]]:
-    """Return `training.num_models` trained networks, each from a seed of its own, and how their trainings went."""
+    """Return `training.num_models` trained networks, each from a seed of its own, and how their trainings went.
+
+    Args:
+        inputs: what they are trained on.
+        corpus: for the task and its labels.
+        config: all settings of stage train.
+        work_dir: where checkpoints are kept, in a folder a network.
+        on_epoch: called after each epoch.
+        stop: asked between steps.
+        num_epochs: of each network; empty means `training.epochs`.
+        name: of the folders of checkpoints.
+    """
     matrix = None if inputs.embeddings is None else torch.from_numpy(inputs.embeddings.matrix)
     sizes = network_sizes(inputs.vocabulary, corpus, inputs.embeddings)
     networks, results = [], []
@@ -96,14 +119,44 @@ def fit_networks(
             task=corpus.task,
             seed=seed,
             freeze_epochs=config.model.freeze_epochs,
-            checkpoint_dir=None if work_dir is None else work_dir / f"network-{index}",
+            checkpoint_dir=None if work_dir is None else work_dir / f"{name}-{index}",
             run_key=repr(config.model),
+            num_epochs=num_epochs[index] if num_epochs else 0,
             on_epoch=on_epoch,
             stop=stop,
         )
         networks.append(network.eval())
         results.append(result)
     return networks, tuple(results)
+
+
+def refit_networks(
+    rows: LabelledRows,
+    results: Sequence[FitResult],
+    corpus: PreparedCorpus,
+    config: TrainConfig,
+    *,
+    work_dir: Path | None,
+    on_epoch: Callable[[EpochReport], None] | None,
+    stop: Callable[[], int] | None,
+) -> tuple[NetworkInputs, list[TextNetwork], tuple[FitResult, ...]]:
+    """Train anew on training and validation rows, for the number of epochs that `results` of `fit_networks` found best.
+
+    Early stopping's second pass: Goodfellow, Bengio and Courville, Deep Learning (2016), algorithm 7.2.
+    """
+    inputs = network_inputs(rows.joined(), config)
+    num_epochs = [result.best_epoch for result in results]
+    networks, refits = fit_networks(
+        inputs,
+        corpus,
+        config,
+        work_dir=work_dir,
+        on_epoch=on_epoch,
+        stop=stop,
+        num_epochs=num_epochs,
+        name="refit",
+    )
+    return inputs, networks, refits
 
 
 def network_sizes(vocabulary: Vocabulary, corpus: PreparedCorpus, embeddings: Embeddings | None) -> NetworkSizes:

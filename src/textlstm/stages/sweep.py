@@ -104,12 +104,12 @@ def _figures(fitted: Fitted, corpus: PreparedCorpus) -> dict[str, float]:
 
 
 def _trial_config(config: SweepConfig) -> SweepConfig:
-    """Return the settings of trials: the baseline is not needed, and parallel trials share the cores."""
+    """Return the settings of trials: no refit and no baseline, for validation decides; parallel ones share cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = config.training.num_threads or max(1, cores // config.sweep.jobs)
     return replace(
         config,
-        training=replace(config.training, num_threads=threads),
+        training=replace(config.training, num_threads=threads, refit=False),
         evaluation=replace(config.evaluation, baseline=False),
     )
 

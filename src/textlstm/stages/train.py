@@ -136,7 +136,13 @@ def _fit(config: TrainConfig, corpus: PreparedCorpus, *, work_dir: Path, run: Tr
             advance(report.epoch, config.training.epochs, line)
             note(line + (" *" if report.is_best else ""))
 
-        return fit_classifier(corpus, config, work_dir=work_dir, on_epoch=show, stop=stop)
+        def show_refit(report: EpochReport) -> None:
+            run.log_metrics({"refit/train_loss": report.train_loss}, step=report.epoch)
+            line = f"refit on all rows, epoch {report.epoch}: loss {report.train_loss:.3f}"
+            advance(report.epoch, config.training.epochs, line)
+            note(line)
+
+        return fit_classifier(corpus, config, work_dir=work_dir, on_epoch=show, on_refit_epoch=show_refit, stop=stop)
 
 
 def _curve_points(report: EpochReport) -> dict[str, float]:

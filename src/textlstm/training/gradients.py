@@ -62,16 +62,46 @@ class Gradients:
             optimiser.zero_gradients()
 
     def _backward(self, batch: Batch, targets: Tensor, *, num_rows: int) -> Tensor:
-        with autocast(targets.device, self.precision):
-            logits = self.network(batch)
-            again = self.network(batch) if self.config.r_drop else None
+        vectors, logits = self._forward(batch)
         losses = self.objective.losses(logits, targets)
-        if again is not None:
+        if self.config.r_drop or self.config.adversarial:
+            change = None
+            if self.config.adversarial:
+                change = self.config.adversarial * worst_change(losses, vectors, batch.lengths)
+            _, again = self._forward(batch, change)
             losses = (losses + self.objective.losses(again, targets)) / 2
             losses = losses + self.config.r_drop * self.objective.divergence(logits, again)
         total = losses.sum()
         (total / num_rows).backward()  # type: ignore[no-untyped-call]
         return total.detach()
+
+    def _forward(self, batch: Batch, change: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return (B, T, E) word vectors and (B, L) logits of one pass, with `change` added to the vectors."""
+        with autocast(batch.token_ids.device, self.precision):
+            vectors = self.network.embed(batch)
+            if self.config.adversarial and not vectors.requires_grad:  # all tables are frozen
+                vectors.requires_grad_()
+            if change is not None:
+                vectors = vectors + change
+            return vectors, self.network.classify(self.network.encode(vectors, batch.lengths))
+
+
+def worst_change(losses: Tensor, vectors: Tensor, lengths: Tensor) -> Tensor:
+    """Return (B, T, E) the change of the vectors of each text that raises its loss most, to first order.
+
+    Its length, over all tokens, is the root mean square length of the text's vectors (Miyato, Dai and Goodfellow,
+    Adversarial Training Methods for Semi-Supervised Text Classification, 2017; they scale the vectors instead).
+
+    Args:
+        losses: (B,), computed from `vectors`.
+        vectors: (B, T, E), zero beyond the ends of the texts.
+        lengths: (B,) tokens of each text.
+    """
+    (gradient,) = torch.autograd.grad(losses.sum(), vectors, retain_graph=True)
+    size = vectors.detach().float().flatten(1).norm(dim=1) / lengths.clamp(min=1).sqrt()
+    steepness = gradient.float().flatten(1).norm(dim=1)
+    scale = torch.where(steepness > 0, size / steepness.clamp(min=torch.finfo(torch.float32).tiny), 0)
+    return (gradient.float() * scale[:, None, None]).to(vectors.dtype)
 
 
 def _mixed(*numbers: int) -> int:

@@ -9,7 +9,7 @@ from textlstm.config import Task, TrainingConfig
 from textlstm.models.network import TextNetwork
 from textlstm.training.encoding import EncodedSplit
 
-_MAY_CHANGE = ("checkpoint_seconds", "num_models")
+_MAY_CHANGE = ("checkpoint_seconds", "num_models", "refit")
 """Settings with which a training may be continued although they differ."""
 
 
@@ -25,16 +25,22 @@ class TrainingJob:
     seed: int
     freeze_epochs: int
     run_key: str
+    num_epochs: int
 
     @property
     def num_labels(self) -> int:
         """Logits a text."""
         return self.network.head.output.out_features
 
+    @property
+    def last_epoch(self) -> int:
+        """Number of the epoch after which the training is over, 1 for the first."""
+        return self.num_epochs or self.config.epochs
+
     def fingerprint(self) -> str:
         """Return a digest of all that must be equal for a training to be continued: settings, rows, first weights."""
         settings = {key: str(value) for key, value in asdict(self.config).items() if key not in _MAY_CHANGE}
-        plain = (settings, self.task.value, self.seed, self.freeze_epochs, self.run_key)
+        plain = (settings, self.task.value, self.seed, self.freeze_epochs, self.run_key, self.num_epochs)
         digest = hashlib.sha256(repr(plain).encode())
         for split in (self.train, self.validation):
             for array in (split.token_ids, split.offsets, split.pos_ids, split.targets, split.spellings):

@@ -29,10 +29,13 @@ def fit(
     freeze_epochs: int = 0,
     checkpoint_dir: Path | None = None,
     run_key: str = "",
+    num_epochs: int = 0,
     on_epoch: Callable[[EpochReport], None] | None = None,
     stop: Callable[[], int] | None = None,
 ) -> FitResult:
     """Train `network` and return its weights at the epoch with the best validation macro-F1.
+
+    Without validation rows they are those after the last epoch.
 
     Everything random is a function of `seed`, the epoch and the batch, so a training that was interrupted and one
     that was not end with the same weights. Under `torchrun` all processes call this and train one network; the
@@ -48,6 +51,7 @@ def fit(
         freeze_epochs: epochs in which the word vectors stay fixed; -1 means all.
         checkpoint_dir: folder of checkpoints; a training found there is continued. None: no checkpoints.
         run_key: whatever else must be equal for a training to be continued (the model's settings, say).
+        num_epochs: end after so many of `config.epochs`, whose learning rates stay as they are; 0 means all.
         on_epoch: called after each epoch; after a kill the last epoch may be reported again.
         stop: asked after each step; not 0 is the number of the signal that asks for a clean stop.
 
@@ -58,7 +62,7 @@ def fit(
         StorageError: a checkpoint cannot be written.
         TextLSTMError: a helper process died.
     """
-    job = TrainingJob(network, train, validation, config, task, seed, freeze_epochs, run_key)
+    job = TrainingJob(network, train, validation, config, task, seed, freeze_epochs, run_key, num_epochs)
     calls = _Calls(checkpoint_dir, on_epoch, stop)
     device = choose_device(config.device)
     if under_torchrun():

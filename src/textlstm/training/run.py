@@ -68,7 +68,7 @@ class TrainingRun:
     def finished(self) -> bool:
         """Whether all epochs are done, or as many as patience allows."""
         patience = self.config.patience
-        return self.progress.epoch >= self.config.epochs or 0 < patience <= self.progress.stale_epochs
+        return self.progress.epoch >= self.job.last_epoch or 0 < patience <= self.progress.stale_epochs
 
     @property
     def epoch_done(self) -> bool:
@@ -137,7 +137,9 @@ class TrainingRun:
             )
             loss, scores = _cross_entropy(logits, targets), score(logits, targets, task=self.job.task)
             best = progress.best
-            is_best = best is None or (scores.macro_f1, -loss) > (best.macro_f1, -best.validation_loss)
+            is_best = (
+                best is None or not len(targets) or (scores.macro_f1, -loss) > (best.macro_f1, -best.validation_loss)
+            )
             if is_best:
                 self.best = {name: t.detach().cpu().clone() for name, t in self.network.state_dict().items()}
         report = EpochReport(
@@ -156,7 +158,7 @@ class TrainingRun:
         )
         progress.end_epoch(report)
         self.loss_sum.zero_()
-        if self.finished and progress.epoch < self.config.epochs:
+        if self.finished and progress.epoch < self.job.last_epoch:
             progress.events.append(
                 f"stopped after epoch {progress.epoch}: no better validation macro-F1 in {progress.stale_epochs} epochs"
             )

@@ -65,12 +65,12 @@ def assign_rows(ingested: Ingested, data: DataConfig) -> Assignment:
             _carve(train, assigned, label_ids, split=split, fraction=fraction, split_seed=data.split_seed)
     labels = label_ids.names_of(train.label_set_ids[assigned == SPLITS.index(Split.train)])
     in_train: dict[Split, npt.NDArray[np.bool_]] = {}
-    for split in (Split.validation, Split.test):
+    for split, fate in ((Split.validation, "are left out of training"), (Split.test, "count as always wrong")):
         if split in by_split:
             in_train[split] = np.isin(by_split[split].hashes, train.hashes[assigned == SPLITS.index(Split.train)])
             duplicates[f"{split}_in_train"] = int(in_train[split].sum())
             found = label_ids.named_counts(by_split[split].label_set_ids)
-            warnings += check_known(found, labels, data, name=split.value)
+            warnings += check_known(found, labels, data, name=split.value, fate=fate)
     if data.strict:
         refuse_leaks(duplicates)
     warnings += duplicate_warnings(duplicates)

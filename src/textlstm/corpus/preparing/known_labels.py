@@ -12,9 +12,15 @@ SEPARATORS = ("|", ";", ",", "/", "+", "\t")
 
 
 def check_known(
-    counts: Mapping[str, int], known: Sequence[str], data: DataConfig, *, name: str, owner: str = "train"
+    counts: Mapping[str, int],
+    known: Sequence[str],
+    data: DataConfig,
+    *,
+    name: str,
+    owner: str = "train",
+    fate: str = "count as always wrong",
 ) -> list[str]:
-    """Return a warning that names the labels that are not `known`; such rows count as wrong.
+    """Return a warning that names the labels that are not `known`, and says what becomes of such rows.
 
     Args:
         counts: Number of rows of each label.
@@ -22,6 +28,7 @@ def check_known(
         data: Its label columns stand in the remedies.
         name: What the rows are called in messages.
         owner: Who knows `known`: train, or the model.
+        fate: What becomes of such rows.
 
     Raises:
         InputError: Labels only look unknown (another spelling, or several labels in one cell), or none is known.
@@ -45,7 +52,7 @@ def check_known(
     if problems:
         raise InputError(*problems)
     rows = counted(sum(counts[label] for label in unknown), "row")
-    return [f"{name}: {rows} with labels that {owner} does not have count as always wrong: {listed(unknown)}"]
+    return [f"{name}: {rows} with labels that {owner} does not have {fate}: {listed(unknown)}"]
 
 
 def _joined_label_problems(
