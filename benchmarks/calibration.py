@@ -100,6 +100,8 @@ def before_refit(bundle: Bundle, corpus: PreparedCorpus, config: TrainConfig) ->
     The linear expert of a saved model was fitted once more, on training and validation rows together; what it says of
     validation rows is no test of anything.
     """
+    if config.training.refit:
+        raise SystemExit("with training.refit the saved networks have seen the validation rows; set it to false")
     if corpus.train is None or not bundle.arrays("expert."):
         return bundle
     expert = LinearExpert.fit(

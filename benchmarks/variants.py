@@ -23,7 +23,7 @@ from textlstm.corpus.preparing.prepare import prepare_corpus
 from textlstm.fitting import fit_classifier
 
 WORK = BENCH / "variants"
-ALONE = ("model.linear_expert=false", "evaluation.baseline=false", "tracking=off")
+ALONE = ("model.linear_expert=false", "evaluation.baseline=false", "training.refit=false", "tracking=off")
 
 
 def main() -> int:
