@@ -65,3 +65,13 @@ def test_worst_change_of_a_text_does_not_depend_on_the_others(batch: Batch) -> N
     alone = Batch(batch.token_ids[:1], None, batch.lengths[:1])
     _, change = _change(network, alone, targets[:1])
     assert torch.allclose(change, together[:1], atol=1e-6)
+
+
+def test_worst_change_does_not_depend_on_what_padding_holds(batch: Batch) -> None:
+    """The vectors of parts of speech, say, are not zero there."""
+    network, targets = toy.network(locked_dropout=0.0, head_dropout=0.0, word_dropout=0.0), torch.tensor([0, 1, 2, 0])
+    vectors, change = _change(network, batch, targets)
+    padding = (torch.arange(vectors.shape[1]) >= LENGTHS[:, None]).unsqueeze(-1)
+    filled = (vectors + padding).requires_grad_()
+    again = worst_change(_losses(network, filled, targets), filled, batch.lengths)
+    assert torch.allclose(again, change, atol=1e-6)

@@ -94,11 +94,13 @@ def worst_change(losses: Tensor, vectors: Tensor, lengths: Tensor) -> Tensor:
 
     Args:
         losses: (B,), computed from `vectors`.
-        vectors: (B, T, E), zero beyond the ends of the texts.
+        vectors: (B, T, E).
         lengths: (B,) tokens of each text.
     """
     (gradient,) = torch.autograd.grad(losses.sum(), vectors, retain_graph=True)
-    size = vectors.detach().float().flatten(1).norm(dim=1) / lengths.clamp(min=1).sqrt()
+    inside = torch.arange(vectors.shape[1], device=vectors.device) < lengths[:, None]
+    squares = vectors.detach().float().square().sum(dim=2) * inside
+    size = (squares.sum(dim=1) / lengths.clamp(min=1)).sqrt()
     steepness = gradient.float().flatten(1).norm(dim=1)
     scale = torch.where(steepness > 0, size / steepness.clamp(min=torch.finfo(torch.float32).tiny), 0)
     return (gradient.float() * scale[:, None, None]).to(vectors.dtype)
