@@ -1,8 +1,8 @@
 """`training.refit`: the saved networks have seen the validation rows, and nothing that was learned from those rows has."""
 
 import random
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ SETTINGS = (
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> PreparedCorpus:
-    """60 training rows, and 30 for validation that have words of their own and a label of their own."""
+    """60 training rows, and 30 for validation that have words of their own."""
     folder, dice = tmp_path_factory.mktemp("corpus"), random.Random(1)
     for name, num_rows, more in (("train", 60, ()), ("validation", 30, ("invoice", "referee"))):
         lines = ["text,label"]
@@ -37,18 +37,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> PreparedCorpus:
     return prepare_corpus(config.data, config.text, prepared_dir=folder / "prepared", num_workers=0)
 
 
-def _fit(
-    corpus: PreparedCorpus,
-    *settings: str,
-    work_dir: Path | None = None,
-    on_epoch: Callable[[EpochReport], None] | None = None,
-    on_refit_epoch: Callable[[EpochReport], None] | None = None,
-    stop: Callable[[], int] | None = None,
-) -> Fitted:
-    config = with_settings(TrainConfig(), [*SETTINGS, *settings])
-    return fit_classifier(
-        corpus, config, work_dir=work_dir, on_epoch=on_epoch, on_refit_epoch=on_refit_epoch, stop=stop
-    )
+def _fit(corpus: PreparedCorpus, *settings: str, **more: Any) -> Fitted:
+    return fit_classifier(corpus, with_settings(TrainConfig(), [*SETTINGS, *settings]), **more)
 
 
 def _weights(fitted: Fitted, part: str) -> dict[str, bytes]:
@@ -69,7 +59,7 @@ def test_networks_see_validation_rows_and_the_gate_does_not_change(corpus: Prepa
     assert [report.epoch for report in epochs] == list(range(1, twice.results[0].best_epoch + 1))
 
 
-def test_rows_of_a_label_that_training_lacks_are_left_out(corpus: PreparedCorpus, tmp_path: Path) -> None:
+def test_rows_of_a_label_that_training_lacks_are_left_out(tmp_path: Path) -> None:
     known = "goal match,sport\nbank share,money\n"
     rows = {"train": known * 10, "validation": "goal coach,sport\nbank profit,money\nplot actor,film\n", "test": known}
     for name, lines in rows.items():

@@ -309,13 +309,13 @@ def test_adversarial_training_works_with_frozen_words_and_in_pieces(monkeypatch:
     network = toy.network()
     whole = _weights(_fit(config, network=toy.network()))
     calls = []
-    forward = type(network).classify
+    unharmed = type(network).classify
 
     def classify(self: object, encoded: object) -> torch.Tensor:
         calls.append(1)
         if len(calls) == 2:  # the changed texts of the first batch
             raise torch.OutOfMemoryError("out of memory")
-        return forward(self, encoded)
+        return unharmed(self, encoded)
 
     monkeypatch.setattr(type(network), "classify", classify)
     result = _fit(config, network=network)
