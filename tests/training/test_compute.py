@@ -10,19 +10,23 @@ from textlstm.training.compute import compute_settings, num_threads_of
 
 
 @pytest.mark.parametrize(
-    ("settings", "expected"),
+    ("settings", "lane_tokens", "expected"),
     [
-        ({"batch_size": 16}, 1),
-        ({"batch_size": 63}, 1),
-        ({"batch_size": 64}, 2),
-        ({"batch_size": 1_000}, 4),
-        ({"batch_size": 16, "num_threads": 3}, 3),
-        ({"batch_size": 1_000, "deterministic": True}, 1),
+        ({"batch_size": 16}, 0, 1),
+        ({"batch_size": 63}, 0, 1),
+        ({"batch_size": 64}, 0, 2),
+        ({"batch_size": 1_000}, 0, 4),
+        ({"batch_size": 16, "num_threads": 3}, 0, 3),
+        ({"batch_size": 1_000, "deterministic": True}, 0, 1),
+        ({"batch_size": 16}, 749, 1),
+        ({"batch_size": 16}, 750, 2),
+        ({"batch_size": 64}, 10_000, 4),
+        ({"batch_size": 16, "deterministic": True}, 10_000, 1),
     ],
 )
-def test_small_batches_have_few_threads(monkeypatch, settings, expected):
+def test_small_batches_have_few_threads(monkeypatch, settings, lane_tokens, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
-    assert num_threads_of(TrainingConfig(**settings)) == expected
+    assert num_threads_of(TrainingConfig(**settings), lane_tokens=lane_tokens) == expected
 
 
 def test_threads_are_shared_by_processes_and_put_back():
@@ -30,3 +34,9 @@ def test_threads_are_shared_by_processes_and_put_back():
     with compute_settings(TrainingConfig(num_threads=4), num_processes=2):
         assert torch.get_num_threads() == 2
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("lane_tokens", "expected"), [(0, 4), (10_000, 2)])
+def test_lanes_share_the_threads_where_the_network_fits_them(lane_tokens, expected):
+    with compute_settings(TrainingConfig(num_threads=4), lane_tokens=lane_tokens):
+        assert torch.get_num_threads() == expected

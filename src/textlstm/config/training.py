@@ -46,7 +46,7 @@ class TrainingConfig:
     device: Device = Device.auto
     """auto, cpu or cuda."""
     num_threads: int = 0
-    """CPU threads of the training; 0 means one for each 32 rows of a batch, up to all cores."""
+    """CPU threads of the training; 0 means as many as its batches keep busy, up to all cores."""
     num_workers: int = 1
     """CPU processes that share each batch and the threads; 0 means one a core where batches and data are large."""
     deterministic: bool = False

@@ -5,6 +5,7 @@ tokens, so it cannot reach them), `backwards` reads them reversed, each by its o
 `pack_padded_sequence`, keeps the fast oneDNN and cuDNN kernels, and allows texts of length 0.
 """
 
+from functools import partial
 from typing import NamedTuple, assert_never
 
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from textlstm.config import Encoder, ModelConfig
-from textlstm.models.dropout import LockedDropout
+from textlstm.models.dropout import LockedDropout, dropout
+from textlstm.models.lanes import Layer, both_layers
 from textlstm.models.padding import padding_mask, reversal_index, reverse_padded
 from textlstm.models.precision import as_computed
 
@@ -88,12 +90,16 @@ class RecurrentLayer(nn.Module):
 
     def forward(self, inputs: Tensor, lengths: Tensor, *, recurrent_dropout: float = 0.0) -> Encoded:
         """Run over (T, B, E) `inputs` of right-padded rows."""
-        inputs = as_computed(inputs)
-        ahead = _run_cell(self.forwards, inputs, recurrent_dropout)
+        inputs = as_computed(inputs).contiguous()
+        ahead = partial(_run_cell, self.forwards)
+        weights = _weights_in_use(self.forwards, recurrent_dropout)
         if self.backwards is None:
-            return Encoded(ahead, None, lengths)
-        index = reversal_index(lengths, inputs.shape[0])
-        return Encoded(ahead, _run_cell(self.backwards, reverse_padded(inputs, index), recurrent_dropout), lengths)
+            return Encoded(ahead(inputs, *weights), None, lengths)
+        reverse = reverse_padded(inputs, reversal_index(lengths, inputs.shape[0]))
+        behind = partial(_run_cell, self.backwards)
+        its_weights = _weights_in_use(self.backwards, recurrent_dropout)
+        states = both_layers(Layer(ahead, (inputs, *weights)), Layer(behind, (reverse, *its_weights)))
+        return Encoded(*states, lengths)
 
 
 class RecurrentEncoder(nn.Module):
@@ -122,6 +128,7 @@ class RecurrentEncoder(nn.Module):
         )
         self.dropout = LockedDropout(layer_dropout)
         self.recurrent_dropout = recurrent_dropout
+        self.bidirectional = bidirectional
         self.output_size = width
 
     def forward(self, vectors: Tensor, lengths: Tensor) -> Encoded:
@@ -217,20 +224,25 @@ def _build_cell(family: Encoder, input_size: int, hidden_size: int) -> nn.RNNBas
     return cell
 
 
-def _run_cell(cell: nn.RNNBase, inputs: Tensor, recurrent_dropout: float) -> Tensor:
-    """Return the (T, B, H) outputs of a cell; in training its recurrent weights may lose some connections.
+def _weights_in_use(cell: nn.RNNBase, recurrent_dropout: float) -> CellWeights:
+    """Return the weights of a cell; in training the recurrent ones may lose some connections.
 
     Weight-drop (Merity et al. 2018): one mask of `weight_hh` for all texts and steps of the batch, so that the fused
     kernels stay in use.
     """
-    inputs = inputs.contiguous()
-    if not cell.training or recurrent_dropout == 0:
-        outputs: Tensor = cell(inputs)[0]
-        return outputs
     kept = cell_weights(cell)
-    weights = list(kept._replace(recurrent=functional.dropout(kept.recurrent, recurrent_dropout)))
+    if not cell.training or recurrent_dropout == 0:
+        return kept
+    return kept._replace(recurrent=dropout(kept.recurrent, recurrent_dropout))
+
+
+def _run_cell(cell: nn.RNNBase, inputs: Tensor, *weights: Tensor) -> Tensor:
+    """Return the (T, B, H) outputs of a cell, with these `weights`, for (T, B, E) inputs."""
+    if all(given is own for given, own in zip(weights, cell_weights(cell), strict=True)):
+        outputs: Tensor = cell(inputs)[0]  # on a GPU the module keeps them in one piece, as cuDNN wants them
+        return outputs
     start = inputs.new_zeros(1, inputs.shape[1], cell.hidden_size)
-    options = (True, 1, 0.0, True, False, False)  # biases, layers, dropout, train, bidirectional, batch first
+    options = (True, 1, 0.0, cell.training, False, False)  # biases, layers, dropout, train, bidirectional, batch first
     if isinstance(cell, nn.LSTM):
         return torch.lstm(inputs, (start, start), weights, *options)[0]
     if isinstance(cell, nn.GRU):

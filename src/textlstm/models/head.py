@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from textlstm.models.dropout import Dropout
+
 
 class Head(nn.Module):
     """Dropout, an optional dense ReLU layer with dropout, and the output layer."""
@@ -10,7 +12,7 @@ class Head(nn.Module):
     def __init__(self, input_size: int, num_labels: int, *, dense_size: int, dropout: float) -> None:
         """Build `dense` (an identity when `dense_size` is 0) and `output`."""
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.dense = nn.Linear(input_size, dense_size) if dense_size else None
         self.output = nn.Linear(dense_size or input_size, num_labels)
         nn.init.zeros_(self.output.bias)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from textlstm.config import ModelConfig
 from textlstm.models.batch import Batch
 from textlstm.models.embedder import Embedder
-from textlstm.models.encoders import Encoded, build_encoder
+from textlstm.models.encoders import Encoded, RecurrentEncoder, build_encoder
 from textlstm.models.head import Head
 from textlstm.models.pooling import Pool
 
@@ -113,6 +113,15 @@ class TextNetwork(nn.Module):
             parameter.requires_grad_(trainable)
             if not trainable:
                 parameter.grad = None
+
+    @property
+    def fits_lanes(self) -> bool:
+        """Whether it trains faster with a thread a direction (`two_lanes`) than with all threads at one operation.
+
+        It does with two directions; convolutions want all threads.
+        """
+        two_directions = isinstance(self.encoder, RecurrentEncoder) and self.encoder.bidirectional
+        return two_directions and self.embedder.chars is None
 
     @property
     def device(self) -> torch.device:

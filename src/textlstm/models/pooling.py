@@ -1,5 +1,6 @@
 """From the states of all time steps to one vector a text; padding never takes part."""
 
+from functools import partial
 from typing import assert_never
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 
 from textlstm.config import Pooling
 from textlstm.models.encoders import Encoded
+from textlstm.models.lanes import Layer, both_layers
 from textlstm.models.masked import masked_max_mean
 from textlstm.models.padding import padding_mask
 
@@ -32,8 +34,8 @@ class Pool(nn.Module):
                 return (states * self.attention(states, encoded.lengths)).sum(dim=1)
             case Pooling.max | Pooling.mean | Pooling.max_mean:
                 # The order of steps does not matter here, so the backward states need not be turned round.
-                pooled = [masked_max_mean(states, encoded.lengths) for states in encoded.directions]
-                highest, mean = [part.max for part in pooled], [part.mean for part in pooled]
+                pooled = _max_mean(encoded)
+                highest, mean = [part[0] for part in pooled], [part[1] for part in pooled]
                 parts = {Pooling.max: highest, Pooling.mean: mean, Pooling.max_mean: highest + mean}
                 return torch.cat(parts[self.pooling], dim=1)
             case _:
@@ -51,3 +53,15 @@ class Pool(nn.Module):
         scores = self.score(torch.tanh(self.project(states))).float()
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
         return torch.softmax(scores, dim=1) * mask
+
+
+def _max_mean(encoded: Encoded) -> tuple[Tensor, ...]:
+    """Return (2, B, H) the maximum and the mean over time of each direction."""
+    pool = partial(_stacked_max_mean, encoded.lengths)
+    if encoded.behind is None:
+        return (pool(encoded.ahead),)
+    return both_layers(Layer(pool, (encoded.ahead,)), Layer(pool, (encoded.behind,)))
+
+
+def _stacked_max_mean(lengths: Tensor, states: Tensor) -> Tensor:
+    return torch.stack(masked_max_mean(states, lengths))

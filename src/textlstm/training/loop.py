@@ -88,7 +88,8 @@ def _help_train(job: TrainingJob, processes: Processes) -> None:
 
 def _train(job: TrainingJob, processes: Processes, calls: _Calls) -> FitResult:
     """Train in one of the processes: epochs of steps, each followed by a look at the clock and at the signals."""
-    with compute_settings(job.config, num_processes=processes.size) as device:
+    settings = compute_settings(job.config, num_processes=processes.size, lane_tokens=job.lane_tokens)
+    with settings as device:
         store = None
         if calls.checkpoint_dir and processes.is_first:
             store = CheckpointStore(calls.checkpoint_dir, fingerprint=job.fingerprint())

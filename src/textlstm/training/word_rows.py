@@ -11,10 +11,13 @@ word is brought up to date when a batch needs it, and all words before an evalua
 AdamW up to rounding (and Adam's epsilon, which idle words leave out).
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from textlstm.models.lanes import both
 from textlstm.training.flat_weights import BETAS, EPSILON
 
 _WEIGHT, _MEAN, _SQUARE, _SHADOW = range(4)
@@ -57,8 +60,9 @@ class WordRows:
         present[token_ids.reshape(-1)] = True
         self._ids = present.nonzero().squeeze(1)
         self._number[self._ids] = torch.arange(len(self._ids))
-        self._rows = self._up_to_date(self._ids)
-        self.parameter.data = self._rows[:, _WEIGHT].contiguous()
+        self._rows = torch.empty(len(self._ids), *self._state.shape[1:])
+        self.parameter.data = torch.empty(len(self._ids), self._state.shape[2])
+        both(*(partial(self._fetch, part) for part in self._halves()))
         self.parameter.grad = None
         return self._number[token_ids]
 
@@ -80,16 +84,29 @@ class WordRows:
         self._step += 1
         size = learning_rate * (1 - BETAS[1] ** self._step) ** 0.5 / (1 - BETAS[0] ** self._step)
         self._let_idle_words_move(size)
-        weight, mean, square, shadow = self._rows.unbind(1)
-        gradient = self.gradients[0]
+        both(*(partial(self._update, part, size=size) for part in self._halves()))
+
+    def _halves(self) -> tuple[slice, slice]:
+        middle = len(self._ids) // 2
+        return slice(middle), slice(middle, None)
+
+    def _fetch(self, part: slice) -> None:
+        """Bring a part of the words of the batch up to date, as the network reads them."""
+        rows = self._up_to_date(self._ids[part], out=self._rows[part])
+        self.parameter.data[part] = rows[:, _WEIGHT]
+
+    def _update(self, part: slice, *, size: float) -> None:
+        """Take a step of this `size` with a part of the words of the batch."""
+        weight, mean, square, shadow = self._rows[part].unbind(1)
+        gradient = self.gradients[0][part]
         mean.lerp_(gradient, 1 - BETAS[0])
         square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
         epsilon = EPSILON * (1 - BETAS[1] ** self._step) ** 0.5
         weight.addcdiv_(mean, square.sqrt().add_(epsilon), value=-size)
         if self.average_decay:
             shadow.lerp_(weight, 1 - self.average_decay)
-        self._state[self._ids] = self._rows
-        self._updated[self._ids] = self._step
+        self._state[self._ids[part]] = self._rows[part]
+        self._updated[self._ids[part]] = self._step
 
     def _let_idle_words_move(self, size: float) -> None:
         """Account for a step of this `size` that words last updated at each earlier step make without a gradient."""
@@ -105,9 +122,9 @@ class WordRows:
             self._idle_shadow[past] *= self.average_decay
             self._idle_shadow[past] += (1 - self.average_decay) * self._idle_shift[past]
 
-    def _up_to_date(self, ids: Tensor) -> Tensor:
-        """Return a (U, 4, E) copy of the state of the words `ids` as dense AdamW would have it now."""
-        rows = self._state.index_select(0, ids)
+    def _up_to_date(self, ids: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """Return a (U, 4, E) copy, in `out`, of the state of the words `ids` as dense AdamW would have it now."""
+        rows = torch.index_select(self._state, 0, ids, out=out)
         updated = self._updated[ids]
         idle_steps = (self._step - updated).double().unsqueeze(1)
         weight, mean, square, shadow = rows.unbind(1)
