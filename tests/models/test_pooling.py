@@ -5,7 +5,7 @@ import torch
 
 from textlstm.config import Pooling
 from textlstm.models.encoders import Encoded
-from textlstm.models.masked import masked_max_mean
+from textlstm.models.masked import TokenMask, masked_max_mean
 from textlstm.models.pooling import Pool
 
 AHEAD = torch.tensor([[[1.0, -4.0], [3.0, -2.0], [99.0, 99.0]], [[99.0, 99.0], [99.0, 99.0], [99.0, 99.0]]])
@@ -58,10 +58,11 @@ def test_max_and_mean_have_the_gradient_of_finite_differences():
     torch.manual_seed(0)
     states = torch.randn(4, 3, 2, dtype=torch.float64, requires_grad=True)
     lengths = torch.tensor([4, 0, 2])
-    assert torch.autograd.gradcheck(lambda inputs: tuple(masked_max_mean(inputs, lengths)), (states,))
+    mask = TokenMask.of(lengths, states)
+    assert torch.autograd.gradcheck(lambda inputs: masked_max_mean(inputs, mask), (states,))
 
 
 def test_tied_maxima_share_the_gradient():
     states = torch.tensor([[[1.0]], [[1.0]], [[0.0]]], requires_grad=True)
-    masked_max_mean(states, torch.tensor([3])).max.sum().backward()
+    masked_max_mean(states, TokenMask.of(torch.tensor([3]), states))[0].sum().backward()
     assert states.grad[:, 0, 0].tolist() == [0.5, 0.5, 0.0]

@@ -10,6 +10,15 @@ NO_SKIP = torch.tensor(0.0)
 SKIP = torch.tensor(1.0)
 
 
+def _enter(weights: WordRows | FlatWeights, token_ids: torch.Tensor) -> torch.Tensor:
+    """Begin a step; return the numbers under which the table has the words of the batch."""
+    if isinstance(weights, FlatWeights):
+        return token_ids
+    words = weights.find(token_ids)
+    weights.enter(words)
+    return words.numbers
+
+
 def _train(table: nn.Parameter, weights: WordRows | FlatWeights, *, num_steps: int, skipped: int = -1) -> None:
     """Pull the words of random batches towards moving targets; most words are idle most of the time."""
     random = torch.Generator().manual_seed(5)
@@ -17,7 +26,7 @@ def _train(table: nn.Parameter, weights: WordRows | FlatWeights, *, num_steps: i
         # the words 40 and beyond occur in the first steps only, so that they idle for long
         token_ids = torch.randint(0, 60 if step < 20 else 40, (3, 4), generator=random)
         target = torch.randn(3, 4, table.shape[1], generator=random)
-        numbers = weights.enter(token_ids)
+        numbers = _enter(weights, token_ids)
         weights.zero_gradients()
         functional.mse_loss(functional.embedding(numbers, table, padding_idx=0), target).backward()
         rate = 0.05 * (1 - step / num_steps)
@@ -59,7 +68,7 @@ def test_idle_words_go_on_moving() -> None:
     _train(table, rows, num_steps=20)
     rows.show_weights()
     before = table.data.clone()
-    numbers = rows.enter(torch.tensor([[2]]))
+    numbers = _enter(rows, torch.tensor([[2]]))
     functional.embedding(numbers, table).sum().backward()
     rows.step(0.05, skip=NO_SKIP)
     rows.show_weights()
@@ -75,7 +84,7 @@ def test_skipped_step_changes_no_word() -> None:
     torch.testing.assert_close(once["lazy"], once["dense"], rtol=0, atol=2e-5)
     table = nn.Parameter(once["first"].clone())
     rows = WordRows(table, average_decay=0.0)
-    numbers = rows.enter(torch.tensor([[5]]))
+    numbers = _enter(rows, torch.tensor([[5]]))
     (functional.embedding(numbers, table).sum() * float("nan")).backward()
     rows.step(0.1, skip=SKIP)
     rows.show_weights()
@@ -85,6 +94,6 @@ def test_skipped_step_changes_no_word() -> None:
 def test_words_beyond_the_table_are_the_unknown_word() -> None:
     table = nn.Parameter(torch.arange(12.0).view(6, 2))
     rows = WordRows(table, average_decay=0.0)
-    numbers = rows.enter(torch.tensor([[5, 1, 0, 77]]))
+    numbers = _enter(rows, torch.tensor([[5, 1, 0, 77]]))
     assert numbers.tolist() == [[2, 1, 0, 1]]
     assert table.data.tolist() == [[0, 1], [2, 3], [10, 11]]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from textlstm.config import Pooling
 from textlstm.models.encoders import Encoded
 from textlstm.models.lanes import Layer, both_layers
-from textlstm.models.masked import masked_max_mean
+from textlstm.models.masked import TokenMask, masked_max_mean
 from textlstm.models.padding import padding_mask
 
 
@@ -57,11 +57,7 @@ class Pool(nn.Module):
 
 def _max_mean(encoded: Encoded) -> tuple[Tensor, ...]:
     """Return (2, B, H) the maximum and the mean over time of each direction."""
-    pool = partial(_stacked_max_mean, encoded.lengths)
+    pool = partial(masked_max_mean, mask=TokenMask.of(encoded.lengths, encoded.ahead))
     if encoded.behind is None:
         return (pool(encoded.ahead),)
     return both_layers(Layer(pool, (encoded.ahead,)), Layer(pool, (encoded.behind,)))
-
-
-def _stacked_max_mean(lengths: Tensor, states: Tensor) -> Tensor:
-    return torch.stack(masked_max_mean(states, lengths))

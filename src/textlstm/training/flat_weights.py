@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -24,13 +25,9 @@ class FlatWeights:
         self.average_decay = average_decay
         self.shadow = torch.zeros_like(flat) if average_decay else torch.empty(0)
         self.num_averaged = 0
-        self._adam = torch.optim.AdamW(
-            [self.flat], lr=0.0, betas=BETAS, eps=EPSILON, weight_decay=weight_decay, fused=True
-        )
-
-    def enter(self, token_ids: Tensor) -> Tensor:
-        """Return the ids under which the network finds the words of a batch: `token_ids` themselves."""
-        return token_ids
+        self._weight_decay = weight_decay
+        self._mean, self._square = torch.zeros_like(flat), torch.zeros_like(flat)
+        self._num_steps = torch.zeros((), device=flat.device)
 
     @property
     def gradients(self) -> list[Tensor]:
@@ -44,9 +41,23 @@ class FlatWeights:
 
     def step(self, learning_rate: float, *, skip: Tensor) -> None:
         """Update the weights and their average, or nothing where the () float32 `skip` is 1; never waits for a GPU."""
-        self._adam.param_groups[0]["lr"] = learning_rate
-        self._adam.found_inf = skip  # type: ignore[attr-defined]  # what torch.amp.GradScaler sets, read by fused AdamW
-        self._adam.step()
+        adamw(
+            [self.flat.data],
+            self.gradients,
+            [self._mean],
+            [self._square],
+            [],
+            [self._num_steps],
+            fused=True,
+            found_inf=skip,
+            amsgrad=False,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            lr=learning_rate,
+            weight_decay=self._weight_decay,
+            eps=EPSILON,
+            maximize=False,
+        )
         if self.average_decay:
             self.shadow.lerp_(self.flat.data, 1 - self.average_decay)
             self.num_averaged += 1
@@ -62,20 +73,23 @@ class FlatWeights:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that a resumed training needs, by name."""
-        state = self._adam.state[self.flat]
-        moments = {"mean": state["exp_avg"], "square": state["exp_avg_sq"], "steps": state["step"]} if state else {}
-        count = torch.tensor(self.num_averaged)
-        return {"weights": self.flat.data, "shadow": self.shadow, "num_averaged": count, **moments}
+        return {
+            "weights": self.flat.data,
+            "mean": self._mean,
+            "square": self._square,
+            "steps": self._num_steps,
+            "shadow": self.shadow,
+            "num_averaged": torch.tensor(self.num_averaged),
+        }
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Take over the tensors of `tensors()` of an equally shaped network."""
         self.flat.data.copy_(tensors["weights"])
+        self._mean.copy_(tensors["mean"])
+        self._square.copy_(tensors["square"])
+        self._num_steps.copy_(tensors["steps"])
         self.shadow.copy_(tensors["shadow"])
         self.num_averaged = int(tensors["num_averaged"])
-        if "mean" in tensors:
-            device = self.flat.device
-            moments = {"exp_avg": tensors["mean"], "exp_avg_sq": tensors["square"], "step": tensors["steps"]}
-            self._adam.state[self.flat] = {name: value.clone().to(device) for name, value in moments.items()}
 
     def _point_at(self, flat: Tensor) -> None:
         for parameter, piece in zip(self.parameters, self._pieces(flat), strict=True):

@@ -9,7 +9,7 @@ from torch import Tensor
 from textlstm.config import TrainingConfig
 from textlstm.models.network import TextNetwork
 from textlstm.training.flat_weights import FlatWeights
-from textlstm.training.word_rows import WordRows
+from textlstm.training.word_rows import FoundWords, WordRows
 
 
 class Optimiser:
@@ -33,10 +33,17 @@ class Optimiser:
         self.num_skipped = torch.zeros((), device=network.device)
         """() float32 steps left out because a gradient was not finite."""
 
-    def enter(self, token_ids: Tensor) -> Tensor:
-        """Begin a step for a batch of `token_ids`; return the ids under which the network finds those words."""
+    def find(self, token_ids: Tensor) -> FoundWords | None:
+        """Return what a step needs to know of the words of a batch; it may run beside the step before."""
+        if isinstance(self.words, FlatWeights) or self.words_frozen:
+            return None
+        return self.words.find(token_ids)
+
+    def enter(self, words: FoundWords | None) -> None:
+        """Begin a step for a batch with these words, under whose numbers the network finds them from now on."""
         self.zero_gradients()
-        return token_ids if self.words_frozen else self.words.enter(token_ids)
+        if words and isinstance(self.words, WordRows):
+            self.words.enter(words)
 
     def zero_gradients(self) -> None:
         """Forget the gradients of this step."""

@@ -5,6 +5,8 @@ import math
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +15,8 @@ from torch.nn import functional
 
 from textlstm.config import Imbalance
 from textlstm.errors import ConfigError
+from textlstm.models.batch import Batch
+from textlstm.models.lanes import both
 from textlstm.training.batch_plan import plan_epoch
 from textlstm.training.batching import DeviceSplit
 from textlstm.training.checkpoints import Checkpoint, CheckpointStore
@@ -27,6 +31,7 @@ from textlstm.training.progress import Progress
 from textlstm.training.reports import EpochReport, FitResult
 from textlstm.training.schedule import learning_rate_factor
 from textlstm.training.scores import score
+from textlstm.training.word_rows import FoundWords
 
 _MOST_SKIPPED = 20
 """So many steps with a non-finite gradient end the training."""
@@ -34,6 +39,14 @@ _CHECK_STEPS = 100
 """Steps between two looks at the count of skipped steps; a look waits for the GPU."""
 _LOOK_STEPS = 16
 """Steps between two looks, on GPUs in several processes, at whether one was asked to stop."""
+
+
+class _Ready(NamedTuple):
+    """A batch before its step."""
+
+    batch: Batch
+    targets: Tensor
+    words: FoundWords | None
 
 
 class TrainingRun:
@@ -95,31 +108,43 @@ class TrainingRun:
             weights=self.row_weights,
         )
         self.plan_rows = torch.from_numpy(self.plan.rows).to(self.device)
+        self.ready: _Ready | None = None
 
     def step(self, *, asked_to_stop: int) -> int:
         """Train on the next batch; return the signal by which any process is asked to stop, or 0."""
         began, progress, plan = time.perf_counter(), self.progress, self.plan
+        ready = self.ready or self._prepare(progress.batch)
+        assert ready is not None
         first, last = int(plan.starts[progress.batch]), int(plan.starts[progress.batch + 1])
-        width = int(plan.widths[progress.batch])
-        rows = self.plan_rows[first:last]
-        batch, targets = self.train.batch(rows, width=width), self.train.targets[rows]
-        batch = batch._replace(token_ids=self.optimiser.enter(batch.token_ids))
-        loss = self.gradients.add(batch, targets, self.optimiser, progress, share=self.processes.share)
+        self.optimiser.enter(ready.words)
+        loss = self.gradients.add(ready.batch, ready.targets, self.optimiser, progress, share=self.processes.share)
         if self.processes.size > 1:
             num_asked = torch.full_like(loss, float(asked_to_stop > 0))
             self.processes.sum([*self.optimiser.gradients, loss, num_asked])
             asked_to_stop = self._agree_to_stop(num_asked, asked_to_stop)
         self.loss_sum += loss
-        self.optimiser.step(self._learning_rate_factor((first + last) / 2))
+        factor = self._learning_rate_factor((first + last) / 2)
+        _, self.ready = both(partial(self.optimiser.step, factor), partial(self._prepare, progress.batch + 1))
         progress.batch += 1
         progress.step += 1
         progress.rows += last - first
-        progress.cells += (last - first) * width
+        progress.cells += (last - first) * ready.batch.token_ids.shape[1]
         progress.tokens += int(self.train.lengths[plan.rows[first:last]].sum())
         if progress.step % _CHECK_STEPS == 0 or self.epoch_done:
             self._check_finite()
         progress.seconds += time.perf_counter() - began
         return asked_to_stop
+
+    def _prepare(self, number: int) -> _Ready | None:
+        """Return a batch of the epoch, None after its last; it may run beside the step before."""
+        if number >= self.plan.num_batches:
+            return None
+        rows = self.plan_rows[self.plan.starts[number] : self.plan.starts[number + 1]]
+        batch = self.train.batch(rows, width=int(self.plan.widths[number]))
+        words = self.optimiser.find(batch.token_ids)
+        if words:
+            batch = batch._replace(token_ids=words.numbers)
+        return _Ready(batch, self.train.targets[rows], words)
 
     def end_epoch(self, *, between_batches: Callable[[], None] | None = None) -> EpochReport:
         """Evaluate the averaged weights, keep them when they are the best, and go to the next epoch.

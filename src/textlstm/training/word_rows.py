@@ -12,6 +12,7 @@ AdamW up to rounding (and Adam's epsilon, which idle words leave out).
 """
 
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +25,15 @@ _WEIGHT, _MEAN, _SQUARE, _SHADOW = range(4)
 _DECAY = BETAS[0] / BETAS[1] ** 0.5
 _MOVING_STEPS = 400
 """After so many idle steps a word stands still: _DECAY ** 400 is below 1e-18."""
+
+
+class FoundWords(NamedTuple):
+    """The U words of a batch."""
+
+    ids: Tensor
+    """(U,) int64 rows of the table, rising."""
+    numbers: Tensor
+    """The word of each token, as a number among `ids`; shaped as the token ids."""
 
 
 class WordRows:
@@ -48,8 +58,8 @@ class WordRows:
         self._rows = torch.zeros(0, 4, table.shape[1])
         self.show_weights()
 
-    def enter(self, token_ids: Tensor) -> Tensor:
-        """Give the network the up-to-date words of a batch; return their numbers in its table, shaped as `token_ids`.
+    def find(self, token_ids: Tensor) -> FoundWords:
+        """Return the words of a batch; it may run beside a step, which changes nothing that this reads.
 
         Words beyond the table (spelled unknown words) become the unknown word.
         """
@@ -58,13 +68,18 @@ class WordRows:
         present = torch.zeros(size, dtype=torch.bool)
         present[:2] = True
         present[token_ids.reshape(-1)] = True
-        self._ids = present.nonzero().squeeze(1)
-        self._number[self._ids] = torch.arange(len(self._ids))
+        ids = present.nonzero().squeeze(1)
+        self._number[ids] = torch.arange(len(ids))
+        return FoundWords(ids, self._number[token_ids])
+
+    def enter(self, words: FoundWords) -> None:
+        """Begin a step: the network's table becomes the up-to-date words of the batch, in the order of their ids."""
+        self._ids = words.ids
         self._rows = torch.empty(len(self._ids), *self._state.shape[1:])
         self.parameter.data = torch.empty(len(self._ids), self._state.shape[2])
-        both(*(partial(self._fetch, part) for part in self._halves()))
+        idle = self._idle_factors(words.ids)
+        both(*(partial(self._fetch, part, idle[:, part]) for part in self._halves()))
         self.parameter.grad = None
-        return self._number[token_ids]
 
     @property
     def gradients(self) -> list[Tensor]:
@@ -87,12 +102,13 @@ class WordRows:
         both(*(partial(self._update, part, size=size) for part in self._halves()))
 
     def _halves(self) -> tuple[slice, slice]:
-        middle = len(self._ids) // 2
+        """Return the words of the batch in two parts; the second is smaller, for its lane starts later."""
+        middle = round(0.57 * len(self._ids))
         return slice(middle), slice(middle, None)
 
-    def _fetch(self, part: slice) -> None:
+    def _fetch(self, part: slice, idle: Tensor) -> None:
         """Bring a part of the words of the batch up to date, as the network reads them."""
-        rows = self._up_to_date(self._ids[part], out=self._rows[part])
+        rows = self._up_to_date(self._ids[part], idle, out=self._rows[part])
         self.parameter.data[part] = rows[:, _WEIGHT]
 
     def _update(self, part: slice, *, size: float) -> None:
@@ -122,26 +138,36 @@ class WordRows:
             self._idle_shadow[past] *= self.average_decay
             self._idle_shadow[past] += (1 - self.average_decay) * self._idle_shift[past]
 
-    def _up_to_date(self, ids: Tensor, *, out: Tensor | None = None) -> Tensor:
+    def _up_to_date(self, ids: Tensor, idle: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Return a (U, 4, E) copy, in `out`, of the state of the words `ids` as dense AdamW would have it now."""
         rows = torch.index_select(self._state, 0, ids, out=out)
-        updated = self._updated[ids]
-        idle_steps = (self._step - updated).double().unsqueeze(1)
         weight, mean, square, shadow = rows.unbind(1)
+        shift, mean_kept, square_kept, shadow_shift, shadow_kept, shadow_missed = idle
         direction = mean / (square.sqrt().add_(EPSILON))
         # two plain passes are faster here than one addcmul that repeats a column
         if self.average_decay:
-            kept = torch.pow(self.average_decay, idle_steps).float()
-            shift = torch.from_numpy(self._idle_shadow)[updated].float().unsqueeze(1)
-            shadow.mul_(kept).add_(weight * (1 - kept)).sub_(direction * shift)
-        shift = torch.from_numpy(self._idle_shift)[updated].float().unsqueeze(1)
+            shadow.mul_(shadow_kept).add_(weight * shadow_missed).sub_(direction * shadow_shift)
         weight.sub_(direction.mul_(shift))
-        mean.mul_(torch.pow(BETAS[0], idle_steps).float())
-        square.mul_(torch.pow(BETAS[1], idle_steps).float())
+        mean.mul_(mean_kept)
+        square.mul_(square_kept)
         return rows
 
+    def _idle_factors(self, ids: Tensor) -> Tensor:
+        """Return (6, U, 1) float32 what the steps since their last update do to the words `ids`; see `_up_to_date`."""
+        updated = self._updated[ids]
+        idle_steps = (self._step - updated).double()
+        mean_kept, square_kept, shadow_kept = (
+            torch.pow(decay, idle_steps).float() for decay in (*BETAS, self.average_decay)
+        )
+        shift, shadow_shift = (
+            torch.from_numpy(moved)[updated].float() for moved in (self._idle_shift, self._idle_shadow)
+        )
+        factors = [shift, mean_kept, square_kept, shadow_shift, shadow_kept, 1 - shadow_kept]
+        return torch.stack(factors).unsqueeze(2)
+
     def _all_up_to_date(self) -> Tensor:
-        self._state = self._up_to_date(torch.arange(len(self._updated)))
+        ids = torch.arange(len(self._updated))
+        self._state = self._up_to_date(ids, self._idle_factors(ids))
         self._updated.fill_(self._step)
         return self._state
 
