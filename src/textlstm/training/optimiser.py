@@ -34,7 +34,7 @@ class Optimiser:
         """() float32 steps left out because a gradient was not finite."""
 
     def find(self, token_ids: Tensor) -> FoundWords | None:
-        """Return what a step needs to know of the words of a batch; it may run beside the step before."""
+        """Return the words of a batch, None where a step takes the whole table; it may run beside the step before."""
         if isinstance(self.words, FlatWeights) or self.words_frozen:
             return None
         return self.words.find(token_ids)

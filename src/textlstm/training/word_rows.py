@@ -37,7 +37,7 @@ class FoundWords(NamedTuple):
 
 
 class WordRows:
-    """AdamW without weight decay over one (V, E) table; has the methods of `FlatWeights`.
+    """AdamW without weight decay over one (V, E) table; has the methods of `FlatWeights`, and `find` and `enter`.
 
     During a step the network's table holds the U words of the batch alone, so the gradient is (U, E) too.
     """
