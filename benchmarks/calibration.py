@@ -8,48 +8,58 @@ Every corpus and seed is a whole `textlstm train experiment=CORPUS`, shared with
 
 import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import softmax
 
-from class_shares import adapt_to_shares, logarithms
 from experiments import TRAININGS, experiment_settings, found_corpora, publish, train_once
 from textlstm.bundle import Bundle, load_bundle
 from textlstm.cli.door import compose_config
 from textlstm.config import Task, TrainConfig
-from textlstm.corpus.prepared import PreparedCorpus
+from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.evaluation.calibration import decision_bins
-from textlstm.evaluation.thresholds import Promise, find_threshold
-from textlstm.models.class_biases import fit_class_biases
+from textlstm.evaluation.thresholds import find_threshold
+from textlstm.fitting.calibrating import Calibrated, calibrate
+from textlstm.models.confidence import AS_IT_IS
+from textlstm.models.gate import Gate
+from textlstm.models.label_shift import label_shift_weights
 from textlstm.models.linear_expert import LinearExpert
+from textlstm.models.probabilities import to_probabilities
 from textlstm.predictor import TextClassifier
-from textlstm.scoring import score_split
 from textlstm.stages.prepare import prepared
 
 CORPORA = ("r8", "clinc150_oos")
 NUM_RESAMPLES = 200
-MAX_SHIFT = 0.2
-"""Sum of the differences between the class shares of two sets of rows up to which they count as equal."""
 CONFIDENCE = 0.95
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Probabilities of one trained model; N validation and M test rows, L labels."""
+class Part(NamedTuple):
+    """What both branches say of N rows, before the gate."""
 
-    labels: list[str]
-    validation: np.ndarray
-    """(N, L), with a temperature of these very rows, and class biases, where there are any, of others among them."""
-    validation_targets: np.ndarray
-    test: np.ndarray
-    """(M, L)."""
-    test_before: np.ndarray
-    """(M, L) without the gate."""
-    test_unbiased: np.ndarray
-    """(M, L) without the gate's class biases."""
-    test_targets: np.ndarray
+    recurrent: np.ndarray
+    """(N, L) logits."""
+    expert: np.ndarray | None
+    targets: np.ndarray
+    """(N,) label ids."""
+
+    def combined(self, gate: Gate) -> np.ndarray:
+        """Return (N, L) probabilities."""
+        return to_probabilities(gate.combine(self.recurrent, self.expert), Task.single_label)
+
+
+class Model(NamedTuple):
+    """A trained model and its held-out rows."""
+
+    validation: Part
+    """As the gate saw them."""
+    test: Part
+    gate: Gate
+    """As it was saved."""
+    weights: np.ndarray | None
+    """(N,) of the validation rows, where label shares are set."""
 
 
 def main() -> int:
@@ -63,35 +73,43 @@ def main() -> int:
     lines = header(arguments.max_error)
     for corpus, data in found_corpora(arguments.corpora):
         for seed in arguments.seed:
-            model = scored(corpus, data, seed=seed)
-            lines += rows_of(f"{corpus}, seed {seed}", model, max_error=arguments.max_error)
+            lines += lines_of(f"{corpus}, seed {seed}", trained(corpus, data, seed=seed), arguments.max_error)
     publish("\n".join(lines) + "\n", arguments.output, section="calibration")
     return 0
 
 
-def scored(corpus: str, data: Sequence[str], *, seed: int) -> Scored:
-    """Return what the trained model says of validation and test rows; train it where that was not done."""
+def trained(corpus: str, data: Sequence[str], *, seed: int) -> Model:
+    """Return the model of the experiment of a corpus; train it where that was not done."""
     settings = experiment_settings(corpus, data, seed=seed, prepared_dir=TRAININGS / "prepared")
-    model = TRAININGS / corpus / f"seed-{seed}"
-    train_once(model, settings)
+    folder = TRAININGS / corpus / f"seed-{seed}"
+    train_once(folder, settings)
     config = compose_config("train", TrainConfig, settings)
     rows = prepared(config)
     if rows.validation is None or rows.test is None or rows.task is Task.multi_label:
         raise SystemExit(f"{corpus}: this table is about single-label models with validation and test rows")
-    bundle = load_bundle(model)
-    validation = score_split(TextClassifier(before_refit(bundle, rows, config)), rows.validation)
-    classifier = TextClassifier(bundle)
-    test, bias = score_split(classifier, rows.test), classifier.gate.bias
-    assert test.uncalibrated_probabilities is not None
-    return Scored(
-        labels=list(rows.labels),
-        validation=held_out(validation.probabilities, validation.targets, bias),
-        validation_targets=validation.targets,
-        test=test.probabilities,
-        test_before=test.uncalibrated_probabilities,
-        test_unbiased=softmax(without_biases(test.probabilities, bias), axis=1),
-        test_targets=test.targets,
+    bundle = load_bundle(folder)
+    validation = branches(TextClassifier(before_refit(bundle, rows, config)), rows.validation)
+    shares = config.evaluation.shares_by_label()
+    return Model(
+        validation,
+        branches(TextClassifier(bundle), rows.test),
+        Gate.from_arrays(bundle.arrays("gate."), task=bundle.task),
+        label_shift_weights(validation.targets, rows.labels, shares) if shares else None,
     )
+
+
+def branches(classifier: TextClassifier, split: PreparedSplit) -> Part:
+    """Return what both branches of a model say of a split."""
+    bundle = classifier.bundle
+    scores = classifier.score_ids(
+        split.token_ids(bundle.vocabulary.encode),
+        split.offsets(),
+        split.pos_ids(),
+        tokens=lambda: split.flat_tokens().to_pylist(),
+        texts=split.texts(),
+    )
+    targets = split.targets(bundle.labels, bundle.task).astype(np.int64)
+    return Part(scores.recurrent_logits, scores.expert_logits, targets)
 
 
 def before_refit(bundle: Bundle, corpus: PreparedCorpus, config: TrainConfig) -> Bundle:
@@ -116,32 +134,15 @@ def before_refit(bundle: Bundle, corpus: PreparedCorpus, config: TrainConfig) ->
     return replace(bundle, weights=others | {f"expert.{name}": value for name, value in expert.to_arrays().items()})
 
 
-def held_out(probabilities: np.ndarray, targets: np.ndarray, bias: float | np.ndarray) -> np.ndarray:
-    """Return (N, L) probabilities with class biases that were learned on other rows, as when the model was made."""
-    if not np.ndim(bias):
-        return probabilities
-    correction = fit_class_biases(without_biases(probabilities, bias), targets.astype(np.int64))
-    if correction is None:
-        raise SystemExit("the biases of a saved model are not found again on its validation rows")
-    return np.asarray(np.exp(correction.held_out))
-
-
-def without_biases(probabilities: np.ndarray, bias: float | np.ndarray) -> np.ndarray:
-    """Return (N, L) logits before the class biases of a gate."""
-    return logarithms(probabilities) - bias
-
-
 def header(max_error: float) -> list[str]:
     """Return the top of the page."""
     return [
-        f"Temperature and threshold come from validation rows; the promise is an error of at most {max_error:.0%}",
-        f"among accepted rows at {CONFIDENCE:.0%} confidence. ECE: expected calibration error, 15 bins. Kept: share of",
-        f"{NUM_RESAMPLES} bootstrap resamples of the test rows in which the promise holds. Exchangeable: validation",
-        f"and test rows pooled and split anew {NUM_RESAMPLES} times, threshold from one part, kept on the other.",
-        "Where the shares of the classes differ between validation and test rows, three more lines. Without",
-        "class biases: those that the gate learned are taken off. Mixed like validation: test rows drawn so that each",
-        "class has its share of the validation rows. Shares found: with the class shares of the unlabelled test rows",
-        "by expectation maximisation (not in the product).",
+        f"Gate and threshold come from validation rows; the promise is an error of at most {max_error:.0%} among",
+        f"accepted rows at {CONFIDENCE:.0%} confidence. ECE: expected calibration error, 15 bins; before: of the plain",
+        f"mean of both branches. Kept: share of {NUM_RESAMPLES} bootstrap resamples of the test rows in which the",
+        f"promise holds. Exchangeable: validation and test rows pooled and split anew {NUM_RESAMPLES} times, threshold",
+        "from one part, kept on the other. Further lines: the same networks with a gate that scales no confidence, and",
+        "where the experiment sets label shares, with a gate and a threshold that know nothing of them.",
         "",
         "| corpus | test rows | accuracy | ECE before | ECE after | threshold | coverage | accepted error | kept "
         "| exchangeable |",
@@ -149,56 +150,71 @@ def header(max_error: float) -> list[str]:
     ]
 
 
-def rows_of(corpus: str, model: Scored, *, max_error: float) -> list[str]:
-    """Return a line for the corpus as it is, and three more where the shares of its classes differ in validation."""
-    everything = np.arange(len(model.test_targets))
-    exchangeable = kept_when_exchangeable(model, max_error=max_error)
-    lines = [line(corpus, model, everything, max_error=max_error, exchangeable=f"{100 * exchangeable:.1f}")]
-    shares = [
-        np.bincount(targets[targets >= 0], minlength=len(model.labels)) / len(targets)
-        for targets in (model.validation_targets, model.test_targets)
-    ]
-    if np.abs(shares[0] - shares[1]).sum() <= MAX_SHIFT:
-        return lines
-    unbiased = replace(model, test=model.test_unbiased)
-    lines.append(line(f"{corpus}, without class biases", unbiased, everything, max_error=max_error))
-    weights = (shares[0] / np.maximum(shares[1], 1e-12))[model.test_targets]
-    chosen = np.flatnonzero(np.random.default_rng(0).random(len(weights)) < weights / weights.max())
-    lines.append(line(f"{corpus}, mixed like validation", model, chosen, max_error=max_error))
-    found = adapt_to_shares(model.test, model.validation.mean(axis=0))
-    model = replace(model, test=found.probabilities)
-    lines.append(line(f"{corpus}, shares found", model, everything, max_error=max_error))
-    return lines
+def lines_of(name: str, model: Model, max_error: float) -> Iterator[str]:
+    """Yield a line for the model as it is, and for what it would be without some of its calibration.
+
+    Raises:
+        SystemExit: the gate of the saved model is not found again.
+    """
+    calibrated = learned(model, model.weights)
+    found, saved = (gate.combine(model.test.recurrent, model.test.expert) for gate in (calibrated.gate, model.gate))
+    if not np.allclose(found, saved, atol=1e-3):
+        raise SystemExit(f"{name}: the gate of the saved model is not found again on its validation rows")
+    yield line(name, model, calibrated, model.weights, max_error=max_error)
+    plain = calibrated.gate.with_confidence_scale(AS_IT_IS)
+    if plain != calibrated.gate:
+        yield cells(f"{name}, confidence not scaled", model.test, plain)
+    if model.weights is not None:
+        yield line(f"{name}, label shares not set", model, learned(model, None), None, max_error=max_error)
 
 
-def line(name: str, model: Scored, chosen: np.ndarray, *, max_error: float, exchangeable: str = "") -> str:
-    """Return the figures of the `chosen` test rows (indices)."""
-    probabilities, targets = model.test[chosen], model.test_targets[chosen]
-    correct, confidences = probabilities.argmax(axis=1) == targets, probabilities.max(axis=1)
-    promise = find_threshold(
-        model.validation.max(axis=1),
-        model.validation.argmax(axis=1) == model.validation_targets,
-        max_error=max_error,
-        confidence=CONFIDENCE,
-    )
-    accepted = confidences >= (2.0 if promise.threshold is None else promise.threshold)
-    before, after = (
-        decision_bins(targets, values, task=Task.single_label).expected_error
-        for values in (model.test_before[chosen], probabilities)
-    )
-    cells = (
+def learned(model: Model, weights: np.ndarray | None) -> Calibrated:
+    """Return what training learns from the validation rows."""
+    part = model.validation
+    return calibrate(part.recurrent, part.expert, part.targets, task=Task.single_label, weights=weights)
+
+
+def line(name: str, model: Model, calibrated: Calibrated, weights: np.ndarray | None, *, max_error: float) -> str:
+    """Return a line of the table: what the gate and its threshold do on the test rows."""
+    validation = to_probabilities(calibrated.log_probabilities, Task.single_label)
+    correct = validation.argmax(axis=1) == model.validation.targets
+    promise = partial(find_threshold, max_error=max_error, confidence=CONFIDENCE)
+    threshold = promise(validation.max(axis=1), correct, weights=weights).threshold
+    probabilities = model.test.combined(calibrated.gate)
+    right = probabilities.argmax(axis=1) == model.test.targets
+    accepted = probabilities.max(axis=1) >= (np.inf if threshold is None else threshold)
+    exchangeable = ""
+    if weights is None:
+        confidences = np.concatenate([validation.max(axis=1), probabilities.max(axis=1)])
+        kept = kept_when_exchangeable(
+            confidences, np.concatenate([correct, right]), num_first=len(correct), max_error=max_error
+        )
+        exchangeable = f"{100 * kept:.1f}"
+    return cells(
         name,
-        f"{len(chosen):,}",
-        f"{100 * correct.mean():.2f}",
-        f"{before:.3f}",
-        f"{after:.3f}",
-        "none" if promise.threshold is None else f"{promise.threshold:.3f}",
+        model.test,
+        calibrated.gate,
+        "none" if threshold is None else f"{threshold:.3f}",
         f"{100 * accepted.mean():.1f}",
-        f"{100 * (1 - correct[accepted].mean()) if accepted.any() else 0:.2f}",
-        f"{100 * kept_in_resamples(accepted, correct, max_error=max_error):.1f}",
+        f"{100 * (1 - right[accepted].mean()) if accepted.any() else 0:.2f}",
+        f"{100 * kept_in_resamples(accepted, right, max_error=max_error):.1f}",
         exchangeable,
     )
-    return f"| {' | '.join(cells)} |"
+
+
+def cells(name: str, test: Part, gate: Gate, *promised: str) -> str:
+    """Return a line with the figures of the probabilities, and what is `promised`, if anything."""
+    probabilities = test.combined(gate)
+    branches_alone = [to_probabilities(test.recurrent, Task.single_label)]
+    if test.expert is not None:
+        branches_alone.append(to_probabilities(test.expert, Task.single_label))
+    before, after = (
+        decision_bins(test.targets, values, task=Task.single_label).expected_error
+        for values in (np.mean(branches_alone, axis=0), probabilities)
+    )
+    accuracy = (probabilities.argmax(axis=1) == test.targets).mean()
+    figures = [name, f"{len(test.targets):,}", f"{100 * accuracy:.2f}", f"{before:.3f}", f"{after:.3f}"]
+    return f"| {' | '.join([*figures, *(promised or [''] * 5)])} |"
 
 
 def kept_in_resamples(accepted: np.ndarray, correct: np.ndarray, *, max_error: float) -> float:
@@ -212,20 +228,15 @@ def kept_in_resamples(accepted: np.ndarray, correct: np.ndarray, *, max_error: f
     return kept / NUM_RESAMPLES
 
 
-def kept_when_exchangeable(model: Scored, *, max_error: float) -> float:
-    """Return how often a threshold from one random part of the pooled rows keeps its promise on the other part."""
-    probabilities = np.concatenate([model.validation, model.test])
-    targets = np.concatenate([model.validation_targets, model.test_targets])
-    confidences, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+def kept_when_exchangeable(confidences: np.ndarray, correct: np.ndarray, *, num_first: int, max_error: float) -> float:
+    """Return how often a threshold from `num_first` random rows keeps its promise on the others."""
     generator = np.random.default_rng(0)
-    num_calibration, kept = len(model.validation), 0
+    kept = 0
     for _ in range(NUM_RESAMPLES):
-        order = generator.permutation(len(targets))
-        fit_on, held_out = order[:num_calibration], order[num_calibration:]
-        promise: Promise = find_threshold(
-            confidences[fit_on], correct[fit_on], max_error=max_error, confidence=CONFIDENCE
-        )
-        accepted = confidences[held_out] >= (2.0 if promise.threshold is None else promise.threshold)
+        order = generator.permutation(len(correct))
+        fit_on, held_out = order[:num_first], order[num_first:]
+        promise = find_threshold(confidences[fit_on], correct[fit_on], max_error=max_error, confidence=CONFIDENCE)
+        accepted = confidences[held_out] >= (np.inf if promise.threshold is None else promise.threshold)
         kept += bool((accepted & ~correct[held_out]).sum() <= max_error * accepted.sum())
     return kept / NUM_RESAMPLES
 

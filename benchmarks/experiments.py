@@ -23,8 +23,6 @@ TRAININGS = BENCH / "results"
 """Trainings of the experiments as they are shipped, CORPUS/seed-N; several programs read them."""
 FOLDERS = {"clinc150": "clinc150_oos"}
 """Folder of a corpus where it is not named as the corpus."""
-EXPERIMENTS = {"clinc150_oos": "clinc150"}
-"""Experiment of a corpus where it is not named as the corpus: clinc150_oos keeps the out-of-scope requests."""
 RESAMPLES = 10_000
 
 
@@ -83,8 +81,7 @@ def without_out_of_scope(path: Path) -> Path:
 
 def experiment_settings(corpus: str, data: Sequence[str], *, seed: int, prepared_dir: Path) -> list[str]:
     """Return the settings of stage train for one seed of the experiment of a corpus."""
-    experiment = f"experiment={EXPERIMENTS.get(corpus, corpus)}"
-    return [experiment, *data, f"seed={seed}", f"prepared_dir={prepared_dir}", "tracking=off"]
+    return [f"experiment={corpus}", *data, f"seed={seed}", f"prepared_dir={prepared_dir}", "tracking=off"]
 
 
 def is_trained(model: Path) -> bool:

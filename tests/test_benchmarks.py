@@ -157,24 +157,6 @@ def test_every_part_of_the_page_is_a_program_that_takes_its_arguments() -> None:
             assert not argument.startswith("--") or f'"{argument}"' in program, f"{part.program} {argument}"
 
 
-def test_class_shares_of_unlabelled_rows_are_found_again() -> None:
-    """Two classes of normal values around -1 and 1: half each where the probabilities hold, nine to one in the rows."""
-    from class_shares import adapt_to_shares
-
-    dice = np.random.default_rng(0)
-    targets = (dice.random(20_000) < 0.1).astype(int)
-    values = dice.normal(2.0 * targets - 1)
-    of_second = 1 / (1 + np.exp(-2 * values))
-    probabilities = np.column_stack([1 - of_second, of_second])
-    adapted = adapt_to_shares(probabilities, np.array([0.5, 0.5]))
-    assert adapted.shares == pytest.approx([0.9, 0.1], abs=0.01)
-    assert adapted.probabilities.sum(axis=1) == pytest.approx(1.0)
-    before, after = ((found.argmax(axis=1) == targets).mean() for found in (probabilities, adapted.probabilities))
-    assert after > before + 0.05
-    same = adapt_to_shares(probabilities[targets == 0], np.array([0.5, 0.5]))
-    assert same.shares[0] > 0.99
-
-
 def test_a_page_is_written_between_its_marks_and_nowhere_else(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -250,18 +232,3 @@ def test_calibration_reads_validation_rows_as_the_gate_did(tmp_path: Path) -> No
     as_saved = score_split(TextClassifier(fitted.bundle), corpus.validation)
     assert as_fitted.probabilities == pytest.approx(fitted.validation_probabilities, abs=1e-5)
     assert np.abs(as_saved.probabilities - fitted.validation_probabilities).max() > 0.01  # negative control
-
-
-def test_calibration_takes_class_biases_from_other_rows() -> None:
-    from calibration import held_out
-    from textlstm.models.class_biases import fit_class_biases
-
-    dice = np.random.default_rng(0)
-    targets = (dice.random(1_000) < 0.3).astype(np.int64)
-    logit = 2 * dice.normal(2.0 * targets - 1) - 3.0  # holds where the second class is rare
-    plain = np.column_stack([1 / (1 + np.exp(logit)), 1 / (1 + np.exp(-logit))])
-    correction = fit_class_biases(np.log(plain), targets)
-    assert correction is not None
-    corrected = np.exp(correction(np.log(plain)))
-    assert held_out(corrected, targets, correction.biases) == pytest.approx(np.exp(correction.held_out), abs=1e-4)
-    assert held_out(plain, targets, 0.0) is plain

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from textlstm.config import Task
 from textlstm.models.gate import Gate
-from textlstm.models.scaling import fit_scales, log_softmax, mean_loss, smoothed_targets
+from textlstm.models.scaling import Wanted, fit_scales, log_softmax, mean_loss
 
 
 def _branches(num_rows: int, *, seed: int, strengths: tuple[float, float], num_labels: int = 4):
@@ -35,10 +35,9 @@ def test_never_at_a_greater_loss_than_the_better_branch(num_rows, seed, strength
     gate = Gate.fit(recurrent, expert, targets, task=Task.single_label)
     combined = gate.combine(recurrent, expert)
     assert np.isfinite(combined).all()
-    smoothed = smoothed_targets(targets, num_labels, task=Task.single_label)
+    wanted = Wanted.of(targets, num_labels, task=Task.single_label)
     together, *alone = (
-        mean_loss(logits, smoothed, task=Task.single_label)
-        for logits in (combined, gate.recurrent_alone(recurrent), gate.expert_alone(expert))
+        mean_loss(logits, wanted) for logits in (combined, gate.recurrent_alone(recurrent), gate.expert_alone(expert))
     )
     assert together <= min(alone) + 1e-5
 
@@ -92,10 +91,10 @@ def test_multi_label_loss_is_at_most_that_of_either_branch():
     targets = (random.random((400, 5)) < 0.2).astype(np.float64)
     recurrent, expert = (random.normal(size=(400, 5)) + 2 * targets for _ in range(2))
     gate = Gate.fit(recurrent, expert, targets, task=Task.multi_label)
-    smoothed = smoothed_targets(targets, 5, task=Task.multi_label)
+    wanted = Wanted.of(targets, 5, task=Task.multi_label)
 
     def loss(logits: np.ndarray) -> float:
-        return mean_loss(logits, smoothed, task=Task.multi_label)
+        return mean_loss(logits, wanted)
 
     alone = min(loss(gate.recurrent_alone(recurrent)), loss(gate.expert_alone(expert)))
     assert loss(gate.combine(recurrent, expert)) < alone - 0.05
@@ -126,10 +125,10 @@ def test_no_rows_and_missing_expert_are_refused():
 
 def test_newton_finds_the_minimum_that_a_grid_finds():
     recurrent, expert, targets = _branches(300, seed=0, strengths=(1.5, 1.0))
-    smoothed = smoothed_targets(targets, 4, task=Task.single_label)
-    scales, _ = fit_scales([recurrent, expert], smoothed, task=Task.single_label)
-    least = mean_loss(scales[0] * recurrent + scales[1] * expert, smoothed, task=Task.single_label)
+    wanted = Wanted.of(targets, 4, task=Task.single_label)
+    scales, _ = fit_scales([recurrent, expert], wanted)
+    least = mean_loss(scales[0] * recurrent + scales[1] * expert, wanted)
     for first in np.linspace(0, 1, 41):
         for second in np.linspace(0, 4, 41):
-            loss = mean_loss(first * recurrent + second * expert, smoothed, task=Task.single_label)
+            loss = mean_loss(first * recurrent + second * expert, wanted)
             assert least <= loss + 1e-9

@@ -1,8 +1,9 @@
 """Group `evaluation`: what evaluation computes and promises."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
-from textlstm.config.checks import check_at_least, check_fraction, check_positive
+from textlstm.config.checks import check_at_least, check_fraction, check_positive, require
 
 
 @dataclass
@@ -21,6 +22,10 @@ class EvaluationConfig:
     """Also cut the rows by the other columns of the files that have 2 to 20 different values."""
     max_error: float = 0.0
     """Promise: accepted rows are wrong at most this often; fixes the abstention threshold. 0 means never abstain."""
+    label_shares: list[str] = field(default_factory=list)
+    """Shares that labels have among the rows that the model will meet, where they are not those of the validation rows:
+    label:share, as in `[oos:0.18]`; the other labels share the rest. Probabilities, threshold and promise are for these
+    shares."""
     top_k: int = 3
     """k of top-k accuracy."""
     num_examples: int = 20
@@ -40,6 +45,30 @@ class EvaluationConfig:
         check_fraction("evaluation.confidence", self.confidence)
         check_at_least("evaluation.bootstrap_samples", self.bootstrap_samples, 10)
         check_fraction("evaluation.max_error", self.max_error)
+        self.shares_by_label()
         check_at_least("evaluation.top_k", self.top_k, 1)
         check_at_least("evaluation.num_examples", self.num_examples, 0)
         check_at_least("evaluation.explained_texts", self.explained_texts, 0)
+
+    def shares_by_label(self) -> dict[str, float]:
+        """Return `label_shares` as numbers.
+
+        Raises:
+            ConfigError: an entry is no label:share, a label is named twice, or the shares are no parts of a whole.
+        """
+        shares: dict[str, float] = {}
+        for entry in self.label_shares:
+            label, _, number = entry.rpartition(":")
+            try:
+                share = float(number)
+            except ValueError:
+                share = math.nan
+            require(
+                bool(label) and 0 <= share <= 1,
+                f"evaluation.label_shares: {entry!r} is not label:share with a share in [0, 1], as in oos:0.18",
+            )
+            require(label not in shares, f"evaluation.label_shares names {label!r} twice")
+            shares[label] = share
+        total = math.fsum(shares.values())
+        require(total <= 1 + 1e-6, f"evaluation.label_shares must add up to at most 1, got {total:g}")
+        return shares

@@ -1,5 +1,6 @@
 """Thresholds learned on validation rows: from where on to trust a decision, and from where on to give a label."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 from textlstm.evaluation.rows import Booleans, Floats
 
 _NUM_LEVELS = 10
+_SPARE = 16
+"""The first weighted level has so many rows that, without an error, the chance would be this part of the risk."""
 
 
 class Promise(NamedTuple):
@@ -23,14 +26,23 @@ class Promise(NamedTuple):
     num_accepted: int
     num_errors: int
     """Wrong ones among the accepted validation rows."""
-
-    @property
-    def coverage(self) -> float:
-        """Part of the validation rows that is accepted: what to expect of new rows."""
-        return self.num_accepted / self.num_rows if self.num_rows else 0.0
+    coverage: float
+    """Part of the validation rows, by weight, that is accepted: what to expect of new rows."""
 
 
-def find_threshold(confidences: Floats, correct: Booleans, *, max_error: float, confidence: float) -> Promise:
+class _Test(NamedTuple):
+    """A threshold that is tested, and how it came out."""
+
+    threshold: float
+    p_value: float
+    """Chance of so few errors if accepted rows were wrong more often than allowed."""
+    risk: float
+    """What it brings to the risk that is available."""
+
+
+def find_threshold(
+    confidences: Floats, correct: Booleans, *, max_error: float, confidence: float, weights: Floats | None = None
+) -> Promise:
     """Return the lowest threshold for which `max_error` can be promised, from rows not used for fitting.
 
     Thresholds are tried from strict to lax at up to 10 levels of coverage, which depend on the confidences alone. Each
@@ -39,27 +51,72 @@ def find_threshold(confidences: Floats, correct: Booleans, *, max_error: float, 
     its share on to the next level and a miss does not end the search; so the chance that the promise is broken is at
     most 1 - confidence however many levels were looked at ("learn then test", Angelopoulos et al. 2021).
 
+    With `weights` the promise is about rows with other class shares. The test of a level is then that of Fay and Feuer
+    (1997) for directly standardised rates: the weighted errors, and one more of the largest weight, are taken for a
+    gamma variable. Few rows of large weight prove little, so the first of these levels gets the whole risk
+    (fixed-sequence test): it has rows enough for an error or two.
+
     Args:
         confidences: (N,) probability of each decision.
         correct: (N,) bool.
         max_error: largest share of wrong rows among the accepted, in (0, 1).
         confidence: in (0, 1).
+        weights: (N,) importance of the rows with mean 1, as of `label_shift_weights`; None for equal.
     """
-    from scipy.stats import binom
-
-    levels = _levels(confidences, max_error=max_error, risk=1 - confidence)
-    chosen: Promise | None = None
-    share = (1 - confidence) / max(1, len(levels))
-    available = 0.0
-    for threshold in levels:
-        accepted = confidences >= threshold
-        num_accepted, num_errors = int(accepted.sum()), int((accepted & ~correct).sum())
-        available += share
-        if float(binom.cdf(num_errors, num_accepted, max_error)) <= available:
-            chosen = Promise(float(threshold), max_error, confidence, len(correct), num_accepted, num_errors)
+    risk = 1 - confidence
+    tests = (
+        _binomial_tests(confidences, correct, max_error=max_error, risk=risk)
+        if weights is None
+        else _weighted_tests(confidences, correct, weights, max_error=max_error, risk=risk)
+    )
+    threshold, available = None, 0.0
+    for test in tests:
+        available += test.risk
+        if test.p_value <= available:
+            threshold = test.threshold
         else:
             available = 0.0
-    return chosen or Promise(None, max_error, confidence, len(correct), 0, 0)
+    accepted = confidences >= (np.inf if threshold is None else threshold)
+    importance = np.ones(len(correct)) if weights is None else weights
+    return Promise(
+        threshold,
+        max_error,
+        confidence,
+        num_rows=len(correct),
+        num_accepted=int(accepted.sum()),
+        num_errors=int((accepted & ~correct).sum()),
+        coverage=float(importance[accepted].sum() / max(importance.sum(), 1e-12)),
+    )
+
+
+def _binomial_tests(confidences: Floats, correct: Booleans, *, max_error: float, risk: float) -> Iterator[_Test]:
+    """Yield exact tests of rows of equal weight, from strict to lax."""
+    from scipy.stats import binom
+
+    levels = _levels(confidences, max_error=max_error, risk=risk)
+    for threshold in levels:
+        accepted = confidences >= threshold
+        num_errors = int((accepted & ~correct).sum())
+        yield _Test(threshold, float(binom.cdf(num_errors, accepted.sum(), max_error)), risk / len(levels))
+
+
+def _weighted_tests(
+    confidences: Floats, correct: Booleans, weights: Floats, *, max_error: float, risk: float
+) -> Iterator[_Test]:
+    """Yield tests of weighted rows, from strict to lax; the first brings the whole risk."""
+    from scipy.stats import chi2
+
+    if not len(confidences):
+        return
+    largest = float(weights.max())
+    smallest = min(int(np.ceil(largest * np.log(_SPARE / risk) / max_error)), len(confidences))
+    for number, threshold in enumerate(_even_levels(confidences, smallest)):
+        accepted = confidences >= threshold
+        wrong = weights[accepted & ~correct]
+        errors, variance = wrong.sum() + largest, (wrong**2).sum() + largest**2
+        allowed = max_error * weights[accepted].sum()
+        p_value = float(chi2.sf(2 * allowed * errors / variance, 2 * errors**2 / variance))
+        yield _Test(threshold, p_value, 0.0 if number else risk)
 
 
 def _levels(confidences: Floats, *, max_error: float, risk: float) -> list[float]:
@@ -69,6 +126,11 @@ def _levels(confidences: Floats, *, max_error: float, risk: float) -> list[float
         smallest = int(np.ceil(np.log(risk) / np.log1p(-max_error)))
     if not len(confidences) or smallest > len(confidences):
         return []
+    return _even_levels(confidences, smallest)
+
+
+def _even_levels(confidences: Floats, smallest: int) -> list[float]:
+    """Return up to 10 thresholds, falling, that accept from `smallest` rows to all."""
     falling = np.sort(confidences)[::-1]
     num_rows = np.unique(np.linspace(smallest, len(confidences), _NUM_LEVELS).astype(np.int64))
     return [float(value) for value in np.unique(falling[num_rows - 1])[::-1]]

@@ -15,10 +15,12 @@ from textlstm.bundle import Bundle, Columns, Thresholds
 from textlstm.config import DataConfig, Device, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
+from textlstm.errors import ConfigError
 from textlstm.evaluation.thresholds import find_threshold, fit_label_thresholds
+from textlstm.fitting.calibrating import Calibrated, calibrate
 from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs, refit_networks
-from textlstm.models.class_biases import fit_class_biases
 from textlstm.models.gate import Gate
+from textlstm.models.label_shift import label_shift_weights
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.models.network import TextNetwork
 from textlstm.models.probabilities import mean_logits, to_probabilities
@@ -44,10 +46,7 @@ class Fitted:
     """(N, L) float32, calibrated, of the validation rows; class biases, where there are any, from other rows."""
     validation_targets: np.ndarray
     """(N,) int64 or (N, L) float32."""
-    expert_share: float
-    """How much of the combined decision is the linear expert's, in [0, 1]."""
-    class_bias_gain: float
-    """Nats that biases of the classes took off the log loss of held-out validation rows; 0 where there are none."""
+    calibrated: Calibrated
 
     def metrics(self) -> dict[str, float]:
         """Return the figures of the making, by name: validation scores, speed, padding, coverage of the vectors."""
@@ -57,8 +56,9 @@ class Fitted:
             "tokens_per_second": float(np.mean([result.tokens_per_second for result in self.results])),
             "padding_share": float(np.mean([result.padding_share for result in self.results])),
             "best_epoch": float(self.results[0].best_epoch),
-            "expert_share": self.expert_share,
-            "class_bias_gain": self.class_bias_gain,
+            "expert_share": self.calibrated.gate.expert_share,
+            "class_bias_gain": self.calibrated.class_bias_gain,
+            "confidence_slope": self.calibrated.gate.confidence_slope,
         }
         for source in self.embeddings.coverage if self.embeddings else ():
             figures[f"vectors_found/{Path(source.source).name}"] = source.num_found / max(source.num_words, 1)
@@ -71,12 +71,12 @@ class Fitted:
         """Return what a user should know of the making: continued, memory ran out, stopped early, classes corrected."""
         events = tuple(event for result in self.results for event in result.events)
         events += tuple(f"refit: {event}" for result in self.refits for event in result.events)
-        if not self.class_bias_gain:
+        if not self.calibrated.class_bias_gain:
             return events
         return (
             *events,
-            f"classes are not as likely on validation rows as in training; a bias a class lowers the log loss by "
-            f"{self.class_bias_gain:.3f} there",
+            f"classes are not as likely on validation rows as in training; a bias a class lowers the "
+            f"log loss by {self.calibrated.class_bias_gain:.3f} there",
         )
 
 
@@ -101,8 +101,10 @@ def fit_classifier(
 
     Raises:
         InputError: the corpus has no training or no validation rows.
+        ConfigError: `evaluation.label_shares` names what validation rows do not have.
     """
     rows = labelled_rows(corpus)
+    weights = _validation_weights(rows.validation_targets, corpus, config)
 
     # Both branches learn from the training rows.
     expert = None
@@ -117,12 +119,9 @@ def fit_classifier(
     logits = [predict_logits(network.to(device), validation, device=device) for network in networks]
     recurrent = mean_logits(logits, corpus.task)
     expert_logits = None if expert is None else expert.logits(rows.validation.texts())
-    gate = Gate.fit(recurrent, expert_logits, rows.validation_targets, task=corpus.task)
-    combined = gate.combine(recurrent, expert_logits)
-    correction = None if corpus.task is Task.multi_label else fit_class_biases(combined, rows.validation_targets)
-    if correction is not None:
-        gate, combined = gate.with_class_biases(correction.biases), correction.held_out
-    probabilities = to_probabilities(combined, corpus.task)
+    targets = rows.validation_targets
+    calibrated = calibrate(recurrent, expert_logits, targets, task=corpus.task, weights=weights)
+    probabilities = to_probabilities(calibrated.log_probabilities, corpus.task)
 
     # Nothing more is learned from held-out rows: the networks may see them, as the expert and the baseline do.
     refits: tuple[FitResult, ...] = ()
@@ -138,9 +137,9 @@ def fit_classifier(
         model=config.model,
         saved_text=corpus.saved_text,
         vocabulary=inputs.vocabulary,
-        weights=_weights(networks, gate) | _expert_and_baseline(rows, corpus, config),
+        weights=_weights(networks, calibrated.gate) | _expert_and_baseline(rows, corpus, config),
         columns=columns_of(config.data),
-        thresholds=_thresholds(probabilities, rows.validation_targets, corpus.task, config),
+        thresholds=_thresholds(probabilities, targets, weights, corpus.task, config),
         label_shares=_label_shares(rows.train_targets, len(corpus.labels)),
     )
     return Fitted(
@@ -149,9 +148,8 @@ def fit_classifier(
         refits,
         inputs.embeddings,
         probabilities,
-        rows.validation_targets,
-        gate.expert_share,
-        class_bias_gain=0.0 if correction is None else correction.gain,
+        targets,
+        calibrated,
     )
 
 
@@ -207,7 +205,19 @@ def _weights(networks: list[TextNetwork], gate: Gate) -> dict[str, np.ndarray]:
     return weights
 
 
-def _thresholds(probabilities: np.ndarray, targets: np.ndarray, task: Task, config: TrainConfig) -> Thresholds:
+def _validation_weights(targets: np.ndarray, corpus: PreparedCorpus, config: TrainConfig) -> np.ndarray | None:
+    """Return (N,) weights that give validation rows the class shares of use; None where these are theirs."""
+    shares = config.evaluation.shares_by_label()
+    if not shares:
+        return None
+    if corpus.task is Task.multi_label:
+        raise ConfigError("evaluation.label_shares is about one label a text; this corpus has several")
+    return label_shift_weights(targets, corpus.labels, shares)
+
+
+def _thresholds(
+    probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray | None, task: Task, config: TrainConfig
+) -> Thresholds:
     if task is Task.multi_label:
         return Thresholds(
             per_class=tuple(float(t) for t in fit_label_thresholds(probabilities, targets.astype(np.bool_)))
@@ -220,6 +230,7 @@ def _thresholds(probabilities: np.ndarray, targets: np.ndarray, task: Task, conf
         probabilities.argmax(axis=1) == targets,
         max_error=settings.max_error,
         confidence=settings.confidence,
+        weights=weights,
     )
     return Thresholds(
         abstain_below=ACCEPT_NOTHING if found.threshold is None else found.threshold,

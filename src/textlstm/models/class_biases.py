@@ -36,7 +36,9 @@ class ClassBiases(NamedTuple):
         return log_softmax(logits + self.biases)
 
 
-def fit_class_biases(logits: np.ndarray, targets: np.ndarray, *, seed: int = 0) -> ClassBiases | None:
+def fit_class_biases(
+    logits: np.ndarray, targets: np.ndarray, *, weights: np.ndarray | None = None, seed: int = 0
+) -> ClassBiases | None:
     """Return the correction that makes held-out rows likelier; None where it does not do so for other rows, too.
 
     These are the biases of Alexandari, Kundaje and Shrikumar (2020), "Maximum Likelihood with Bias-Corrected
@@ -46,38 +48,40 @@ def fit_class_biases(logits: np.ndarray, targets: np.ndarray, *, seed: int = 0) 
     Args:
         logits: (N, L) calibrated logits of rows that nothing was fitted on but their temperature.
         targets: (N,) label ids; rows with -1, a label unknown to the model, teach nothing.
+        weights: (N,) importance of the rows, None for equal.
         seed: of the folds.
     """
+    importance = np.ones(len(targets)) if weights is None else weights
     order = np.random.default_rng(seed).permutation(np.flatnonzero(targets >= 0))
     num_labels = logits.shape[1]
     if len(order) < _LEAST_ROWS or num_labels < 2:
         return None
     base = log_softmax(logits.astype(np.float64))
     most = max(_MAX_CELLS // num_labels, _LEAST_ROWS)
-    biases = _fit(base, targets, order[:most])
+    biases = _fit(base, targets, order[:most], importance)
     held_out = log_softmax(base + biases)
     for fold in range(_NUM_FOLDS):
         others = np.delete(order, np.s_[fold::_NUM_FOLDS])
         rows = order[fold::_NUM_FOLDS]
-        held_out[rows] = log_softmax(base[rows] + _fit(base, targets, others[:most]))
-    gains = held_out[order, targets[order]] - base[order, targets[order]]
+        held_out[rows] = log_softmax(base[rows] + _fit(base, targets, others[:most], importance))
+    gains = importance[order] * (held_out[order, targets[order]] - base[order, targets[order]])
     gain = float(gains.mean())
     if gain <= _CERTAIN * float(gains.std(ddof=1)) / np.sqrt(len(order)):
         return None
     return ClassBiases(biases, held_out.astype(np.float32), gain)
 
 
-def _fit(logits: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _fit(logits: np.ndarray, targets: np.ndarray, rows: np.ndarray, importance: np.ndarray) -> np.ndarray:
     """Return the (L,) biases with the least penalised log loss of `rows`; the problem is convex."""
     from scipy.optimize import minimize
 
-    chosen, wanted, each = logits[rows], targets[rows], np.arange(len(rows))
-    counts = np.bincount(wanted, minlength=logits.shape[1])
+    chosen, wanted, weights, each = logits[rows], targets[rows], importance[rows], np.arange(len(rows))
+    counts = np.bincount(wanted, weights=weights, minlength=logits.shape[1])
 
     def loss(biases: np.ndarray) -> tuple[float, np.ndarray]:
         found = log_softmax(chosen + biases)
-        value = _PENALTY / 2 * float(biases @ biases) - float(found[each, wanted].sum())
-        return value, np.exp(found).sum(axis=0) - counts + _PENALTY * biases
+        value = _PENALTY / 2 * float(biases @ biases) - float(weights @ found[each, wanted])
+        return value, weights @ np.exp(found) - counts + _PENALTY * biases
 
     start = np.zeros(logits.shape[1])
     return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _MAX_STEPS}).x)

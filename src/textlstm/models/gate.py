@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from textlstm.config import Task
-from textlstm.models.scaling import fit_scales, log_softmax, smoothed_targets
+from textlstm.models.confidence import AS_IT_IS, ConfidenceScale
+from textlstm.models.scaling import Wanted, fit_scales, log_softmax
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,8 @@ class Gate:
 
     A scale is an inverse temperature times a trust, so one fit calibrates and mixes. The two `*_alone_scale` are the
     inverse temperatures with which each branch is calibrated when it stands alone. With several labels a text the
-    biases are numbers; with one, the combination has one a class, or 0 where none is needed.
+    biases are numbers; with one, the combination has one a class, or 0 where none is needed, and the confidence of its
+    decisions may be scaled once more.
     """
 
     task: Task
@@ -29,10 +31,18 @@ class Gate:
     expert_alone_bias: float
     expert_share: float
     """How much of the spread of the combined logits was the expert's on validation, in [0, 1]."""
+    confidence_slope: float = AS_IT_IS.slope
+    confidence_shift: float = AS_IT_IS.shift
 
     @classmethod
     def fit(
-        cls, recurrent_logits: np.ndarray, expert_logits: np.ndarray | None, targets: np.ndarray, *, task: Task
+        cls,
+        recurrent_logits: np.ndarray,
+        expert_logits: np.ndarray | None,
+        targets: np.ndarray,
+        *,
+        task: Task,
+        weights: np.ndarray | None = None,
     ) -> "Gate":
         """Learn the scales on held-out rows: the mixture with the least cross-entropy.
 
@@ -45,6 +55,7 @@ class Gate:
             targets: (N,) int label ids (rows with -1, a label unknown to the model, are left out), or (N, L) 0/1 when a
                 row may have several labels.
             task: which of the two targets it is.
+            weights: (N,) importance of the rows, None for equal.
 
         Raises:
             ValueError: there is no row.
@@ -53,14 +64,15 @@ class Gate:
             known = targets >= 0
             recurrent_logits, targets = recurrent_logits[known], targets[known]
             expert_logits = None if expert_logits is None else expert_logits[known]
+            weights = None if weights is None else weights[known]
         if not len(targets):
             raise ValueError("a gate needs at least one validation row")
-        smoothed = smoothed_targets(targets, recurrent_logits.shape[1], task=task)
-        (recurrent_scale,), recurrent_bias = fit_scales([recurrent_logits], smoothed, task=task)
+        wanted = Wanted.of(targets, recurrent_logits.shape[1], task=task, weights=weights)
+        (recurrent_scale,), recurrent_bias = fit_scales([recurrent_logits], wanted)
         if expert_logits is None:
             return cls(task, recurrent_scale, 0.0, recurrent_bias, recurrent_scale, recurrent_bias, 1.0, 0.0, 0.0)
-        (expert_scale,), expert_bias = fit_scales([expert_logits], smoothed, task=task)
-        scales, bias = fit_scales([recurrent_logits, expert_logits], smoothed, task=task)
+        (expert_scale,), expert_bias = fit_scales([expert_logits], wanted)
+        scales, bias = fit_scales([recurrent_logits, expert_logits], wanted)
         spreads = scales[0] * float(recurrent_logits.std()), scales[1] * float(expert_logits.std())
         share = spreads[1] / max(sum(spreads), 1e-12)
         return cls(task, scales[0], scales[1], bias, recurrent_scale, recurrent_bias, expert_scale, expert_bias, share)
@@ -69,17 +81,24 @@ class Gate:
         """Return the gate that adds (L,) biases to the combined logits; the branches alone stay as they are."""
         return replace(self, bias=biases)
 
+    def with_confidence_scale(self, scale: ConfidenceScale) -> "Gate":
+        """Return the gate that scales the confidence of its decisions; the branches alone stay as they are."""
+        return replace(self, confidence_slope=scale.slope, confidence_shift=scale.shift)
+
     def combine(self, recurrent_logits: np.ndarray, expert_logits: np.ndarray | None) -> np.ndarray:
         """Return (N, L) float32 calibrated log-probabilities, or logits of sigmoids when a row may have several labels.
 
         Raises:
             ValueError: the gate was fitted with an expert, and there are no expert logits.
         """
-        if self.expert_scale == 0:
-            return self._finish(self.recurrent_scale * recurrent_logits + self.bias)
-        if expert_logits is None:
-            raise ValueError("this gate combines two branches, and the logits of the linear expert are missing")
-        return self._finish(self.recurrent_scale * recurrent_logits + self.expert_scale * expert_logits + self.bias)
+        combined = self.recurrent_scale * recurrent_logits
+        if self.expert_scale:
+            if expert_logits is None:
+                raise ValueError("this gate combines two branches, and the logits of the linear expert are missing")
+            combined = combined + self.expert_scale * expert_logits
+        combined = self._finish(combined + self.bias)
+        scale = ConfidenceScale(self.confidence_slope, self.confidence_shift)
+        return combined if scale == AS_IT_IS else scale(combined).astype(np.float32)
 
     def recurrent_alone(self, recurrent_logits: np.ndarray) -> np.ndarray:
         """Return what `combine` returns, from the recurrent branch alone."""
@@ -95,9 +114,10 @@ class Gate:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], *, task: Task) -> "Gate":
-        """Return the gate that `to_arrays` wrote."""
+        """Return the gate that `to_arrays` wrote; what an earlier textlstm did not write keeps its default."""
         bias = arrays["bias"]
-        numbers = {field.name: float(arrays[field.name]) for field in fields(cls)[1:] if field.name != "bias"}
+        names = [field.name for field in fields(cls) if field.name in arrays and field.name != "bias"]
+        numbers = {name: float(arrays[name]) for name in names}
         return cls(task, bias=bias if bias.ndim else float(bias), **numbers)
 
     def _finish(self, logits: np.ndarray) -> np.ndarray:

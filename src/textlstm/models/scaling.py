@@ -22,26 +22,36 @@ class Scales(NamedTuple):
     """Added to every logit; 0 for one label a text, where it would change nothing."""
 
 
-def smoothed_targets(targets: np.ndarray, num_labels: int, *, task: Task) -> np.ndarray:
-    """Return (N, L) float64 targets that are never quite 0 or 1, after Platt (1999).
+class Wanted(NamedTuple):
+    """What N rows are."""
 
-    With N rows a share of 1 / (N + 2) is uncertain, so that a validation set without a mistake, however small, gives
-    no infinite confidence.
-    """
-    uncertain = 1 / (len(targets) + 2)
-    if task is Task.multi_label:
-        smoothed: np.ndarray = targets * (1 - 2 * uncertain) + uncertain
-    else:
-        smoothed = np.eye(num_labels)[targets] * (1 - uncertain) + uncertain / num_labels
-    return smoothed
+    smoothed: np.ndarray
+    """(N, L) float64 targets that are never quite 0 or 1."""
+    task: Task
+    weights: np.ndarray
+    """(N, 1) importance of the rows."""
+
+    @classmethod
+    def of(cls, targets: np.ndarray, num_labels: int, *, task: Task, weights: np.ndarray | None = None) -> "Wanted":
+        """Smooth `targets`, (N,) ids or (N, L) of 0 and 1, after Platt (1999).
+
+        With N rows a share of 1 / (N + 2) is uncertain, so that a validation set without a mistake, however small,
+        gives no infinite confidence. `weights` (N,) are 1 by default.
+        """
+        uncertain = 1 / (len(targets) + 2)
+        if task is Task.multi_label:
+            smoothed = targets * (1 - 2 * uncertain) + uncertain
+        else:
+            smoothed = np.eye(num_labels)[targets] * (1 - uncertain) + uncertain / num_labels
+        return cls(smoothed, task, (np.ones(len(targets)) if weights is None else weights)[:, None])
 
 
-def mean_loss(logits: np.ndarray, smoothed: np.ndarray, *, task: Task) -> float:
+def mean_loss(logits: np.ndarray, wanted: Wanted) -> float:
     """Return the mean cross-entropy a row, in nats (summed over labels when a row may have several)."""
-    if task is Task.multi_label:
-        total = np.sum(np.logaddexp(0, logits) - smoothed * logits)
+    if wanted.task is Task.multi_label:
+        total = np.sum(wanted.weights * (np.logaddexp(0, logits) - wanted.smoothed * logits))
     else:
-        total = -np.sum(smoothed * log_softmax(logits))
+        total = -np.sum(wanted.weights * (wanted.smoothed * log_softmax(logits)))
     return float(total) / len(logits)
 
 
@@ -52,7 +62,7 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return normalised
 
 
-def fit_scales(sources: Sequence[np.ndarray], smoothed: np.ndarray, *, task: Task) -> Scales:
+def fit_scales(sources: Sequence[np.ndarray], wanted: Wanted) -> Scales:
     """Return the scales >= 0 whose weighted sum of K >= 1 (N, L) `sources` has the least mean cross-entropy.
 
     The loss is convex, so the least lies where some sources have scales above 0 that are the best for these sources
@@ -61,39 +71,37 @@ def fit_scales(sources: Sequence[np.ndarray], smoothed: np.ndarray, *, task: Tas
     """
     least = _SMALLEST_SCALE if len(sources) == 1 else 0.0
     choices = [active for size in range(1, len(sources) + 1) for active in combinations(range(len(sources)), size)]
-    fits = [_fit_choice(active, sources, smoothed, task, least) for active in choices]
-    return min(fits, key=lambda fitted: mean_loss(_weighted(sources, smoothed, fitted), smoothed, task=task))
+    fits = [_fit_choice(active, sources, wanted, least) for active in choices]
+    return min(fits, key=lambda fitted: mean_loss(_summed(sources, fitted), wanted))
 
 
-def _fit_choice(
-    active: tuple[int, ...], sources: Sequence[np.ndarray], smoothed: np.ndarray, task: Task, least: float
-) -> Scales:
+def _fit_choice(active: tuple[int, ...], sources: Sequence[np.ndarray], wanted: Wanted, least: float) -> Scales:
     """Return the best scales of the sources `active`, bounded, and 0 for the others."""
-    fitted = _newton([sources[k] for k in active], smoothed, task)
+    fitted = _newton([sources[k] for k in active], wanted)
     scales = [0.0] * len(sources)
     for k, scale in zip(active, fitted.scales, strict=True):
         scales[k] = min(max(scale, least), _LARGEST_SCALE)
     return Scales(tuple(scales), fitted.bias)
 
 
-def _weighted(sources: Sequence[np.ndarray], smoothed: np.ndarray, fitted: Scales) -> np.ndarray:
-    """Return the (N, L) weighted sum of the sources and the bias."""
-    total = np.full(smoothed.shape, fitted.bias)
+def _summed(sources: Sequence[np.ndarray], fitted: Scales) -> np.ndarray:
+    """Return the (N, L) sum of the scaled sources and the bias."""
+    total = np.full(sources[0].shape, fitted.bias)
     for scale, source in zip(fitted.scales, sources, strict=True):
         total += scale * source
     return total
 
 
-def _newton(sources: Sequence[np.ndarray], smoothed: np.ndarray, task: Task) -> Scales:
-    num_sources, has_bias = len(sources), task is Task.multi_label
-    terms = [*sources, np.ones_like(smoothed)] if has_bias else sources
+def _newton(sources: Sequence[np.ndarray], wanted: Wanted) -> Scales:
+    num_sources, has_bias = len(sources), wanted.task is Task.multi_label
+    terms = [*sources, np.ones_like(wanted.smoothed)] if has_bias else sources
     stack = np.stack(terms).astype(np.float64)  # (K, N, L), with a bias as the last of K
     scales = np.zeros(num_sources + has_bias)  # where no probability is near 0 or 1 and every step is sound
-    loss = mean_loss(np.tensordot(scales, stack, 1), smoothed, task=task)
+    loss = mean_loss(np.tensordot(scales, stack, 1), wanted)
     gained = np.inf
     for _ in range(_MAX_STEPS):
-        step, size = _newton_step(stack, scales, smoothed, task), 1.0
-        while (new_loss := mean_loss(np.tensordot(scales - size * step, stack, 1), smoothed, task=task)) >= loss:
+        step, size = _newton_step(stack, scales, wanted), 1.0
+        while (new_loss := mean_loss(np.tensordot(scales - size * step, stack, 1), wanted)) >= loss:
             size /= 2
             if size < _SMALLEST_STEP:
                 break
@@ -104,16 +112,16 @@ def _newton(sources: Sequence[np.ndarray], smoothed: np.ndarray, task: Task) -> 
     return Scales(tuple(scales[:num_sources].tolist()), float(scales[-1]) if has_bias else 0.0)
 
 
-def _newton_step(stack: np.ndarray, scales: np.ndarray, smoothed: np.ndarray, task: Task) -> np.ndarray:
+def _newton_step(stack: np.ndarray, scales: np.ndarray, wanted: Wanted) -> np.ndarray:
     """Return gradient / curvature of the loss at `scales`, both over K terms."""
     logits = np.tensordot(scales, stack, 1)
-    if task is Task.multi_label:
+    if wanted.task is Task.multi_label:
         probabilities = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
         centred, spread = stack, probabilities * (1 - probabilities)
     else:
         probabilities = np.exp(log_softmax(logits))
         centred, spread = stack - (stack * probabilities).sum(axis=2, keepdims=True), probabilities
-    gradient = ((probabilities - smoothed) * stack).sum(axis=(1, 2)) / len(logits)
-    curvature = np.einsum("knl,nl,jnl->kj", centred, spread, centred, optimize=True) / len(logits)
+    gradient = (wanted.weights * (probabilities - wanted.smoothed) * stack).sum(axis=(1, 2)) / len(logits)
+    curvature = np.einsum("knl,nl,jnl->kj", centred, wanted.weights * spread, centred, optimize=True) / len(logits)
     step: np.ndarray = np.linalg.solve(curvature + 1e-9 * np.eye(len(scales)), gradient)
     return step

@@ -1,0 +1,52 @@
+"""What is learned from the validation rows once both branches have learned from the training rows."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from textlstm.config import Task
+from textlstm.models.class_biases import fit_class_biases
+from textlstm.models.confidence import fit_confidence_scale
+from textlstm.models.gate import Gate
+
+
+class Calibrated(NamedTuple):
+    """A gate, and what it makes of the rows that it was learned from."""
+
+    gate: Gate
+    log_probabilities: np.ndarray
+    """(N, L) of these rows (logits of sigmoids when a row may have several labels), each row's class biases learned
+    without it: what thresholds may be learned from."""
+    class_bias_gain: float
+    """Nats that biases of the classes take off the log loss of a row; 0 where there are none."""
+
+
+def calibrate(
+    recurrent_logits: np.ndarray,
+    expert_logits: np.ndarray | None,
+    targets: np.ndarray,
+    *,
+    task: Task,
+    weights: np.ndarray | None = None,
+) -> Calibrated:
+    """Learn, in turn, the scales of both branches, a bias a class and the scale of confidence; the last two if needed.
+
+    Args:
+        recurrent_logits: (N, L) of the networks.
+        expert_logits: (N, L) of the linear expert, None without one.
+        targets: (N,) label ids, -1 for a label unknown to the model, or (N, L) 0/1 when a row may have several.
+        task: which of the two targets it is.
+        weights: (N,) importance of the rows, None for equal.
+
+    Raises:
+        ValueError: there is no row.
+    """
+    gate = Gate.fit(recurrent_logits, expert_logits, targets, task=task, weights=weights)
+    combined, gain = gate.combine(recurrent_logits, expert_logits), 0.0
+    if task is Task.multi_label:
+        return Calibrated(gate, combined, gain)
+    biases = fit_class_biases(combined, targets, weights=weights)
+    if biases is not None:
+        gate, combined, gain = gate.with_class_biases(biases.biases), biases.held_out, biases.gain
+    scale = fit_confidence_scale(combined, targets, weights=weights)
+    return Calibrated(gate.with_confidence_scale(scale), scale(combined), gain)
