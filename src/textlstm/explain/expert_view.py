@@ -23,7 +23,7 @@ class NgramEffect(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Branches:
-    """What each branch puts into the combined log-odds of the explained label, to first order, before these are scaled."""
+    """What each branch puts into the combined log-odds of the explained label, to first order, before scaling."""
 
     recurrent: float
     expert: float

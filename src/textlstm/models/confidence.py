@@ -13,8 +13,6 @@ _PENALTY = 4.0
 _LEAST_SLOPE = 0.001
 _NUM_FOLDS = 5
 _LEAST_ROWS = 100
-_CERTAIN = 2.0
-"""Standard errors of the gain on other rows from which on it counts."""
 
 
 class ConfidenceScale(NamedTuple):
@@ -70,7 +68,7 @@ def fit_confidence_scale(
     """Return the scale that makes it likeliest which decisions are right; none where that does not hold for other rows.
 
     It is Platt scaling (1999) of whether the decision is right, top-label calibration in the words of Gupta and Ramdas
-    (2022), shrunk, and taken where, cross-fitted, it lowers the log loss by more than two standard errors.
+    (2022), shrunk, and taken where, cross-fitted, it lowers the log loss.
 
     Args:
         log_probabilities: (N, L) of rows that hardly anything was fitted on.
@@ -88,10 +86,7 @@ def fit_confidence_scale(
     for fold in range(_NUM_FOLDS):
         kept = np.arange(len(order)) % _NUM_FOLDS != fold
         after[~kept] = _losses(_fit(odds[kept], right[kept], importance[kept]), odds[~kept], right[~kept])
-    gains = importance * (before - after)
-    if gains.mean() <= _CERTAIN * float(gains.std(ddof=1)) / np.sqrt(len(order)):
-        return AS_IT_IS
-    return _fit(odds, right, importance)
+    return _fit(odds, right, importance) if importance @ (before - after) > 0 else AS_IT_IS
 
 
 def _losses(scale: ConfidenceScale, odds: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -4,12 +4,13 @@ A core each for the two directions of a layer wastes less than two cores for one
 meet twice a layer, not at every time step. Lanes are open inside `two_lanes`; elsewhere the halves run in turn.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import NamedTuple, TypeVar
+from queue import SimpleQueue
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,7 +27,60 @@ class Layer(NamedTuple):
     tensors: Sequence[Tensor]
 
 
-_HELPER: ContextVar[ThreadPoolExecutor | None] = ContextVar("helper", default=None)
+class _Errand:
+    """A function that the helper runs, and what came of it; a training step has a dozen, so it is kept light."""
+
+    __slots__ = ("_ended", "_error", "_function", "_result")
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._ended = threading.Lock()
+        self._ended.acquire()
+
+    def run(self) -> None:
+        try:
+            self._result = self._function()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._ended.release()
+
+    def wait(self) -> None:
+        with self._ended:
+            pass
+
+    def result(self) -> Any:
+        self.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class _Helper(threading.Thread):
+    """The thread of the second lane."""
+
+    def __init__(self) -> None:
+        super().__init__(name="lane", daemon=True)
+        self._errands: SimpleQueue[_Errand | None] = SimpleQueue()
+
+    def run(self) -> None:
+        while (errand := self._errands.get()) is not None:
+            errand.run()
+            del errand  # and the tensors that it holds
+
+    def send(self, function: Callable[[], Any]) -> _Errand:
+        errand = _Errand(function)
+        self._errands.put(errand)
+        return errand
+
+    def dismiss(self) -> None:
+        self._errands.put(None)
+        self.join()
+
+
+_HELPER: ContextVar[_Helper | None] = ContextVar("helper", default=None)
 
 
 @contextmanager
@@ -40,15 +94,17 @@ def two_lanes() -> Iterator[None]:
         yield
         return
     share = num_threads // 2
-    with ThreadPoolExecutor(1, thread_name_prefix="lane") as helper:
-        helper.submit(torch.set_num_threads, share).result()  # OpenMP counts for each thread that asks
+    helper = _Helper()
+    helper.start()
+    token = _HELPER.set(helper)
+    try:
+        helper.send(partial(torch.set_num_threads, share)).result()  # OpenMP counts for each thread that asks
         torch.set_num_threads(share)
-        token = _HELPER.set(helper)
-        try:
-            yield
-        finally:
-            _HELPER.reset(token)
-            torch.set_num_threads(num_threads)
+        yield
+    finally:
+        _HELPER.reset(token)
+        helper.dismiss()
+        torch.set_num_threads(num_threads)
 
 
 def both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
@@ -57,13 +113,13 @@ def both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[Firs
     if helper is None:
         return first(), second()
     mode = _Mode.of_this_thread()
-    running = helper.submit(mode.run, second)
+    errand = helper.send(partial(mode.run, second))
     try:
         result = mode.run(first)
     except BaseException:
-        running.exception()  # ended, so that nothing changes under the caller's feet
+        errand.wait()  # ended, so that nothing changes under the caller's feet
         raise
-    return result, running.result()
+    return result, errand.result()
 
 
 def both_layers(first: Layer, second: Layer) -> tuple[Tensor, Tensor]:
@@ -129,6 +185,8 @@ class _Mode(NamedTuple):
         )
 
     def run(self, function: Callable[[], First]) -> First:
+        if not self.autocast and self == _Mode.of_this_thread():
+            return function()
         # without the cache of casts, which all threads share
         with (
             torch.inference_mode(self.inference),
