@@ -11,6 +11,8 @@ import numpy as np
 _PENALTY = 4.0
 """Weight of half the squared distance from slope 1 and shift 0 against the log loss summed over rows."""
 _LEAST_SLOPE = 0.001
+_LEAD = 1e-5
+"""Log-odds that the decision keeps before the second label; float32 still tells them apart."""
 _NUM_FOLDS = 5
 _LEAST_ROWS = 100
 
@@ -24,8 +26,8 @@ class ConfidenceScale(NamedTuple):
     def __call__(self, log_probabilities: np.ndarray) -> np.ndarray:
         """Return rescaled (N, L) log-probabilities.
 
-        The other labels keep their proportions, and the most likely label stays it: at the least it becomes as likely
-        as the second.
+        The other labels keep their proportions, and the most likely label stays it, by a hair where the scale says
+        otherwise.
         """
         if log_probabilities.shape[1] < 2:
             return log_probabilities
@@ -49,7 +51,7 @@ class _Decisions(NamedTuple):
     odds: np.ndarray
     """(N,) log-odds against all others."""
     least_odds: np.ndarray
-    """(N,) log-odds with which it would be as likely as the second."""
+    """(N,) log-odds with which it would be hardly more likely than the second."""
 
     @classmethod
     def of(cls, log_probabilities: np.ndarray) -> "_Decisions":
@@ -59,7 +61,7 @@ class _Decisions(NamedTuple):
         rest[rows, labels] = -np.inf
         second = rest.max(axis=1, initial=-np.inf)
         others = second + np.log(np.exp(rest - second[:, None]).sum(axis=1))
-        return cls(labels, others, top - others, second - others)
+        return cls(labels, others, top - others, second - others + _LEAD)
 
 
 def fit_confidence_scale(
