@@ -8,12 +8,16 @@ from torch.autograd.function import FunctionCtx
 
 
 class TokenMask(NamedTuple):
-    """Which of the T steps of B texts are tokens, in the forms that pooling wants."""
+    """Which of the T steps of B texts are tokens, in the forms that pooling wants.
+
+    The first steps are tokens of all texts, and most steps are where the texts of a batch are about equally long; masks
+    of the last M steps will do.
+    """
 
     inside: Tensor
-    """(T, B, 1) 1 where a step is a token, else 0, of the dtype of the states: products are faster than bool fills."""
+    """(M, B, 1) 1 where a step is a token, else 0, of the dtype of the states: products are faster than bool fills."""
     lowest: Tensor
-    """(T, B, 1) the least number of the dtype where a step is padding, else 0."""
+    """(M, B, 1) the least number of the dtype where a step is padding, else 0."""
     has_tokens: Tensor
     """(B, 1) bool."""
     num_tokens: Tensor
@@ -21,8 +25,12 @@ class TokenMask(NamedTuple):
 
     @classmethod
     def of(cls, lengths: Tensor, states: Tensor) -> "TokenMask":
-        """Return the mask of the first `lengths` steps of (T, B, H) `states`."""
-        inside = torch.arange(states.shape[0], device=states.device).unsqueeze(1) < lengths
+        """Return the mask of the first `lengths` steps of (T, B, H) `states`.
+
+        On a GPU, which is not to be waited for, M = T.
+        """
+        num_full = int(lengths.min()) if states.device.type == "cpu" and len(lengths) else 0
+        inside = torch.arange(num_full, states.shape[0], device=states.device).unsqueeze(1) < lengths
         inside = inside.unsqueeze(-1).to(states.dtype)
         lowest = (1 - inside) * torch.finfo(states.dtype).min
         lengths = lengths.unsqueeze(1)
@@ -44,16 +52,25 @@ class _MaxMean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, states: Tensor, *mask: Tensor) -> Tensor:
         inside, lowest, has_tokens, num_tokens = mask
-        shown = states + lowest
-        highest = shown.amax(dim=0)
-        total = (states * inside).sum(dim=0, dtype=torch.promote_types(states.dtype, torch.float32))
-        ctx.save_for_backward(shown, highest, inside, has_tokens, num_tokens)
+        full, ends = states.tensor_split((len(states) - len(inside),))
+        shown = ends + lowest
+        parts = [part.amax(dim=0) for part in (full, shown) if len(part)]
+        highest = parts[0] if len(parts) == 1 else torch.maximum(*parts)
+        wide = torch.promote_types(states.dtype, torch.float32)
+        total = full.sum(dim=0, dtype=wide) + (ends * inside).sum(dim=0, dtype=wide)
+        ctx.save_for_backward(states, shown, highest, inside, has_tokens, num_tokens)
         return torch.stack([highest * has_tokens, (total / num_tokens).to(states.dtype)])
 
     @staticmethod
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        shown, highest, inside, has_tokens, num_tokens = ctx.saved_tensors  # type: ignore[attr-defined]
-        hit = torch.eq(shown, highest, out=torch.empty_like(shown))  # several steps may tie: they share the gradient
+        states, shown, highest, inside, has_tokens, num_tokens = ctx.saved_tensors  # type: ignore[attr-defined]
+        hit = torch.empty_like(states)  # 1 at the maximum; several steps may tie: they share the gradient
+        places = (len(states) - len(inside),)
+        (full, _), (hit_full, hit_ends) = states.tensor_split(places), hit.tensor_split(places)
+        torch.eq(full, highest, out=hit_full)
+        torch.eq(shown, highest, out=hit_ends)
         share = gradient[0] * has_tokens / hit.sum(dim=0)
-        even = (gradient[1] / num_tokens).to(shown.dtype)
-        return hit.mul_(share).addcmul_(inside, even), None, None, None, None
+        even = (gradient[1] / num_tokens).to(states.dtype)
+        torch.addcmul(even, hit_full, share, out=hit_full)
+        hit_ends.mul_(share).addcmul_(inside, even)
+        return hit, None, None, None, None
