@@ -36,5 +36,5 @@ def label_shift_weights(targets: np.ndarray, labels: Sequence[str], shares: Mapp
     missing = 1 - sum(shares.values())
     if abs(missing) > 1e-6 and not rest.any():
         raise ConfigError(f"evaluation.label_shares: all labels are named, but their shares add up to {1 - missing:g}")
-    weights[rest] = missing / max(rest.mean(), 1e-12)
+    weights[rest] = max(missing, 0.0) / max(rest.mean(), 1e-12)
     return weights
