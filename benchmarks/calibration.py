@@ -10,7 +10,6 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,13 +21,13 @@ from textlstm.config import Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.evaluation.calibration import decision_bins
 from textlstm.evaluation.thresholds import find_threshold
-from textlstm.fitting.calibrating import Calibrated, calibrate
+from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
 from textlstm.models.confidence import AS_IT_IS
 from textlstm.models.gate import Gate
-from textlstm.models.label_shift import label_shift_weights
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.models.probabilities import to_probabilities
-from textlstm.predictor import TextClassifier
+from textlstm.predictor import Scores, TextClassifier
+from textlstm.scoring import scores_of, without_gate
 from textlstm.stages.prepare import prepared
 
 CORPORA = ("r8", "clinc150_oos")
@@ -37,17 +36,23 @@ CONFIDENCE = 0.95
 
 
 class Part(NamedTuple):
-    """What both branches say of N rows, before the gate."""
+    """N rows, and what both branches say of them."""
 
-    recurrent: np.ndarray
-    """(N, L) logits."""
-    expert: np.ndarray | None
+    scores: Scores
     targets: np.ndarray
     """(N,) label ids."""
 
+    @classmethod
+    def of(cls, classifier: TextClassifier, split: PreparedSplit) -> "Part":
+        """Return the rows of `split`."""
+        bundle = classifier.bundle
+        return cls(
+            scores_of(classifier, split, split.texts()), split.targets(bundle.labels, bundle.task).astype(np.int64)
+        )
+
     def combined(self, gate: Gate) -> np.ndarray:
-        """Return (N, L) probabilities."""
-        return to_probabilities(gate.combine(self.recurrent, self.expert), Task.single_label)
+        """Return (N, L) log-probabilities."""
+        return gate.combine(self.scores.recurrent_logits, self.scores.expert_logits)
 
 
 class Model(NamedTuple):
@@ -88,28 +93,10 @@ def trained(corpus: str, data: Sequence[str], *, seed: int) -> Model:
     if rows.validation is None or rows.test is None or rows.task is Task.multi_label:
         raise SystemExit(f"{corpus}: this table is about single-label models with validation and test rows")
     bundle = load_bundle(folder)
-    validation = branches(TextClassifier(before_refit(bundle, rows, config)), rows.validation)
-    shares = config.evaluation.shares_by_label()
-    return Model(
-        validation,
-        branches(TextClassifier(bundle), rows.test),
-        Gate.from_arrays(bundle.arrays("gate."), task=bundle.task),
-        label_shift_weights(validation.targets, rows.labels, shares) if shares else None,
-    )
-
-
-def branches(classifier: TextClassifier, split: PreparedSplit) -> Part:
-    """Return what both branches of a model say of a split."""
-    bundle = classifier.bundle
-    scores = classifier.score_ids(
-        split.token_ids(bundle.vocabulary.encode),
-        split.offsets(),
-        split.pos_ids(),
-        tokens=lambda: split.flat_tokens().to_pylist(),
-        texts=split.texts(),
-    )
-    targets = split.targets(bundle.labels, bundle.task).astype(np.int64)
-    return Part(scores.recurrent_logits, scores.expert_logits, targets)
+    classifier = TextClassifier(bundle)
+    validation = Part.of(TextClassifier(before_refit(bundle, rows, config)), rows.validation)
+    weights = validation_weights(validation.targets, rows, config.evaluation)
+    return Model(validation, Part.of(classifier, rows.test), classifier.gate, weights)
 
 
 def before_refit(bundle: Bundle, corpus: PreparedCorpus, config: TrainConfig) -> Bundle:
@@ -157,7 +144,7 @@ def lines_of(name: str, model: Model, max_error: float) -> Iterator[str]:
         SystemExit: the gate of the saved model is not found again.
     """
     calibrated = learned(model, model.weights)
-    found, saved = (gate.combine(model.test.recurrent, model.test.expert) for gate in (calibrated.gate, model.gate))
+    found, saved = (model.test.combined(gate) for gate in (calibrated.gate, model.gate))
     if not np.allclose(found, saved, atol=1e-3):
         raise SystemExit(f"{name}: the gate of the saved model is not found again on its validation rows")
     yield line(name, model, calibrated, model.weights, max_error=max_error)
@@ -170,17 +157,19 @@ def lines_of(name: str, model: Model, max_error: float) -> Iterator[str]:
 
 def learned(model: Model, weights: np.ndarray | None) -> Calibrated:
     """Return what training learns from the validation rows."""
-    part = model.validation
-    return calibrate(part.recurrent, part.expert, part.targets, task=Task.single_label, weights=weights)
+    scores, targets = model.validation
+    return calibrate(scores.recurrent_logits, scores.expert_logits, targets, task=Task.single_label, weights=weights)
 
 
 def line(name: str, model: Model, calibrated: Calibrated, weights: np.ndarray | None, *, max_error: float) -> str:
     """Return a line of the table: what the gate and its threshold do on the test rows."""
     validation = to_probabilities(calibrated.log_probabilities, Task.single_label)
     correct = validation.argmax(axis=1) == model.validation.targets
-    promise = partial(find_threshold, max_error=max_error, confidence=CONFIDENCE)
-    threshold = promise(validation.max(axis=1), correct, weights=weights).threshold
-    probabilities = model.test.combined(calibrated.gate)
+    promise = find_threshold(
+        validation.max(axis=1), correct, max_error=max_error, confidence=CONFIDENCE, weights=weights
+    )
+    threshold = promise.threshold
+    probabilities = to_probabilities(model.test.combined(calibrated.gate), Task.single_label)
     right = probabilities.argmax(axis=1) == model.test.targets
     accepted = probabilities.max(axis=1) >= (np.inf if threshold is None else threshold)
     exchangeable = ""
@@ -204,13 +193,10 @@ def line(name: str, model: Model, calibrated: Calibrated, weights: np.ndarray | 
 
 def cells(name: str, test: Part, gate: Gate, *promised: str) -> str:
     """Return a line with the figures of the probabilities, and what is `promised`, if anything."""
-    probabilities = test.combined(gate)
-    branches_alone = [to_probabilities(test.recurrent, Task.single_label)]
-    if test.expert is not None:
-        branches_alone.append(to_probabilities(test.expert, Task.single_label))
+    probabilities = to_probabilities(test.combined(gate), Task.single_label)
     before, after = (
         decision_bins(test.targets, values, task=Task.single_label).expected_error
-        for values in (np.mean(branches_alone, axis=0), probabilities)
+        for values in (without_gate(test.scores, Task.single_label), probabilities)
     )
     accuracy = (probabilities.argmax(axis=1) == test.targets).mean()
     figures = [name, f"{len(test.targets):,}", f"{100 * accuracy:.2f}", f"{before:.3f}", f"{after:.3f}"]

@@ -15,18 +15,22 @@ from textlstm.predictor import Scores, TextClassifier
 from textlstm.text.pos import POS_TAGS
 
 
-def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
-    """Return the rows of `split` scored by every part of the model and by the baseline saved beside it."""
-    bundle = classifier.bundle
-    texts = split.texts()
-    offsets, pos = split.offsets(), split.pos_ids()
-    scores = classifier.score_ids(
-        split.token_ids(bundle.vocabulary.encode),
-        offsets,
-        pos,
+def scores_of(classifier: TextClassifier, split: PreparedSplit, texts: list[str]) -> Scores:
+    """Return what every part of the model says of the rows of `split`, whose texts are `texts`."""
+    return classifier.score_ids(
+        split.token_ids(classifier.bundle.vocabulary.encode),
+        split.offsets(),
+        split.pos_ids(),
         tokens=lambda: split.flat_tokens().to_pylist(),
         texts=texts,
     )
+
+
+def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
+    """Return the rows of `split` scored by every part of the model and by the baseline saved beside it."""
+    bundle, texts = classifier.bundle, split.texts()
+    scores = scores_of(classifier, split, texts)
+    pos = split.pos_ids()
     found = split.targets(bundle.labels, bundle.task)
     targets: Integers | Booleans
     targets = found.astype(np.bool_) if bundle.task is Task.multi_label else found.astype(np.int64)
@@ -42,14 +46,14 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
         probabilities=scores.probabilities,
         recurrent_probabilities=None if expert is None else to_probabilities(recurrent, bundle.task),
         expert_probabilities=None if expert is None else to_probabilities(gate.expert_alone(expert), bundle.task),
-        uncalibrated_probabilities=_uncalibrated(scores, bundle.task),
+        uncalibrated_probabilities=without_gate(scores, bundle.task),
         baseline_predictions=baseline_predictions(classifier, texts),
         majority_label=int(np.argmax(bundle.label_shares)) if bundle.label_shares else None,
         label_thresholds=thresholds,
         num_tokens=scores.num_tokens,
         num_removed=split.table.column("num_removed").to_numpy(),
         unknown_share=scores.unknown_share,
-        pos_share=None if pos is None else _pos_share(pos, offsets),
+        pos_share=None if pos is None else _pos_share(pos, split.offsets()),
         pos_tags=POS_TAGS if pos is not None else (),
     )
 
@@ -75,8 +79,8 @@ def with_filters_undone(rows: ScoredRows, classifier: TextClassifier, split: Pre
     return replace(rows, removed_words=removed, unfiltered_predictions=predictions)
 
 
-def _uncalibrated(scores: Scores, task: Task) -> Floats:
-    """Return (N, L) probabilities as they were without the gate: the plain mean of both branches."""
+def without_gate(scores: Scores, task: Task) -> Floats:
+    """Return (N, L) uncalibrated probabilities: the plain mean of both branches."""
     recurrent: Floats = to_probabilities(scores.recurrent_logits, task)
     if scores.expert_logits is None:
         return recurrent

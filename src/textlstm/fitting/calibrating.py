@@ -4,10 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from textlstm.config import Task
+from textlstm.config import EvaluationConfig, Task
+from textlstm.corpus.prepared import PreparedCorpus
+from textlstm.errors import ConfigError
 from textlstm.models.class_biases import fit_class_biases
 from textlstm.models.confidence import fit_confidence_scale
 from textlstm.models.gate import Gate
+from textlstm.models.label_shift import label_shift_weights
 
 
 class Calibrated(NamedTuple):
@@ -19,6 +22,20 @@ class Calibrated(NamedTuple):
     without it: what thresholds may be learned from."""
     class_bias_gain: float
     """Nats that biases of the classes take off the log loss of a row; 0 where there are none."""
+
+
+def validation_weights(targets: np.ndarray, corpus: PreparedCorpus, config: EvaluationConfig) -> np.ndarray | None:
+    """Return (N,) weights that give validation rows the class shares of use; None where these are theirs.
+
+    Raises:
+        ConfigError: `label_shares` names what validation rows do not have, or rows have several labels.
+    """
+    shares = config.shares_by_label()
+    if not shares:
+        return None
+    if corpus.task is Task.multi_label:
+        raise ConfigError("evaluation.label_shares is about one label a text; this corpus has several")
+    return label_shift_weights(targets, corpus.labels, shares)
 
 
 def calibrate(

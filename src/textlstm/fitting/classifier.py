@@ -15,12 +15,10 @@ from textlstm.bundle import Bundle, Columns, Thresholds
 from textlstm.config import DataConfig, Device, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
-from textlstm.errors import ConfigError
 from textlstm.evaluation.thresholds import find_threshold, fit_label_thresholds
-from textlstm.fitting.calibrating import Calibrated, calibrate
+from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
 from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs, refit_networks
 from textlstm.models.gate import Gate
-from textlstm.models.label_shift import label_shift_weights
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.models.network import TextNetwork
 from textlstm.models.probabilities import mean_logits, to_probabilities
@@ -104,7 +102,7 @@ def fit_classifier(
         ConfigError: `evaluation.label_shares` names what validation rows do not have.
     """
     rows = labelled_rows(corpus)
-    weights = _validation_weights(rows.validation_targets, corpus, config)
+    weights = validation_weights(rows.validation_targets, corpus, config.evaluation)
 
     # Both branches learn from the training rows.
     expert = None
@@ -203,16 +201,6 @@ def _weights(networks: list[TextNetwork], gate: Gate) -> dict[str, np.ndarray]:
     for index, network in enumerate(networks):
         weights |= {f"network.{index}.{name}": value for name, value in network.to_arrays().items()}
     return weights
-
-
-def _validation_weights(targets: np.ndarray, corpus: PreparedCorpus, config: TrainConfig) -> np.ndarray | None:
-    """Return (N,) weights that give validation rows the class shares of use; None where these are theirs."""
-    shares = config.evaluation.shares_by_label()
-    if not shares:
-        return None
-    if corpus.task is Task.multi_label:
-        raise ConfigError("evaluation.label_shares is about one label a text; this corpus has several")
-    return label_shift_weights(targets, corpus.labels, shares)
 
 
 def _thresholds(

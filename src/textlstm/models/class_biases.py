@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from textlstm.models.cross_fitting import LEAST_ROWS, folds, known_rows
 from textlstm.models.scaling import log_softmax
 
 _PENALTY = 4.0
 """Weight of half the squared biases against the log loss summed over rows: a bias of 1 costs two nats."""
-_NUM_FOLDS = 5
-_LEAST_ROWS = 100
 _CERTAIN = 2.0
 """Standard errors of the gain on other rows from which on it counts."""
 _MAX_CELLS = 4_000_000
@@ -52,17 +51,15 @@ def fit_class_biases(
         seed: of the folds.
     """
     importance = np.ones(len(targets)) if weights is None else weights
-    order = np.random.default_rng(seed).permutation(np.flatnonzero(targets >= 0))
+    order = known_rows(targets, seed=seed)
     num_labels = logits.shape[1]
-    if len(order) < _LEAST_ROWS or num_labels < 2:
+    if len(order) < LEAST_ROWS or num_labels < 2:
         return None
     base = log_softmax(logits.astype(np.float64))
-    most = max(_MAX_CELLS // num_labels, _LEAST_ROWS)
+    most = max(_MAX_CELLS // num_labels, LEAST_ROWS)
     biases = _fit(base, targets, order[:most], importance)
     held_out = log_softmax(base + biases)
-    for fold in range(_NUM_FOLDS):
-        others = np.delete(order, np.s_[fold::_NUM_FOLDS])
-        rows = order[fold::_NUM_FOLDS]
+    for others, rows in folds(order):
         held_out[rows] = log_softmax(base[rows] + _fit(base, targets, others[:most], importance))
     gains = importance[order] * (held_out[order, targets[order]] - base[order, targets[order]])
     gain = float(gains.mean())

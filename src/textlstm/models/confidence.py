@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from textlstm.models.cross_fitting import LEAST_ROWS, folds, known_rows
+
 _PENALTY = 4.0
 """Weight of half the squared distance from slope 1 and shift 0 against the log loss summed over rows."""
 _LEAST_SLOPE = 0.001
 _LEAD = 1e-5
 """Log-odds that the decision keeps before the second label; float32 still tells them apart."""
-_NUM_FOLDS = 5
-_LEAST_ROWS = 100
 
 
 class ConfidenceScale(NamedTuple):
@@ -29,7 +29,7 @@ class ConfidenceScale(NamedTuple):
         The other labels keep their proportions, and the most likely label stays it, by a hair where the scale says
         otherwise.
         """
-        if log_probabilities.shape[1] < 2:
+        if self == AS_IT_IS or log_probabilities.shape[1] < 2:
             return log_probabilities
         decisions = _Decisions.of(log_probabilities)
         odds = np.maximum(self.slope * decisions.odds + self.shift, decisions.least_odds)
@@ -78,17 +78,21 @@ def fit_confidence_scale(
         weights: (N,) importance of the rows, None for equal.
         seed: of the folds.
     """
-    order = np.random.default_rng(seed).permutation(np.flatnonzero(targets >= 0))
-    if len(order) < _LEAST_ROWS or log_probabilities.shape[1] < 2:
+    order = known_rows(targets, seed=seed)
+    if len(order) < LEAST_ROWS or log_probabilities.shape[1] < 2:
         return AS_IT_IS
-    decisions = _Decisions.of(log_probabilities[order])
-    odds, right = np.clip(decisions.odds, -50, 50), decisions.labels == targets[order]
-    importance = np.ones(len(order)) if weights is None else weights[order]
-    before, after = _losses(AS_IT_IS, odds, right), np.zeros(len(order))
-    for fold in range(_NUM_FOLDS):
-        kept = np.arange(len(order)) % _NUM_FOLDS != fold
-        after[~kept] = _losses(_fit(odds[kept], right[kept], importance[kept]), odds[~kept], right[~kept])
-    return _fit(odds, right, importance) if importance @ (before - after) > 0 else AS_IT_IS
+    decisions = _Decisions.of(log_probabilities)
+    odds, right = np.clip(decisions.odds, -50, 50), decisions.labels == targets
+    importance = np.ones(len(targets)) if weights is None else weights
+
+    def fit(rows: np.ndarray) -> ConfidenceScale:
+        return _fit(odds[rows], right[rows], importance[rows])
+
+    def loss(scale: ConfidenceScale, rows: np.ndarray) -> float:
+        return float(importance[rows] @ _losses(scale, odds[rows], right[rows]))
+
+    gain = sum(loss(AS_IT_IS, rows) - loss(fit(others), rows) for others, rows in folds(order))
+    return fit(order) if gain > 0 else AS_IT_IS
 
 
 def _losses(scale: ConfidenceScale, odds: np.ndarray, right: np.ndarray) -> np.ndarray:

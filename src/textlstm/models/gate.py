@@ -96,9 +96,8 @@ class Gate:
             if expert_logits is None:
                 raise ValueError("this gate combines two branches, and the logits of the linear expert are missing")
             combined = combined + self.expert_scale * expert_logits
-        combined = self._finish(combined + self.bias)
         scale = ConfidenceScale(self.confidence_slope, self.confidence_shift)
-        return combined if scale == AS_IT_IS else scale(combined).astype(np.float32)
+        return np.asarray(scale(self._finish(combined + self.bias)), dtype=np.float32)
 
     def recurrent_alone(self, recurrent_logits: np.ndarray) -> np.ndarray:
         """Return what `combine` returns, from the recurrent branch alone."""
