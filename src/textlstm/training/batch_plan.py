@@ -1,9 +1,11 @@
 """Which rows go into which batch. numpy alone.
 
 A batch holds a budget of cells (rows times the longest row), so that short texts come in large batches and long ones
-in small batches: every step costs about the same, and hardly any cell is padding.
+in small batches: every step costs about the same, and hardly any cell is padding. Large batches have full groups of
+rows.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +14,11 @@ _BATCHES_A_POOL = 50
 """Rows are shuffled, cut into pools of this many average batches, and sorted by length inside a pool only."""
 _MOST_ROWS = 4
 """A batch of short texts has at most this many times `batch_size` rows."""
+_GROUP = 16
+"""Large batches have a multiple of so many rows. oneDNN cuts a batch into equal groups for the matrix unit (AMX), so an
+LSTM over 61 rows takes twice as long as one over 64; `benchmarks/row_groups.py` measures it."""
+_FEWEST_GROUPED = 32
+"""Below so many rows the number makes no difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ def plan_epoch(lengths: np.ndarray, *, batch_size: int, seed: int, epoch: int, w
     for begin in range(0, num_rows, pool_size):
         pool = rows[begin : begin + pool_size]
         pool = pool[np.argsort(-lengths[pool], kind="stable")]
-        bounds.append(begin + _cut(lengths[pool], budget=budget, most_rows=_MOST_ROWS * batch_size))
+        bounds.append(begin + _cut(lengths[pool], _grouped, budget=budget, most_rows=_MOST_ROWS * batch_size))
         ordered.append(pool)
     rows = np.concatenate(ordered)
     edges = np.concatenate([*bounds, [num_rows]])
@@ -65,11 +72,12 @@ def plan_epoch(lengths: np.ndarray, *, batch_size: int, seed: int, epoch: int, w
 def plan_sorted(lengths: np.ndarray, *, batch_cells: int, most_rows: int) -> BatchPlan:
     """Return batches in order of falling length, each of at most `batch_cells` cells and `most_rows` rows."""
     rows = np.argsort(-lengths, kind="stable")
-    edges = np.concatenate([_cut(lengths[rows], budget=batch_cells, most_rows=most_rows), [len(rows)]])
+    starts = _cut(lengths[rows], _grouped_below, budget=batch_cells, most_rows=most_rows)
+    edges = np.concatenate([starts, [len(rows)]])
     return BatchPlan(rows, edges, np.maximum(lengths[rows[edges[:-1]]], 1))
 
 
-def _cut(lengths: np.ndarray, *, budget: int, most_rows: int) -> np.ndarray:
+def _cut(lengths: np.ndarray, grouped: Callable[[int], int], *, budget: int, most_rows: int) -> np.ndarray:
     """Return the starts of batches over falling `lengths`; at least one row goes into each batch.
 
     Lengths [5, 3, 2, 1] and a budget of 6 cells give [0, 1, 3]: 1 x 5, 2 x 3 and 1 x 1 cells.
@@ -77,8 +85,18 @@ def _cut(lengths: np.ndarray, *, budget: int, most_rows: int) -> np.ndarray:
     starts, begin = [], 0
     while begin < len(lengths):
         starts.append(begin)
-        begin += max(1, min(most_rows, budget // max(1, int(lengths[begin]))))
+        begin += grouped(max(1, min(most_rows, budget // max(1, int(lengths[begin])))))
     return np.array(starts, dtype=np.int64)
+
+
+def _grouped(num_rows: int) -> int:
+    """Return the number of rows next to `num_rows` that makes full groups: 61 gives 64, 5 gives 5."""
+    return (num_rows + _GROUP // 2) // _GROUP * _GROUP if num_rows >= _FEWEST_GROUPED else num_rows
+
+
+def _grouped_below(num_rows: int) -> int:
+    """Return the highest number of rows up to `num_rows` that makes full groups: 61 gives 48, 5 gives 5."""
+    return num_rows // _GROUP * _GROUP if num_rows >= _FEWEST_GROUPED else num_rows
 
 
 def _shuffled(rows: np.ndarray, edges: np.ndarray, lengths: np.ndarray, order: np.ndarray) -> BatchPlan:

@@ -25,6 +25,7 @@ _WEIGHT, _MEAN, _SQUARE, _SHADOW = range(4)
 _DECAY = BETAS[0] / BETAS[1] ** 0.5
 _MOVING_STEPS = 400
 """After so many idle steps a word stands still: _DECAY ** 400 is below 1e-18."""
+_DECAYS = _DECAY ** np.arange(1, _MOVING_STEPS + 1)
 _LEAST_SQUARE = 1e-36
 """The root of anything smaller is lost beside Adam's epsilon."""
 
@@ -51,10 +52,10 @@ class WordRows:
         table = parameter.detach()
         self._state = torch.zeros(table.shape[0], 4, table.shape[1])  # weight, mean, square, shadow of each word
         self._state[:, _WEIGHT] = table
-        self._updated = torch.zeros(table.shape[0], dtype=torch.int64)  # step of each word's last update
+        self._updated = np.zeros(table.shape[0], np.int64)  # step of each word's last update
         self._step = 0
-        self._idle_shift = np.zeros(1)  # S of a word last updated at step s, for each s up to now
-        self._idle_shadow = np.zeros(1)  # the same for the average
+        self._moved = np.zeros((2, 1))  # S of a word last updated at step s, for each s up to now, and its like
+        self._kept = _powers(1, average_decay)
         self._number = torch.zeros(table.shape[0], dtype=torch.int64)  # number in the batch of each word
         self._ids = torch.zeros(0, dtype=torch.int64)
         self._rows = torch.zeros(0, 4, table.shape[1])
@@ -101,6 +102,7 @@ class WordRows:
         self._step += 1
         size = learning_rate * (1 - BETAS[1] ** self._step) ** 0.5 / (1 - BETAS[0] ** self._step)
         self._let_idle_words_move(size)
+        self._updated[self._ids.numpy()] = self._step
         both(*(partial(self._update, part, size=size) for part in self._halves()))
 
     def _halves(self) -> tuple[slice, slice]:
@@ -124,28 +126,25 @@ class WordRows:
         if self.average_decay:
             shadow.lerp_(weight, 1 - self.average_decay)
         self._state[self._ids[part]] = self._rows[part]
-        self._updated[self._ids[part]] = self._step
 
     def _let_idle_words_move(self, size: float) -> None:
         """Account for a step of this `size` that words last updated at each earlier step make without a gradient."""
-        if self._step >= len(self._idle_shift):
-            room = np.zeros(len(self._idle_shift) + 1)
-            self._idle_shift = np.concatenate([self._idle_shift, room])
-            self._idle_shadow = np.concatenate([self._idle_shadow, room])
+        while self._step >= self._moved.shape[1]:
+            self._moved = np.concatenate([self._moved, np.zeros_like(self._moved)], axis=1)
+            self._kept = _powers(self._moved.shape[1], self.average_decay)
         first = max(0, self._step - _MOVING_STEPS)
-        idle = np.arange(self._step - first, 0, -1)  # steps since the last update
-        self._idle_shift[first : self._step] += size * _DECAY**idle
+        self._moved[0, first : self._step] += size * _DECAYS[self._step - first - 1 :: -1]
         if self.average_decay:
-            past = slice(0, self._step)
-            self._idle_shadow[past] *= self.average_decay
-            self._idle_shadow[past] += (1 - self.average_decay) * self._idle_shift[past]
+            weight, shadow = self._moved[:, : self._step]
+            shadow *= self.average_decay
+            shadow += (1 - self.average_decay) * weight
 
     def _up_to_date(self, ids: Tensor, idle: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Return a (U, 4, E) copy, in `out`, of the state of the words `ids` as dense AdamW would have it now."""
         rows = torch.index_select(self._state, 0, ids, out=out)
         weight, mean, square, shadow = rows.unbind(1)
-        shift, mean_kept, square_kept, shadow_shift, shadow_kept, shadow_missed = idle
-        direction = mean / _root(square).add_(EPSILON)
+        shift, shadow_shift, mean_kept, square_kept, shadow_kept, shadow_missed = idle
+        direction = (square + EPSILON**2).rsqrt_().mul_(mean)
         # two plain passes are faster here than one addcmul that repeats a column
         if self.average_decay:
             shadow.mul_(shadow_kept).add_(weight * shadow_missed).sub_(direction * shadow_shift)
@@ -156,21 +155,14 @@ class WordRows:
 
     def _idle_factors(self, ids: Tensor) -> Tensor:
         """Return (6, U, 1) float32 what the steps since their last update do to the words `ids`; see `_up_to_date`."""
-        updated = self._updated[ids]
-        idle_steps = (self._step - updated).double()
-        mean_kept, square_kept, shadow_kept = (
-            torch.pow(decay, idle_steps).float() for decay in (*BETAS, self.average_decay)
-        )
-        shift, shadow_shift = (
-            torch.from_numpy(moved)[updated].float() for moved in (self._idle_shift, self._idle_shadow)
-        )
-        factors = [shift, mean_kept, square_kept, shadow_shift, shadow_kept, 1 - shadow_kept]
-        return torch.stack(factors).unsqueeze(2)
+        updated = self._updated[ids.numpy()]
+        factors = np.concatenate([self._moved.take(updated, 1), self._kept.take(self._step - updated, 1)])
+        return torch.from_numpy(factors.astype(np.float32)).unsqueeze(2)
 
     def _all_up_to_date(self) -> Tensor:
         ids = torch.arange(len(self._updated))
         self._state = self._up_to_date(ids, self._idle_factors(ids))
-        self._updated.fill_(self._step)
+        self._updated[:] = self._step
         return self._state
 
     def show_average(self) -> None:
@@ -187,18 +179,23 @@ class WordRows:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that a resumed training needs, by name."""
-        idle = np.stack([self._idle_shift, self._idle_shadow])
-        return {"state": self._state, "updated": self._updated, "idle": torch.from_numpy(idle)} | {
-            "steps": torch.tensor(self._step)
-        }
+        moved, updated = torch.from_numpy(self._moved), torch.from_numpy(self._updated)
+        return {"state": self._state, "updated": updated, "idle": moved, "steps": torch.tensor(self._step)}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Take over the tensors of `tensors()` of an equally shaped table."""
         self._state.copy_(tensors["state"])
-        self._updated.copy_(tensors["updated"])
-        self._idle_shift, self._idle_shadow = (row.copy() for row in tensors["idle"].numpy())
+        self._updated = tensors["updated"].numpy().copy()
+        self._moved = tensors["idle"].numpy().copy()
+        self._kept = _powers(self._moved.shape[1], self.average_decay)
         self._step = int(tensors["steps"])
         self.parameter.data = self._state[:, _WEIGHT].contiguous()
+
+
+def _powers(num_steps: int, average_decay: float) -> np.ndarray:
+    """Return (4, n) what 0 ... n - 1 idle steps leave of mean, square and average, and what the average has missed."""
+    kept = np.power([[beta] for beta in (*BETAS, average_decay)], np.arange(num_steps))
+    return np.concatenate([kept, 1 - kept[2:]])
 
 
 def _root(squares: Tensor) -> Tensor:
