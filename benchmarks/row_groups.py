@@ -1,9 +1,9 @@
 """What the number of rows of a batch costs an LSTM on a CPU: forward and backward, one direction, one thread.
 
-    python benchmarks/row_groups.py [--rows N ...] [--rounds N] [--output FILE]
+    python benchmarks/row_groups.py [--rows N ...] [--rounds N] [--precision auto] [--output FILE]
 
-Inputs of 100 dimensions, 128 units, 45 time steps, in the precision that training chooses here. The numbers of rows
-take turns; a row of the table is the lower quartile over the rounds, after one that is not counted.
+Inputs of 100 dimensions, 128 units, 45 time steps, in the precision that `training.precision` chooses here. The
+numbers of rows take turns; a row of the table is the lower quartile over the rounds, after one that is not counted.
 """
 
 import argparse
@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textlstm.config import TrainingPrecision
+from textlstm.config import Precision, TrainingPrecision
 from textlstm.models.precision import resolve_precision
 from textlstm.training.prediction import autocast
 
+CPU = torch.device("cpu")
 NUM_STEPS, INPUT_SIZE, HIDDEN_SIZE = 45, 100, 128
 ROWS = [16, 24, 31, 32, 40, 41, 48, 53, 58, 61, 62, 64, 67, 72, 79, 80, 89, 96, 97, 112, 128]
 
@@ -28,11 +29,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="*", type=int, default=ROWS)
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--precision", type=TrainingPrecision, default=TrainingPrecision.auto)
     parser.add_argument("--output", default="")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    seconds = measure(arguments.rows, rounds=arguments.rounds)
-    precision = resolve_precision(TrainingPrecision.auto, torch.device("cpu"))
+    precision = resolve_precision(arguments.precision, CPU)
+    seconds = measure(arguments.rows, precision, rounds=arguments.rounds)
     lines = [
         f"Microseconds, torch {torch.__version__}, {precision}, {torch.backends.cpu.get_cpu_capability()}",
         "",
@@ -49,7 +51,7 @@ def main() -> int:
     return 0
 
 
-def measure(numbers: list[int], *, rounds: int) -> dict[int, list[float]]:
+def measure(numbers: list[int], precision: Precision, *, rounds: int) -> dict[int, list[float]]:
     """Return the seconds of each round, the first included, for each number of rows."""
     cell = nn.LSTM(INPUT_SIZE, HIDDEN_SIZE)
     inputs = {rows: torch.randn(NUM_STEPS, rows, INPUT_SIZE) for rows in numbers}
@@ -57,14 +59,13 @@ def measure(numbers: list[int], *, rounds: int) -> dict[int, list[float]]:
     for _ in range(rounds + 1):
         for rows in numbers:
             began = time.perf_counter()
-            _forward_and_backward(cell, inputs[rows])
+            _forward_and_backward(cell, inputs[rows], precision)
             seconds[rows].append(time.perf_counter() - began)
     return seconds
 
 
-def _forward_and_backward(cell: nn.LSTM, inputs: Tensor) -> None:
-    precision = resolve_precision(TrainingPrecision.auto, torch.device("cpu"))
-    with autocast(torch.device("cpu"), precision):
+def _forward_and_backward(cell: nn.LSTM, inputs: Tensor, precision: Precision) -> None:
+    with autocast(CPU, precision):
         outputs = cell(inputs)[0]
     torch.autograd.grad(outputs, list(cell.parameters()), torch.ones_like(outputs))
 
