@@ -1,4 +1,5 @@
 import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -116,10 +117,13 @@ def test_diverging_training_ends_with_a_remedy() -> None:
         network.head.output.weight.fill_(float("nan"))
     with pytest.raises(ConfigError) as caught:
         _fit(toy.config(epochs=9, schedule=Schedule.constant), network=network)
-    assert str(caught.value) == (
-        "training.learning_rate=0.02: the gradient was not finite in 27 of 27 steps; lower it (and "
-        "training.embedding_learning_rate), or set training.clip_norm=1 or training.precision=fp32"
+    found = re.fullmatch(
+        r"training\.learning_rate=0\.02: the gradient was not finite in (\d+) of \1 steps; lower it \(and "
+        r"training\.embedding_learning_rate\), or set training\.clip_norm=1 or training\.precision=fp32",
+        str(caught.value),
     )
+    assert found
+    assert 20 <= int(found[1]) < 40  # noticed at the end of an epoch of some 14 steps
 
 
 def test_a_few_bad_steps_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
