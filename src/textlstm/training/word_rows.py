@@ -54,7 +54,7 @@ class WordRows:
         self._state[:, _WEIGHT] = table
         self._updated = np.zeros(table.shape[0], np.int64)  # step of each word's last update
         self._step = 0
-        self._moved = np.zeros((2, 1))  # S of a word last updated at step s, for each s up to now; below: of its average
+        self._moved = np.zeros((2, 1))  # S of a word last updated at step s, for each s up to now, and of its average
         self._kept = _powers(1, average_decay)
         self._number = torch.zeros(table.shape[0], dtype=torch.int64)  # number in the batch of each word
         self._ids = torch.zeros(0, dtype=torch.int64)
