@@ -1,5 +1,4 @@
 import importlib
-import re
 import sys
 from pathlib import Path
 
@@ -117,13 +116,10 @@ def test_diverging_training_ends_with_a_remedy() -> None:
         network.head.output.weight.fill_(float("nan"))
     with pytest.raises(ConfigError) as caught:
         _fit(toy.config(epochs=9, schedule=Schedule.constant), network=network)
-    found = re.fullmatch(
-        r"training\.learning_rate=0\.02: the gradient was not finite in (\d+) of \1 steps; lower it \(and "
-        r"training\.embedding_learning_rate\), or set training\.clip_norm=1 or training\.precision=fp32",
-        str(caught.value),
+    assert str(caught.value) == (
+        "training.learning_rate=0.02: the gradient was not finite in 28 of 28 steps; lower it (and "
+        "training.embedding_learning_rate), or set training.clip_norm=1 or training.precision=fp32"
     )
-    assert found
-    assert 20 <= int(found[1]) < 40  # noticed at the end of an epoch of some 14 steps
 
 
 def test_a_few_bad_steps_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ in small batches: every step costs about the same, and hardly any cell is paddin
 rows.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +61,7 @@ def plan_epoch(lengths: np.ndarray, *, batch_size: int, seed: int, epoch: int, w
     for begin in range(0, num_rows, pool_size):
         pool = rows[begin : begin + pool_size]
         pool = pool[np.argsort(-lengths[pool], kind="stable")]
-        bounds.append(begin + _cut(lengths[pool], _grouped, budget=budget, most_rows=_MOST_ROWS * batch_size))
+        bounds.append(begin + _cut(lengths[pool], budget=budget, most_rows=_MOST_ROWS * batch_size, spare=_GROUP // 2))
         ordered.append(pool)
     rows = np.concatenate(ordered)
     edges = np.concatenate([*bounds, [num_rows]])
@@ -72,31 +71,25 @@ def plan_epoch(lengths: np.ndarray, *, batch_size: int, seed: int, epoch: int, w
 def plan_sorted(lengths: np.ndarray, *, batch_cells: int, most_rows: int) -> BatchPlan:
     """Return batches in order of falling length, each of at most `batch_cells` cells and `most_rows` rows."""
     rows = np.argsort(-lengths, kind="stable")
-    starts = _cut(lengths[rows], _grouped_below, budget=batch_cells, most_rows=most_rows)
+    starts = _cut(lengths[rows], budget=batch_cells, most_rows=most_rows, spare=0)
     edges = np.concatenate([starts, [len(rows)]])
     return BatchPlan(rows, edges, np.maximum(lengths[rows[edges[:-1]]], 1))
 
 
-def _cut(lengths: np.ndarray, grouped: Callable[[int], int], *, budget: int, most_rows: int) -> np.ndarray:
+def _cut(lengths: np.ndarray, *, budget: int, most_rows: int, spare: int) -> np.ndarray:
     """Return the starts of batches over falling `lengths`; at least one row goes into each batch.
 
+    A large batch may go beyond its budget by `spare` rows to have full groups: with 8, 61 rows become 64, with 0 48.
     Lengths [5, 3, 2, 1] and a budget of 6 cells give [0, 1, 3]: 1 x 5, 2 x 3 and 1 x 1 cells.
     """
     starts, begin = [], 0
     while begin < len(lengths):
         starts.append(begin)
-        begin += grouped(max(1, min(most_rows, budget // max(1, int(lengths[begin])))))
+        num_rows = max(1, min(most_rows, budget // max(1, int(lengths[begin]))))
+        if num_rows >= _FEWEST_GROUPED:
+            num_rows = min(most_rows, (num_rows + spare) // _GROUP * _GROUP)
+        begin += num_rows
     return np.array(starts, dtype=np.int64)
-
-
-def _grouped(num_rows: int) -> int:
-    """Return the number of rows next to `num_rows` that makes full groups: 61 gives 64, 5 gives 5."""
-    return (num_rows + _GROUP // 2) // _GROUP * _GROUP if num_rows >= _FEWEST_GROUPED else num_rows
-
-
-def _grouped_below(num_rows: int) -> int:
-    """Return the highest number of rows up to `num_rows` that makes full groups: 61 gives 48, 5 gives 5."""
-    return num_rows // _GROUP * _GROUP if num_rows >= _FEWEST_GROUPED else num_rows
 
 
 def _shuffled(rows: np.ndarray, edges: np.ndarray, lengths: np.ndarray, order: np.ndarray) -> BatchPlan:
