@@ -5,7 +5,6 @@ found, what is allowed and what to do. The command prints those lines and ends w
 defect of ours.
 """
 
-from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -18,11 +17,6 @@ class TextLSTMError(Exception):
         """Keep every problem found, one line each."""
         super().__init__("\n".join(problems))
         self.problems = problems
-
-    @classmethod
-    def from_problems(cls, problems: Iterable[str]) -> "TextLSTMError":
-        """Return one error of this class that reports all of `problems`."""
-        return cls(*problems)
 
 
 class InputError(TextLSTMError):

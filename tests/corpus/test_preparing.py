@@ -36,7 +36,7 @@ def test_given_files_become_splits_in_their_order(write, rows, prepare: Prepare)
     assert corpus.validation is not None
     assert corpus.test is not None
     assert corpus.train.texts() == [text for text, _ in train]
-    assert corpus.validation.label_lists() == [["even"], ["odd"], ["even"]]
+    assert corpus.validation.table.column("labels").to_pylist() == [["even"], ["odd"], ["even"]]
     assert corpus.test.table.column("file").to_pylist() == ["test.jsonl"] * 4
     assert corpus.test.table.column("row").to_pylist() == [1, 2, 3, 4]
     assert corpus.test.ids() == ["1", "2", "3", "4"]
@@ -108,11 +108,10 @@ def test_multi_label_rows_keep_all_labels(tmp_path: Path, prepare: Prepare) -> N
     assert corpus.train is not None
     assert corpus.test is not None
     assert len(corpus.test) == 6
-    assert all(
-        row == labels[number - 1] for row, number in zip(corpus.train.label_lists(), rows_of(corpus), strict=True)
-    )
+    found = corpus.train.table.column("labels").to_pylist()
+    assert all(row == labels[number - 1] for row, number in zip(found, rows_of(corpus), strict=True))
     targets = corpus.train.targets(corpus.labels, corpus.task)
-    assert targets.tolist() == [[float(label in row) for label in "abc"] for row in corpus.train.label_lists()]
+    assert targets.tolist() == [[float(label in row) for label in "abc"] for row in found]
 
 
 def rows_of(corpus: PreparedCorpus) -> list[int]:

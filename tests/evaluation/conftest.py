@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy.special import expit, softmax
 
 from textlstm.config import EvaluationConfig, Task
-from textlstm.evaluation.calibration import probabilities_from_logits
 from textlstm.evaluation.rows import ScoredRows
 
 MakeRows = Callable[..., ScoredRows]
@@ -36,11 +36,11 @@ def make_rows(
         "ids": [f"row{index}" for index in range(num_rows)],
         "texts": [f"text number {index}" for index in range(num_rows)],
         "targets": targets,
-        "probabilities": probabilities_from_logits(recurrent + expert, task=task),
-        "recurrent_probabilities": probabilities_from_logits(recurrent, task=task),
-        "expert_probabilities": probabilities_from_logits(expert, task=task),
+        "probabilities": _probabilities(recurrent + expert, task),
+        "recurrent_probabilities": _probabilities(recurrent, task),
+        "expert_probabilities": _probabilities(expert, task),
         "baseline_predictions": expert.argmax(axis=1) if task is Task.single_label else expert > 0,
-        "uncalibrated_probabilities": probabilities_from_logits(3 * (recurrent + expert), task=task),
+        "uncalibrated_probabilities": _probabilities(3 * (recurrent + expert), task),
         "num_tokens": generator.integers(1, 60, num_rows),
         "num_removed": generator.integers(0, 4, num_rows),
         "unknown_share": generator.random(num_rows) / 5,
@@ -49,6 +49,10 @@ def make_rows(
         "columns": {"source": [("web", "print")[index % 2] for index in range(num_rows)]},
     }
     return ScoredRows(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def _probabilities(logits: np.ndarray, task: Task) -> np.ndarray:
+    return softmax(logits, axis=1) if task is Task.single_label else expit(logits)
 
 
 @pytest.fixture(scope="session")

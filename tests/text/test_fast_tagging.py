@@ -120,7 +120,9 @@ def test_prepare_filters_by_part_of_speech_and_counts(make_tagging):
         [],
         ["Yes"],
     ]
-    assert prepared.text_pos(0).tolist() == [POS_INDEX[tag] for tag in ("DET", "ADJ", "NOUN", "VERB", "ADV")]
+    assert prepared.pos[: prepared.offsets[1]].tolist() == [
+        POS_INDEX[tag] for tag in ("DET", "ADJ", "NOUN", "VERB", "ADV")
+    ]
     assert prepared.num_removed.tolist() == [2, 1, 0, 0]
 
 

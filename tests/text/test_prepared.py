@@ -19,11 +19,6 @@ def test_texts_are_found_by_offsets():
     prepared = _prepared([["a", "b"], [], ["c"]], tags=[1, 2, 3])
     assert len(prepared) == 3
     assert [prepared.text_tokens(index) for index in range(3)] == [["a", "b"], [], ["c"]]
-    assert prepared.text_pos(2).tolist() == [3]
-
-
-def test_texts_without_tagger_have_zero_tags():
-    assert _prepared([["a", "b"]]).text_pos(0).tolist() == [0, 0]
 
 
 def test_join_keeps_order_and_shifts_offsets():

@@ -8,6 +8,7 @@ import threadpoolctl
 
 from textlstm.config import TextConfig
 from textlstm.text import tagger_numpy
+from textlstm.text.fast_tagging import FastTagging
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.probe_texts import PROBE_TEXTS
 from textlstm.text.tag_guesses import TagGuesses
@@ -45,7 +46,7 @@ def test_a_wrong_weight_changes_tags(tagging, make_tagging):
 
 def test_a_pipeline_without_torch_takes_it():
     pipeline = TextPipeline(TextConfig(), without_torch=True)
-    assert pipeline.engine_name == "FastTagging"
+    assert isinstance(pipeline._engine, FastTagging)
     assert isinstance(pipeline._engine._network, tagger_numpy.NumpyTaggerNetwork)
     assert pipeline.prepare(TEXTS).pos.tolist() == TextPipeline(TextConfig()).prepare(TEXTS).pos.tolist()
 

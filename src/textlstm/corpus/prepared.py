@@ -49,11 +49,6 @@ class PreparedSplit:
         ids: list[str] = self.table.column("id").to_pylist()
         return ids
 
-    def label_lists(self) -> list[list[str]]:
-        """Return the labels of each row; a single-label row has exactly one."""
-        labels: list[list[str]] = self.table.column("labels").to_pylist()
-        return labels
-
     def flat_tokens(self) -> pa.ChunkedArray:
         """Return the M tokens of all rows, one after another, as Arrow strings."""
         return pc.list_flatten(self.table.column("tokens"))

@@ -16,14 +16,6 @@ _LEAST = 1e-30
 """Shares below it count as this, so that their logarithm exists."""
 
 
-def survivals(trace: CellTrace, lengths: Tensor) -> Tensor | None:
-    """Return (T, B, H): what is left of each step's input when the text is read; None for a plain RNN.
-
-    The sum over the steps of a text is its last memory. Steps of padding are 0.
-    """
-    return _left_at_the_end(trace.entering, trace.kept, lengths)
-
-
 def surviving_share(trace: CellTrace, lengths: Tensor) -> Tensor | None:
     """Return (T, B): each word's part of all that words brought in and that is left; None for a plain RNN.
 
@@ -32,14 +24,18 @@ def surviving_share(trace: CellTrace, lengths: Tensor) -> Tensor | None:
     absolute values would be the larger. A network often writes an old word into its memory anew at every step: that is
     no merit of the step's own word.
     """
-    left = _left_at_the_end(trace.own, trace.kept, lengths)
+    left = left_at_the_end(trace.own, trace.kept, lengths)
     if left is None:
         return None
     strength = left.square().sum(dim=2).sqrt()
     return strength / strength.sum(dim=0).clamp(min=_LEAST)
 
 
-def _left_at_the_end(inputs: Tensor | None, kept: Tensor | None, lengths: Tensor) -> Tensor | None:
+def left_at_the_end(inputs: Tensor | None, kept: Tensor | None, lengths: Tensor) -> Tensor | None:
+    """Return (T, B, H) float32: what is left of each step's `inputs` when the text is read; None for a plain RNN.
+
+    Steps of padding are 0. Of what each step lets in (`CellTrace.entering`), the sum over the steps is the last memory.
+    """
     if inputs is None or kept is None:
         return None
     inside = padding_mask(lengths, len(kept)).t().unsqueeze(2)

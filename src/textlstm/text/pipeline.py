@@ -76,11 +76,6 @@ class TextPipeline:
         return TextDescription(self.saved, self.warnings)
 
     @property
-    def engine_name(self) -> str:
-        """Name of the class that does the work: PlainTokens, FastTagging or SpacyTagging."""
-        return type(self._engine).__name__
-
-    @property
     def needs_torch(self) -> bool:
         """Whether spaCy's own networks are torch's."""
         return self._needs_torch

@@ -34,11 +34,6 @@ class PreparedTexts:
         """Return the tokens of one text."""
         return self.tokens[self.offsets[index] : self.offsets[index + 1]]
 
-    def text_pos(self, index: int) -> NDArray[np.uint8]:
-        """Return the (T,) uint8 tags of one text; all 0 without tagger."""
-        start, end = self.offsets[index], self.offsets[index + 1]
-        return np.zeros(end - start, np.uint8) if self.pos is None else self.pos[start:end]
-
 
 def join_prepared(parts: Sequence[PreparedTexts]) -> PreparedTexts:
     """Return the texts of all `parts`, in order; parts with and without tags cannot be mixed."""

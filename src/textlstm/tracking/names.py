@@ -1,4 +1,4 @@
-"""Metric and parameter names that MLflow accepts, and back.
+"""Metric and parameter names that MLflow accepts.
 
 MLflow allows letters, digits, `_`, `-`, `.`, space, `:` and `/`. Class names may hold anything (`a/b`, `[x]`, `../`),
 so every other character of a part is written as `:` and two hex digits a UTF-8 byte: `f1`, `cat[x]` -> `f1/cat:5Bx:5D`.
@@ -25,11 +25,6 @@ def legal_name(name: str) -> str:
     return metric_name(*name.split("/"))
 
 
-def original_parts(name: str) -> tuple[str, ...]:
-    """Return the parts that `metric_name` was given; a shortened name gives what was left of it."""
-    return tuple(_unescape(part) for part in name.split("/"))
-
-
 def _escape(part: str) -> str:
     if not part:
         return ":"  # MLflow refuses empty parts; a colon itself becomes :3A
@@ -40,21 +35,6 @@ def _escape(part: str) -> str:
 
 def _hex(character: str) -> str:
     return "".join(f":{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
-
-
-def _unescape(part: str) -> str:
-    if part == ":":
-        return ""
-    raw = re.sub(rb":([0-9A-F]{2})", lambda match: bytes.fromhex(match.group(1).decode()), part.encode())
-    return raw.decode("utf-8", "surrogatepass") if _is_text(raw) else part
-
-
-def _is_text(raw: bytes) -> bool:
-    try:
-        raw.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _shortened(name: str) -> str:
