@@ -1,6 +1,7 @@
 """Tiny labelled corpora and a way to prepare them."""
 
 import json
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import cache
@@ -14,6 +15,8 @@ from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.corpus.preparing.prepare import prepare_corpus
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.saved import SavedText
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 Rows = Iterable[tuple[str, str]]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from whole_files import open_writer
 
 from textlstm.corpus.files.read_settings import ReadSettings
 from textlstm.corpus.files.readers import read_records
 from textlstm.corpus.files.records import Record, Reject
-from textlstm.corpus.files.writers import open_writer
 from textlstm.errors import InputError
 
 MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

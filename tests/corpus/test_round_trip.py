@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from whole_files import open_writer
 
 from textlstm.config import FileFormat
 from textlstm.corpus.files.json_values import JsonNumber, dump_object, parse_object
@@ -19,7 +20,7 @@ from textlstm.corpus.files.read_settings import ColumnNames, ReadSettings
 from textlstm.corpus.files.readers import read_records
 from textlstm.corpus.files.records import Record, Reject
 from textlstm.corpus.files.row_index import index_rows
-from textlstm.corpus.files.writers import open_writer, record_writer
+from textlstm.corpus.files.writers import record_writer
 from textlstm.errors import InputError
 
 CASES = 50

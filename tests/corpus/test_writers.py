@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from whole_files import open_writer
 
 from textlstm.config import FileFormat
 from textlstm.corpus.files.formats import Compression
@@ -16,7 +17,7 @@ from textlstm.corpus.files.packing import packed_stream
 from textlstm.corpus.files.parquet_writer import with_columns
 from textlstm.corpus.files.read_settings import ReadSettings
 from textlstm.corpus.files.readers import read_records
-from textlstm.corpus.files.writers import open_writer, record_writer
+from textlstm.corpus.files.writers import record_writer
 from textlstm.errors import InputError, StorageError
 
 ROW = {"text": 'a "b", c', "n": JsonNumber("1.50"), "flag": True, "none": None, "list": ["x", JsonNumber("1e5")]}

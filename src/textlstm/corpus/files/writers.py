@@ -1,18 +1,13 @@
 """The writer of every format: fields of rows in, a file out that the reader turns into the same rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Protocol, assert_never
 
 from textlstm.config import FileFormat
 from textlstm.corpus.files.delimited import syntax_of
 from textlstm.corpus.files.delimited_writer import DelimitedWriter
-from textlstm.corpus.files.formats import kind_by_name
 from textlstm.corpus.files.line_writers import JsonlWriter, TextWriter
-from textlstm.corpus.files.packing import packed_stream
 from textlstm.corpus.files.parquet_writer import ParquetWriter
-from textlstm.corpus.files.storage import atomic_file
 from textlstm.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,24 +57,3 @@ def record_writer(
             raise InputError(f"rows cannot be written in the format {format}. Use .csv, .tsv, .jsonl or .parquet.")
         case _:
             assert_never(format)
-
-
-@contextmanager
-def open_writer(
-    path: Path,
-    *,
-    columns: Sequence[str] | None = None,
-    schema: "pa.Schema | None" = None,
-    excel_safe: bool = False,
-) -> Iterator[RecordWriter]:
-    """Give a writer for `path`, format and compression by its name; the file appears complete or not at all.
-
-    Raises:
-        InputError: the name tells no format that can be written.
-        StorageError: the file cannot be written.
-    """
-    kind = kind_by_name(path)
-    with atomic_file(path) as stream, packed_stream(stream, kind.compression) as packer:
-        writer = record_writer(packer, kind.format, columns=columns, schema=schema, excel_safe=excel_safe)
-        yield writer
-        writer.close()
