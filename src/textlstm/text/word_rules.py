@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from textlstm.text.cut_patterns import infix_finditer, leaves_letters, prefix_search, suffix_search
+from textlstm.text.regex_prefilter import searches_of
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -27,15 +27,13 @@ class WordRules:
         self._rules: dict[str, list[str]] = {
             text: [token[ORTH] for token in tokens] for text, tokens in tokenizer.rules.items()
         }
-        self._find_prefix = prefix_search(tokenizer.prefix_search) or _is_none
-        self._find_suffix = suffix_search(tokenizer.suffix_search) or _is_none
-        self._find_infixes = infix_finditer(tokenizer.infix_finditer) or _finds_none
+        searches = searches_of(nlp)
+        self._find_prefix = searches.prefix_search or _is_none
+        self._find_suffix = searches.suffix_search or _is_none
+        self._find_infixes = searches.infix_finditer or _finds_none
         self._token_match = tokenizer.token_match
         self._url_match = tokenizer.url_match or _is_none
-        self._leaves_letters = tokenizer.token_match is None and all(
-            leaves_letters(function)
-            for function in (tokenizer.prefix_search, tokenizer.suffix_search, tokenizer.infix_finditer)
-        )
+        self._leaves_letters = tokenizer.token_match is None and searches.leaves_letters
         self._joins: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
         """Sequences of tokens that the last step makes others of, by their first two tokens (or one)."""
         for spelled in self._joined_sequences(faster_heuristics=tokenizer.faster_heuristics):

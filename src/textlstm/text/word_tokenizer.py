@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from textlstm.text.cut_patterns import infix_finditer, leaves_letters, prefix_search, suffix_search
+from textlstm.text.regex_prefilter import Searches, searches_of
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -80,17 +80,15 @@ class WordTokenizer:
         """
         from spacy.symbols import ORTH
 
-        tokenizer = _guarded_tokenizer(nlp)
+        searches = searches_of(nlp)
+        tokenizer = _guarded_tokenizer(nlp, searches)
         self._tokenizer = tokenizer
         self._columns = list(columns)
         self._space_column = self._columns.index("SPACY") if "SPACY" in self._columns else None
-        self._twin = _without_last_step(nlp) if find_joined else None
+        self._twin = _without_last_step(nlp, searches) if find_joined else None
         self._vocab = nlp.vocab
         self._rules = frozenset(tokenizer.rules)
-        self._keeps_letters = all(
-            leaves_letters(function)
-            for function in (nlp.tokenizer.prefix_search, nlp.tokenizer.suffix_search, nlp.tokenizer.infix_finditer)
-        )
+        self._keeps_letters = searches.leaves_letters
         cutters = (tokenizer.find_prefix, tokenizer.find_infix, tokenizer.find_suffix)
         matched = [rule for rule in tokenizer.rules if any(cut(rule) for cut in cutters)] if find_joined else []
         self._joins_letters = any(rule.isalnum() for rule in matched)
@@ -170,7 +168,7 @@ class WordTokenizer:
         return rows
 
 
-def _guarded_tokenizer(nlp: "Language") -> Any:
+def _guarded_tokenizer(nlp: "Language", searches: Searches) -> Any:
     """Return the pipeline's tokeniser with patterns that are searched only where they can match."""
     from spacy.tokenizer import Tokenizer
 
@@ -178,16 +176,16 @@ def _guarded_tokenizer(nlp: "Language") -> Any:
     return Tokenizer(
         nlp.vocab,
         rules=original.rules,
-        prefix_search=prefix_search(original.prefix_search),
-        suffix_search=suffix_search(original.suffix_search),
-        infix_finditer=infix_finditer(original.infix_finditer),
+        prefix_search=searches.prefix_search,
+        suffix_search=searches.suffix_search,
+        infix_finditer=searches.infix_finditer,
         token_match=original.token_match,
         url_match=original.url_match,
         faster_heuristics=original.faster_heuristics,
     )
 
 
-def _without_last_step(nlp: "Language") -> Any:
+def _without_last_step(nlp: "Language", searches: Searches) -> Any:
     """Return a tokeniser with the same rules whose special cases are not matched over several tokens.
 
     spaCy matches those special cases that a prefix, suffix or infix pattern would cut, and decides that when the
@@ -204,9 +202,9 @@ def _without_last_step(nlp: "Language") -> Any:
     twin = Tokenizer(
         nlp.vocab,
         rules=original.rules,
-        prefix_search=later(prefix_search(original.prefix_search), None),
-        suffix_search=later(suffix_search(original.suffix_search), None),
-        infix_finditer=later(infix_finditer(original.infix_finditer), ()),
+        prefix_search=later(searches.prefix_search, None),
+        suffix_search=later(searches.suffix_search, None),
+        infix_finditer=later(searches.infix_finditer, ()),
         token_match=original.token_match,
         url_match=original.url_match,
     )
