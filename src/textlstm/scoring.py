@@ -6,9 +6,8 @@ import numpy as np
 
 from textlstm.config import Task
 from textlstm.corpus.prepared import PreparedSplit
-from textlstm.evaluation.removal import removed_words
 from textlstm.evaluation.rows import Booleans, Floats, Integers, ScoredRows, decide
-from textlstm.explain.filtering import unfiltered_pipeline
+from textlstm.explain.filtering import score_unfiltered
 from textlstm.models.linear_expert import LinearExpert
 from textlstm.models.probabilities import to_probabilities
 from textlstm.predictor import Scores, TextClassifier
@@ -63,19 +62,20 @@ def with_filters_undone(rows: ScoredRows, classifier: TextClassifier, split: Pre
 
     Rows that lost no word keep their prediction. Costs a second preparation and a second look at the others.
     """
-    touched = np.flatnonzero(split.table.column("num_removed").to_numpy())
-    if not len(touched):
-        return rows
-    texts = [rows.texts[row] for row in touched]
-    everything = unfiltered_pipeline(classifier).prepare(texts)
-    probabilities = classifier.score_prepared(everything, texts).probabilities
-    predictions = rows.predictions().copy()
-    predictions[touched] = decide(probabilities, rows.task, rows.label_thresholds)
     tokens, offsets = split.flat_tokens(), split.offsets()
+    unfiltered = score_unfiltered(
+        classifier,
+        rows.texts,
+        num_removed=split.table.column("num_removed").to_numpy(),
+        kept_tokens=lambda row: tokens.slice(offsets[row], offsets[row + 1] - offsets[row]).to_pylist(),
+    )
+    if unfiltered is None:
+        return rows
+    predictions = rows.predictions().copy()
+    predictions[unfiltered.rows] = decide(unfiltered.probabilities, rows.task, rows.label_thresholds)
     removed: list[list[str]] = [[] for _ in rows.ids]
-    for place, row in enumerate(touched.tolist()):
-        kept = tokens.slice(offsets[row], offsets[row + 1] - offsets[row]).to_pylist()
-        [removed[row]] = removed_words([kept], [everything.text_tokens(place)])
+    for row, words in zip(unfiltered.rows, unfiltered.words, strict=True):
+        removed[row] = list(words)
     return replace(rows, removed_words=removed, unfiltered_predictions=predictions)
 
 

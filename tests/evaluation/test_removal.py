@@ -9,7 +9,7 @@ from textlstm.config import EvaluationConfig
 from textlstm.evaluation.evaluate import evaluate_rows
 from textlstm.evaluation.figures import draw_figures
 from textlstm.evaluation.folder import write_evaluation
-from textlstm.evaluation.removal import RemovedWord, removal_effects, removed_words
+from textlstm.evaluation.removal import RemovedWord, removal_effects
 from textlstm.evaluation.rows import ScoredRows
 
 MakeRows = Callable[..., ScoredRows]
@@ -26,10 +26,6 @@ def filtered_rows(rows_of: MakeRows) -> ScoredRows:
         removed_words=[["not", "not", "the"], ["not"], ["the"], ["the", "a"]],
         unfiltered_predictions=np.array([0, 0, 1, 0]),
     )
-
-
-def test_words_that_are_missing_are_counted_as_often_as_they_are_missing() -> None:
-    assert removed_words([["good"], []], [["not", "good", "not"], []]) == [["not", "not"], []]
 
 
 def test_words_of_flipped_rows_come_first(rows_of: MakeRows) -> None:

@@ -1,7 +1,6 @@
 """What preparation did: words whose removal changed a prediction, for better or worse."""
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,17 +20,6 @@ class RemovedWord(NamedTuple):
     """Of those, rows that are right only when nothing is removed."""
     num_mended: int
     """Of those, rows that are right only with words removed."""
-
-
-def removed_words(kept: Sequence[Sequence[str]], everything: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Return for each text the words of `everything` that are not in `kept`, as often as they are missing.
-
-    Example: kept ["good"], everything ["not", "good", "not"] give ["not", "not"].
-    """
-    return [
-        list((Counter(all_words) - Counter(kept_words)).elements())
-        for kept_words, all_words in zip(kept, everything, strict=True)
-    ]
 
 
 def removal_effects(rows: ScoredRows, *, limit: int) -> list[RemovedWord]:
