@@ -115,3 +115,5 @@ def test_torch_is_used_by_bf16_and_by_models_with_a_transformer(monkeypatch, tmp
     assert uses_torch(TextConfig(tagger_precision=Precision.bf16))
     assert not uses_torch(TextConfig())
     assert not uses_torch(TextConfig(pos=False, tagger_precision=Precision.bf16, spacy_model="xx_large_trf"))
+    (package / "meta.json").unlink()
+    assert uses_torch(TextConfig(spacy_model="xx_large_trf"))  # who knows

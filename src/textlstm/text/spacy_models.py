@@ -5,12 +5,12 @@ import importlib.util
 import json
 import warnings as python_warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textlstm.config import Precision, TextConfig
 from textlstm.errors import ConfigError
 from textlstm.text.pos import check_pos_tags
+from textlstm.text.spacy_alone import needs_torch
 from textlstm.text.tagger_device import may_use_gpu
 
 if TYPE_CHECKING:
@@ -68,13 +68,7 @@ def uses_torch(config: TextConfig) -> bool:
         return False
     if config.tagger_precision is not Precision.fp32 or may_use_gpu(config):
         return True
-    name = find_model(config.language, wanted=config.spacy_model)
-    spec = importlib.util.find_spec(name) if name else None
-    if spec is None or spec.origin is None:
-        return False
-    meta = Path(spec.origin).with_name("meta.json")
-    components = json.loads(meta.read_text(encoding="utf-8")).get("components", []) if meta.exists() else []
-    return any("transformer" in component for component in components)
+    return needs_torch(find_model(config.language, wanted=config.spacy_model))
 
 
 def load_pipeline(config: TextConfig) -> SpacyPipeline:
