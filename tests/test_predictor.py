@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from textlstm.bundle import Thresholds, load_bundle, save_bundle
-from textlstm.config import Device, Precision
+from textlstm.bundle import Bundle, Thresholds, load_bundle, save_bundle
+from textlstm.config import Device, LabellingConfig, Precision, TextConfig
 from textlstm.errors import ConfigError, IntegrityError
+from textlstm.labelling.classifier import load_model
+from textlstm.models.network import NetworkSizes, TextNetwork
 from textlstm.predictor import Decision, TextClassifier
 from textlstm.recurrent_numpy import NumpyNetworks, can_compute
+from textlstm.text.pipeline import TextPipeline
 
 TEXTS = ["the coach said goal", "bank profit", "", "a scene with an unseen protagonist", "plot " * 500]
 
@@ -61,10 +64,61 @@ def test_unsure_rows_are_abstained_from(tiny_model: Path) -> None:
 
 
 def test_another_spacy_model_version_is_refused(tiny_model: Path) -> None:
-    bundle = load_bundle(tiny_model)
+    bundle = _with_text(load_bundle(tiny_model), TextConfig(drop_pos=["PUNCT"]))
     saved = replace(bundle.saved_text, spacy_model="en_core_web_sm", spacy_model_version="1.0.0")
     with pytest.raises(IntegrityError, match=r"the model was made with spaCy model en_core_web_sm 1\.0\.0"):
         TextClassifier(replace(bundle, saved_text=saved))
+
+
+def test_another_spacy_model_counts_for_its_tokenizer_alone_where_no_tags_are_read(tiny_model: Path) -> None:
+    bundle = _with_text(load_bundle(tiny_model), TextConfig())
+    saved = replace(bundle.saved_text, spacy_model="en_core_web_sm", spacy_model_version="1.0.0")
+    TextClassifier(replace(bundle, saved_text=saved)).predict(TEXTS)
+    other_rules = replace(saved, tokenizer_digest="ab")
+    with pytest.raises(IntegrityError, match=r"the model was made with spaCy model en_core_web_sm 1\.0\.0"):
+        TextClassifier(replace(bundle, saved_text=other_rules))
+
+
+def test_a_model_that_reads_no_tags_predicts_the_same_without_a_tagger(tiny_model: Path) -> None:
+    classifier = TextClassifier(_with_text(load_bundle(tiny_model), TextConfig()))
+    assert not classifier.pipeline.saved.has_pos
+    assert classifier.tagging_pipeline.saved.has_pos
+    tagged = classifier.tagging_pipeline.prepare(TEXTS)
+    assert tagged.pos is not None
+    expected = classifier.score_prepared(tagged, TEXTS)
+    found = classifier.score(TEXTS)
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    np.testing.assert_array_equal(found.recurrent_logits, expected.recurrent_logits)
+    np.testing.assert_array_equal(found.num_tokens, expected.num_tokens)
+
+
+def test_labelling_tags_only_for_a_model_that_reads_tags(tiny_model: Path, tmp_path: Path) -> None:
+    bundle = load_bundle(tiny_model)
+    for name, text, has_pos in (
+        ("default", TextConfig(), False),
+        ("filter", TextConfig(keep_pos=["NOUN", "VERB"]), True),
+    ):
+        model = load_model(save_bundle(_with_text(bundle, text), tmp_path / name), LabellingConfig(), False)
+        assert isinstance(model, TextClassifier)
+        assert model.bundle.text == text  # the saved settings stay as they are
+        assert model.pipeline.saved.has_pos is has_pos
+
+
+def test_a_network_that_reads_tags_still_has_them(tiny_model: Path) -> None:
+    bundle = _with_text(load_bundle(tiny_model), TextConfig())
+    model = replace(bundle.model, pos_embedding_size=4)
+    network = TextNetwork(model, NetworkSizes(vocabulary_size=len(bundle.vocabulary), num_labels=3))
+    kept = {name: value for name, value in bundle.weights.items() if not name.startswith("network.")}
+    weights = kept | {f"network.0.{name}": value for name, value in network.to_arrays().items()}
+    classifier = TextClassifier(replace(bundle, model=model, weights=weights))
+    assert classifier.pipeline.saved.has_pos
+    assert classifier.tagging_pipeline is classifier.pipeline
+    # Control: the tags count, so the same tokens with other tags get other logits.
+    tagged = classifier.pipeline.prepare(TEXTS)
+    assert tagged.pos is not None
+    untagged = replace(tagged, pos=np.zeros_like(tagged.pos))
+    logits = classifier.score_prepared(tagged, TEXTS).recurrent_logits
+    assert np.abs(logits - classifier.score_prepared(untagged, TEXTS).recurrent_logits).max() > 0
 
 
 def test_numpy_says_what_torch_says(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,3 +151,8 @@ def test_labelling_loads_no_torch(tiny_model: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def _with_text(bundle: Bundle, text: TextConfig) -> Bundle:
+    """Return `bundle` as if its texts had been prepared with `text`."""
+    return replace(bundle, text=text, saved_text=TextPipeline(text).saved)

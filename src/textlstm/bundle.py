@@ -23,7 +23,7 @@ import numpy as np
 from textlstm.config import ModelConfig, Task, TextConfig
 from textlstm.config.plain import from_plain
 from textlstm.errors import IntegrityError, StorageError
-from textlstm.text.saved import SavedText
+from textlstm.text.saved import SavedText, inference_text
 from textlstm.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1
@@ -100,6 +100,11 @@ class Bundle:
     def is_exported(self) -> bool:
         """Whether onnxruntime computes the networks."""
         return self.onnx_model is not None
+
+    @property
+    def inference_text(self) -> TextConfig:
+        """The settings that a prediction prepares texts with: `text`, tagging only if the model reads tags."""
+        return inference_text(self.text, self.model)
 
     @property
     def num_networks(self) -> int:

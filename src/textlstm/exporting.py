@@ -52,7 +52,7 @@ def export_onnx(bundle: Bundle, *, precision: ExportPrecision, model_digest: str
     """
     if bundle.is_exported:
         raise InputError("model_dir: was exported already; set model_dir to the model that it came from")
-    if bundle.saved_text.tagger == "bf16":
+    if bundle.inference_text.pos and bundle.saved_text.tagger == "bf16":
         raise InputError(
             "model_dir: its texts are tagged in bf16, which needs torch; train with text.tagger_precision=fp32"
         )

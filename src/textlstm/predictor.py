@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -109,7 +110,7 @@ class TextClassifier:
             else _open_networks(bundle, device=device, num_threads=num_threads, precision=precision)
         )
         self.pipeline = TextPipeline(
-            bundle.text, saved=bundle.saved_text, without_torch=without_torch or bundle.is_exported
+            bundle.inference_text, saved=bundle.saved_text, without_torch=without_torch or bundle.is_exported
         )
         expert = bundle.arrays("expert.")
         self.expert = LinearExpert.from_arrays(expert) if expert else None
@@ -128,10 +129,23 @@ class TextClassifier:
         """Return the classifier saved in `directory`.
 
         Raises:
-            IntegrityError: a file was changed, or the installed spaCy model is another version than the saved one.
+            IntegrityError: a file was changed, or the installed spaCy model that the model reads tags or lemmas of is
+                another version than the saved one, or the tokenizer is another.
         """
         bundle = load_bundle(Path(directory))
         return cls(bundle, device=device, num_threads=num_threads, precision=precision, without_torch=without_torch)
+
+    @cached_property
+    def tagging_pipeline(self) -> TextPipeline:
+        """The preparation of training: the same tokens as `pipeline`, with tags for a reader if the model reads none.
+
+        Raises:
+            IntegrityError: the installed spaCy model is another version than the saved one.
+        """
+        bundle = self.bundle
+        if bundle.inference_text == bundle.text:
+            return self.pipeline
+        return TextPipeline(bundle.text, saved=bundle.saved_text)
 
     @property
     def networks(self) -> "list[TextNetwork]":

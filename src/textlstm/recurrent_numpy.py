@@ -52,6 +52,8 @@ def can_compute(bundle: Bundle, *, device: Device, precision: Precision) -> bool
 
     Not where torch would use a GPU, in bf16, for networks that cannot be folded, and where spaCy needs torch itself.
     """
+    # Of the spaCy model and the tagger the saved settings are asked, even where no tag is read: torch and numpy differ
+    # in the last bits, and a saved model keeps the one it has always had.
     return (
         can_fold(bundle.model)
         and precision is Precision.fp32

@@ -1,11 +1,14 @@
 """explain_texts on a trained model: shapes, exactness, and how the parts of the decision fit together."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from textlstm.bundle import load_bundle
+from textlstm.config import TextConfig
 from textlstm.explain.attribution import Method, attribute
 from textlstm.explain.explanation import explain_texts, explained_labels
 from textlstm.explain.faithfulness import FRACTIONS, measure_faithfulness
@@ -13,6 +16,7 @@ from textlstm.explain.filtering import missing_words
 from textlstm.explain.reader import TextReader
 from textlstm.explain.running import MOST_POINTS, places_of
 from textlstm.predictor import TextClassifier
+from textlstm.text.pipeline import TextPipeline
 
 TEXTS = [
     "the coach said a goal the match",
@@ -135,3 +139,14 @@ def test_faithful_order_beats_its_reverse(classifier):
     for found in measure_faithfulness(reader, labels, wrong):
         assert not found.is_believable, found
         assert found.high < 0
+
+
+def test_tags_are_shown_for_a_model_that_does_not_read_them(tiny_model: Path, explanations) -> None:
+    text = TextConfig()
+    bundle = replace(load_bundle(tiny_model), text=text, saved_text=TextPipeline(text).saved)
+    classifier = TextClassifier(bundle)
+    [found] = explain_texts(classifier, TEXTS[:1])
+    assert not classifier.pipeline.saved.has_pos
+    assert found.pos == ("DET", "NOUN", "VERB", "DET", "NOUN", "DET", "NOUN")
+    assert (found.tokens, found.prediction) == (explanations[0].tokens, explanations[0].prediction)
+    assert explanations[0].pos == ()  # the setting text.pos=false leaves tags out here too

@@ -201,7 +201,7 @@ def test_a_pipeline_that_has_seen_many_words_starts_anew_and_goes_on_alike(confi
     monkeypatch.setattr(
         pipeline_module,
         "load_pipeline",
-        lambda config, load=pipeline_module.load_pipeline: loads.append(1) or load(config),
+        lambda config, *, saved, load=pipeline_module.load_pipeline: loads.append(1) or load(config, saved=saved),
     )
     found = [pipeline.prepare([text]) for text in texts]
     assert 1 <= len(loads) < len(texts)

@@ -2,8 +2,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from textlstm.config import ModelConfig, TextConfig
 from textlstm.errors import IntegrityError
-from textlstm.text.saved import SavedText, check_saved
+from textlstm.text.saved import SavedText, check_saved, inference_text
 
 SAVED = SavedText(
     spacy_version="3.8.18",
@@ -86,3 +87,37 @@ def test_record_with_a_field_of_the_wrong_type_is_refused(field, value):
     with pytest.raises(IntegrityError) as caught:
         SavedText.from_mapping(asdict(SAVED) | {field: value})
     assert caught.value.problems == ("the text record has a field of the wrong type",)
+
+
+def test_where_no_tags_are_read_an_equal_tokenizer_is_enough():
+    check_saved(SAVED, replace(SAVED, spacy_model="", spacy_model_version="", has_pos=False), reads_spacy_model=False)
+    check_saved(SAVED, replace(SAVED, spacy_model_version="3.7.1"), reads_spacy_model=False)
+
+
+def test_where_no_tags_are_read_another_tokenizer_is_refused():
+    with pytest.raises(IntegrityError) as caught:
+        check_saved(
+            SAVED,
+            replace(SAVED, spacy_model="", spacy_model_version="", tokenizer_digest="cd"),
+            reads_spacy_model=False,
+        )
+    assert caught.value.problems == (
+        "the model was made with spaCy model en_core_web_sm 3.8.0, but here is no spaCy model for 'en'; "
+        "install spaCy model en_core_web_sm 3.8.0 or train again",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "model", "pos"),
+    [
+        (TextConfig(), ModelConfig(), False),
+        (TextConfig(stop_words="remove"), ModelConfig(char_cnn_size=8), False),
+        (TextConfig(pos=False), ModelConfig(), False),
+        (TextConfig(), ModelConfig(pos_embedding_size=4), True),
+        (TextConfig(keep_pos=["NOUN"]), ModelConfig(), True),
+        (TextConfig(drop_pos=["PUNCT"]), ModelConfig(), True),
+        (TextConfig(lemmas=True), ModelConfig(), True),
+    ],
+)
+def test_a_saved_model_has_its_texts_tagged_only_if_it_reads_tags(text, model, pos):
+    assert inference_text(text, model) == replace(text, pos=pos)

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from textlstm.config import Precision, TextConfig
 from textlstm.errors import ConfigError
 from textlstm.text import spacy_models
+from textlstm.text.pipeline import TextPipeline
 from textlstm.text.spacy_models import find_model, load_pipeline, uses_torch
 
 
@@ -44,6 +47,16 @@ def test_without_pos_only_a_tokeniser_is_loaded():
     loaded = load_pipeline(TextConfig(pos=False))
     assert loaded.nlp.pipe_names == []
     assert (loaded.model, loaded.model_version, loaded.has_pos, loaded.warnings) == ("", "", False, ())
+
+
+def test_without_pos_a_saved_spacy_model_gives_its_tokenizer_where_the_rules_differ():
+    saved = TextPipeline(TextConfig()).saved
+    assert load_pipeline(TextConfig(pos=False), saved=saved).model == ""  # the rules of the language are its rules
+    loaded = load_pipeline(TextConfig(pos=False), saved=replace(saved, tokenizer_digest="other rules"))
+    assert (loaded.model, loaded.model_version) == (saved.spacy_model, saved.spacy_model_version)
+    assert (loaded.nlp.pipe_names, loaded.has_pos) == ([], False)
+    missing = replace(saved, tokenizer_digest="other rules", spacy_model="en_core_not_installed")
+    assert load_pipeline(TextConfig(pos=False), saved=missing).model == ""
 
 
 def test_pos_loads_tok2vec_tagger_and_attribute_ruler():

@@ -110,7 +110,8 @@ def explain_texts(classifier: TextClassifier, texts: Sequence[str]) -> list[Expl
     """
     if not texts:
         return []
-    prepared = classifier.pipeline.prepare(texts)
+    # The tags are shown beside the words, so texts are tagged even for a model that does not read them.
+    prepared = classifier.tagging_pipeline.prepare(texts)
     reader = TextReader(classifier, prepared)
     scores = classifier.score_prepared(prepared, texts)
     labels = explained_labels(scores)

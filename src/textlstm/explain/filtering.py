@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from textlstm.predictor import TextClassifier
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.prepared import PreparedTexts
+from textlstm.text.saved import inference_text
 
 
 class Filtered(NamedTuple):
@@ -76,9 +77,9 @@ def score_unfiltered(
 
 def unfiltered_pipeline(classifier: TextClassifier) -> TextPipeline:
     """Return the model's own preparation without stop list and filter; it tags only where the network reads tags."""
-    text, model = classifier.bundle.text, classifier.bundle.model
-    has_pos = text.pos and (model.pos_embedding_size > 0 or text.lemmas)
-    return TextPipeline(replace(text, stop_words="keep", keep_pos=[], drop_pos=[], pos=has_pos))
+    bundle = classifier.bundle
+    unfiltered = replace(bundle.text, stop_words="keep", keep_pos=[], drop_pos=[])
+    return TextPipeline(inference_text(unfiltered, bundle.model), saved=replace(bundle.saved_text, stop_words=()))
 
 
 def missing_words(kept: Sequence[str], everything: Sequence[str]) -> tuple[str, ...]:

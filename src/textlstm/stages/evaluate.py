@@ -54,6 +54,7 @@ def evaluate(config: EvaluateConfig) -> None:
     model_dir = resolve_model_dir(config.model_dir, config.tracking)
     classifier = TextClassifier.load(model_dir, device=config.device)
     refuse_other_task(classifier.bundle, config.data)
+    # Slices show parts of speech, so rows are tagged as in training even for a model that does not read tags.
     corpus = prepare_labelled_files(
         config.data,
         classifier.bundle.text,

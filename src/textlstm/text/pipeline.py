@@ -54,7 +54,7 @@ class TextPipeline:
         """
         if without_torch:
             import_spacy_alone()
-        loaded = load_pipeline(config)
+        loaded = load_pipeline(config, saved=saved)
         stop_words = (
             frozenset(saved.stop_words)
             if saved is not None
@@ -62,9 +62,9 @@ class TextPipeline:
         )
         self.saved = _saved_text(config, loaded, stop_words)
         if saved is not None:
-            check_saved(saved, self.saved)
+            check_saved(saved, self.saved, reads_spacy_model=config.pos or config.lemmas)
         self._needs_torch = "transformer" in loaded.nlp.pipe_names
-        self._config, self._stop_words = config, stop_words
+        self._config, self._saved_before, self._stop_words = config, saved, stop_words
         self._device = "numpy" if without_torch else device
         self._vocab = loaded.nlp.vocab
         self._engine, warning = _choose_engine(config, loaded, stop_words, self._device)
@@ -98,7 +98,7 @@ class TextPipeline:
         del self._engine, self._vocab
         gc.unfreeze()  # a worker keeps what it has loaded out of the collector's sight
         gc.collect()
-        loaded = load_pipeline(self._config)
+        loaded = load_pipeline(self._config, saved=self._saved_before)
         self._vocab = loaded.nlp.vocab
         self._engine, _ = _choose_engine(self._config, loaded, self._stop_words, self._device)
 

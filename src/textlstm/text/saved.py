@@ -1,9 +1,10 @@
 """What a model folder and a prepared corpus remember about the preparation of their texts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
+from textlstm.config import ModelConfig, TextConfig
 from textlstm.errors import IntegrityError
 
 CODE_VERSION = 1
@@ -61,24 +62,41 @@ class TextDescription(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def check_saved(saved: SavedText, current: SavedText) -> None:
+def inference_text(text: TextConfig, model: ModelConfig) -> TextConfig:
+    """Return the settings that a saved model prepares texts with: `text.pos` is on only if the model reads tags.
+
+    Filters by part of speech, lemmas and an embedding of parts of speech read them; nothing else in a model does. The
+    tokens are the same with and without tags.
+    """
+    reads_pos = text.keep_pos or text.drop_pos or text.lemmas or model.pos_embedding_size
+    return text if reads_pos else replace(text, pos=False)
+
+
+def check_saved(saved: SavedText, current: SavedText, *, reads_spacy_model: bool = True) -> None:
     """Refuse to prepare texts for a model in another way than it was trained with.
 
     Args:
         saved: What the model folder recorded.
         current: What this installation would do.
+        reads_spacy_model: Whether tags or lemmas are read. Where they are not, the spaCy model only gives the
+            tokeniser, and an equal tokeniser from anywhere is as good.
 
     Raises:
         IntegrityError: The spaCy model, its version, the tokeniser or this package's preparation differ; every
             difference is one line that names both sides and the remedy.
     """
     problems = []
-    if (saved.spacy_model, saved.spacy_model_version) != (current.spacy_model, current.spacy_model_version):
+    same_tokenizer = saved.tokenizer_digest == current.tokenizer_digest
+    same_spacy_model = (saved.spacy_model, saved.spacy_model_version) == (
+        current.spacy_model,
+        current.spacy_model_version,
+    )
+    if not same_spacy_model and (reads_spacy_model or not same_tokenizer):
         wanted = _model_words(saved)
         problems.append(
             f"the model was made with {wanted}, but here is {_model_words(current)}; install {wanted} or train again"
         )
-    elif saved.tokenizer_digest != current.tokenizer_digest:
+    elif not same_tokenizer:
         problems.append(
             f"the model was made with the tokeniser of spaCy {saved.spacy_version}, but here is another one, of spaCy "
             f"{current.spacy_version}; install spaCy {saved.spacy_version} or train again"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from textlstm.config import Precision, TextConfig
 from textlstm.errors import ConfigError
 from textlstm.text.pos import check_pos_tags
+from textlstm.text.saved import SavedText
 from textlstm.text.spacy_alone import needs_torch
 from textlstm.text.tagger_device import may_use_gpu
 
@@ -48,12 +49,16 @@ def find_model(language: str, *, wanted: str = "") -> str:
         ConfigError: `wanted` is named but not installed.
     """
     if wanted:
-        if not wanted.isidentifier() or importlib.util.find_spec(wanted) is None:
+        if not _is_installed(wanted):
             raise ConfigError(
                 f"text.spacy_model: '{wanted}' is not installed; install it with pip, or leave text.spacy_model empty"
             )
         return wanted
     return next((name for name in candidate_models(language) if importlib.util.find_spec(name) is not None), "")
+
+
+def _is_installed(name: str) -> bool:
+    return name.isidentifier() and importlib.util.find_spec(name) is not None
 
 
 def uses_torch(config: TextConfig) -> bool:
@@ -71,8 +76,11 @@ def uses_torch(config: TextConfig) -> bool:
     return needs_torch(find_model(config.language, wanted=config.spacy_model))
 
 
-def load_pipeline(config: TextConfig) -> SpacyPipeline:
+def load_pipeline(config: TextConfig, *, saved: SavedText | None = None) -> SpacyPipeline:
     """Load the least that `config` needs: a blank tokeniser, a tagger, a tagger with lemmatizer.
+
+    `saved` is what a model folder recorded. Where neither tags nor lemmas are needed and the spaCy model of that record
+    had another tokeniser than a blank pipeline has, the tokeniser is that of the spaCy model, if it is installed.
 
     Raises:
         ConfigError: An unknown language or model, unknown tags, or filters and lemmas that need a model where none is.
@@ -80,7 +88,10 @@ def load_pipeline(config: TextConfig) -> SpacyPipeline:
     check_pos_tags("text.keep_pos", config.keep_pos)
     check_pos_tags("text.drop_pos", config.drop_pos)
     if not config.pos and not config.lemmas:
-        return _blank(config, ())
+        blank = _blank(config, ())
+        if saved is None or not saved.spacy_model or saved.tokenizer_digest == blank.tokenizer_digest:
+            return blank
+        return _installed(config, saved.spacy_model) if _is_installed(saved.spacy_model) else blank
     name = find_model(config.language, wanted=config.spacy_model)
     if name:
         return _installed(config, name)
@@ -117,7 +128,8 @@ def _installed(config: TextConfig, name: str) -> SpacyPipeline:
         raise ConfigError(
             f"text.spacy_model: {name} is a model for '{meta['lang']}', but text.language={config.language}"
         )
-    wanted = {*_TAGGING, *(_LEMMATIZING if config.lemmas else ())}
+    tagging = _TAGGING if config.pos or config.lemmas else ()
+    wanted = {*tagging, *(_LEMMATIZING if config.lemmas else ())}
     with python_warnings.catch_warnings():
         # spaCy warns of components that its other components would like; the plan leaves them out on purpose.
         python_warnings.simplefilter("ignore")
