@@ -87,6 +87,7 @@ def peer(name: str, script: str, *, environment: str = "") -> System:
 SYSTEMS = (
     textlstm("textlstm", ("text.pos=false", "model.hidden_size=64")),
     textlstm("textlstm bf16", ("text.pos=false", "model.hidden_size=64"), ("labelling.precision=bf16",)),
+    textlstm("textlstm POS not read", ("text.pos=true", "model.hidden_size=64")),
     textlstm("textlstm with POS", ("text.pos=true", "model.hidden_size=64", "model.pos_embedding_size=8")),
     peer(BASE, "linear_svc.py"),
     peer("spaCy textcat BOW", "spacy_bow.py"),
