@@ -1,9 +1,7 @@
 """`report.html`: one page that holds everything, runs nothing, and shows data as text whatever it says."""
 
 import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 
 from textlstm.evaluation.class_words import ClassWords
 from textlstm.evaluation.drawing import Picture
@@ -18,8 +16,8 @@ from textlstm.evaluation.report_parts import (
     pair_lines,
     slice_groups,
 )
+from textlstm.html_pages import fill_template
 
-_TEMPLATES = "templates"
 _PAGE, _STYLE = "report.html.jinja", "report.css"
 
 
@@ -44,35 +42,24 @@ def render_report(
         include_text: whether texts of rows are shown; without, rows are named by id alone.
         class_words: what counts for each class, shown where texts may be.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    style = (files("textlstm.evaluation") / _TEMPLATES / _STYLE).read_text(encoding="utf-8")
-    environment = Environment(
-        loader=PackageLoader("textlstm.evaluation", _TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template(_PAGE).render(
-        title=title,
-        details=details,
-        style=style,
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        evaluation=evaluation,
-        figures={picture.name: {"source": _data_uri(picture), "alt": picture.alternative} for picture in pictures},
-        headline=headline(evaluation),
-        models=model_lines(evaluation),
-        metrics=metric_lines(evaluation),
-        classes=class_lines(evaluation),
-        slices=slice_groups(evaluation),
-        hardest=[example(evaluation, row, include_text=include_text) for row in evaluation.hardest],
-        pairs=pair_lines(evaluation, include_text=include_text),
-        removed=evaluation.removed if include_text else [],
-        num_flipped=num_flipped(evaluation.rows),
-        class_words=class_words if include_text else (),
-        include_text=include_text,
-    )
+    values: dict[str, object] = {
+        "title": title,
+        "details": details,
+        "evaluation": evaluation,
+        "figures": {picture.name: {"source": _data_uri(picture), "alt": picture.alternative} for picture in pictures},
+        "headline": headline(evaluation),
+        "models": model_lines(evaluation),
+        "metrics": metric_lines(evaluation),
+        "classes": class_lines(evaluation),
+        "slices": slice_groups(evaluation),
+        "hardest": [example(evaluation, row, include_text=include_text) for row in evaluation.hardest],
+        "pairs": pair_lines(evaluation, include_text=include_text),
+        "removed": evaluation.removed if include_text else [],
+        "num_flipped": num_flipped(evaluation.rows),
+        "class_words": class_words if include_text else (),
+        "include_text": include_text,
+    }
+    page = fill_template("textlstm.evaluation", _PAGE, style=_STYLE, values=values)
     return page.encode("utf-8", "replace")
 
 

@@ -1,9 +1,6 @@
 """The page: everything in one file, no script, and texts shown as text whatever they say."""
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +20,9 @@ from textlstm.explain.drawing import (
 from textlstm.explain.explanation import CellView, Explanation
 from textlstm.explain.faithfulness import Faithfulness
 from textlstm.explain.traces import TOLERANCE
+from textlstm.html_pages import fill_template
 
-_PACKAGE, _TEMPLATES = "textlstm.explain", "templates"
+_PACKAGE = "textlstm.explain"
 _PAGE, _STYLE = "page.html.jinja", "page.css"
 _TABLE_ROWS = 25
 _MOST_CLASSES = 24
@@ -90,33 +88,22 @@ def render_page(
         corpus: the view over all texts; its method colours the words.
         faithfulness: what the deletion curves say of each method, best first; empty where they were not measured.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    style = (files(_PACKAGE) / _TEMPLATES / _STYLE).read_text(encoding="utf-8")
-    environment = Environment(
-        loader=PackageLoader(_PACKAGE, _TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     errors = [cell.error for entry in explanations for cell in entry.cells]
-    page = environment.get_template(_PAGE).render(
-        title=title,
-        details=details,
-        style=style,
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        largest_error=max(errors, default=0.0),
-        inexact=[number for number, entry in enumerate(explanations, 1) if not entry.is_exact],
-        tolerance=TOLERANCE,
-        faithfulness=faithfulness,
-        deletion=_deletion(faithfulness) if faithfulness else None,
-        corpus=corpus,
-        most_classes=_MOST_CLASSES,
-        half_lives=_half_lives(corpus) if corpus.half_lives else None,
-        method_names=METHOD_NAMES,
-        texts=[view_text(entry, labels=labels, method=corpus.method) for entry in explanations],
-    )
+    values: dict[str, object] = {
+        "title": title,
+        "details": details,
+        "largest_error": max(errors, default=0.0),
+        "inexact": [number for number, entry in enumerate(explanations, 1) if not entry.is_exact],
+        "tolerance": TOLERANCE,
+        "faithfulness": faithfulness,
+        "deletion": _deletion(faithfulness) if faithfulness else None,
+        "corpus": corpus,
+        "most_classes": _MOST_CLASSES,
+        "half_lives": _half_lives(corpus) if corpus.half_lives else None,
+        "method_names": METHOD_NAMES,
+        "texts": [view_text(entry, labels=labels, method=corpus.method) for entry in explanations],
+    }
+    page = fill_template(_PACKAGE, _PAGE, style=_STYLE, values=values)
     return page.encode("utf-8", "replace")
 
 
