@@ -83,7 +83,7 @@ PARTS = (
         "text.py",
         ("--corpus", "r8", "imdb", "--rounds", "2"),
         ("--corpus", "r8", "--quick"),
-        "Beside the tokeniser alone, the limit without parts of speech, and spaCy's pipeline on all cores.",
+        "Beside the tokenizer alone, the limit without parts of speech, and spaCy's pipeline on all cores.",
     ),
     Part(
         "Where the seconds of a training go",

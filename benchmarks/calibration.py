@@ -15,19 +15,19 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments import TRAININGS, experiment_settings, found_corpora, publish, train_once
-from textlstm.bundle import Bundle, load_bundle
-from textlstm.cli.door import compose_config
+from textlstm.cli.settings import compose_config
 from textlstm.config import Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
+from textlstm.evaluation.abstention import find_threshold
 from textlstm.evaluation.calibration import decision_bins
-from textlstm.evaluation.thresholds import find_threshold
 from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
-from textlstm.models.confidence import AS_IT_IS
-from textlstm.models.gate import Gate
-from textlstm.models.linear_expert import LinearExpert
-from textlstm.models.probabilities import to_probabilities
-from textlstm.predictor import Scores, TextClassifier
-from textlstm.scoring import scores_of, without_gate
+from textlstm.inference.classifier import Scores, TextClassifier
+from textlstm.inference.scoring import scores_of, without_gate
+from textlstm.model_folder import SavedModel, load_saved_model
+from textlstm.models.calibration.combination import BranchCombiner
+from textlstm.models.calibration.confidence import AS_IT_IS
+from textlstm.models.calibration.temperature import to_probabilities
+from textlstm.models.linear.expert import LinearExpert
 from textlstm.stages.prepare import prepared
 
 CORPORA = ("r8", "clinc150_oos")
@@ -45,23 +45,24 @@ class Part(NamedTuple):
     @classmethod
     def of(cls, classifier: TextClassifier, split: PreparedSplit) -> "Part":
         """Return the rows of `split`."""
-        bundle = classifier.bundle
+        saved_model = classifier.saved_model
         return cls(
-            scores_of(classifier, split, split.texts()), split.targets(bundle.labels, bundle.task).astype(np.int64)
+            scores_of(classifier, split, split.texts()),
+            split.targets(saved_model.labels, saved_model.task).astype(np.int64),
         )
 
-    def combined(self, gate: Gate) -> np.ndarray:
+    def combined(self, combiner: BranchCombiner) -> np.ndarray:
         """Return (N, L) log-probabilities."""
-        return gate.combine(self.scores.recurrent_logits, self.scores.expert_logits)
+        return combiner.combine(self.scores.recurrent_logits, self.scores.expert_logits)
 
 
 class Model(NamedTuple):
     """A trained model and its held-out rows."""
 
     validation: Part
-    """As the gate saw them."""
+    """As the combiner saw them."""
     test: Part
-    gate: Gate
+    combiner: BranchCombiner
     """As it was saved."""
     weights: np.ndarray | None
     """(N,) of the validation rows, where label shares are set."""
@@ -92,23 +93,23 @@ def trained(corpus: str, data: Sequence[str], *, seed: int) -> Model:
     rows = prepared(config)
     if rows.validation is None or rows.test is None or rows.task is Task.multi_label:
         raise SystemExit(f"{corpus}: this table is about single-label models with validation and test rows")
-    bundle = load_bundle(folder)
-    classifier = TextClassifier(bundle)
-    validation = Part.of(TextClassifier(before_refit(bundle, rows, config)), rows.validation)
+    saved_model = load_saved_model(folder)
+    classifier = TextClassifier(saved_model)
+    validation = Part.of(TextClassifier(before_refit(saved_model, rows, config)), rows.validation)
     weights = validation_weights(validation.targets, rows, config.evaluation)
-    return Model(validation, Part.of(classifier, rows.test), classifier.gate, weights)
+    return Model(validation, Part.of(classifier, rows.test), classifier.combiner, weights)
 
 
-def before_refit(bundle: Bundle, corpus: PreparedCorpus, config: TrainConfig) -> Bundle:
-    """Return the model as it was when it learned gate and threshold from the validation rows.
+def before_refit(saved_model: SavedModel, corpus: PreparedCorpus, config: TrainConfig) -> SavedModel:
+    """Return the model as it was when it learned combiner and threshold from the validation rows.
 
     The linear expert of a saved model was fitted once more, on training and validation rows together; what it says of
     validation rows is no test of anything.
     """
     if config.training.refit:
         raise SystemExit("with training.refit the saved networks have seen the validation rows; set it to false")
-    if corpus.train is None or not bundle.arrays("expert."):
-        return bundle
+    if corpus.train is None or not saved_model.arrays("expert."):
+        return saved_model
     expert = LinearExpert.fit(
         corpus.train.texts(),
         corpus.train.targets(corpus.labels, corpus.task),
@@ -117,8 +118,10 @@ def before_refit(bundle: Bundle, corpus: PreparedCorpus, config: TrainConfig) ->
         config=config.model,
         seed=config.seed,
     )
-    others = {name: value for name, value in bundle.weights.items() if not name.startswith("expert.")}
-    return replace(bundle, weights=others | {f"expert.{name}": value for name, value in expert.to_arrays().items()})
+    others = {name: value for name, value in saved_model.weights.items() if not name.startswith("expert.")}
+    return replace(
+        saved_model, weights=others | {f"expert.{name}": value for name, value in expert.to_arrays().items()}
+    )
 
 
 def header(max_error: float) -> list[str]:
@@ -128,8 +131,8 @@ def header(max_error: float) -> list[str]:
         f"accepted rows at {CONFIDENCE:.0%} confidence. ECE: expected calibration error, 15 bins; before: of the plain",
         f"mean of both branches. Kept: share of {NUM_RESAMPLES} bootstrap resamples of the test rows in which the",
         f"promise holds. Exchangeable: validation and test rows pooled and split anew {NUM_RESAMPLES} times, threshold",
-        "from one part, kept on the other. Further lines: the same networks with a gate that scales no confidence, and",
-        "where the experiment sets label shares, with a gate and a threshold that know nothing of them.",
+        "from one part, kept on the other. Further lines: the same networks, confidence not scaled, and",
+        "where the experiment sets label shares, with a combiner and a threshold that know nothing of them.",
         "",
         "| corpus | test rows | accuracy | ECE before | ECE after | threshold | coverage | accepted error | kept "
         "| exchangeable |",
@@ -141,15 +144,15 @@ def lines_of(name: str, model: Model, max_error: float) -> Iterator[str]:
     """Yield a line for the model as it is, and for what it would be without some of its calibration.
 
     Raises:
-        SystemExit: the gate of the saved model is not found again.
+        SystemExit: the combiner of the saved model is not found again.
     """
     calibrated = learned(model, model.weights)
-    found, saved = (model.test.combined(gate) for gate in (calibrated.gate, model.gate))
+    found, saved = (model.test.combined(combiner) for combiner in (calibrated.combiner, model.combiner))
     if not np.allclose(found, saved, atol=1e-3):
-        raise SystemExit(f"{name}: the gate of the saved model is not found again on its validation rows")
+        raise SystemExit(f"{name}: the combiner of the saved model is not found again on its validation rows")
     yield line(name, model, calibrated, model.weights, max_error=max_error)
-    plain = calibrated.gate.with_confidence_scale(AS_IT_IS)
-    if plain != calibrated.gate:
+    plain = calibrated.combiner.with_confidence_scale(AS_IT_IS)
+    if plain != calibrated.combiner:
         yield cells(f"{name}, confidence not scaled", model.test, plain)
     if model.weights is not None:
         yield line(f"{name}, label shares not set", model, learned(model, None), None, max_error=max_error)
@@ -162,14 +165,14 @@ def learned(model: Model, weights: np.ndarray | None) -> Calibrated:
 
 
 def line(name: str, model: Model, calibrated: Calibrated, weights: np.ndarray | None, *, max_error: float) -> str:
-    """Return a line of the table: what the gate and its threshold do on the test rows."""
+    """Return a line of the table: what the combiner and its threshold do on the test rows."""
     validation = to_probabilities(calibrated.log_probabilities, Task.single_label)
     correct = validation.argmax(axis=1) == model.validation.targets
     promise = find_threshold(
         validation.max(axis=1), correct, max_error=max_error, confidence=CONFIDENCE, weights=weights
     )
     threshold = promise.threshold
-    probabilities = to_probabilities(model.test.combined(calibrated.gate), Task.single_label)
+    probabilities = to_probabilities(model.test.combined(calibrated.combiner), Task.single_label)
     right = probabilities.argmax(axis=1) == model.test.targets
     accepted = probabilities.max(axis=1) >= (np.inf if threshold is None else threshold)
     exchangeable = ""
@@ -182,7 +185,7 @@ def line(name: str, model: Model, calibrated: Calibrated, weights: np.ndarray | 
     return cells(
         name,
         model.test,
-        calibrated.gate,
+        calibrated.combiner,
         "none" if threshold is None else f"{threshold:.3f}",
         f"{100 * accepted.mean():.1f}",
         f"{100 * (1 - right[accepted].mean()) if accepted.any() else 0:.2f}",
@@ -191,9 +194,9 @@ def line(name: str, model: Model, calibrated: Calibrated, weights: np.ndarray | 
     )
 
 
-def cells(name: str, test: Part, gate: Gate, *promised: str) -> str:
+def cells(name: str, test: Part, combiner: BranchCombiner, *promised: str) -> str:
     """Return a line with the figures of the probabilities, and what is `promised`, if anything."""
-    probabilities = to_probabilities(test.combined(gate), Task.single_label)
+    probabilities = to_probabilities(test.combined(combiner), Task.single_label)
     before, after = (
         decision_bins(test.targets, values, task=Task.single_label).expected_error
         for values in (without_gate(test.scores, Task.single_label), probabilities)

@@ -22,13 +22,12 @@ import torch
 
 from experiments import BENCH, publish
 from textlstm.config import Encoder, ModelConfig, Pooling, Task, TrainingConfig
-from textlstm.explain.survival import surviving_share
-from textlstm.explain.traces import trace_encoder
-from textlstm.models.network import NetworkSizes, TextNetwork
-from textlstm.training.batching import DeviceSplit
-from textlstm.training.encoding import EncodedSplit
+from textlstm.explain.gates import surviving_share, trace_encoder
+from textlstm.models.network.batch import DeviceSplit
+from textlstm.models.network.inputs import EncodedSplit
+from textlstm.models.network.network import NetworkSizes, TextNetwork
+from textlstm.models.network.predict import predict_logits
 from textlstm.training.loop import fit
-from textlstm.training.prediction import predict_logits
 
 NUM_TRAIN, NUM_VALIDATION, NUM_TEST = 2_000, 300, 300
 BAR = 0.95

@@ -16,10 +16,10 @@ import numpy as np
 
 from experiments import TRAININGS, experiment_settings, found_corpora, publish
 from results import CORPORA
-from textlstm.cli.door import compose_config
+from textlstm.cli.settings import compose_config
 from textlstm.config import ModelConfig, Task, TrainConfig
-from textlstm.corpus.preparing.prepare import prepare_corpus
-from textlstm.models.linear_expert import LinearExpert
+from textlstm.corpus.preparation.prepare import prepare_corpus
+from textlstm.models.linear.expert import LinearExpert
 
 SEED = 0
 

@@ -15,17 +15,16 @@ from pathlib import Path
 import torch
 
 from textlstm.config import Device
-from textlstm.corpus.files.read_settings import ColumnNames, ReadSettings
-from textlstm.corpus.files.readers import read_records
-from textlstm.corpus.files.records import Record
+from textlstm.corpus.rows.readers import read_records
+from textlstm.corpus.rows.records import Record
+from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
 from textlstm.explain.attribution import attribute, cell_decomposition, leave_one_out
-from textlstm.explain.expert_view import weigh_branches
-from textlstm.explain.explanation import explained_labels, look_inside
+from textlstm.explain.expert import weigh_branches
+from textlstm.explain.explanation import explained_labels, incremental_predictions, look_inside
 from textlstm.explain.faithfulness import measure_faithfulness
+from textlstm.explain.gates import trace_encoder
 from textlstm.explain.reader import TextReader
-from textlstm.explain.running import running_probabilities
-from textlstm.explain.traces import trace_encoder
-from textlstm.predictor import TextClassifier
+from textlstm.inference.classifier import TextClassifier
 
 _REPEATS = 5
 
@@ -39,7 +38,7 @@ def main() -> int:
     parser.add_argument("--no-faithfulness", action="store_true")
     arguments = parser.parse_args()
     classifier = TextClassifier.load(arguments.model_dir, device=Device.cpu)
-    texts = first_texts(arguments.texts, classifier.bundle.columns.text, arguments.num_texts)
+    texts = first_texts(arguments.texts, classifier.saved_model.columns.text, arguments.num_texts)
     prepared = classifier.pipeline.prepare(texts)
     reader = TextReader(classifier, prepared)
     labels = explained_labels(classifier.score_prepared(prepared, texts))
@@ -51,7 +50,7 @@ def main() -> int:
         "gates and pooling": timed(lambda: look_inside(reader, labels)),
         "leave one out": timed(lambda: leave_one_out(reader, labels)),
         "cell decomposition": timed(lambda: cell_decomposition(reader, labels)),
-        "running probability": timed(lambda: running_probabilities(reader)),
+        "running probability": timed(lambda: incremental_predictions(reader)),
         "preparation": timed(lambda: classifier.pipeline.prepare(texts)),
         "branches": timed(
             lambda: weigh_branches(classifier, texts, classifier.score_prepared(prepared, texts), labels)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from textlstm.evaluation.resampling import Interval, Resamples, proportion_interval
+from textlstm.evaluation.bootstrap import Interval, Resamples, proportion_interval
 
 CORPORA = ("bbc", "r8", "ag_news_10k", "imdb")
 MAX_ROWS = {"imdb": 5_000}

@@ -31,7 +31,7 @@ from experiments import (
     spread,
     train_once,
 )
-from several_labels import SEVERAL_LABELS, summarise_several, table_of_several
+from several_labels import SEVERAL_LABELS, summarize_several, table_of_several
 
 CORPORA = (
     *("bbc", "r8", "r52", "20ng", "mr", "ag_news_10k", "trec6", "sst2"),
@@ -90,12 +90,12 @@ def main() -> int:
         ]
     folders = {corpus: [training.result() for training in seeds] for corpus, seeds in trainings}
     one_label = [
-        summarise(corpus, its_folders) for corpus, its_folders in folders.items() if corpus not in SEVERAL_LABELS
+        summarize(corpus, its_folders) for corpus, its_folders in folders.items() if corpus not in SEVERAL_LABELS
     ]
     if one_label:
         publish(table(one_label, num_jobs=arguments.jobs), arguments.output, section="one label")
     of_several = [
-        summarise_several(corpus, folders[corpus], data)
+        summarize_several(corpus, folders[corpus], data)
         for corpus, data, _ in found
         if corpus in SEVERAL_LABELS and corpus in folders
     ]
@@ -120,7 +120,7 @@ def train(corpus: str, seed: int, data: Sequence[str], *, num_threads: int) -> P
     return train_once(TRAININGS / corpus / f"seed-{seed}", [*settings, f"training.num_threads={num_threads}"])
 
 
-def summarise(corpus: str, folders: list[Path]) -> Outcome:
+def summarize(corpus: str, folders: list[Path]) -> Outcome:
     """Read the figures of all seeds of a corpus."""
     figures = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
     models = [figure["models"] for figure in figures]

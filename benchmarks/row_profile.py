@@ -14,8 +14,8 @@ from pathlib import Path
 
 from peer_rows import CORPORA, read_rows
 from peers import SYSTEMS, WORK
-from textlstm.models.probabilities import mean_logits, to_probabilities
-from textlstm.predictor import TextClassifier
+from textlstm.inference.classifier import TextClassifier
+from textlstm.models.calibration.temperature import mean_logits, to_probabilities
 
 SYSTEMS_PROFILED = SYSTEMS[:2]
 """The defaults, and without parts of speech."""
@@ -52,7 +52,7 @@ def profile(model: Path, rows: Path) -> dict[str, float]:
 
 def steps_of(classifier: TextClassifier, text: str) -> dict[str, float]:
     """Return the milliseconds of each step of one row, done as `TextClassifier.predict` does it."""
-    bundle, texts = classifier.bundle, [text]
+    saved_model, texts = classifier.saved_model, [text]
     times = [time.perf_counter()]
     prepared = classifier.pipeline.prepare(texts)
     times.append(time.perf_counter())
@@ -60,8 +60,8 @@ def steps_of(classifier: TextClassifier, text: str) -> dict[str, float]:
     times.append(time.perf_counter())
     expert = None if classifier.expert is None else classifier.expert.logits(texts)
     times.append(time.perf_counter())
-    recurrent = mean_logits([scores.recurrent_logits], bundle.task)
-    classifier.decide(texts, to_probabilities(classifier.gate.combine(recurrent, expert), bundle.task))
+    recurrent = mean_logits([scores.recurrent_logits], saved_model.task)
+    classifier.decide(texts, to_probabilities(classifier.combiner.combine(recurrent, expert), saved_model.task))
     times.append(time.perf_counter())
     prepare, score, linear, rest = ((end - start) * 1000 for start, end in pairwise(times))
     return {

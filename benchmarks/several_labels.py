@@ -17,8 +17,8 @@ from sklearn.metrics import f1_score
 
 from experiments import Difference, spread
 from textlstm.config import Task
-from textlstm.evaluation.thresholds import fit_label_thresholds
-from textlstm.models.linear_expert import LinearExpert
+from textlstm.evaluation.abstention import fit_label_thresholds
+from textlstm.models.linear.expert import LinearExpert
 
 SEVERAL_LABELS = ("goemotions",)
 
@@ -34,7 +34,7 @@ class SeveralLabelsOutcome:
     seconds: list[float]
 
 
-def summarise_several(corpus: str, folders: Sequence[Path], data: Sequence[str]) -> SeveralLabelsOutcome:
+def summarize_several(corpus: str, folders: Sequence[Path], data: Sequence[str]) -> SeveralLabelsOutcome:
     """Read the figures of all seeds of a corpus, and fit the linear machine with thresholds."""
     figures = [json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in folders]
     models = [figure["models"] for figure in figures]

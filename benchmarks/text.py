@@ -29,7 +29,7 @@ NUM_CORES = 2
 SPACY_PIPES = ("tok2vec", "tagger", "attribute_ruler")
 ROWS = {
     "spacy_pos": "spaCy nlp.pipe(n_process=2), tok2vec + tagger + attribute_ruler",
-    "spacy_tokens": "spaCy tokeniser alone, 2 processes",
+    "spacy_tokens": "spaCy tokenizer alone, 2 processes",
     "prepare_pos": "textlstm prepare, file to Arrow, 2 workers",
     "prepare_plain": "textlstm prepare text.pos=false, file to Arrow, 2 workers",
 }
@@ -187,7 +187,7 @@ def _count_words(doc: object) -> int:
 def _prepare(path: Path, *, has_pos: bool) -> int:
     """Prepare the file as `textlstm prepare` does, into a fresh store."""
     from textlstm.config import DataConfig, DataSource, TextConfig
-    from textlstm.corpus.preparing.prepare import prepare_corpus
+    from textlstm.corpus.preparation.prepare import prepare_corpus
 
     data = DataConfig(source=DataSource.files, train=[str(path)], text_column="text", label_column="label")
     with tempfile.TemporaryDirectory() as folder:

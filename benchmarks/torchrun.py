@@ -20,9 +20,9 @@ from typing import NamedTuple
 import torch
 
 from textlstm.config import Device, ModelConfig, Task, TrainingConfig
-from textlstm.models.network import NetworkSizes, TextNetwork
+from textlstm.models.network.network import NetworkSizes, TextNetwork
+from textlstm.processes.distributed import follows_another
 from textlstm.training.loop import fit
-from textlstm.training.processes import follows_another
 from training import BATCH_SIZE, NUM_LABELS, ROOT, first_rows, read_rows
 
 NUM_TEST_ROWS = 2_000

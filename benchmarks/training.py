@@ -27,9 +27,9 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from textlstm.config import ModelConfig, Precision, Task, TrainingConfig, TrainingPrecision
-from textlstm.models.network import NetworkSizes, TextNetwork
-from textlstm.models.precision import resolve_precision
-from textlstm.training.encoding import EncodedSplit, encode_split
+from textlstm.models.network.inputs import EncodedSplit, encode_split
+from textlstm.models.network.network import NetworkSizes, TextNetwork
+from textlstm.models.network.precision import resolve_precision
 from textlstm.training.loop import fit
 from textlstm.vocabulary import Vocabulary
 
@@ -142,7 +142,7 @@ class BareNetwork(nn.Module):
 def bare_epoch(split: EncodedSplit, vocabulary_size: int, precision: Precision, *, packed: bool) -> float:
     """Train one epoch by a plain loop; return tokens per second."""
     network = BareNetwork(vocabulary_size, packed=packed)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=4e-3)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3)
     order = np.argsort(split.lengths, kind="stable")
     order = order[split.lengths[order] > 0]
     batches = [order[i : i + BATCH_SIZE] for i in range(0, len(order), BATCH_SIZE)]
@@ -157,10 +157,10 @@ def bare_epoch(split: EncodedSplit, vocabulary_size: int, precision: Precision, 
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision is Precision.bf16):
             logits = network(token_ids, lengths)
         loss = functional.cross_entropy(logits.float(), torch.from_numpy(split.targets[rows]))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         num_tokens += int(lengths.sum())
     return num_tokens / (time.perf_counter() - began)
 

@@ -17,9 +17,9 @@ import sys
 from pathlib import Path
 
 from experiments import BENCH, experiment_settings, found_corpora, publish
-from textlstm.cli.door import compose_config
+from textlstm.cli.settings import compose_config
 from textlstm.config import TrainConfig
-from textlstm.corpus.preparing.prepare import prepare_corpus
+from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.fitting import fit_classifier
 
 WORK = BENCH / "variants"

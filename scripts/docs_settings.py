@@ -11,8 +11,8 @@ from mkdocs.structure.files import File, Files
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from textlstm.cli.door import conf_dir, group_choices
 from textlstm.cli.main import STAGES, Stage
+from textlstm.cli.settings import conf_dir, group_choices
 from textlstm.cli.settings_help import describe_settings
 
 EXIT_CODES = "0 done · 2 bad input or setting · 3 a checksum or version that does not fit · 4 disk · 130, 143 stopped"

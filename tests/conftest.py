@@ -59,15 +59,15 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import numpy as np
     import torch
 
-    from textlstm.bundle import Bundle, save_bundle
     from textlstm.config import ModelConfig, Task, TextConfig, TrainingConfig
-    from textlstm.models.gate import Gate
-    from textlstm.models.linear_expert import LinearExpert
-    from textlstm.models.network import NetworkSizes, TextNetwork
+    from textlstm.model_folder import SavedModel, save_saved_model
+    from textlstm.models.calibration.combination import BranchCombiner
+    from textlstm.models.linear.expert import LinearExpert
+    from textlstm.models.network.inputs import encode_texts
+    from textlstm.models.network.network import NetworkSizes, TextNetwork
+    from textlstm.models.network.predict import predict_logits
     from textlstm.text.pipeline import TextPipeline
-    from textlstm.training.encoding import encode_texts
     from textlstm.training.loop import fit
-    from textlstm.training.prediction import predict_logits
     from textlstm.vocabulary import Vocabulary
 
     words = {
@@ -102,22 +102,22 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = TrainingConfig(epochs=4, deterministic=True)
     fit(network, split, split, config=config, task=Task.single_label, seed=0)
     expert = LinearExpert.fit(texts, y, num_labels=3, task=Task.single_label, config=model, seed=0)
-    gate = Gate.fit(predict_logits(network, split), expert.logits(texts), y, task=Task.single_label)
+    gate = BranchCombiner.fit(predict_logits(network, split), expert.logits(texts), y, task=Task.single_label)
     weights = {f"network.0.{name}": value for name, value in network.to_arrays().items()}
     weights |= {f"expert.{name}": value for name, value in expert.to_arrays().items()}
     weights |= {f"gate.{name}": value for name, value in gate.to_arrays().items()}
-    bundle = Bundle(
+    saved_model = SavedModel(
         labels=labels,
         task=Task.single_label,
         text=text,
         model=model,
-        saved_text=pipeline.saved,
+        text_fingerprint=pipeline.saved,
         vocabulary=vocabulary,
         weights=weights,
         label_shares=(1 / 3, 1 / 3, 1 / 3),
         provenance={"run_id": "", "seed": 0},
     )
-    return save_bundle(bundle, tmp_path_factory.mktemp("tiny") / "model")
+    return save_saved_model(saved_model, tmp_path_factory.mktemp("tiny") / "model")
 
 
 @pytest.fixture(scope="module")

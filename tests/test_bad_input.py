@@ -14,11 +14,11 @@ import pytest
 
 from textlstm.cli import main
 from textlstm.config import ModelConfig, Task, TextConfig, TrainingConfig
-from textlstm.models.network import NetworkSizes, TextNetwork
+from textlstm.models.network.inputs import encode_split
+from textlstm.models.network.network import NetworkSizes, TextNetwork
+from textlstm.models.network.predict import predict_logits
 from textlstm.text.pipeline import TextPipeline
-from textlstm.training.encoding import encode_split
 from textlstm.training.loop import fit
-from textlstm.training.prediction import predict_logits
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOD_ROWS = "".join(

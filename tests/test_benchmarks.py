@@ -203,11 +203,11 @@ def test_corpora_that_are_not_there_are_skipped_aloud(
 def test_calibration_reads_validation_rows_as_the_gate_did(tmp_path: Path) -> None:
     """The saved expert has seen the validation rows; the figures must not come from it."""
     from calibration import before_refit
-    from textlstm.cli.door import compose_config
+    from textlstm.cli.settings import compose_config
     from textlstm.config import TrainConfig
     from textlstm.fitting import fit_classifier
-    from textlstm.predictor import TextClassifier
-    from textlstm.scoring import score_split
+    from textlstm.inference.classifier import TextClassifier
+    from textlstm.inference.scoring import score_split
     from textlstm.stages.prepare import prepared
 
     words = {"sport": ("goal", "match", "coach"), "money": ("bank", "share", "profit")}
@@ -228,7 +228,7 @@ def test_calibration_reads_validation_rows_as_the_gate_did(tmp_path: Path) -> No
     corpus = prepared(config)
     fitted = fit_classifier(corpus, config)
     assert corpus.validation is not None
-    as_fitted = score_split(TextClassifier(before_refit(fitted.bundle, corpus, config)), corpus.validation)
-    as_saved = score_split(TextClassifier(fitted.bundle), corpus.validation)
+    as_fitted = score_split(TextClassifier(before_refit(fitted.saved_model, corpus, config)), corpus.validation)
+    as_saved = score_split(TextClassifier(fitted.saved_model), corpus.validation)
     assert as_fitted.probabilities == pytest.approx(fitted.validation_probabilities, abs=1e-5)
     assert np.abs(as_saved.probabilities - fitted.validation_probabilities).max() > 0.01  # negative control

@@ -121,7 +121,7 @@ def test_answers_come_at_once(arguments: list[str]) -> None:
 
 
 def test_config_file_is_applied_and_typed_settings_win(tmp_path: Path) -> None:
-    from textlstm.cli.door import compose_config
+    from textlstm.cli.settings import compose_config
     from textlstm.config import TrainConfig
 
     file = tmp_path / "mine.yaml"
@@ -155,7 +155,7 @@ def test_bad_config_files_are_refused(
 
 @pytest.mark.parametrize("value", ["a b (1).csv", "x=y,z.csv", "0123", "1e5", "{a}", "null"])
 def test_text_settings_are_taken_literally(value: str) -> None:
-    from textlstm.cli.door import compose_config
+    from textlstm.cli.settings import compose_config
     from textlstm.config import TrainConfig
 
     config = compose_config("train", TrainConfig, ["data=files", f"data.train={value}", f"output_dir={value}"])
@@ -163,7 +163,7 @@ def test_text_settings_are_taken_literally(value: str) -> None:
 
 
 def test_lists_are_taken_in_brackets() -> None:
-    from textlstm.cli.door import compose_config
+    from textlstm.cli.settings import compose_config
     from textlstm.config import TrainConfig
 
     config = compose_config("train", TrainConfig, ["data=files", "data.train=[a.csv,b.csv]", "text.keep_pos=[NOUN]"])

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from textlstm.cli.door import compose_config, conf_dir, group_choices
 from textlstm.cli.main import STAGES
+from textlstm.cli.settings import compose_config, conf_dir, group_choices
 
 CASES = [
     (stage, group, choice)

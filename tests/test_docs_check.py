@@ -65,7 +65,7 @@ def test_a_page_is_read_as_commands_and_outputs(tmp_path: Path, pages: ModuleTyp
 
 
 @pytest.mark.parametrize(
-    "text", ["```console\noutput first\n```\n", "<!-- check: colour=1 -->\n```console\n$ true\n```\n"]
+    "text", ["```console\noutput first\n```\n", "<!-- check: color=1 -->\n```console\n$ true\n```\n"]
 )
 def test_a_page_that_cannot_be_run_is_refused(tmp_path: Path, pages: ModuleType, text: str) -> None:
     (tmp_path / "page.md").write_text(text, encoding="utf-8")

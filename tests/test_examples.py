@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from textlstm.cli.door import compose_config
 from textlstm.cli.main import STAGES
+from textlstm.cli.settings import compose_config
 from textlstm.config import TrainConfig
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from textlstm.config import ModelConfig, Task, TrainConfig, TrainingConfig
+from textlstm.config.overrides import with_settings
+from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.corpus.preparing.prepare import prepare_corpus
 from textlstm.fitting import fit_classifier
-from textlstm.models.precision import has_bf16_kernels
-from textlstm.overrides import with_settings
+from textlstm.models.network.precision import has_bf16_kernels
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = {"sport": ("goal", "match", "coach"), "money": ("bank", "share", "profit"), "film": ("actor", "plot", "scene")}
@@ -80,7 +80,7 @@ CHANGES = {
 }
 LOOP, PROCESSES = "tests/training/test_loop.py", "tests/training/test_processes.py"
 ELSEWHERE = {
-    "model.pos_embedding_size": ("tests/models/test_network.py", "test_key_changes_the_logits"),
+    "model.pos_embedding_size": ("tests/models/network/test_network.py", "test_key_changes_the_logits"),
     "training.precision": (LOOP, "test_setting_changes_the_result"),
     "training.device": (LOOP, "test_missing_gpu_is_refused"),
     "training.num_threads": (LOOP, "test_thread_and_determinism_settings_reach_torch"),
@@ -130,7 +130,7 @@ def _outcome(corpus: PreparedCorpus, *settings: str) -> str:
     if settings not in _KNOWN:
         fitted = fit_classifier(corpus, with_settings(TrainConfig(), [*BASE, *settings]))
         digest = hashlib.sha256(repr([len(result.history) for result in fitted.results]).encode())
-        for name, array in sorted(fitted.bundle.weights.items()):
+        for name, array in sorted(fitted.saved_model.weights.items()):
             digest.update(f"{name} {array.shape}".encode() + array.tobytes())
         _KNOWN[settings] = digest.hexdigest()
     return _KNOWN[settings]

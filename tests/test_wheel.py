@@ -36,7 +36,7 @@ def test_unpacked_wheel_composes_outside_the_checkout(wheel: Path, tmp_path: Pat
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
     code = (
-        "import textlstm, sys; from pathlib import Path; from textlstm.cli.door import compose_config, conf_dir; "
+        "import textlstm, sys; from pathlib import Path; from textlstm.cli.settings import compose_config, conf_dir; "
         "from textlstm.config import RunConfig; "
         "print(conf_dir().relative_to(Path(sys.argv[1]).resolve())); "
         "print(compose_config('run', RunConfig, ['model=gru', 'text=fast']).model.encoder)"

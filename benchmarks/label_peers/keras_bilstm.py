@@ -1,4 +1,4 @@
-"""A bidirectional LSTM of 64 units as a Keras user writes it: text vectorisation, embedding, dense."""
+"""A bidirectional LSTM of 64 units as a Keras user writes it: text vectorization, embedding, dense."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

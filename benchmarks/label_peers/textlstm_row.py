@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from textlstm.predictor import TextClassifier
+from textlstm.inference.classifier import TextClassifier
 
 
 def label(model: Path) -> Callable[[Sequence[str]], list[tuple[str, float]]]:

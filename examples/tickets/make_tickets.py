@@ -36,7 +36,12 @@ KINDS = {
         ),
     ),
     "delivery": (
-        ("I am still waiting for", "The courier lost", "There is no trace of", "The tracking page shows nothing about"),
+        (
+            "I am still waiting for",
+            "The outbox_process lost",
+            "There is no trace of",
+            "The tracking page shows nothing about",
+        ),
         ("my last order", "the blue lamp", "two pairs of shoes", "a parcel to Leeds", "the birthday present"),
         (
             "it should have been here on Monday.",
@@ -67,7 +72,7 @@ NEW = (
     "The reset mail for my password never came.",
     "What a lovely lamp, thank you!",
     "",
-    "I was billed for shoes that the courier lost.",
+    "I was billed for shoes that the outbox_process lost.",
 )
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from textlstm.config import DataConfig, DataSource, TextConfig
+from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.corpus.preparing.prepare import prepare_corpus
+from textlstm.text.fingerprint import TextFingerprint
 from textlstm.text.pipeline import TextPipeline
-from textlstm.text.saved import SavedText
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -46,7 +46,7 @@ def write(tmp_path: Path) -> Callable[[str, Rows], str]:
 
 
 @cache
-def _pipeline(settings: str, saved: SavedText | None) -> TextPipeline:
+def _pipeline(settings: str, saved: TextFingerprint | None) -> TextPipeline:
     return TextPipeline(TextConfig(**json.loads(settings)), saved=saved)
 
 
@@ -55,16 +55,16 @@ def one_spacy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make each text pipeline once for all tests; that takes longer than preparing a tiny corpus."""
 
     def cached(
-        config: TextConfig, *, saved: SavedText | None = None, device: str = "cpu", without_torch: bool = False
+        config: TextConfig, *, saved: TextFingerprint | None = None, device: str = "cpu", without_torch: bool = False
     ) -> TextPipeline:
         stop_words = Path(config.stop_words)
         if stop_words.exists():  # its words are not in the settings
             return TextPipeline(config, saved=saved, device=device, without_torch=without_torch)
         return _pipeline(json.dumps(asdict(config)), saved)
 
-    for module in ("textlstm.corpus.preparing.tokenise", "textlstm.text.workers"):
+    for module in ("textlstm.corpus.preparation.tokenizing", "textlstm.text.workers"):
         monkeypatch.setattr(f"{module}.TextPipeline", cached, raising=False)
-    monkeypatch.setattr("textlstm.corpus.preparing.fingerprint.code_digest", lambda: "fixed while sources are edited")
+    monkeypatch.setattr("textlstm.corpus.preparation.cache_key.code_digest", lambda: "fixed while sources are edited")
 
 
 @pytest.fixture

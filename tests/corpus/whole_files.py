@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from textlstm.corpus.files.formats import kind_by_name
-from textlstm.corpus.files.packing import packed_stream
-from textlstm.corpus.files.storage import atomic_file
-from textlstm.corpus.files.writers import RecordWriter, record_writer
+from textlstm.corpus.rows.settings import kind_by_name
+from textlstm.corpus.rows.streams import packed_stream
+from textlstm.corpus.rows.writers import RecordWriter, record_writer
+from textlstm.storage.files import atomic_file
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, softmax
 
 from textlstm.config import EvaluationConfig, Task
-from textlstm.evaluation.rows import ScoredRows
+from textlstm.evaluation.scored_rows import ScoredRows
 
 MakeRows = Callable[..., ScoredRows]
 

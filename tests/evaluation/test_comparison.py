@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from textlstm.config import Task
+from textlstm.evaluation.bootstrap import Resamples
 from textlstm.evaluation.comparison import Comparison, Verdict, compare, format_p_value, mcnemar_p_value
 from textlstm.evaluation.metrics import compute_decision_metrics
-from textlstm.evaluation.resampling import Resamples
 
 
 def compared(correct: np.ndarray, opponent_correct: np.ndarray, *, seed: int = 0) -> Comparison:

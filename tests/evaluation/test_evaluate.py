@@ -8,9 +8,8 @@ import pytest
 from textlstm.config import EvaluationConfig, Task
 from textlstm.errors import InputError
 from textlstm.evaluation.comparison import Verdict
-from textlstm.evaluation.evaluate import evaluate_rows
-from textlstm.evaluation.rows import ScoredRows
-from textlstm.evaluation.signature import signature
+from textlstm.evaluation.evaluate import evaluate_rows, signature
+from textlstm.evaluation.scored_rows import ScoredRows
 
 MakeRows = Callable[..., ScoredRows]
 

@@ -8,8 +8,8 @@ from scipy.special import softmax
 from sklearn import metrics as reference
 
 from textlstm.config import Task
+from textlstm.evaluation.bootstrap import Resamples
 from textlstm.evaluation.metrics import Metrics, compute_metrics
-from textlstm.evaluation.resampling import Resamples
 
 
 def single(targets: np.ndarray, probabilities: np.ndarray, *, num_samples: int = 20, top_k: int = 2) -> Metrics:

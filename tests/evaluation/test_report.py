@@ -13,8 +13,8 @@ import pytest
 from textlstm.config import EvaluationConfig, Task
 from textlstm.evaluation.evaluate import evaluate_rows
 from textlstm.evaluation.figures import draw_figures
-from textlstm.evaluation.folder import write_evaluation
-from textlstm.evaluation.rows import ScoredRows
+from textlstm.evaluation.output import write_evaluation
+from textlstm.evaluation.scored_rows import ScoredRows
 
 MakeRows = Callable[..., ScoredRows]
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from textlstm.config import EvaluationConfig
-from textlstm.evaluation.class_words import ClassWords, WordWeight
 from textlstm.evaluation.evaluate import evaluate_rows
 from textlstm.evaluation.figures import draw_figures
-from textlstm.evaluation.folder import write_evaluation
-from textlstm.evaluation.rows import ScoredRows
+from textlstm.evaluation.output import write_evaluation
+from textlstm.evaluation.report import ClassWords, WordWeight
+from textlstm.evaluation.scored_rows import ScoredRows
 
 MakeRows = Callable[..., ScoredRows]
 ATTACK = "<img src=x onerror=document.title='owned'>"
@@ -99,6 +99,6 @@ def luminance(color: str) -> float:
 
 
 def contrast(one: str, other: str) -> float:
-    """Contrast ratio of two colours (WCAG 2), 1 to 21."""
+    """Contrast ratio of two colors (WCAG 2), 1 to 21."""
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)

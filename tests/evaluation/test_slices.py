@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from textlstm.evaluation.rows import ScoredRows
+from textlstm.evaluation.scored_rows import ScoredRows
 from textlstm.evaluation.slices import Slice, cut_slices
 
 MakeRows = Callable[..., ScoredRows]

@@ -4,26 +4,26 @@ import numpy as np
 import pytest
 import torch
 
-from textlstm.bundle import Bundle
 from textlstm.config import Encoder, ModelConfig, Pooling, Task, TextConfig
 from textlstm.explain.attribution import (
     Method,
+    against_rest,
     attribute,
     cell_decomposition,
+    decompose,
     integrated_gradients,
     leave_one_out,
+    log_odds,
     read_out,
     spread,
     top_cells,
 )
-from textlstm.explain.decomposition import decompose
+from textlstm.explain.gates import half_lives, left_at_the_end, surviving_share, trace_encoder
 from textlstm.explain.reader import TextReader
-from textlstm.explain.scores import against_rest, log_odds
-from textlstm.explain.survival import half_lives, left_at_the_end, surviving_share
-from textlstm.explain.traces import trace_encoder
-from textlstm.models.gate import Gate
-from textlstm.models.network import NetworkSizes, TextNetwork
-from textlstm.predictor import TextClassifier
+from textlstm.inference.classifier import TextClassifier
+from textlstm.model_folder import SavedModel
+from textlstm.models.calibration.combination import BranchCombiner
+from textlstm.models.network.network import NetworkSizes, TextNetwork
 from textlstm.text.pipeline import TextPipeline
 from textlstm.vocabulary import Vocabulary
 
@@ -39,16 +39,16 @@ def classifier_of(model: ModelConfig, task: Task = Task.single_label) -> TextCla
     network = TextNetwork(model, NetworkSizes(vocabulary_size=len(vocabulary), num_labels=3))
     with torch.no_grad():
         network.embedder.words.weight.mul_(10)
-    gate = Gate(task, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0)
+    gate = BranchCombiner(task, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0)
     weights = {f"network.0.{name}": value for name, value in network.to_arrays().items()}
     weights |= {f"gate.{name}": value for name, value in gate.to_arrays().items()}
     return TextClassifier(
-        Bundle(
+        SavedModel(
             labels=("a", "b", "c"),
             task=task,
             text=text,
             model=model,
-            saved_text=TextPipeline(text).saved,
+            text_fingerprint=TextPipeline(text).saved,
             vocabulary=vocabulary,
             weights=weights,
         )

@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from textlstm.bundle import load_bundle
 from textlstm.config import TextConfig
 from textlstm.explain.attribution import Method, attribute
-from textlstm.explain.explanation import explain_texts, explained_labels
+from textlstm.explain.explanation import MOST_POINTS, explain_texts, explained_labels, places_of
 from textlstm.explain.faithfulness import FRACTIONS, measure_faithfulness
-from textlstm.explain.filtering import missing_words
 from textlstm.explain.reader import TextReader
-from textlstm.explain.running import MOST_POINTS, places_of
-from textlstm.predictor import TextClassifier
+from textlstm.inference.classifier import TextClassifier
+from textlstm.inference.unfiltered import missing_words
+from textlstm.model_folder import load_saved_model
 from textlstm.text.pipeline import TextPipeline
 
 TEXTS = [
@@ -74,7 +73,7 @@ def test_label_and_probability_are_the_classifiers(classifier, explanations):
 def test_branches_and_bias_add_up_to_the_combined_log_odds_of_two_labels(tiny_model, biases):
     """The parts, weighed against the other labels: exact when one other label has all the rest."""
     classifier = TextClassifier.load(tiny_model)
-    classifier.gate = classifier.gate.with_class_biases(biases)
+    classifier.combiner = classifier.combiner.with_class_biases(biases)
     explanations = explain_texts(classifier, TEXTS)
     for explanation, probabilities in zip(explanations, classifier.predict_proba(TEXTS), strict=True):
         branches = explanation.branches
@@ -94,10 +93,10 @@ def test_ngrams_are_named(explanations):
 
 
 def test_the_last_running_probability_is_the_recurrent_branchs(classifier, explanations):
-    from textlstm.models.probabilities import to_probabilities
+    from textlstm.models.calibration.temperature import to_probabilities
 
     scores = classifier.score(TEXTS)
-    alone = to_probabilities(classifier.gate.recurrent_alone(scores.recurrent_logits), classifier.bundle.task)
+    alone = to_probabilities(classifier.combiner.recurrent_alone(scores.recurrent_logits), classifier.saved_model.task)
     for explanation, expected in zip(explanations, alone, strict=True):
         if explanation.tokens:
             assert explanation.running.forwards[-1] == pytest.approx(expected, abs=1e-5)
@@ -143,8 +142,8 @@ def test_faithful_order_beats_its_reverse(classifier):
 
 def test_tags_are_shown_for_a_model_that_does_not_read_them(tiny_model: Path, explanations) -> None:
     text = TextConfig()
-    bundle = replace(load_bundle(tiny_model), text=text, saved_text=TextPipeline(text).saved)
-    classifier = TextClassifier(bundle)
+    saved_model = replace(load_saved_model(tiny_model), text=text, text_fingerprint=TextPipeline(text).saved)
+    classifier = TextClassifier(saved_model)
     [found] = explain_texts(classifier, TEXTS[:1])
     assert not classifier.pipeline.saved.has_pos
     assert found.pos == ("DET", "NOUN", "VERB", "DET", "NOUN", "DET", "NOUN")

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from textlstm.explain.attribution import Method
-from textlstm.explain.corpus_view import view_corpus
-from textlstm.explain.drawing import levels_of
 from textlstm.explain.explanation import Explanation, explain_texts
 from textlstm.explain.faithfulness import judge
-from textlstm.explain.page import render_page
-from textlstm.predictor import TextClassifier
+from textlstm.explain.page import levels_of, render_page
+from textlstm.explain.summary import view_corpus
+from textlstm.inference.classifier import TextClassifier
 
 ATTACK = "<img src=x onerror=document.title='owned'>"
 TEXTS = [

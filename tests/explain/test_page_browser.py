@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from textlstm.explain.attribution import Method
-from textlstm.explain.corpus_view import view_corpus
 from textlstm.explain.explanation import explain_texts
 from textlstm.explain.page import render_page
-from textlstm.predictor import TextClassifier
+from textlstm.explain.summary import view_corpus
+from textlstm.inference.classifier import TextClassifier
 
 ATTACK = "<img src=x onerror=document.title='owned'>"
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from textlstm.config import EvaluationConfig, Task, TrainConfig
+from textlstm.config.overrides import with_settings
+from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.corpus.preparing.prepare import prepare_corpus
 from textlstm.errors import ConfigError
 from textlstm.fitting import fit_classifier
 from textlstm.fitting.calibrating import calibrate
-from textlstm.models.confidence import AS_IT_IS
-from textlstm.models.label_shift import label_shift_weights
-from textlstm.models.probabilities import to_probabilities
-from textlstm.overrides import with_settings
-from textlstm.predictor import TextClassifier
+from textlstm.inference.classifier import TextClassifier
+from textlstm.models.calibration.confidence import AS_IT_IS
+from textlstm.models.calibration.label_shift import label_shift_weights
+from textlstm.models.calibration.temperature import to_probabilities
 
 LABELS = ("book", "pay", "oos")
 SETTINGS = (
@@ -39,7 +39,7 @@ def test_probabilities_are_calibrated_for_the_shares_that_are_named() -> None:
     for weights in (label_shift_weights(targets, LABELS, {"oos": 0.4}), None):  # None: the negative control
         calibrated = calibrate(logits, None, targets, task=Task.single_label, weights=weights)
         assert calibrated.class_bias_gain >= 0
-        probabilities = to_probabilities(calibrated.gate.combine(moved, None), Task.single_label)
+        probabilities = to_probabilities(calibrated.combiner.combine(moved, None), Task.single_label)
         right = probabilities.argmax(axis=1) == its_targets
         errors.append(abs(probabilities.max(axis=1).mean() - right.mean()))
         found.append((probabilities.argmax(axis=1) == 2)[its_targets == 2].mean())
@@ -50,8 +50,8 @@ def test_probabilities_are_calibrated_for_the_shares_that_are_named() -> None:
 def test_confidence_is_scaled_where_a_temperature_does_not_do() -> None:
     logits, targets = _logits(4_000, seed=0, rare=1 / 3)
     calibrated = calibrate(logits, None, targets, task=Task.single_label)
-    assert calibrated.gate.confidence_slope != AS_IT_IS.slope
-    assert calibrated.log_probabilities == pytest.approx(calibrated.gate.combine(logits, None), abs=0.2)
+    assert calibrated.combiner.confidence_slope != AS_IT_IS.slope
+    assert calibrated.log_probabilities == pytest.approx(calibrated.combiner.combine(logits, None), abs=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -77,15 +77,15 @@ def test_label_shares_change_gate_and_threshold_and_no_branch(corpus: PreparedCo
     )
     gates, others = [], []
     for fitted in (plain, moved):
-        arrays = {name: value.tobytes() for name, value in fitted.bundle.weights.items()}
+        arrays = {name: value.tobytes() for name, value in fitted.saved_model.weights.items()}
         gates.append({name: value for name, value in arrays.items() if name.startswith("gate.")})
         others.append({name: value for name, value in arrays.items() if not name.startswith("gate.")})
     assert gates[0] != gates[1]
     assert others[0] == others[1]
-    assert plain.bundle.thresholds != moved.bundle.thresholds
+    assert plain.saved_model.thresholds != moved.saved_model.thresholds
     texts = ["please the weather", "the bank", "the room please"]
     chances = [
-        sum(float(p.probability) for p in TextClassifier(fitted.bundle).predict(texts) if p.label == "oos")
+        sum(float(p.probability) for p in TextClassifier(fitted.saved_model).predict(texts) if p.label == "oos")
         for fitted in (plain, moved)
     ]
     assert chances[1] > chances[0]

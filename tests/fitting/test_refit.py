@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from textlstm.config import TrainConfig
+from textlstm.config.overrides import with_settings
+from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.corpus.preparing.prepare import prepare_corpus
 from textlstm.errors import Interrupted
 from textlstm.fitting import Fitted, fit_classifier
-from textlstm.overrides import with_settings
-from textlstm.training.reports import EpochReport
+from textlstm.training.job import EpochReport
 
 WORDS = {"sport": ("goal", "match", "coach"), "money": ("bank", "share", "profit")}
 SETTINGS = (
@@ -42,18 +42,18 @@ def _fit(corpus: PreparedCorpus, *settings: str, **more: Any) -> Fitted:
 
 
 def _weights(fitted: Fitted, part: str) -> dict[str, bytes]:
-    return {name: array.tobytes() for name, array in fitted.bundle.weights.items() if name.startswith(part)}
+    return {name: array.tobytes() for name, array in fitted.saved_model.weights.items() if name.startswith(part)}
 
 
 def test_networks_see_validation_rows_and_the_gate_does_not_change(corpus: PreparedCorpus) -> None:
     epochs: list[EpochReport] = []
     once = _fit(corpus)
     twice = _fit(corpus, "training.refit=true", on_refit_epoch=epochs.append)
-    assert {"invoice", "referee"} & set(once.bundle.vocabulary.tokens) == set()
-    assert {"invoice", "referee"} <= set(twice.bundle.vocabulary.tokens)
+    assert {"invoice", "referee"} & set(once.saved_model.vocabulary.tokens) == set()
+    assert {"invoice", "referee"} <= set(twice.saved_model.vocabulary.tokens)
     assert _weights(once, "network.") != _weights(twice, "network.")
     assert _weights(once, "gate.") == _weights(twice, "gate.")
-    assert once.bundle.thresholds == twice.bundle.thresholds
+    assert once.saved_model.thresholds == twice.saved_model.thresholds
     assert np.array_equal(once.validation_probabilities, twice.validation_probabilities)
     assert (once.refits, len(twice.refits)) == ((), 1)
     assert [report.epoch for report in epochs] == list(range(1, twice.results[0].best_epoch + 1))
@@ -67,7 +67,7 @@ def test_rows_of_a_label_that_training_lacks_are_left_out(tmp_path: Path) -> Non
     files = [f"data.{name}={tmp_path / name}.csv" for name in rows]
     config = with_settings(TrainConfig(), ["data.source=files", *files, *SETTINGS])
     stranger = prepare_corpus(config.data, config.text, prepared_dir=tmp_path / "prepared", num_workers=0)
-    tokens = set(_fit(stranger, "training.refit=true").bundle.vocabulary.tokens)
+    tokens = set(_fit(stranger, "training.refit=true").saved_model.vocabulary.tokens)
     assert {"coach", "profit"} <= tokens
     assert {"plot", "actor"} & tokens == set()
 

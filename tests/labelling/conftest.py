@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fake_model import FAKE_MODELS
 
 from textlstm.config import Engine, LabelConfig, LabellingConfig
-from textlstm.labelling.label import label_files
+from textlstm.labelling.job import label_files
 from textlstm.labelling.summary import LabelSummary
 
 Run = Callable[..., LabelSummary]
@@ -20,7 +20,7 @@ Run = Callable[..., LabelSummary]
 @pytest.fixture(autouse=True)
 def _write_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each write of a part reach its file by itself, so that faults come between them."""
-    monkeypatch.setattr("textlstm.labelling.digest_stream._WAITING_BYTES", 1)
+    monkeypatch.setattr("textlstm.labelling.journal._WAITING_BYTES", 1)
 
 
 @pytest.fixture

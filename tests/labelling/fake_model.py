@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from textlstm.config import LabellingConfig
-from textlstm.labelling.classifier import ModelCard, ModelSource
+from textlstm.labelling.model import ModelCard, ModelSource
 
 LABELS = ("even", "odd", "three")
 
@@ -64,6 +64,6 @@ FAKE_MODELS = ModelSource(describe=describe, load=load, worker_command=(sys.exec
 
 
 if __name__ == "__main__":
-    from textlstm.labelling.worker import serve
+    from textlstm.labelling.engines.worker_main import serve
 
     sys.exit(serve(load))

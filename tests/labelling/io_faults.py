@@ -1,4 +1,4 @@
-"""Makes the n-th write operation of the labelling store fail, or kill the process, at will."""
+"""Makes the n-th write operation of the labelling stores fail, or kill the process, at will."""
 
 import io
 import os
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from textlstm.labelling import store
+from textlstm.storage import stores
 
 Action = Callable[[str, str], None]
 """Called as action(operation, path) before each open, write, fsync and replace; raises or kills to make it fail."""
@@ -44,7 +44,7 @@ def kill_at(at: int, *, operation: str = "", ending: str = "") -> Action:
 
 @contextmanager
 def faulty_store(action: Action) -> Iterator[None]:
-    """Run `action` before every operation of `store.LocalStore` in this process."""
+    """Run `action` before every operation of `stores.LocalStore` in this process."""
 
     class FaultyFile(io.FileIO):
         def write(self, content: Any) -> int:
@@ -66,13 +66,13 @@ def faulty_store(action: Action) -> Iterator[None]:
         action("replace", str(target))
         os.replace(source, target)  # noqa: PTH105
 
-    real_io, real_os = store.io, store.os
-    store.io = SimpleNamespace(open=faulty_open)  # type: ignore[assignment]
+    real_io, real_os = stores.io, stores.os
+    stores.io = SimpleNamespace(open=faulty_open)  # type: ignore[assignment]
     names = ("open", "close", "scandir", "O_RDONLY")
-    store.os = SimpleNamespace(  # type: ignore[assignment]
+    stores.os = SimpleNamespace(  # type: ignore[assignment]
         fsync=faulty_fsync, replace=faulty_replace, **{name: getattr(os, name) for name in names}
     )
     try:
         yield
     finally:
-        store.io, store.os = real_io, real_os
+        stores.io, stores.os = real_io, real_os

@@ -7,13 +7,13 @@ from fake_model import FAKE_MODELS
 
 from textlstm.config import LabelConfig, LabellingConfig
 from textlstm.errors import Interrupted, TextLSTMError
-from textlstm.labelling import staffing
-from textlstm.labelling.label import label_files
-from textlstm.signals import install_handlers
+from textlstm.labelling.engines import start
+from textlstm.labelling.job import label_files
+from textlstm.processes.signals import install_handlers
 
 
 def main(directory: Path, name: str, output: str) -> int:
-    staffing.INLINE_BYTES = 0
+    start.INLINE_BYTES = 0
     install_handlers()
     config = LabelConfig(
         model_dir=str(directory / "model"),

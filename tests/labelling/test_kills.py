@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from io_faults import Action, faulty_store, kill_at
 
-from textlstm.labelling.store import LocalStore
+from textlstm.storage.stores import LocalStore
 
 NUM_ROWS = 120
 FORMATS = ("csv", "jsonl", "parquet")
@@ -39,7 +39,7 @@ def write_input(directory: Path, format: str, *, num_rows: int = NUM_ROWS) -> st
 
 
 def run_in_child(run, name: str, output: str, action: Action) -> bool:
-    """Label in a forked process with `action` on its store; say whether it lived."""
+    """Label in a forked process with `action` on its stores; say whether it lived."""
     child = os.fork()
     if child == 0:
         try:
@@ -108,15 +108,15 @@ def test_kills_at_every_operation_of_the_final_commit(tmp_path: Path, run, forma
 
 
 def test_the_check_sees_a_writer_without_rename(tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Negative control: the same kills over a store that writes in place."""
+    """Negative control: the same kills over a stores that writes in place."""
 
     @contextmanager
     def create_in_place(self: LocalStore, name: str, *, scratch: str) -> Iterator[object]:
-        from textlstm.labelling import store
+        from textlstm.storage import stores
 
         path = Path(self.address(name))
         path.parent.mkdir(parents=True, exist_ok=True)
-        with store.io.open(path, "wb") as stream:
+        with stores.io.open(path, "wb") as stream:
             yield stream
 
     job = Disturbed(tmp_path, run, "csv", num_rows=6)

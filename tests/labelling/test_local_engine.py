@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from textlstm.errors import StorageError, TextLSTMError
-from textlstm.labelling import staffing
-from textlstm.labelling.engines import local
-from textlstm.labelling.engines.crew import WorkerProcess
+from textlstm.labelling.engines import local, start
+from textlstm.labelling.engines.local import WorkerProcess
 
 JOB = str(Path(__file__).parent / "job.py")
 
@@ -22,7 +21,7 @@ JOB = str(Path(__file__).parent / "job.py")
 @pytest.fixture
 def in_workers(monkeypatch: pytest.MonkeyPatch) -> list[WorkerProcess]:
     """Have even small inputs done by worker processes; give the list of all that were started."""
-    monkeypatch.setattr(staffing, "INLINE_BYTES", 0)
+    monkeypatch.setattr(start, "INLINE_BYTES", 0)
     started: list[WorkerProcess] = []
 
     class Recorded(WorkerProcess):
@@ -59,7 +58,7 @@ def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path, run, in_wo
     write_rows(tmp_path)
     for count in (1, 3):
         run("in.csv", f"out{count}.csv", num_workers=count, shard_rows=50)
-    staffing.INLINE_BYTES = 10**9
+    start.INLINE_BYTES = 10**9
     run("in.csv", "inline.csv")
     assert len(in_workers) == 4
     outputs = {(tmp_path / name).read_bytes() for name in ("out1.csv", "out3.csv", "inline.csv")}

@@ -11,7 +11,7 @@ import pytest
 
 from textlstm.config import Engine
 from textlstm.labelling.journal import Journal
-from textlstm.labelling.store import LocalStore
+from textlstm.storage.stores import LocalStore
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (extra 'ray')")
 

@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from textlstm.config import Engine, LabelConfig, LabellingConfig
-from textlstm.labelling import staffing
-from textlstm.labelling.classifier import load_model
-from textlstm.labelling.label import label_files
-from textlstm.labelling.lineage import replay_row
+from textlstm.labelling.engines import start
+from textlstm.labelling.job import label_files
+from textlstm.labelling.model import load_model
 from textlstm.labelling.summary import LabelSummary
+from textlstm.labelling.trace import replay_row
 
 
 def label(model: Path, source: Path, output: Path, *, engine: Engine = Engine.local, workers: int = 2) -> LabelSummary:
@@ -37,7 +37,7 @@ def write_rows(path: Path, num_rows: int) -> None:
 
 
 def test_labels_are_those_of_the_library(tmp_path: Path, tiny_model: Path) -> None:
-    from textlstm.predictor import TextClassifier
+    from textlstm.inference.classifier import TextClassifier
 
     (tmp_path / "in.jsonl").write_text(
         '{"text": "the goal of the match"}\n{"text": "\\u200b"}\n{"text": "bank profit"}\n'
@@ -57,7 +57,7 @@ def test_workers_give_the_labels_of_the_calling_process(
 ) -> None:
     write_rows(tmp_path / "in.csv", 400)
     label(tiny_model, tmp_path / "in.csv", tmp_path / "inline.csv")
-    monkeypatch.setattr(staffing, "INLINE_BYTES", 0)
+    monkeypatch.setattr(start, "INLINE_BYTES", 0)
     summary = label(tiny_model, tmp_path / "in.csv", tmp_path / "workers.csv")
     assert summary.num_workers == 2
     pairs = zip(
@@ -74,7 +74,7 @@ def test_local_and_ray_engines_give_the_same_bytes(
 ) -> None:
     pytest.importorskip("ray", reason="Ray is not installed (extra 'ray')")
     write_rows(tmp_path / "in.csv", 5000)
-    monkeypatch.setattr(staffing, "INLINE_BYTES", 0)
+    monkeypatch.setattr(start, "INLINE_BYTES", 0)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     for engine, workers in ((Engine.local, 1), (Engine.local, 2), (Engine.ray, 2), (Engine.ray, 3)):
         label(tiny_model, tmp_path / "in.csv", tmp_path / f"{engine}{workers}.csv", engine=engine, workers=workers)
@@ -122,7 +122,7 @@ def test_no_row_costs_more_than_a_second(classifier, name: str) -> None:
 MEMORY_PROGRAM = """
 import sys
 from textlstm.config import LabelConfig, LabellingConfig
-from textlstm.labelling.label import label_files
+from textlstm.labelling.job import label_files
 label_files(LabelConfig(model_dir=sys.argv[1], input=[sys.argv[2]], output=sys.argv[3], labelling=LabellingConfig(num_workers=2)))
 """
 

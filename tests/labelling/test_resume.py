@@ -10,9 +10,9 @@ from io_faults import faulty_store, raise_at
 
 from textlstm.config import LabelConfig, LabellingConfig
 from textlstm.errors import InputError, IntegrityError, StorageError
-from textlstm.labelling import commit
-from textlstm.labelling.label import label_files
-from textlstm.labelling.lock import OutputLock
+from textlstm.labelling import job
+from textlstm.labelling.job import label_files
+from textlstm.storage.locks import OutputLock
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_an_input_that_changes_during_the_job_gives_no_output(
         (tmp_path / "in.csv").write_text("text\nb\n")
         commit_check(plan)
 
-    commit_check = commit._check_inputs
-    monkeypatch.setattr(commit, "_check_inputs", check_then_change)
+    commit_check = job._check_inputs
+    monkeypatch.setattr(job, "_check_inputs", check_then_change)
     with pytest.raises(InputError) as refused:
         run("in.csv", "out.csv")
     assert refused.value.problems == (
@@ -87,7 +87,7 @@ def test_an_input_that_changes_during_the_job_gives_no_output(
 
 
 def test_a_kill_between_rename_and_tidying_is_tidied(tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from textlstm.labelling.store import LocalStore
+    from textlstm.storage.stores import LocalStore
 
     (tmp_path / "in.csv").write_text("text\na\n")
     with monkeypatch.context() as patch:
@@ -103,10 +103,10 @@ def test_a_kill_between_rename_and_tidying_is_tidied(tmp_path: Path, run, monkey
 
 
 def test_two_commands_on_one_output_do_not_mix(tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from textlstm.labelling import lock
+    from textlstm.storage import locks
 
     (tmp_path / "in.csv").write_text("text\na\n")
-    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.2)
     other = OutputLock(tmp_path / "out.csv.work", output="out.csv")
     with pytest.raises(InputError) as refused:
         run("in.csv", "out.csv")

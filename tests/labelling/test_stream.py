@@ -14,7 +14,7 @@ sys.path.insert(0, sys.argv[1])
 from fake_model import FAKE_MODELS
 from textlstm.config import FileFormat, LabelConfig, LabellingConfig
 from textlstm.errors import TextLSTMError
-from textlstm.labelling.label import label_files
+from textlstm.labelling.job import label_files
 settings = LabellingConfig(format=FileFormat(sys.argv[3]), output_format=FileFormat(sys.argv[4]), max_reject_fraction=0.4)
 try:
     label_files(LabelConfig(model_dir="model", input=["-"], output=sys.argv[2], labelling=settings), models=FAKE_MODELS)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from textlstm.bundle import Columns, Thresholds, load_bundle, save_bundle
 from textlstm.cli import main
 from textlstm.config import Task
+from textlstm.model_folder import Columns, Thresholds, load_saved_model, save_saved_model
 
 ROWS = (("coach said a goal", "sport"), ("bank profit", "money"), ("an actor and the plot", "film"))
 
@@ -16,13 +16,13 @@ ROWS = (("coach said a goal", "sport"), ("bank profit", "money"), ("an actor and
 @pytest.fixture(scope="module")
 def several_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model as if it had been trained on the column `topics`, several labels a row."""
-    bundle = replace(
-        load_bundle(tiny_model),
+    saved_model = replace(
+        load_saved_model(tiny_model),
         task=Task.multi_label,
         columns=Columns(labels="topics", label_separator="|"),
         thresholds=Thresholds(per_class=(0.5, 0.5, 0.5)),
     )
-    return save_bundle(bundle, tmp_path_factory.mktemp("several") / "model")
+    return save_saved_model(saved_model, tmp_path_factory.mktemp("several") / "model")
 
 
 def write(folder: Path, rows: tuple[tuple[str, str], ...], *, column: str = "label") -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from textlstm.cli import main
-from textlstm.tracking.tracker import Tracker
+from textlstm.tracking.run import Tracker
 
 WORDS = {
     "sport": ["goal", "match", "coach", "league", "striker", "final"],

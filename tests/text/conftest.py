@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from textlstm.config import Precision, TextConfig
-from textlstm.text.fast_tagging import FastTagging
-from textlstm.text.normalize import TokenNormalizer
-from textlstm.text.pos import POS_TAGS
+from textlstm.text.normalization import TokenNormalizer
 from textlstm.text.spacy_models import load_pipeline
+from textlstm.text.tagger.fast_tagger import FastTagger
+from textlstm.text.tagger.pos import POS_TAGS
 
 
 def _plain_normalizer():
@@ -29,7 +29,7 @@ def _fast_tagging(nlp, **changes):
         "precision": Precision.fp32,
         "device": "cpu",
     }
-    return FastTagging(nlp, **(settings | changes))
+    return FastTagger(nlp, **(settings | changes))
 
 
 @pytest.fixture(autouse=True, scope="module")

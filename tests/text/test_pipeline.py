@@ -9,11 +9,12 @@ import spacy
 
 from textlstm.config import Tagger, TextConfig
 from textlstm.errors import ConfigError, IntegrityError
-from textlstm.text import fast_tagging, plain_tokens, tagger_proof
 from textlstm.text import pipeline as pipeline_module
 from textlstm.text.pipeline import TextPipeline
-from textlstm.text.pos import POS_TAGS
-from textlstm.text.tagger_weights import UnknownArchitecture
+from textlstm.text.tagger import fast_tagger, self_test
+from textlstm.text.tagger.pos import POS_TAGS
+from textlstm.text.tagger.weights import UnknownArchitecture
+from textlstm.text.tokenizer import tokenizer
 
 TEXTS = [
     "I can't   go to http://x.com/a or write to me@x.org now.\n",
@@ -44,7 +45,7 @@ def default():
 
 def test_default_settings_use_the_fast_tagger(default):
     prepared = default.prepare(TEXTS)
-    assert _engine(default) == "FastTagging"
+    assert _engine(default) == "FastTagger"
     assert default.warnings == ()
     assert _tokens(prepared) == TOKENS
     assert [POS_TAGS[tag] for tag in prepared.pos[prepared.offsets[2] : prepared.offsets[3]]] == [
@@ -99,7 +100,7 @@ def test_a_failed_proof_falls_back_with_a_warning(monkeypatch):
     def fail(*_, **__):
         raise UnknownArchitecture("3 of 358 tags of the probe sentences differ from spaCy's")
 
-    monkeypatch.setattr(tagger_proof, "proven_fast_tagging", fail)
+    monkeypatch.setattr(self_test, "proven_fast_tagging", fail)
     pipeline = TextPipeline(TextConfig())
     assert _engine(pipeline) == "SpacyTagging"
     assert (
@@ -170,8 +171,8 @@ def test_pathological_rows_cost_at_most_a_second(name, pos, default):
 
 @pytest.mark.parametrize("pos", [False, True])
 def test_memory_stays_flat_with_ever_new_words(pos, monkeypatch):
-    monkeypatch.setattr(plain_tokens, "_MAX_WORDS", 10_000)
-    monkeypatch.setattr(fast_tagging, "_MAX_FORMS", 5_000)
+    monkeypatch.setattr(tokenizer, "_MAX_WORDS", 10_000)
+    monkeypatch.setattr(fast_tagger, "_MAX_FORMS", 5_000)
     pipeline = TextPipeline(TextConfig(pos=pos))
     process = psutil.Process()
 

@@ -3,7 +3,7 @@ import sys
 
 SCRIPT = """
 import sys
-from textlstm.text.spacy_alone import import_spacy_alone
+from textlstm.text.spacy_models import import_spacy_alone
 import_spacy_alone()
 import spacy
 assert not any(name == "torch" or name.startswith(("torch.", "spacy.cli")) for name in sys.modules)

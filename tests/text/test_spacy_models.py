@@ -43,7 +43,7 @@ def test_a_path_is_no_model_name():
     )
 
 
-def test_without_pos_only_a_tokeniser_is_loaded():
+def test_without_pos_only_a_tokenizer_is_loaded():
     loaded = load_pipeline(TextConfig(pos=False))
     assert loaded.nlp.pipe_names == []
     assert (loaded.model, loaded.model_version, loaded.has_pos, loaded.warnings) == ("", "", False, ())
@@ -73,7 +73,7 @@ def test_lemmas_add_the_lemmatizer():
     assert loaded.has_lemmas
 
 
-def test_a_language_without_model_is_tokenised_with_a_warning():
+def test_a_language_without_model_is_tokenized_with_a_warning():
     loaded = load_pipeline(TextConfig(language="is"))
     assert not loaded.has_pos
     assert loaded.warnings == (
@@ -98,7 +98,7 @@ def test_filters_and_lemmas_need_a_model(settings, key):
 def test_an_unknown_language_is_a_config_error():
     with pytest.raises(ConfigError) as caught:
         load_pipeline(TextConfig(language="qq", pos=False))
-    assert caught.value.problems[0].startswith("text.language: spaCy cannot tokenise 'qq': [E048]")
+    assert caught.value.problems[0].startswith("text.language: spaCy cannot tokenize 'qq': [E048]")
     assert len(caught.value.problems) == 1
     assert "\n" not in caught.value.problems[0]
 
@@ -110,7 +110,7 @@ def test_a_model_of_another_language_is_a_config_error():
     assert caught.value.problems == (f"text.spacy_model: {name} is a model for 'en', but text.language=de",)
 
 
-def test_tokeniser_digest_tells_languages_apart_and_repeats():
+def test_tokenizer_digest_tells_languages_apart_and_repeats():
     english, again, german = (
         load_pipeline(TextConfig(language=language, pos=False)).tokenizer_digest for language in ("en", "en", "de")
     )

@@ -14,12 +14,12 @@ import pytest
 import textlstm
 from textlstm.config import TextConfig
 from textlstm.errors import IntegrityError, TextLSTMError
+from textlstm.processes.child import WorkerGroup
 from textlstm.text import workers
+from textlstm.text.fingerprint import TextFingerprint
+from textlstm.text.messages import encode_settings
 from textlstm.text.pipeline import TextPipeline
-from textlstm.text.saved import SavedText
-from textlstm.text.worker_messages import encode_settings
-from textlstm.text.worker_process import WorkerCrew
-from textlstm.text.workers import prepare_in_processes, workers_ahead
+from textlstm.text.workers import prepare_in_processes, start_workers_early
 
 PLAIN = TextConfig(pos=False)
 
@@ -39,7 +39,7 @@ def workers_for_any_size(monkeypatch):
 
 
 def _starters():
-    return [child for child in psutil.Process().children() if "textlstm.text.worker" in child.cmdline()]
+    return [child for child in psutil.Process().children() if "textlstm.text.worker_main" in child.cmdline()]
 
 
 def _workers():
@@ -75,12 +75,12 @@ def test_the_description_is_heard_once_before_the_first_result(num_workers):
 
 def test_small_inputs_start_no_worker(monkeypatch):
     monkeypatch.setattr(workers, "_SMALL_CHARS", 10_000_000)
-    monkeypatch.setattr(workers, "WorkerCrew", None)
+    monkeypatch.setattr(workers, "WorkerGroup", None)
     assert len(list(prepare_in_processes(PLAIN, _blocks(3), num_workers=2))) == 3
 
 
 def test_one_worker_is_this_process(monkeypatch):
-    monkeypatch.setattr(workers, "WorkerCrew", None)
+    monkeypatch.setattr(workers, "WorkerGroup", None)
     assert len(list(prepare_in_processes(PLAIN, _blocks(3), num_workers=1))) == 3
 
 
@@ -154,7 +154,7 @@ def test_a_slow_consumer_is_no_reason_to_give_up(monkeypatch):
 
 
 def test_an_error_of_a_worker_is_raised_here():
-    saved = SavedText("3.8.18", "en_other", "9.9", "en", False, (), "none", "ab", 1)
+    saved = TextFingerprint("3.8.18", "en_other", "9.9", "en", False, (), "none", "ab", 1)
     with pytest.raises(IntegrityError) as caught:
         list(prepare_in_processes(PLAIN, _blocks(3), num_workers=2, saved=saved))
     assert caught.value.problems == (
@@ -179,7 +179,7 @@ def test_workers_end_when_the_main_process_is_gone():
     orphans = [
         process
         for process in psutil.process_iter(["cmdline"])
-        if process.pid not in before and "textlstm.text.worker" in (process.info["cmdline"] or [])
+        if process.pid not in before and "textlstm.text.worker_main" in (process.info["cmdline"] or [])
     ]
     _, alive = psutil.wait_procs(orphans, timeout=15)
     assert alive == []
@@ -187,20 +187,20 @@ def test_workers_end_when_the_main_process_is_gone():
 
 def test_workers_ahead_load_while_nothing_is_asked_of_them(monkeypatch):
     monkeypatch.setattr(workers, "_SMALL_CHARS", 1000)
-    with workers_ahead(PLAIN, num_workers=2, num_bytes=1000) as crew:
+    with start_workers_early(PLAIN, num_workers=2, num_bytes=1000) as group:
         assert len(_starters()) == 1
         time.sleep(2.5)
         blocks = _blocks(5)
-        found = list(prepare_in_processes(PLAIN, blocks, num_workers=2, crew=crew))
+        found = list(prepare_in_processes(PLAIN, blocks, num_workers=2, group=group))
         assert [part.tokens for part in found] == [TextPipeline(PLAIN).prepare(block).tokens for block in blocks]
     assert _starters() == []
 
 
 def test_a_crew_that_is_gone_closes_no_file_of_others():
-    crew = WorkerCrew(encode_settings(PLAIN, None), 1)
-    crew.close()
-    descriptors = [end for _ in range(10) for end in os.pipe()]  # takes the numbers that the crew had
-    del crew
+    group = WorkerGroup(encode_settings(PLAIN, None), 1, module=workers.WORKER_MODULE)
+    group.close()
+    descriptors = [end for _ in range(10) for end in os.pipe()]  # takes the numbers that the group had
+    del group
     gc.collect()
     try:
         assert all(os.fstat(descriptor) for descriptor in descriptors)
@@ -212,13 +212,13 @@ def test_a_crew_that_is_gone_closes_no_file_of_others():
 @pytest.mark.parametrize(("num_workers", "num_bytes"), [(1, 1000), (2, 999)])
 def test_no_workers_ahead_of_small_inputs_or_for_one_process(monkeypatch, num_workers, num_bytes):
     monkeypatch.setattr(workers, "_SMALL_CHARS", 1000)
-    with workers_ahead(PLAIN, num_workers=num_workers, num_bytes=num_bytes) as crew:
-        assert crew is None
+    with start_workers_early(PLAIN, num_workers=num_workers, num_bytes=num_bytes) as group:
+        assert group is None
         assert _starters() == []
 
 
 def test_workers_ahead_end_with_an_error_while_they_load():
-    with pytest.raises(ZeroDivisionError), workers_ahead(PLAIN, num_workers=2, num_bytes=10):
+    with pytest.raises(ZeroDivisionError), start_workers_early(PLAIN, num_workers=2, num_bytes=10):
         raise ZeroDivisionError
     assert _starters() == []
 

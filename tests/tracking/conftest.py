@@ -12,7 +12,7 @@ import pytest
 
 from textlstm.config import TrackingConfig
 from textlstm.tracking import PairedRows, open_run
-from textlstm.tracking.journal import JournalPaths
+from textlstm.tracking.outbox import JournalPaths
 from textlstm.tracking.sender import Sender
 from textlstm.tracking.store import Store, configure_environment, locate_store, open_client
 
@@ -139,7 +139,7 @@ def make_run(
 
 
 class InProcessCourier:
-    """Sends as the courier does, without a process of its own: for tests that are about something else."""
+    """Sends as the outbox_process does, without a process of its own: for tests that are about something else."""
 
     def __init__(self, paths: JournalPaths, store: Store, *, timeout_seconds: float) -> None:
         self._sender = Sender(paths, store)
@@ -155,7 +155,7 @@ class InProcessCourier:
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs send from this process: fast, and debuggable."""
-    monkeypatch.setattr("textlstm.tracking.run.Courier", InProcessCourier)
+    monkeypatch.setattr("textlstm.tracking.run.OutboxProcess", InProcessCourier)
 
 
 @pytest.fixture

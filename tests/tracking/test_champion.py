@@ -22,7 +22,7 @@ STRONG = [row % 20 != 0 for row in range(200)]
 
 
 @pytest.fixture
-def bundle_dir(tmp_path: Path) -> Path:
+def saved_model_dir(tmp_path: Path) -> Path:
     """Something that looks like a saved model; nothing here loads it."""
     folder = tmp_path / "bundle"
     folder.mkdir()
@@ -40,14 +40,14 @@ def _champion(client: "MlflowClient") -> str:
 def test_champion_moves_to_a_better_model_only(
     config: TrackingConfig,
     client: "MlflowClient",
-    bundle_dir: Path,
+    saved_model_dir: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     tracked: Callable[..., str],
 ) -> None:
-    tracked(config, "weak", correct=WEAK, folder=tmp_path, model_dir=bundle_dir)
-    tracked(config, "strong", correct=STRONG, folder=tmp_path, model_dir=bundle_dir)
-    tracked(config, "elsewhere", correct=STRONG, folder=tmp_path, model_dir=bundle_dir, digest="f" * 64)
+    tracked(config, "weak", correct=WEAK, folder=tmp_path, model_dir=saved_model_dir)
+    tracked(config, "strong", correct=STRONG, folder=tmp_path, model_dir=saved_model_dir)
+    tracked(config, "elsewhere", correct=STRONG, folder=tmp_path, model_dir=saved_model_dir, digest="f" * 64)
     assert _champion(client) == "1"
     # Tested on other rows: refused.
     with pytest.raises(InputError) as caught:

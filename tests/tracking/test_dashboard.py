@@ -13,7 +13,7 @@ import pytest
 from textlstm.config import DashboardConfig, TrackingConfig
 from textlstm.errors import ConfigError, StorageError
 from textlstm.tracking.dashboard import check_host, free_port, server_command
-from textlstm.tracking.server_process import running_server
+from textlstm.tracking.server import running_server
 from textlstm.tracking.store import locate_store
 
 STAGE = "import sys; from textlstm.cli.main import main; sys.exit(main(sys.argv[1:]))"

@@ -47,7 +47,7 @@ def rows(tmp_path: Path) -> Path:
 
 
 class Training:
-    """A `textlstm train` that goes on until it is killed, with its courier."""
+    """A `textlstm train` that goes on until it is killed, with its outbox_process."""
 
     def __init__(self, rows: Path, config: TrackingConfig) -> None:
         command = [*_train(rows, config, "victim"), "training.epochs=100000", "training.patience=0"]

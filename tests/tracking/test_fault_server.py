@@ -14,10 +14,10 @@ import pytest
 
 from textlstm.config import TrackingConfig
 from textlstm.tracking import open_run
-from textlstm.tracking.journal import list_journals, read_events
+from textlstm.tracking.outbox import list_journals, read_events
+from textlstm.tracking.recovery import is_complete, sync_journals
 from textlstm.tracking.registry import connect
 from textlstm.tracking.store import Store, locate_store
-from textlstm.tracking.sync import is_complete, sync_journals
 
 TIMEOUT_SECONDS = 12.0
 NUM_EPOCHS = 5
@@ -158,7 +158,7 @@ def test_server_killed_in_the_middle_and_back_gets_everything(tmp_path: Path, se
             run.log_metrics({"loss": 1 / (epoch + 1)}, step=epoch)
             time.sleep(1.0)
         run.log_metrics({"test/accuracy": 0.5})
-    sync_journals(config)  # brings nothing new where the courier was done
+    sync_journals(config)  # brings nothing new where the outbox_process was done
     assert _stored(config) == COMPLETE
 
 

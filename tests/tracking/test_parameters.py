@@ -1,7 +1,7 @@
 """Settings as parameters."""
 
 from textlstm.config import Encoder
-from textlstm.tracking.parameters import flatten
+from textlstm.tracking.names import flatten
 
 
 def test_nested_settings_become_dotted_names() -> None:

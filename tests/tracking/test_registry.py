@@ -9,7 +9,7 @@ import pytest
 
 from textlstm.config import TrackingConfig
 from textlstm.errors import InputError, StorageError
-from textlstm.predictor import TextClassifier
+from textlstm.inference.classifier import TextClassifier
 from textlstm.tracking import open_run
 from textlstm.tracking.model_logging import log_model_version
 from textlstm.tracking.registry import champion_of, resolve_model_dir
@@ -62,7 +62,9 @@ def test_logging_the_same_event_again_makes_no_second_version(
     run = client.create_run(client.create_experiment("e", artifact_location=f"{config.dir}/artifacts/e"))
     details = {"name": "textlstm", "tags": {}}
     versions = [
-        log_model_version(client, run_id=run.info.run_id, bundle_dir=tiny_model, event_key=key, details=details).version
+        log_model_version(
+            client, run_id=run.info.run_id, saved_model_dir=tiny_model, event_key=key, details=details
+        ).version
         for key in ("one", "one", "two")
     ]
     assert versions == ["1", "1", "2"]
@@ -72,7 +74,7 @@ def test_logging_the_same_event_again_makes_no_second_version(
 def test_stored_model_holds_no_pickle(config: TrackingConfig, client: "MlflowClient", tiny_model: Path) -> None:
     run = client.create_run(client.create_experiment("e", artifact_location=f"{config.dir}/artifacts/e"))
     log_model_version(
-        client, run_id=run.info.run_id, bundle_dir=tiny_model, event_key="x", details={"name": "", "tags": {}}
+        client, run_id=run.info.run_id, saved_model_dir=tiny_model, event_key="x", details={"name": "", "tags": {}}
     )
     files = {path.name for path in (Path(config.dir) / "artifacts").rglob("*") if path.is_file()}
     assert {"MLmodel", "pyfunc_code.py", "weights.safetensors"} <= files

@@ -1,4 +1,4 @@
-"""A run from the stages' side, with the real courier and a real sqlite store."""
+"""A run from the stages' side, with the real outbox_process and a real sqlite store."""
 
 import json
 import os
@@ -14,11 +14,9 @@ import pytest
 from textlstm.config import TrackingConfig
 from textlstm.errors import ConfigError, Interrupted
 from textlstm.tracking import PairedRows, Tracker, open_run
-from textlstm.tracking.closing import is_closed
-from textlstm.tracking.journal import list_journals
-from textlstm.tracking.state import load_state
+from textlstm.tracking.outbox import list_journals, load_state
+from textlstm.tracking.recovery import is_closed, sync_journals
 from textlstm.tracking.store import locate_store
-from textlstm.tracking.sync import sync_journals
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -155,8 +153,8 @@ def test_kill_9_of_run_and_courier_is_closed_by_the_next_command(
     config: TrackingConfig, client: "MlflowClient"
 ) -> None:
     victim = _start_victim(config, wait=True)
-    [courier] = _children(victim.pid)
-    os.kill(courier, signal.SIGKILL)
+    [outbox_process] = _children(victim.pid)
+    os.kill(outbox_process, signal.SIGKILL)
     _kill(victim)
     [paths] = list_journals(locate_store(config).journal_dir)
     run_id = load_state(paths.state).run_id

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from textlstm.config import TrackingConfig
-from textlstm.tracking.journal import EventKind, JournalPaths, JournalWriter, now_ms
+from textlstm.tracking.outbox import EventKind, JournalPaths, JournalWriter, load_state, now_ms
 from textlstm.tracking.secrets import Redactor
 from textlstm.tracking.sender import Sender
-from textlstm.tracking.state import load_state
 from textlstm.tracking.store import locate_store, open_client
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def test_without_the_comparison_metrics_are_sent_twice(
     config: TrackingConfig, client: "MlflowClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control of the test above."""
-    monkeypatch.setattr("textlstm.tracking.delivery.not_in_store", lambda run, metrics: metrics)
+    monkeypatch.setattr("textlstm.tracking.sender.not_in_store", lambda run, metrics: metrics)
     calm = FlakyClient(client)
     send(write_journal(config, "calm"), config, calm)
     twice = 0

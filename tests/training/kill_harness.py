@@ -17,8 +17,8 @@ import torch
 import toy
 
 from textlstm.training import checkpoints
+from textlstm.training.job import Progress
 from textlstm.training.loop import fit
-from textlstm.training.progress import Progress
 
 
 def die() -> None:

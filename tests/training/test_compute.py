@@ -24,9 +24,9 @@ from textlstm.training.compute import compute_settings, num_threads_of
         ({"batch_size": 16, "deterministic": True}, 10_000, 1),
     ],
 )
-def test_small_batches_have_few_threads(monkeypatch, settings, lane_tokens, expected):
+def test_small_batches_have_few_threads(monkeypatch, settings, parallel_tokens, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
-    assert num_threads_of(TrainingConfig(**settings), lane_tokens=lane_tokens) == expected
+    assert num_threads_of(TrainingConfig(**settings), parallel_tokens=parallel_tokens) == expected
 
 
 def test_threads_are_shared_by_processes_and_put_back():
@@ -37,6 +37,6 @@ def test_threads_are_shared_by_processes_and_put_back():
 
 
 @pytest.mark.parametrize(("lane_tokens", "expected"), [(0, 4), (10_000, 2)])
-def test_lanes_share_the_threads_where_the_network_fits_them(lane_tokens, expected):
-    with compute_settings(TrainingConfig(num_threads=4), lane_tokens=lane_tokens):
+def test_lanes_share_the_threads_where_the_network_fits_them(parallel_tokens, expected):
+    with compute_settings(TrainingConfig(num_threads=4), parallel_tokens=parallel_tokens):
         assert torch.get_num_threads() == expected

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from textlstm.models.batch import Batch
+from textlstm.models.network.batch import Batch
 from textlstm.training.gradients import worst_change
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -8,12 +8,12 @@ import torch
 
 from textlstm.config import Device, Imbalance, Schedule, Task, TrainingConfig, TrainingPrecision
 from textlstm.errors import ConfigError, Interrupted
-from textlstm.models.precision import has_bf16_kernels
-from textlstm.training.encoding import encode_split
+from textlstm.models.network.inputs import encode_split
+from textlstm.models.network.precision import has_bf16_kernels
+from textlstm.models.network.predict import predict_logits
+from textlstm.training.job import FitResult
 from textlstm.training.loop import fit
-from textlstm.training.prediction import predict_logits
-from textlstm.training.reports import FitResult
-from textlstm.training.scores import score
+from textlstm.training.validation_scores import score
 
 sys.path.insert(0, str(Path(__file__).parent))
 toy = importlib.import_module("toy")
@@ -123,7 +123,7 @@ def test_diverging_training_ends_with_a_remedy() -> None:
 
 
 def test_a_few_bad_steps_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    from textlstm.training.objective import Objective
+    from textlstm.training.loss import Objective
 
     losses, calls = Objective.losses, []
 
@@ -140,7 +140,7 @@ def test_a_few_bad_steps_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_out_of_memory_halves_the_batch_and_keeps_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    from textlstm.models.network import TextNetwork
+    from textlstm.models.network.network import TextNetwork
 
     settings = {"word_dropout": 0.0, "locked_dropout": 0.0, "head_dropout": 0.0}
     whole = _fit(toy.config(epochs=1), network=toy.network(**settings))
@@ -161,7 +161,7 @@ def test_out_of_memory_halves_the_batch_and_keeps_the_gradient(monkeypatch: pyte
 
 
 def test_out_of_memory_with_a_single_row_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from textlstm.models.network import TextNetwork
+    from textlstm.models.network.network import TextNetwork
 
     def no_memory(self: TextNetwork, batch: object) -> torch.Tensor:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
@@ -172,7 +172,7 @@ def test_out_of_memory_with_a_single_row_is_an_error(monkeypatch: pytest.MonkeyP
 
 
 def test_other_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    from textlstm.models.network import TextNetwork
+    from textlstm.models.network.network import TextNetwork
 
     def broken(self: TextNetwork, batch: object) -> torch.Tensor:
         raise RuntimeError("shape mismatch")
@@ -267,7 +267,7 @@ if has_bf16_kernels("cpu"):
 def test_bf16_where_the_processor_cannot_is_refused_and_auto_takes_fp32(
     monkeypatch: pytest.MonkeyPatch, plain_weights: bytes
 ) -> None:
-    monkeypatch.setattr("textlstm.models.precision.has_bf16_kernels", lambda device_type: False)
+    monkeypatch.setattr("textlstm.models.network.precision.has_bf16_kernels", lambda device_type: False)
     base = {"deterministic": False, "num_threads": 1}
     with pytest.raises(ConfigError) as caught:
         _fit(toy.config(**base, precision=TrainingPrecision.bf16))

@@ -12,9 +12,9 @@ import torch
 
 from textlstm.config import TrainingConfig, TrainingPrecision
 from textlstm.errors import Interrupted, TextLSTMError
-from textlstm.training.crew import crew_size
+from textlstm.training.job import FitResult
 from textlstm.training.loop import fit
-from textlstm.training.reports import FitResult
+from textlstm.training.workers import num_processes
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -105,4 +105,4 @@ def test_killed_worker_ends_the_training_with_a_remedy() -> None:
 )
 def test_number_of_processes(settings: dict[str, object], num_tokens: int, is_cpu: bool, expected: int) -> None:
     config = TrainingConfig(**{"batch_size": 64, "num_workers": 0} | settings)
-    assert crew_size(config, num_tokens=num_tokens, is_cpu=is_cpu) == expected
+    assert num_processes(config, num_tokens=num_tokens, is_cpu=is_cpu) == expected

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from textlstm.config import ModelConfig, Task, TrainingConfig
-from textlstm.models.network import NetworkSizes, TextNetwork
-from textlstm.training.encoding import EncodedSplit, encode_split
+from textlstm.models.network.inputs import EncodedSplit, encode_split
+from textlstm.models.network.network import NetworkSizes, TextNetwork
 
 VOCABULARY_SIZE = 42
 TASK = Task.single_label

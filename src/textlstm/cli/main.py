@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from textlstm import __version__, config
-from textlstm.collector import paused
 from textlstm.errors import ConfigError, Interrupted, StorageError, TextLSTMError
+from textlstm.processes.garbage import gc_paused
 
 
 class Stage(NamedTuple):
@@ -21,7 +21,7 @@ class Stage(NamedTuple):
 
 STAGES: dict[str, Stage] = {
     "run": Stage("Prepare, train, evaluate and label in one go.", config.RunConfig),
-    "prepare": Stage("Read, check, split, tokenise, tag, filter and store a corpus.", config.PrepareConfig),
+    "prepare": Stage("Read, check, split, tokenize, tag, filter and store a corpus.", config.PrepareConfig),
     "train": Stage("Fit a model and save it.", config.TrainConfig),
     "evaluate": Stage("Score a saved model on labelled rows.", config.EvaluateConfig),
     "label": Stage("Label files with a saved model.", config.LabelConfig),
@@ -87,8 +87,8 @@ def _dispatch(arguments: list[str]) -> int:
 
         print(stage_help(stage.summary, usage, stage.config_class))
         return 0
-    with paused():
-        from textlstm.cli.door import compose_config
+    with gc_paused():
+        from textlstm.cli.settings import compose_config
 
         overrides, config_file = _split_options(rest, stage)
         settings = compose_config(name, stage.config_class, overrides, config_file)
@@ -119,10 +119,10 @@ def _split_options(arguments: list[str], stage: Stage) -> tuple[list[str], str |
 
 
 def _run(name: str, settings: Any) -> int:
-    from textlstm.signals import install_handlers
+    from textlstm.processes.signals import install_handlers
 
     install_handlers()
-    with paused():
+    with gc_paused():
         stage: Callable[[Any], int | None] = getattr(import_module(f"textlstm.stages.{name}"), name)
     return stage(settings) or 0
 

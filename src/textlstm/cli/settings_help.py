@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from textlstm import config as schema
-from textlstm.cli.door import group_choices
+from textlstm.cli.settings import group_choices
 
 WIDTH = 100
 

@@ -24,14 +24,21 @@ from textlstm.config.choices import (
     TrainingPrecision,
 )
 from textlstm.config.data import DataConfig
-from textlstm.config.doctor import DoctorConfig
 from textlstm.config.evaluation import EvaluationConfig
-from textlstm.config.explaining import ExplainConfig, ExplainSettings
-from textlstm.config.exporting import ExportConfig
 from textlstm.config.labelling import LabelConfig, LabellingConfig, ReplayConfig, TraceConfig
 from textlstm.config.model import ModelConfig
-from textlstm.config.pipeline import EvaluateConfig, PrepareConfig, RunConfig, TrainConfig
-from textlstm.config.sweeping import SweepConfig, SweepSettings
+from textlstm.config.stages import (
+    DoctorConfig,
+    EvaluateConfig,
+    ExplainConfig,
+    ExplainSettings,
+    ExportConfig,
+    PrepareConfig,
+    RunConfig,
+    SweepConfig,
+    SweepSettings,
+    TrainConfig,
+)
 from textlstm.config.text import TextConfig
 from textlstm.config.tracking import (
     CompareConfig,

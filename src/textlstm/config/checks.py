@@ -1,8 +1,12 @@
 """Range checks of settings; what fails says which key, what is allowed and what was found."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import fields
+from enum import StrEnum
+from typing import Any, TypeVar, get_type_hints
 
-from textlstm.errors import ConfigError
+from textlstm.errors import ConfigError, IntegrityError
 
 
 def require(condition: bool, message: str) -> None:
@@ -25,3 +29,28 @@ def check_at_least(key: str, value: float, least: float) -> None:
 def check_positive(key: str, value: float) -> None:
     """Raise ConfigError unless `value` is finite and greater than 0."""
     require(math.isfinite(value) and value > 0, f"{key} must be greater than 0, got {value}")
+
+
+# Config dataclasses from what JSON made of them: in a saved model, a manifest, a message to a worker.
+
+Config = TypeVar("Config")
+
+
+def from_plain(config_class: type[Config], content: Mapping[str, Any]) -> Config:
+    """Return a config dataclass from JSON values; keys that this version does not know are refused.
+
+    Raises:
+        IntegrityError: there is such a key.
+    """
+    hints = get_type_hints(config_class)
+    known = {field.name for field in fields(config_class)}  # type: ignore[arg-type]
+    unknown = sorted(set(content) - known)
+    if unknown:
+        raise IntegrityError(
+            f"{config_class.__name__}: unknown settings {', '.join(unknown)}; a later textlstm saved them"
+        )
+    values = {}
+    for name, value in content.items():
+        hint = hints[name]
+        values[name] = hint(value) if isinstance(hint, type) and issubclass(hint, StrEnum) else value
+    return config_class(**values)

@@ -66,7 +66,7 @@ class ModelConfig:
     """The linear expert scales each n-gram by its naive Bayes log-count ratio for a label (NBSVM): often better on
     short texts, as many fits as labels on scaled copies of the rows."""
     expert_c: float = 1.0
-    """Inverse regularisation strength C of the linear expert."""
+    """Inverse regularization strength C of the linear expert."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

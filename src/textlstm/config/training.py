@@ -1,4 +1,4 @@
-"""Group `training`: the optimisation loop."""
+"""Group `training`: the optimization loop."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from textlstm.config.choices import Device, Imbalance, Schedule, TrainingPrecisi
 
 @dataclass
 class TrainingConfig:
-    """The optimisation loop."""
+    """The optimization loop."""
 
     epochs: int = 6
     """Passes over the training rows."""

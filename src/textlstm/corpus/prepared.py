@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from textlstm.config import Task
-from textlstm.text.saved import SavedText
+from textlstm.text.fingerprint import TextFingerprint
 
 SCHEMA_FIELDS = {
     "id": pa.string(),
@@ -110,7 +111,7 @@ class PreparedCorpus:
     test: PreparedSplit | None
     card: Mapping[str, Any]
     """The data card: plain JSON values."""
-    saved_text: SavedText
+    text_fingerprint: TextFingerprint
     reused: bool
     """True if the corpus was found in the store."""
     warnings: tuple[str, ...]
@@ -122,3 +123,14 @@ def _offsets(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     offsets = np.zeros(len(column) + 1, dtype=np.int64)
     np.cumsum(pc.list_value_length(column).to_numpy(), out=offsets[1:])
     return offsets
+
+
+# The names of the parts of a corpus.
+
+
+class Split(StrEnum):
+    """The three parts of a corpus, in the order in which they are prepared."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"

@@ -9,7 +9,7 @@ import numpy as np
 
 from textlstm.embeddings.found import FoundVectors, spellings
 from textlstm.errors import ConfigError
-from textlstm.text.vectors import open_vectors
+from textlstm.text.spacy_models import open_vectors
 
 _WORDLLAMA_WEIGHTS = Path("weights/l2_supercat_256.safetensors")
 _WORDLLAMA_TOKENIZER = Path("tokenizers/l2_supercat_tokenizer_config.json")
@@ -41,7 +41,7 @@ def read_wordllama_vectors(words: Sequence[str]) -> FoundVectors:
 
     Lengths in the table differ eightfold (1st to 99th percentile); what words mean is in the directions.
 
-    The package's own files are read; its code is not run and nothing is fetched. Normalised tokens such as `<url>`
+    The package's own files are read; its code is not run and nothing is fetched. Normalized tokens such as `<url>`
     have no vector.
 
     Raises:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textlstm.config import Task
-from textlstm.evaluation.rows import Booleans, Floats, Integers
+from textlstm.evaluation.scored_rows import Booleans, Floats, Integers
 
 NUM_BINS = 15
 """Equal-width bins, as in Guo et al. 2017, "On Calibration of Modern Neural Networks"."""

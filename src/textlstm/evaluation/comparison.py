@@ -5,9 +5,9 @@ from enum import StrEnum
 
 import numpy as np
 
+from textlstm.evaluation.bootstrap import Interval, Resamples
 from textlstm.evaluation.metrics import Metrics
-from textlstm.evaluation.resampling import Interval, Resamples
-from textlstm.evaluation.rows import Booleans
+from textlstm.evaluation.scored_rows import Booleans
 
 
 class Verdict(StrEnum):

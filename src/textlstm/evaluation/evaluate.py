@@ -1,22 +1,68 @@
 """From scored rows to everything that is known about the model: `evaluate_rows`."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textlstm.config import EvaluationConfig
+from textlstm.evaluation.abstention import Abstention, RiskCoverage, abstention, decision_confidence, risk_coverage
+from textlstm.evaluation.bootstrap import Resamples
 from textlstm.evaluation.calibration import ReliabilityBins, decision_bins
 from textlstm.evaluation.comparison import Comparison, compare
-from textlstm.evaluation.coverage import Abstention, RiskCoverage, abstention, decision_confidence, risk_coverage
-from textlstm.evaluation.examples import ConfusedPair, confused_pairs, confusion_counts, hardest_rows
 from textlstm.evaluation.metrics import Metrics, compute_decision_metrics, compute_metrics
-from textlstm.evaluation.removal import RemovedWord, removal_effects
-from textlstm.evaluation.resampling import Resamples
-from textlstm.evaluation.rows import UNKNOWN_TARGET, Booleans, Floats, Integers, ScoredRows, correct_rows
-from textlstm.evaluation.signature import signature
+from textlstm.evaluation.mistakes import (
+    ConfusedPair,
+    RemovedWord,
+    confused_pairs,
+    confusion_counts,
+    hardest_rows,
+    removal_effects,
+)
+from textlstm.evaluation.scored_rows import UNKNOWN_TARGET, Booleans, Floats, Integers, ScoredRows, correct_rows
 from textlstm.evaluation.slices import Slice, cut_slices
+
+# A line that names what a score depends on, so that equal signatures mean comparable scores (after sacreBLEU).
+
+
+def rows_digest(rows: ScoredRows) -> str:
+    """Return the sha256 of texts and targets in order: the same digest means the same evaluated rows."""
+    digest = hashlib.sha256()
+    for text in rows.texts:
+        encoded = text.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    digest.update("\0".join(rows.labels).encode("utf-8", "surrogatepass"))
+    digest.update(rows.targets.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def signature(rows: ScoredRows, config: EvaluationConfig) -> str:
+    """Return the line, such as `rows:2189|labels:8|task:single_label|data:3f2a...|boot:1000|...`."""
+    parts = {
+        "rows": rows.num_rows,
+        "labels": len(rows.labels),
+        "task": rows.task.value,
+        "data": rows_digest(rows)[:12],
+        "topk": config.top_k,
+        "boot": config.bootstrap_samples,
+        "conf": config.confidence,
+        "seed": config.seed,
+        "textlstm": _version("textlstm"),
+        "numpy": _version("numpy"),
+    }
+    return "|".join(f"{name}:{value}" for name, value in parts.items())
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "source"
+
 
 TOGETHER, RECURRENT, EXPERT = "together", "recurrent", "expert"
 BASELINE, CHAMPION, MAJORITY = "baseline", "champion", "majority"

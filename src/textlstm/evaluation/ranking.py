@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from textlstm.evaluation.rows import Booleans, Floats
+from textlstm.evaluation.scored_rows import Booleans, Floats
 
 
 class RankingScores(NamedTuple):
@@ -46,7 +46,7 @@ class RankedLabels:
         """Sort rows for each label.
 
         Args:
-            positives: (N, L) which rows carry which label.
+            positives: (N, L) which rows have which label.
             probabilities: (N, L).
         """
         num_rows, num_labels = probabilities.shape

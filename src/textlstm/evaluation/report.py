@@ -2,21 +2,251 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import NamedTuple
 
-from textlstm.evaluation.class_words import ClassWords
-from textlstm.evaluation.drawing import Picture
-from textlstm.evaluation.evaluate import Evaluation
-from textlstm.evaluation.removal import num_flipped
-from textlstm.evaluation.report_parts import (
-    class_lines,
-    example,
-    headline,
-    metric_lines,
-    model_lines,
-    pair_lines,
-    slice_groups,
-)
+import numpy as np
+
+from textlstm.evaluation.bootstrap import Interval
+from textlstm.evaluation.evaluate import TOGETHER, Evaluation
+from textlstm.evaluation.figures import MODEL_NAMES, Picture
+from textlstm.evaluation.mistakes import ConfusedPair, num_flipped
+from textlstm.evaluation.scored_rows import UNKNOWN_LABEL, UNKNOWN_TARGET
+from textlstm.evaluation.slices import Slice
 from textlstm.html_pages import fill_template
+
+# Which words and parts of speech count for each class, as the report shows them.
+
+
+class WordWeight(NamedTuple):
+    """A word or part of speech over the texts of one class."""
+
+    name: str
+    num_occurrences: int
+    total: float
+    """Summed share in the log-odds of the class."""
+
+
+class ClassWords(NamedTuple):
+    """What the explained texts of one predicted label have in common."""
+
+    label: str
+    num_texts: int
+    words: tuple[WordWeight, ...]
+    """By falling total."""
+    pos: tuple[WordWeight, ...]
+    """By falling total; empty where the model's texts are not tagged."""
+
+
+# Lines of the report's tables: numbers as they are read.
+
+METRIC_NAMES = {
+    "accuracy": "Accuracy",
+    "subset_accuracy": "Subset accuracy (every label right)",
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_f1": "Macro F1",
+    "micro_f1": "Micro F1",
+    "weighted_f1": "Weighted F1",
+    "macro_precision": "Macro precision",
+    "macro_recall": "Macro recall",
+    "micro_precision": "Micro precision",
+    "micro_recall": "Micro recall",
+    "mcc": "Matthews correlation",
+    "top_k_accuracy": "Top-{k} accuracy",
+    "roc_auc": "ROC-AUC, one label against the rest",
+    "average_precision": "Average precision, one label against the rest",
+    "log_loss": "Log loss (lower is better)",
+    "brier": "Brier score (lower is better)",
+    "ranking_loss": "Ranking loss (lower is better)",
+    "hamming_loss": "Hamming loss (lower is better)",
+}
+_PLAIN = {"log_loss", "brier", "mcc", "ranking_loss", "hamming_loss"}
+_MAX_TEXT = 600
+_MAX_PAIR_TEXT = 280
+_MAX_PAIRS = 10
+
+
+class Line(NamedTuple):
+    """A figure with its interval."""
+
+    name: str
+    value: str
+    interval: str
+
+
+class ModelLine(NamedTuple):
+    """One model of the comparison table."""
+
+    name: str
+    is_own: bool
+    figures: list[Line]
+
+
+class ClassLine(NamedTuple):
+    """One class."""
+
+    name: str
+    support: int
+    precision: str
+    recall: str
+    f1: str
+    interval: str
+
+
+class Example(NamedTuple):
+    """One row, shown."""
+
+    id: str
+    text: str
+    label: str
+    predicted_label: str
+    probability: str
+
+
+class PairLine(NamedTuple):
+    """A confusion with examples."""
+
+    pair: ConfusedPair
+    examples: list[Example]
+
+
+class SliceLine(NamedTuple):
+    """A slice, shown."""
+
+    part: Slice
+    accuracy: str
+    interval: str
+    note: str
+
+
+def headline(evaluation: Evaluation) -> list[Line]:
+    """Return the figures that stand on top."""
+    chosen = ("micro_f1", "macro_f1", "subset_accuracy") if evaluation.rows.is_multi_label else ("accuracy", "macro_f1")
+    lines = [line for name, line in _lines(evaluation).items() if name in chosen]
+    lines.append(Line("Calibration error", f"{evaluation.reliability.expected_error:.3f}", "expected, 0 is perfect"))
+    return [*lines, Line("Rows", f"{evaluation.rows.num_rows:,}", f"{len(evaluation.rows.labels)} labels")]
+
+
+def metric_lines(evaluation: Evaluation) -> list[Line]:
+    """Return every figure of the model."""
+    return list(_lines(evaluation).values())
+
+
+def _lines(evaluation: Evaluation) -> dict[str, Line]:
+    values, intervals = evaluation.metrics.values, evaluation.metrics.intervals
+    skipped = {"accuracy"} if evaluation.rows.is_multi_label else set()
+    return {
+        name: Line(title.format(k=evaluation.config.top_k), _figure(name, values[name]), _ends(name, intervals[name]))
+        for name, title in METRIC_NAMES.items()
+        if name in values and name not in skipped
+    }
+
+
+def model_lines(evaluation: Evaluation) -> list[ModelLine]:
+    """Return the model, its branches and its opponents with the figures that all of them have."""
+    first = "micro_f1" if evaluation.rows.is_multi_label else "accuracy"
+    models = {TOGETHER: evaluation.metrics, **evaluation.others}
+    return [
+        ModelLine(
+            title,
+            name == TOGETHER,
+            [
+                Line(
+                    metric,
+                    _figure(metric, models[name].values.get(metric, np.nan)),
+                    _ends(metric, models[name].intervals.get(metric)),
+                )
+                for metric in (first, "macro_f1", "log_loss")
+            ],
+        )
+        for name, title in MODEL_NAMES.items()
+        if name in models
+    ]
+
+
+def class_lines(evaluation: Evaluation) -> list[ClassLine]:
+    """Return every class, the lowest F1 first."""
+    counts, names = evaluation.metrics.class_values, (*evaluation.rows.labels, UNKNOWN_LABEL)
+    return [
+        ClassLine(
+            name=names[index],
+            support=int(counts.support[index]),
+            precision=f"{100 * counts.precision[index]:.1f}",
+            recall=f"{100 * counts.recall[index]:.1f}",
+            f1=f"{100 * counts.f1[index]:.1f}",
+            interval=_ends("f1", evaluation.metrics.class_intervals["f1"][index]),
+        )
+        for index in np.argsort(counts.f1, kind="stable")
+    ]
+
+
+def slice_groups(evaluation: Evaluation) -> list[tuple[str, list[SliceLine]]]:
+    """Return slices by what the rows were cut by; classes stand in their own table."""
+    overall = float(evaluation.correct.mean())
+    risk = 1 - evaluation.config.confidence
+    shown = [part for part in evaluation.slices if part.group != "class"]
+    return [
+        (group, [_slice_line(part, overall=overall, risk=risk) for part in parts])
+        for group, parts in groupby(shown, key=lambda part: part.group)
+    ]
+
+
+def _slice_line(part: Slice, *, overall: float, risk: float) -> SliceLine:
+    note = ""
+    if part.is_small:
+        note = "few rows"
+    elif part.p_value < risk:
+        note = "below the rest, beyond chance" if part.accuracy < overall else "above the rest, beyond chance"
+    return SliceLine(part, f"{100 * part.accuracy:.1f}", _ends("accuracy", part.interval), note)
+
+
+def pair_lines(evaluation: Evaluation, *, include_text: bool) -> list[PairLine]:
+    """Return the most confused pairs with examples."""
+    return [
+        PairLine(
+            pair,
+            [example(evaluation, row, include_text=include_text, max_chars=_MAX_PAIR_TEXT) for row in pair.examples],
+        )
+        for pair in evaluation.confused[:_MAX_PAIRS]
+    ]
+
+
+def example(evaluation: Evaluation, row: int, *, include_text: bool, max_chars: int = _MAX_TEXT) -> Example:
+    """Return one row as it is shown: white space collapsed, and no more than `max_chars` of the text."""
+    rows, text = evaluation.rows, ""
+    if include_text:
+        text = " ".join(rows.texts[row].split())
+        if len(text) > max_chars:
+            text = f"{text[:max_chars]}… ({len(rows.texts[row]):,} characters)"
+    return Example(
+        id=rows.ids[row],
+        text=text,
+        label=_label_names(evaluation, rows.targets[row]),
+        predicted_label=_label_names(evaluation, evaluation.predictions[row]),
+        probability=f"{evaluation.confidences[row]:.3f}",
+    )
+
+
+def _label_names(evaluation: Evaluation, target: np.generic | np.ndarray) -> str:
+    labels = evaluation.rows.labels
+    if np.ndim(target) == 0:
+        return UNKNOWN_LABEL if int(target) == UNKNOWN_TARGET else labels[int(target)]
+    return ", ".join(labels[index] for index in np.flatnonzero(target)) or "(none)"
+
+
+def _figure(name: str, value: float) -> str:
+    if not np.isfinite(value):
+        return "–"
+    return f"{value:.3f}" if name in _PLAIN else f"{100 * value:.2f}"
+
+
+def _ends(name: str, interval: Interval | None) -> str:
+    if interval is None or not np.isfinite(interval.low):
+        return ""
+    if name in _PLAIN:
+        return f"{interval.low:.3f} to {interval.high:.3f}"
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+
 
 _PAGE, _STYLE = "report.html.jinja", "report.css"
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from textlstm.evaluation.resampling import Interval, proportion_interval
-from textlstm.evaluation.rows import UNKNOWN_LABEL, UNKNOWN_TARGET, Booleans, ScoredRows
+from textlstm.evaluation.bootstrap import Interval, proportion_interval
+from textlstm.evaluation.scored_rows import UNKNOWN_LABEL, UNKNOWN_TARGET, Booleans, ScoredRows
 
 SMALL = 30
 """Slices of fewer rows are flagged: their figures say little."""

@@ -13,13 +13,78 @@ import torch
 from torch import Tensor
 
 from textlstm.config import Task
-from textlstm.explain.decomposition import decompose
+from textlstm.explain.gates import CellTrace, Direction, EncoderTrace, GateName, trace_encoder
 from textlstm.explain.reader import TextReader, make_variants
-from textlstm.explain.scores import log_odds
-from textlstm.explain.traces import CellTrace, Direction, EncoderTrace, trace_encoder
-from textlstm.models.batch import Batch
-from textlstm.models.encoders import ConvolutionalRecurrentEncoder, Encoded
-from textlstm.models.network import TextNetwork
+from textlstm.models.network.batch import Batch
+from textlstm.models.network.encoders import ConvolutionalRecurrentEncoder, Encoded
+from textlstm.models.network.network import TextNetwork
+
+# The cell decomposition of Murdoch and Szlam (2017): the score as an exact sum over the words in the memory.
+
+
+def decompose(trace: CellTrace, state_gradients: Tensor) -> Tensor | None:
+    """Return (T, B) parts of the score that each step's input has through this cell, in reading order; None: RNN.
+
+    Their sum over the steps of a text is the sum of `state_gradients` times the cell's states.
+
+    Args:
+        trace: the cell, of the last layer.
+        state_gradients: (T, B, H) gradient of the score with respect to the cell's outputs, 0 at padding.
+    """
+    kept, entering = trace.kept, trace.entering
+    if kept is None or entering is None:
+        return None
+    shown = trace.gates.get(GateName.output)
+    left = torch.zeros_like(entering)  # what each step so far has left, summed over the steps up to it
+    parts = entering.new_zeros(entering.shape[:2])
+    for step in range(len(entering)):
+        left[:step] *= kept[step]
+        left[step] = (left[step - 1] if step else 0.0) + entering[step]
+        seen = left[: step + 1]
+        levels = seen if shown is None else seen.tanh()
+        weights = state_gradients[step] if shown is None else state_gradients[step] * shown[step]
+        weighted = torch.einsum("tbh,bh->tb", levels, weights)
+        parts[: step + 1] += weighted
+        parts[1 : step + 1] -= weighted[:-1]
+    return parts
+
+
+# The number that attribution explains: by how much the log-odds of a label speak for it.
+
+
+def log_odds(logits: Tensor, labels: Tensor, task: Task) -> Tensor:
+    """Return (B,) float32: the log-odds of each text's label against all others.
+
+    One label a text: the label's logit less the log-sum-exp of the others, so 0 means a probability of one half.
+    Several labels a text: the label's own logit. With a single label in the model, its logit too.
+
+    Args:
+        logits: (B, L) of the recurrent branch.
+        labels: (B,) int64 label ids.
+        task: one or several labels a text.
+    """
+    own = logits.gather(1, labels.unsqueeze(1)).squeeze(1)
+    if task is Task.multi_label or logits.shape[1] == 1:
+        return own
+    others = logits.scatter(1, labels.unsqueeze(1), -torch.inf)
+    return own - others.logsumexp(dim=1)
+
+
+def against_rest(values: np.ndarray, label: int, probabilities: np.ndarray, task: Task) -> np.ndarray:
+    """Return the part of `values` (..., L) that speaks for `label`: its own less the weighted mean of the others'.
+
+    The weights are the other labels' `probabilities` (L,), so that parts of logits become parts of log-odds, to first
+    order.
+    """
+    own = values[..., label]
+    if task is Task.multi_label or values.shape[-1] == 1:
+        return np.asarray(own)
+    weights = np.asarray(probabilities, dtype=np.float64).copy()
+    weights[label] = 0.0
+    weights = weights / weights.sum() if weights.sum() > 0 else np.full_like(weights, 1 / (len(weights) - 1))
+    weights[label] = 0.0
+    return np.asarray(own - values @ weights)
+
 
 _NUM_STEPS = 32
 """Points on the way from no input to the text."""
@@ -57,7 +122,7 @@ def leave_one_out(reader: TextReader, labels: np.ndarray) -> list[np.ndarray]:
     """Return how much the log-odds of each text's label fall when one word is taken out of the text."""
     variants = make_variants(reader, _whole_and_without_each)
     counts = reader.split.lengths + 1
-    task = reader.classifier.bundle.task
+    task = reader.classifier.saved_model.task
     wanted = torch.from_numpy(np.repeat(labels, counts))
     scores = log_odds(torch.from_numpy(reader.logits(variants)), wanted, task).numpy()
     return [part[0] - part[1:] for part in np.split(scores, np.cumsum(counts)[:-1])]
@@ -71,7 +136,7 @@ def _whole_and_without_each(length: int) -> list[np.ndarray]:
 def cell_decomposition(reader: TextReader, labels: np.ndarray) -> list[np.ndarray] | None:
     """Return each word's part of the score through the memory of the last layer; None for a plain RNN."""
     found: dict[int, np.ndarray] = {}
-    task = reader.classifier.bundle.task
+    task = reader.classifier.saved_model.task
     for rows, batch in reader.batches():
         trace = trace_encoder(reader.network.encoder, token_vectors(reader, batch), batch.lengths)
         gradients = read_out(reader.network, trace.encoded, pick_labels(labels, rows, batch.lengths), task)
@@ -93,7 +158,7 @@ def integrated_gradients(reader: TextReader, labels: np.ndarray) -> list[np.ndar
         return None
     from captum.attr import IntegratedGradients
 
-    network, task = reader.network, reader.classifier.bundle.task
+    network, task = reader.network, reader.classifier.saved_model.task
 
     def score(vectors: Tensor, lengths: Tensor, wanted: Tensor) -> Tensor:
         return log_odds(network.classify(network.encode(vectors, lengths)), wanted, task)

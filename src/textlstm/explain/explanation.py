@@ -16,15 +16,61 @@ from textlstm.explain.attribution import (
     step_tokens,
     token_vectors,
 )
-from textlstm.explain.expert_view import Branches, weigh_branches
-from textlstm.explain.filtering import Filtered, undo_filters
-from textlstm.explain.reader import TextReader
-from textlstm.explain.running import RunningProbability, running_probabilities
-from textlstm.explain.survival import surviving_share
-from textlstm.explain.traces import TOLERANCE, Direction, EncoderTrace, GateName, trace_encoder
-from textlstm.explain.winners import Wins, count_wins, unit_effects
-from textlstm.predictor import Prediction, Scores, TextClassifier
-from textlstm.text.pos import POS_TAGS
+from textlstm.explain.expert import Branches, weigh_branches
+from textlstm.explain.gates import TOLERANCE, Direction, EncoderTrace, GateName, surviving_share, trace_encoder
+from textlstm.explain.max_pooling import MaxPoolWins, count_max_pool_wins, unit_effects
+from textlstm.explain.reader import TextReader, make_variants
+from textlstm.inference.classifier import Prediction, Scores, TextClassifier
+from textlstm.inference.unfiltered import Filtered, undo_filters
+from textlstm.models.calibration.temperature import to_probabilities
+from textlstm.text.tagger.pos import POS_TAGS
+
+# The decision as the words come in: the recurrent branch on ever longer beginnings and ends of a text.
+
+MOST_POINTS = 32
+"""Longer texts are cut at this many places, evenly spread."""
+
+
+class IncrementalPrediction(NamedTuple):
+    """What the recurrent branch would say if the text ended, or began, at some of its words."""
+
+    places: np.ndarray
+    """(K,) int64 numbers of words read, ascending; the last is the whole text."""
+    forwards: np.ndarray
+    """(K, L) float32 calibrated probabilities after the first `places` words."""
+    backwards: np.ndarray
+    """(K, L) the same for the last `places` words."""
+
+
+def incremental_predictions(reader: TextReader) -> list[IncrementalPrediction]:
+    """Return the running probabilities of every text of `reader`; each point is a full reading of that part."""
+    classifier = reader.classifier
+
+    def pieces(length: int) -> list[np.ndarray]:
+        places = places_of(length).tolist()
+        return [np.arange(place) for place in places] + [np.arange(length - place, length) for place in places]
+
+    variants = make_variants(reader, pieces)
+    logits = classifier.combiner.recurrent_alone(reader.logits(variants))
+    probabilities = to_probabilities(logits, classifier.saved_model.task)
+    found, begin = [], 0
+    for length in reader.split.lengths.tolist():
+        places = places_of(length)
+        middle, end = begin + len(places), begin + 2 * len(places)
+        found.append(IncrementalPrediction(places, probabilities[begin:middle], probabilities[middle:end]))
+        begin = end
+    return found
+
+
+def places_of(length: int) -> np.ndarray:
+    """Return where a text of `length` words is cut: after every word, or at MOST_POINTS places.
+
+    >>> places_of(3).tolist(), places_of(0).tolist()
+    ([1, 2, 3], [])
+    """
+    if length <= MOST_POINTS:
+        return np.arange(1, length + 1)
+    return np.unique(np.linspace(1, length, MOST_POINTS).round().astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +117,11 @@ class Explanation:
     cells: tuple[CellView, ...]
     attributions: Mapping[Method, np.ndarray]
     """(T,) float32 a method, in log-odds of `label` by the recurrent branch."""
-    wins: Wins | None
+    wins: MaxPoolWins | None
     """Which step won which unit; None without max pooling."""
     unit_effects: np.ndarray
     """(D, H) float32: what the pooled features of each unit of the last layer put into the log-odds."""
-    running: RunningProbability
+    running: IncrementalPrediction
     branches: Branches
     filtered: Filtered | None
 
@@ -95,7 +141,7 @@ class Inside(NamedTuple):
     """What tracing found in one text."""
 
     cells: tuple[CellView, ...]
-    wins: Wins | None
+    wins: MaxPoolWins | None
     unit_effects: np.ndarray
 
 
@@ -117,7 +163,7 @@ def explain_texts(classifier: TextClassifier, texts: Sequence[str]) -> list[Expl
     labels = explained_labels(scores)
     attributions = attribute(reader, labels)
     inside = look_inside(reader, labels)
-    running = running_probabilities(reader)
+    running = incremental_predictions(reader)
     branches = weigh_branches(classifier, texts, scores, labels)
     filtered = undo_filters(classifier, texts, prepared)
     predictions = classifier.decide(texts, scores.probabilities)
@@ -155,7 +201,7 @@ def explained_labels(scores: Scores) -> np.ndarray:
 def look_inside(reader: TextReader, labels: np.ndarray) -> list[Inside]:
     """Return the gate traces of every text of `reader`, and how its pooling read them for `labels` (N,)."""
     found: dict[int, Inside] = {}
-    task = reader.classifier.bundle.task
+    task = reader.classifier.saved_model.task
     for rows, batch in reader.batches():
         trace = trace_encoder(reader.network.encoder, token_vectors(reader, batch), batch.lengths)
         reading = read_out(reader.network, trace.encoded, pick_labels(labels, rows, batch.lengths), task)
@@ -185,6 +231,6 @@ def _split(reader: TextReader, trace: EncoderTrace, reading: ReadOut) -> list[In
                     float(cell.error[text]),
                 )
             )
-    wins = count_wins(reader.network, trace, reading)
+    wins = count_max_pool_wins(reader.network, trace, reading)
     effects = unit_effects(trace, reading)
     return [Inside(tuple(view), None if wins is None else wins[text], effects[text]) for text, view in enumerate(views)]

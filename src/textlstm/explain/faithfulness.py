@@ -13,8 +13,8 @@ import numpy as np
 from textlstm.explain.attribution import Method
 from textlstm.explain.explanation import Explanation
 from textlstm.explain.reader import TextReader, Variants
-from textlstm.models.probabilities import to_probabilities
-from textlstm.predictor import TextClassifier
+from textlstm.inference.classifier import TextClassifier
+from textlstm.models.calibration.temperature import to_probabilities
 
 FRACTIONS = tuple(tenth / 10 for tenth in range(1, 10))
 """Shares of the words that are taken out; at 0 and at 1 all orders agree."""
@@ -130,6 +130,6 @@ def deletion_curves(
             lengths.append(len(stay))
     logits = reader.logits(Variants(np.concatenate(tokens), np.cumsum(lengths)))
     classifier = reader.classifier
-    probabilities = to_probabilities(classifier.gate.recurrent_alone(logits), classifier.bundle.task)
+    probabilities = to_probabilities(classifier.combiner.recurrent_alone(logits), classifier.saved_model.task)
     wanted = np.repeat(labels[rows], len(FRACTIONS))
     return np.asarray(probabilities[np.arange(len(wanted)), wanted].reshape(len(rows), len(FRACTIONS)))

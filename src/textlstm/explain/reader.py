@@ -10,16 +10,15 @@ import torch
 from torch import nn
 
 from textlstm.config import Precision
-from textlstm.models.batch import Batch
-from textlstm.models.inference import prepare_inference
-from textlstm.models.network import TextNetwork
-from textlstm.models.probabilities import mean_logits
-from textlstm.predictor import TextClassifier
-from textlstm.text.prepared import PreparedTexts
-from textlstm.training.batch_plan import plan_sorted
-from textlstm.training.batching import DeviceSplit
-from textlstm.training.encoding import EncodedSplit, encode_split, encode_texts
-from textlstm.training.prediction import predict_logits
+from textlstm.inference.classifier import TextClassifier
+from textlstm.inference.torch_backend import prepare_inference
+from textlstm.models.calibration.temperature import mean_logits
+from textlstm.models.network.batch import Batch, DeviceSplit
+from textlstm.models.network.batch_plan import plan_sorted
+from textlstm.models.network.inputs import EncodedSplit, encode_split, encode_texts
+from textlstm.models.network.network import TextNetwork
+from textlstm.models.network.predict import predict_logits
+from textlstm.text.tokenized import TokenizedTexts
 
 _BATCH_CELLS = 4_096
 _MOST_ROWS = 64
@@ -48,22 +47,22 @@ class Variants:
 class TextReader:
     """N prepared texts as the network reads them: after the cap on their length."""
 
-    def __init__(self, classifier: TextClassifier, prepared: PreparedTexts) -> None:
+    def __init__(self, classifier: TextClassifier, prepared: TokenizedTexts) -> None:
         """Encode `prepared` for the networks of `classifier`."""
         self.classifier = classifier
-        bundle = classifier.bundle
+        saved_model = classifier.saved_model
         targets = np.zeros(len(prepared), dtype=np.int64)
         self.split: EncodedSplit = encode_texts(
-            prepared.tokens.each(bundle.vocabulary.encode),
+            prepared.tokens.each(saved_model.vocabulary.encode),
             prepared.offsets,
             prepared.pos,
             tokens=lambda: prepared.tokens,
-            vocabulary=bundle.vocabulary,
-            model=bundle.model,
+            vocabulary=saved_model.vocabulary,
+            model=saved_model.model,
             targets=targets,
         )
         places = np.arange(len(prepared.tokens), dtype=np.int32)
-        read = encode_split(places, prepared.offsets, None, targets, max_tokens=bundle.model.max_tokens).token_ids
+        read = encode_split(places, prepared.offsets, None, targets, max_tokens=saved_model.model.max_tokens).token_ids
         self.tokens: list[str] = [prepared.tokens[place] for place in read]
         """The tokens that are read, text after text."""
         self.pos: np.ndarray | None = None if prepared.pos is None else prepared.pos[read]
@@ -104,7 +103,7 @@ class TextReader:
         if num_variants >= _MANY_VARIANTS and self.classifier.device.type == "cpu":
             networks = self._folded
         found = [predict_logits(network, cut, device=self.classifier.device) for network in networks]
-        return mean_logits(found, self.classifier.bundle.task)
+        return mean_logits(found, self.classifier.saved_model.task)
 
     @cached_property
     def _folded(self) -> list[nn.Module]:

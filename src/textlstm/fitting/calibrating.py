@@ -7,16 +7,16 @@ import numpy as np
 from textlstm.config import EvaluationConfig, Task
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import ConfigError
-from textlstm.models.class_biases import fit_class_biases
-from textlstm.models.confidence import fit_confidence_scale
-from textlstm.models.gate import Gate
-from textlstm.models.label_shift import label_shift_weights
+from textlstm.models.calibration.class_bias import fit_class_biases
+from textlstm.models.calibration.combination import BranchCombiner
+from textlstm.models.calibration.confidence import fit_confidence_scale
+from textlstm.models.calibration.label_shift import label_shift_weights
 
 
 class Calibrated(NamedTuple):
-    """A gate, and what it makes of the rows that it was learned from."""
+    """A combiner, and what it makes of the rows that it was learned from."""
 
-    gate: Gate
+    combiner: BranchCombiner
     log_probabilities: np.ndarray
     """(N, L) of these rows (logits of sigmoids when a row may have several labels), each row's class biases learned
     without it: what thresholds may be learned from."""
@@ -58,12 +58,12 @@ def calibrate(
     Raises:
         ValueError: there is no row.
     """
-    gate = Gate.fit(recurrent_logits, expert_logits, targets, task=task, weights=weights)
-    combined, gain = gate.combine(recurrent_logits, expert_logits), 0.0
+    combiner = BranchCombiner.fit(recurrent_logits, expert_logits, targets, task=task, weights=weights)
+    combined, gain = combiner.combine(recurrent_logits, expert_logits), 0.0
     if task is Task.multi_label:
-        return Calibrated(gate, combined, gain)
+        return Calibrated(combiner, combined, gain)
     biases = fit_class_biases(combined, targets, weights=weights)
     if biases is not None:
-        gate, combined, gain = gate.with_class_biases(biases.biases), biases.held_out, biases.gain
+        combiner, combined, gain = combiner.with_class_biases(biases.biases), biases.held_out, biases.gain
     scale = fit_confidence_scale(combined, targets, weights=weights)
-    return Calibrated(gate.with_confidence_scale(scale), scale(combined), gain)
+    return Calibrated(combiner.with_confidence_scale(scale), scale(combined), gain)

@@ -1,8 +1,8 @@
-"""From a prepared corpus to a model: vocabulary, vectors, linear expert, networks, gate, thresholds, baseline.
+"""From a prepared corpus to a model: vocabulary, vectors, linear expert, networks, thresholds, baseline.
 
-Stages `train`, `run` and `sweep` share it. The linear expert and the networks learn from the training rows; the gate
-(temperatures and weights) and the abstention threshold from the validation rows; then the expert is fitted again on
-both, as is the baseline and with `training.refit` the networks, so that none gives rows away.
+Stages `train`, `run` and `sweep` share it. The linear expert and the networks learn from the training rows; the
+combiner of both and the abstention threshold learn from the validation rows. Then the expert is fitted anew on all
+rows, as are the baseline and, with `training.refit`, the networks, so that none gives rows away.
 """
 
 from collections.abc import Callable
@@ -11,20 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from textlstm.bundle import Bundle, Columns, Thresholds
 from textlstm.config import DataConfig, Device, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
-from textlstm.evaluation.thresholds import find_threshold, fit_label_thresholds
+from textlstm.evaluation.abstention import find_threshold, fit_label_thresholds
 from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
 from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs, refit_networks
-from textlstm.models.gate import Gate
-from textlstm.models.linear_expert import LinearExpert
-from textlstm.models.network import TextNetwork
-from textlstm.models.probabilities import mean_logits, to_probabilities
-from textlstm.recurrent import choose_device
-from textlstm.training.prediction import predict_logits
-from textlstm.training.reports import EpochReport, FitResult
+from textlstm.inference.torch_backend import choose_device
+from textlstm.model_folder import Columns, SavedModel, Thresholds
+from textlstm.models.calibration.combination import BranchCombiner
+from textlstm.models.calibration.temperature import mean_logits, to_probabilities
+from textlstm.models.linear.expert import LinearExpert
+from textlstm.models.network.network import TextNetwork
+from textlstm.models.network.predict import predict_logits
+from textlstm.training.job import EpochReport, FitResult
 
 ACCEPT_NOTHING = 2.0
 """Threshold of a model for which the promise cannot be kept at any probability."""
@@ -34,7 +34,7 @@ ACCEPT_NOTHING = 2.0
 class Fitted:
     """A model and what its making showed."""
 
-    bundle: Bundle
+    saved_model: SavedModel
     results: tuple[FitResult, ...]
     """One a network, of the training that validation rows were held out of."""
     refits: tuple[FitResult, ...]
@@ -48,15 +48,15 @@ class Fitted:
 
     def metrics(self) -> dict[str, float]:
         """Return the figures of the making, by name: validation scores, speed, padding, coverage of the vectors."""
-        task = self.bundle.task
+        task = self.saved_model.task
         figures = {
             "validation/macro_f1": self.results[0].history[self.results[0].best_epoch - 1].macro_f1,
             "tokens_per_second": float(np.mean([result.tokens_per_second for result in self.results])),
             "padding_share": float(np.mean([result.padding_share for result in self.results])),
             "best_epoch": float(self.results[0].best_epoch),
-            "expert_share": self.calibrated.gate.expert_share,
+            "expert_share": self.calibrated.combiner.expert_share,
             "class_bias_gain": self.calibrated.class_bias_gain,
-            "confidence_slope": self.calibrated.gate.confidence_slope,
+            "confidence_slope": self.calibrated.combiner.confidence_slope,
         }
         for source in self.embeddings.coverage if self.embeddings else ():
             figures[f"vectors_found/{Path(source.source).name}"] = source.num_found / max(source.num_words, 1)
@@ -112,7 +112,7 @@ def fit_classifier(
     networks, results = fit_networks(inputs, corpus, config, work_dir=work_dir, on_epoch=on_epoch, stop=stop)
     validation = inputs.validation
 
-    # The gate and the thresholds learn from the validation rows.
+    # The combiner and the thresholds learn from the validation rows.
     device = choose_device(config.training.device)
     logits = [predict_logits(network.to(device), validation, device=device) for network in networks]
     recurrent = mean_logits(logits, corpus.task)
@@ -128,20 +128,20 @@ def fit_classifier(
             rows, results, corpus, config, work_dir=work_dir, on_epoch=on_refit_epoch, stop=stop
         )
 
-    bundle = Bundle(
+    saved_model = SavedModel(
         labels=corpus.labels,
         task=corpus.task,
         text=replace(config.text, tagger_device=Device.cpu),  # where it ran is no part of the model
         model=config.model,
-        saved_text=corpus.saved_text,
+        text_fingerprint=corpus.text_fingerprint,
         vocabulary=inputs.vocabulary,
-        weights=_weights(networks, calibrated.gate) | _expert_and_baseline(rows, corpus, config),
+        weights=_weights(networks, calibrated.combiner) | _expert_and_baseline(rows, corpus, config),
         columns=columns_of(config.data),
         thresholds=_thresholds(probabilities, targets, weights, corpus.task, config),
         label_shares=_label_shares(rows.train_targets, len(corpus.labels)),
     )
     return Fitted(
-        bundle,
+        saved_model,
         results,
         refits,
         inputs.embeddings,
@@ -196,8 +196,8 @@ def _expert_and_baseline(rows: LabelledRows, corpus: PreparedCorpus, config: Tra
     return parts
 
 
-def _weights(networks: list[TextNetwork], gate: Gate) -> dict[str, np.ndarray]:
-    weights = {f"gate.{name}": value for name, value in gate.to_arrays().items()}
+def _weights(networks: list[TextNetwork], combiner: BranchCombiner) -> dict[str, np.ndarray]:
+    weights = {f"gate.{name}": value for name, value in combiner.to_arrays().items()}
     for index, network in enumerate(networks):
         weights |= {f"network.{index}.{name}": value for name, value in network.to_arrays().items()}
     return weights

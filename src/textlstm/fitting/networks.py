@@ -12,10 +12,10 @@ from textlstm.config import TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.embeddings import Embeddings, load_embeddings
 from textlstm.errors import InputError
-from textlstm.models.network import NetworkSizes, TextNetwork
-from textlstm.training.encoding import EncodedSplit, encode_texts
+from textlstm.models.network.inputs import EncodedSplit, encode_texts
+from textlstm.models.network.network import NetworkSizes, TextNetwork
+from textlstm.training.job import EpochReport, FitResult
 from textlstm.training.loop import fit
-from textlstm.training.reports import EpochReport, FitResult
 from textlstm.vocabulary import Vocabulary
 
 SEED_STRIDE = 1000

@@ -13,8 +13,8 @@ from typing import Any
 
 from textlstm.config import LabelConfig
 from textlstm.errors import IntegrityError
-from textlstm.labelling.classifier import ModelCard
 from textlstm.labelling.journal import ShardRecord
+from textlstm.labelling.model import ModelCard
 from textlstm.labelling.plan import Plan
 
 MANIFEST_FORMAT = 1

@@ -8,28 +8,24 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from textlstm.bundle import library_versions
 from textlstm.config import FileFormat, LabelConfig
-from textlstm.corpus.files.class_folders import list_class_files
-from textlstm.corpus.files.encodings import encoding_name
-from textlstm.corpus.files.lines import to_utf8
-from textlstm.corpus.files.parquet import read_parquet_schema
-from textlstm.corpus.files.read_settings import ReadSettings
-from textlstm.corpus.files.readers import kind_of_input, read_columns, read_records
-from textlstm.corpus.files.records import Record
-from textlstm.corpus.files.row_index import index_rows
-from textlstm.corpus.files.row_input import LineInput
-from textlstm.corpus.files.streams import check_unchanged, file_state, read_blocks
+from textlstm.corpus.rows.class_folders import list_class_files
+from textlstm.corpus.rows.lines import LineInput, to_utf8
+from textlstm.corpus.rows.parquet import read_parquet_schema
+from textlstm.corpus.rows.readers import index_rows, kind_of_input, read_columns, read_records
+from textlstm.corpus.rows.records import Record
+from textlstm.corpus.rows.settings import ReadSettings, encoding_name
+from textlstm.corpus.rows.streams import check_unchanged, file_state, read_blocks
 from textlstm.errors import InputError
-from textlstm.labelling.classifier import ModelCard
 from textlstm.labelling.columns import AddedColumns
-from textlstm.labelling.plan import InputFile, Plan, Shard
-from textlstm.labelling.remote import is_remote, local_path
-from textlstm.labelling.remote import num_bytes as num_bytes_of
-from textlstm.labelling.row_format import RowFormat
-from textlstm.labelling.rows import settings_of_reading
-from textlstm.labelling.store import Store
-from textlstm.labelling.target import choose_output_kind
+from textlstm.labelling.inputs import local_path
+from textlstm.labelling.inputs import num_bytes as num_bytes_of
+from textlstm.labelling.model import ModelCard
+from textlstm.labelling.output import choose_output_kind
+from textlstm.labelling.plan import InputFile, Plan, RowFormat, Shard
+from textlstm.labelling.shard import settings_of_reading
+from textlstm.model_folder import library_versions
+from textlstm.storage.stores import Store, is_remote
 
 WITHOUT_EFFECT = ("num_workers", "max_reject_fraction")
 """Labelling settings that do not change the bytes of the output."""

@@ -6,19 +6,17 @@ from itertools import chain
 from typing import BinaryIO
 
 from textlstm.config import FileFormat, LabelConfig
-from textlstm.corpus.files.inputs import expand_inputs
-from textlstm.corpus.files.readers import kind_of_input, read_records
-from textlstm.corpus.files.records import Record, Reject
-from textlstm.corpus.files.rejects import RejectCount, reject_line
-from textlstm.corpus.files.writers import RecordWriter, record_writer
+from textlstm.corpus.rows.inputs import expand_inputs
+from textlstm.corpus.rows.readers import kind_of_input, read_records
+from textlstm.corpus.rows.records import Record, Reject, RejectCount, reject_line
+from textlstm.corpus.rows.writers import RecordWriter, record_writer
 from textlstm.corpus.sources.examples import Example, example_reader
 from textlstm.errors import InputError
-from textlstm.labelling.classifier import ModelCard, RowClassifier
 from textlstm.labelling.columns import AddedColumns
 from textlstm.labelling.journal import ShardRecord
-from textlstm.labelling.rows import settings_of_reading
-from textlstm.labelling.shards import LabelledBlock, cut_blocks, label_block
-from textlstm.labelling.summary import LabelSummary, summarise
+from textlstm.labelling.model import ModelCard, RowClassifier
+from textlstm.labelling.shard import LabelledBlock, cut_blocks, label_block, settings_of_reading
+from textlstm.labelling.summary import LabelSummary, summarize
 
 STREAM_ROWS = 1000
 """Rows that are read before their labels are written."""
@@ -60,7 +58,7 @@ def label_stream(
         writer.close()
     output.flush()
     count.check(reading, name=", ".join(map(str, paths)))
-    return summarise(
+    return summarize(
         [total.record(count)],
         card,
         output="standard output",
@@ -73,7 +71,7 @@ def label_stream(
 
 
 class _Total:
-    """Adds up what `summarise` wants to know."""
+    """Adds up what `summarize` wants to know."""
 
     def __init__(self) -> None:
         self._labels: Counter[str] = Counter()

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from textlstm.labelling.classifier import ModelCard
 from textlstm.labelling.journal import ShardRecord
+from textlstm.labelling.model import ModelCard
 
 MAX_LABELS_SHOWN = 20
 DRIFT_SMALL, DRIFT_LARGE = 0.1, 0.25
@@ -72,7 +72,7 @@ class LabelSummary:
         return [*lines, f"time of all workers: {steps}"]
 
 
-def summarise(
+def summarize(
     records: Sequence[ShardRecord],
     card: ModelCard,
     *,

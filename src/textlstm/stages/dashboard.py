@@ -14,10 +14,10 @@ from textlstm.tracking.dashboard import (
     server_environment,
 )
 from textlstm.tracking.overview import keep_overview
+from textlstm.tracking.recovery import sync_journals
 from textlstm.tracking.registry import connect
-from textlstm.tracking.server_process import running_server
+from textlstm.tracking.server import running_server
 from textlstm.tracking.store import experiment_id, locate_store, without_userinfo
-from textlstm.tracking.sync import sync_journals
 
 
 def dashboard(config: DashboardConfig) -> None:

@@ -107,11 +107,11 @@ def _tracking(config: DoctorConfig) -> Iterator[Finding]:
 def _model(config: DoctorConfig) -> Iterator[Finding]:
     if not config.model_dir:
         return
-    from textlstm.bundle import load_bundle
+    from textlstm.model_folder import load_saved_model
 
     try:
-        bundle = load_bundle(Path(config.model_dir))
-        yield Finding("model", "ok", f"{config.model_dir}: {len(bundle.labels)} labels, every checksum matches")
+        saved_model = load_saved_model(Path(config.model_dir))
+        yield Finding("model", "ok", f"{config.model_dir}: {len(saved_model.labels)} labels, every checksum matches")
     except TextLSTMError as error:
         yield Finding("model", "wrong", error.problems[0])
 

@@ -4,18 +4,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from textlstm.bundle import Bundle
 from textlstm.config import DataConfig, EvaluateConfig, Task, TrackingConfig, TrainConfig
+from textlstm.corpus.preparation.prepare import prepare_labelled_files
 from textlstm.corpus.prepared import PreparedSplit
-from textlstm.corpus.preparing.prepare import prepare_labelled_files
-from textlstm.corpus.sources.other_columns import read_other_columns
+from textlstm.corpus.sources.examples import read_extra_columns
 from textlstm.errors import InputError, TextLSTMError
 from textlstm.evaluation.evaluate import BASELINE, CHAMPION, EXPERT, MAJORITY, RECURRENT, Evaluation, evaluate_rows
 from textlstm.evaluation.figures import draw_figures
-from textlstm.evaluation.folder import EXPLANATIONS_FILE, METRICS_FILE, REPORT_FILE, write_evaluation
 from textlstm.evaluation.metrics import Metrics
-from textlstm.predictor import TextClassifier
-from textlstm.scoring import score_split, with_filters_undone
+from textlstm.evaluation.output import EXPLANATIONS_FILE, METRICS_FILE, REPORT_FILE, write_evaluation
+from textlstm.inference.classifier import TextClassifier
+from textlstm.inference.scoring import score_split, with_filters_undone
+from textlstm.model_folder import SavedModel
 from textlstm.stages.explain import explain_rows
 from textlstm.stages.screen import note, say, table
 from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
@@ -53,13 +53,13 @@ def evaluate(config: EvaluateConfig) -> None:
         raise InputError(f"{output_dir}: holds an evaluation; set overwrite=true to replace it, or another output_dir")
     model_dir = resolve_model_dir(config.model_dir, config.tracking)
     classifier = TextClassifier.load(model_dir, device=config.device)
-    refuse_other_task(classifier.bundle, config.data)
+    refuse_other_task(classifier.saved_model, config.data)
     # Slices show parts of speech, so rows are tagged as in training even for a model that does not read tags.
     corpus = prepare_labelled_files(
         config.data,
-        classifier.bundle.text,
+        classifier.saved_model.text,
         labels=classifier.labels,
-        saved=classifier.bundle.saved_text,
+        saved=classifier.saved_model.text_fingerprint,
         prepared_dir=Path(config.prepared_dir),
         num_workers=config.num_workers,
     )
@@ -81,21 +81,21 @@ def evaluate(config: EvaluateConfig) -> None:
     print_evaluation(evaluated)
 
 
-def refuse_other_task(bundle: Bundle, data: DataConfig) -> None:
+def refuse_other_task(saved_model: SavedModel, data: DataConfig) -> None:
     """Hold that the label columns of `data` are for models such as this one.
 
     Raises:
         InputError: the model gives several labels and one column of single labels is named, or the reverse.
     """
-    columns = bundle.columns
-    if bundle.task is Task.multi_label and not data.labels_column:
+    columns = saved_model.columns
+    if saved_model.task is Task.multi_label and not data.labels_column:
         trained = [f"data.labels_column={columns.labels}"]
         trained += [f"data.label_separator={columns.label_separator!r}"] if columns.label_separator else []
         raise InputError(
             "data.labels_column is empty, but the model gives a row several labels (multi-label). "
             f"Name the column that holds all labels of a row; the model was trained with {' '.join(trained)}."
         )
-    if bundle.task is Task.single_label and data.labels_column:
+    if saved_model.task is Task.single_label and data.labels_column:
         raise InputError(
             f"data.labels_column={data.labels_column} names several labels a row, but the model gives exactly one. "
             f"Leave it away and name the column with one label; the model was trained with "
@@ -119,19 +119,19 @@ def evaluate_split(
         rows = with_filters_undone(rows, classifier, split)
     if settings.slice_columns:
         files, numbers = (split.table.column(name).to_pylist() for name in ("file", "row"))
-        rows = replace(rows, columns=read_other_columns(config.data, files, numbers))
+        rows = replace(rows, columns=read_extra_columns(config.data, files, numbers))
     if settings.champion and (champion := _champion(classifier, config.tracking)):
         rows = replace(rows, champion_probabilities=champion.predict_proba(rows.texts))
     evaluation = evaluate_rows(
         rows,
         settings,
         threshold=promised_threshold(classifier),
-        max_error=classifier.bundle.thresholds.max_error,
+        max_error=classifier.saved_model.thresholds.max_error,
     )
     title = f"{output_dir.name}: {len(split):,} rows"
     pictures = list(draw_figures(evaluation)) if settings.report else None
     explained = None
-    if settings.report and settings.explained_texts and classifier.bundle.is_exported:
+    if settings.report and settings.explained_texts and classifier.saved_model.is_exported:
         note("no texts are explained: an exported model cannot be looked into")
     elif settings.report and settings.explained_texts:
         heading = f"Why the model decided: {title}"
@@ -169,7 +169,7 @@ def _champion(classifier: TextClassifier, tracking: TrackingConfig) -> TextClass
         return None
     if champion is None:
         return None
-    if (champion.labels, champion.bundle.task) != (classifier.labels, classifier.bundle.task):
+    if (champion.labels, champion.saved_model.task) != (classifier.labels, classifier.saved_model.task):
         note(f"not compared with the champion {address}: it decides between other labels")
         return None
     return champion
@@ -190,7 +190,7 @@ def _paired_rows(evaluation: Evaluation, *, digest: str) -> PairedRows:
 
 def promised_threshold(classifier: TextClassifier) -> float | None:
     """Return the threshold under which the model abstains; None when it never does."""
-    threshold = classifier.bundle.thresholds.abstain_below
+    threshold = classifier.saved_model.thresholds.abstain_below
     return threshold if threshold > 0 else None
 
 

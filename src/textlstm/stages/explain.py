@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from textlstm.config import ExplainConfig
-from textlstm.corpus.files.inputs import expand_inputs
-from textlstm.corpus.files.read_settings import ColumnNames, ReadSettings
-from textlstm.corpus.files.readers import read_records
-from textlstm.corpus.files.records import Record, Reject
-from textlstm.corpus.files.storage import atomic_file
+from textlstm.corpus.rows.inputs import expand_inputs
+from textlstm.corpus.rows.readers import read_records
+from textlstm.corpus.rows.records import Record, Reject
+from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
 from textlstm.corpus.sources.examples import example_reader
 from textlstm.errors import InputError
-from textlstm.evaluation.class_words import ClassWords, WordWeight
-from textlstm.evaluation.rows import ScoredRows
+from textlstm.evaluation.report import ClassWords, WordWeight
+from textlstm.evaluation.scored_rows import ScoredRows
 from textlstm.stages.screen import note, say, table
+from textlstm.storage.files import atomic_file
 from textlstm.tracking.registry import resolve_model_dir
 
 if TYPE_CHECKING:
-    from textlstm.explain.corpus_view import CorpusView, Counted
     from textlstm.explain.explanation import Explanation
     from textlstm.explain.faithfulness import Faithfulness
-    from textlstm.predictor import TextClassifier
+    from textlstm.explain.summary import CorpusView, Counted
+    from textlstm.inference.classifier import TextClassifier
 
 
 def explain(config: ExplainConfig) -> None:
@@ -34,7 +34,7 @@ def explain(config: ExplainConfig) -> None:
         InputError: no text was given, or the page exists and overwrite is false.
     """
     from textlstm.explain.page import METHOD_NAMES
-    from textlstm.predictor import TextClassifier
+    from textlstm.inference.classifier import TextClassifier
 
     output = Path(config.output)
     if not config.explain.text and not config.input:
@@ -43,7 +43,7 @@ def explain(config: ExplainConfig) -> None:
         raise InputError(f"{output}: exists; set overwrite=true to replace it, or another output")
     model_dir = resolve_model_dir(config.model_dir, config.tracking)
     classifier = TextClassifier.load(model_dir, device=config.device)
-    texts = [config.explain.text] if config.explain.text else read_texts(config, classifier.bundle.columns.text)
+    texts = [config.explain.text] if config.explain.text else read_texts(config, classifier.saved_model.columns.text)
     page, found = explanation_page(
         classifier,
         texts,
@@ -77,9 +77,9 @@ def explanation_page(
 ) -> tuple[bytes, "list[Faithfulness]"]:
     """Return the page about `texts`, of which the first `num_shown` are shown one by one, and the deletion curves."""
     from textlstm.explain.attribution import Method
-    from textlstm.explain.corpus_view import view_corpus
     from textlstm.explain.explanation import explain_texts
     from textlstm.explain.faithfulness import judge
+    from textlstm.explain.summary import view_corpus
 
     explanations = explain_texts(classifier, texts)
     found = judge(classifier, explanations) if faithfulness else []
@@ -98,10 +98,10 @@ class ExplainedRows(NamedTuple):
 def explain_rows(classifier: "TextClassifier", rows: ScoredRows, *, num_texts: int, title: str) -> ExplainedRows | None:
     """Return what explaining at most `num_texts` of the scored rows shows; None where no row has a token."""
     from textlstm.explain.attribution import Method
-    from textlstm.explain.choice import choose_texts
-    from textlstm.explain.corpus_view import view_corpus
     from textlstm.explain.explanation import explain_texts
     from textlstm.explain.faithfulness import judge
+    from textlstm.explain.selection import choose_texts
+    from textlstm.explain.summary import view_corpus
 
     lengths = np.zeros(rows.num_rows, np.int64) if rows.num_tokens is None else rows.num_tokens
     chosen = choose_texts(rows.probabilities.max(axis=1), lengths, num_texts=num_texts)
@@ -131,7 +131,7 @@ def _page(
 ) -> bytes:
     from textlstm.explain.page import render_page
 
-    model = classifier.bundle.model
+    model = classifier.saved_model.model
     ways = "both ways" if model.bidirectional else "one way"
     details = {
         "Network": f"{model.num_layers}-layer {model.encoder.value} of {model.hidden_size} units, {ways}, "

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import assert_never
 
-from textlstm.bundle import NETWORKS_FILE, bundle_digest, load_bundle, save_bundle
 from textlstm.config import ExportConfig, ExportFormat
 from textlstm.errors import ConfigError
-from textlstm.exporting import MOST_DIFFERENCE, export_onnx
+from textlstm.inference.export import MOST_DIFFERENCE, export_onnx
+from textlstm.model_folder import NETWORKS_FILE, load_saved_model, model_digest, save_saved_model
 from textlstm.stages.screen import say
 from textlstm.stages.train import refuse_existing
 from textlstm.tracking.registry import resolve_model_dir
@@ -26,11 +26,11 @@ def export(config: ExportConfig) -> None:
     refuse_existing(output_dir, overwrite=config.overwrite)
     match config.format:
         case ExportFormat.onnx:
-            digest = bundle_digest(model_dir)
-            exported = export_onnx(load_bundle(model_dir), precision=config.precision, model_digest=digest)
+            digest = model_digest(model_dir)
+            exported = export_onnx(load_saved_model(model_dir), precision=config.precision, model_digest=digest)
         case _:
             assert_never(config.format)
-    save_bundle(exported.bundle, output_dir)
+    save_saved_model(exported.saved_model, output_dir)
     parity = exported.parity
     size = (output_dir / NETWORKS_FILE).stat().st_size / 1e6
     allowed = f"{MOST_DIFFERENCE:.0e} allowed" if config.precision == "fp32" else "no limit for int8"

@@ -1,7 +1,7 @@
 """`textlstm label`: label files with a saved model, every row exactly once."""
 
 from textlstm.config import LabelConfig
-from textlstm.labelling.label import label_files
+from textlstm.labelling.job import label_files
 from textlstm.stages.screen import note, progress
 from textlstm.tracking.registry import resolve_model_dir
 

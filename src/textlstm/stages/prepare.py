@@ -1,11 +1,10 @@
-"""`textlstm prepare`: read, check, split, tokenise, tag, filter and store a corpus."""
+"""`textlstm prepare`: read, check, split, tokenize, tag, filter and store a corpus."""
 
 from pathlib import Path
 
 from textlstm.config import PrepareConfig
+from textlstm.corpus.preparation.prepare import Phase, Progress, prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
-from textlstm.corpus.preparing.prepare import prepare_corpus
-from textlstm.corpus.preparing.progress import Phase, Progress
 from textlstm.stages.screen import Stopwatch, note, progress, say, table
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from textlstm.config import ReplayConfig
 from textlstm.errors import IntegrityError
-from textlstm.labelling.lineage import replay_row
+from textlstm.labelling.trace import replay_row
 from textlstm.stages.screen import say
 
 

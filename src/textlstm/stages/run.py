@@ -5,7 +5,7 @@ from pathlib import Path
 
 from textlstm.config import LabelConfig, RunConfig
 from textlstm.corpus.prepared import PreparedSplit
-from textlstm.labelling.label import label_files
+from textlstm.labelling.job import label_files
 from textlstm.stages.evaluate import print_evaluation
 from textlstm.stages.prepare import describe
 from textlstm.stages.screen import Stopwatch, note, say

@@ -4,15 +4,14 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from textlstm.bundle import read_manifest
 from textlstm.config import ServeConfig
 from textlstm.errors import StorageError
+from textlstm.model_folder import read_manifest
 from textlstm.stages.screen import note, say
 from textlstm.tracking.dashboard import free_port
 from textlstm.tracking.model_logging import save_pyfunc
 from textlstm.tracking.registry import resolve_model_dir
-from textlstm.tracking.server_process import running_server
-from textlstm.tracking.serving import check_serving_host, serving_command, serving_environment
+from textlstm.tracking.server import check_serving_host, running_server, serving_command, serving_environment
 from textlstm.tracking.store import configure_environment, locate_store
 
 

@@ -11,20 +11,20 @@ import numpy as np
 from sklearn.metrics import accuracy_score, f1_score
 
 from textlstm.config import SweepConfig, Task, TrainConfig
+from textlstm.config.overrides import with_settings
+from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.corpus.preparing.prepare import prepare_corpus
 from textlstm.errors import ConfigError
-from textlstm.evaluation.rows import decide
+from textlstm.evaluation.scored_rows import decide
 from textlstm.fitting import Fitted, fit_classifier
-from textlstm.overrides import with_settings
-from textlstm.predictor import TextClassifier
-from textlstm.signals import cooperative_stop
+from textlstm.inference.classifier import TextClassifier
+from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import note, progress, say, table
 from textlstm.sweeping.search import run_search
 from textlstm.sweeping.trials import Report, TrialResult
 from textlstm.tracking.run import open_run
-from textlstm.training.reports import EpochReport
+from textlstm.training.job import EpochReport
 
 PARENT_FILE = "parent.json"
 SPEED_ROWS = 500
@@ -86,19 +86,19 @@ def run_trial(config: TrainConfig, parent_key: str | None, overrides: list[str],
 
 
 def _figures(fitted: Fitted, corpus: PreparedCorpus) -> dict[str, float]:
-    thresholds = np.asarray(fitted.bundle.thresholds.per_class) if corpus.task is Task.multi_label else None
+    thresholds = np.asarray(fitted.saved_model.thresholds.per_class) if corpus.task is Task.multi_label else None
     predicted = decide(fitted.validation_probabilities, corpus.task, thresholds)
     targets = fitted.validation_targets
     assert corpus.validation is not None
     texts = corpus.validation.texts()[:SPEED_ROWS]
-    classifier = TextClassifier(fitted.bundle)
+    classifier = TextClassifier(fitted.saved_model)
     classifier.predict(texts[:1])
     started = time.perf_counter()
     classifier.predict(texts)
     return {
         "macro_f1": float(f1_score(targets, predicted, average="macro", zero_division=0)),
         "accuracy": float(accuracy_score(targets, predicted)),
-        "model_size": float(sum(value.nbytes for value in fitted.bundle.weights.values())),
+        "model_size": float(sum(value.nbytes for value in fitted.saved_model.weights.values())),
         "label_speed": len(texts) / (time.perf_counter() - started),
     }
 

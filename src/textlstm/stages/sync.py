@@ -4,9 +4,9 @@ from textlstm.config import SyncConfig
 from textlstm.errors import StorageError
 from textlstm.stages.screen import note, say
 from textlstm.tracking.overview import keep_overview
+from textlstm.tracking.recovery import SyncedJournal, sync_journals
 from textlstm.tracking.registry import connect
 from textlstm.tracking.store import locate_store
-from textlstm.tracking.sync import SyncedJournal, sync_journals
 
 
 def sync(config: SyncConfig) -> None:

@@ -1,7 +1,7 @@
 """`textlstm trace OUT ROW`: tell where a label came from."""
 
 from textlstm.config import TraceConfig
-from textlstm.labelling.lineage import trace_row
+from textlstm.labelling.trace import trace_row
 from textlstm.stages.screen import say
 
 

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from textlstm.bundle import Bundle, save_bundle, with_provenance
 from textlstm.config import Task, TrainConfig
+from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.corpus.preparing.prepare import prepare_corpus
 from textlstm.errors import InputError
-from textlstm.evaluation.quality_table import QUALITY_FILE, quality_table
+from textlstm.evaluation.label_errors import QUALITY_FILE, quality_table
 from textlstm.fitting import Fitted, fit_classifier, join_training
-from textlstm.signals import cooperative_stop
+from textlstm.model_folder import SavedModel, save_saved_model, with_provenance
+from textlstm.processes.distributed import follows_another
+from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.evaluate import Evaluated, evaluate_split, print_evaluation
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import Stopwatch, note, progress, say
 from textlstm.tracking.run import Tracker, open_run
-from textlstm.training.processes import follows_another
-from textlstm.training.reports import EpochReport
+from textlstm.training.job import EpochReport
 
 SETTINGS_FILE = "settings.json"
 
@@ -71,8 +71,8 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
         _remember(work_dir, config, corpus, run)
         _log_inputs(run, config, corpus)
         fitted = _fit(config, corpus, work_dir=work_dir, run=run)
-        bundle = _with_provenance(fitted.bundle, config, corpus, run)
-        save_bundle(bundle, model_dir)
+        saved_model = _with_provenance(fitted.saved_model, config, corpus, run)
+        save_saved_model(saved_model, model_dir)
         _log_outcome(run, fitted, seconds=watch.seconds)
         evaluated = None
         if corpus.test is not None and len(corpus.test):
@@ -208,14 +208,14 @@ def _log_outcome(run: Tracker, fitted: Fitted, *, seconds: float) -> None:
         run.set_tags({"training_events": "; ".join(fitted.events())})
 
 
-def _with_provenance(bundle: Bundle, config: TrainConfig, corpus: PreparedCorpus, run: Tracker) -> Bundle:
+def _with_provenance(saved_model: SavedModel, config: TrainConfig, corpus: PreparedCorpus, run: Tracker) -> SavedModel:
     digests = {
         name: split.digest
         for name, split in (("train", corpus.train), ("validation", corpus.validation), ("test", corpus.test))
         if split is not None
     }
     return with_provenance(
-        bundle,
+        saved_model,
         run_id=run.run_id or "",
         corpus=corpus.key,
         data_digests=digests,

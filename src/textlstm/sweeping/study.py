@@ -15,7 +15,7 @@ from textlstm.errors import ConfigError, StorageError
 from textlstm.sweeping.space import Choice, Dimension, Range, grid_size, parse_space
 from textlstm.sweeping.trials import Outcome, TrialResult, TrialState
 
-MAXIMISED = {"macro_f1": True, "accuracy": True, "model_size": False, "label_speed": True}
+MAXIMIZED = {"macro_f1": True, "accuracy": True, "model_size": False, "label_speed": True}
 """The objectives, and whether more is better."""
 _JOURNAL = "journal.log"
 _NAME = "sweep"
@@ -182,10 +182,10 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
 
 
 def _directions(settings: SweepSettings) -> list[str]:
-    unknown = [name for name in settings.objectives if name not in MAXIMISED]
+    unknown = [name for name in settings.objectives if name not in MAXIMIZED]
     if unknown or not settings.objectives or len(set(settings.objectives)) != len(settings.objectives):
-        raise ConfigError(f"sweep.objectives={settings.objectives}: must be some of {', '.join(MAXIMISED)}, each once")
-    return ["maximize" if MAXIMISED[name] else "minimize" for name in settings.objectives]
+        raise ConfigError(f"sweep.objectives={settings.objectives}: must be some of {', '.join(MAXIMIZED)}, each once")
+    return ["maximize" if MAXIMIZED[name] else "minimize" for name in settings.objectives]
 
 
 def _lock(directory: Path) -> IO[bytes]:

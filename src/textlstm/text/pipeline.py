@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from textlstm.config import Tagger, TextConfig
 from textlstm.errors import ConfigError
-from textlstm.text.normalize import TokenNormalizer
-from textlstm.text.pos import POS_TAGS
-from textlstm.text.prepared import PreparedTexts
-from textlstm.text.saved import CODE_VERSION, SavedText, TextDescription, check_saved
-from textlstm.text.spacy_alone import import_spacy_alone
-from textlstm.text.spacy_models import SpacyPipeline, load_pipeline
-from textlstm.text.stop_words import load_stop_words
+from textlstm.text.fingerprint import CODE_VERSION, TextDescription, TextFingerprint, check_saved
+from textlstm.text.normalization import TokenNormalizer, load_stop_words
+from textlstm.text.spacy_models import SpacyPipeline, import_spacy_alone, load_pipeline
+from textlstm.text.tagger.pos import POS_TAGS
+from textlstm.text.tokenized import TokenizedTexts
 
 MAX_LEXEMES = 600_000
 """Words that spaCy has seen before the pipeline is loaded anew.
@@ -29,15 +27,20 @@ word that ever passed and double when they are full; at this number they have 2^
 class Engine(Protocol):
     """One way to prepare texts; all give the same result."""
 
-    def prepare(self, texts: Sequence[str]) -> PreparedTexts:
-        """Tokenise, tag, filter and normalise."""
+    def prepare(self, texts: Sequence[str]) -> TokenizedTexts:
+        """Tokenize, tag, filter and normalize."""
 
 
 class TextPipeline:
     """Prepares texts the same way for training, evaluation and labelling."""
 
     def __init__(
-        self, config: TextConfig, *, saved: SavedText | None = None, device: str = "cpu", without_torch: bool = False
+        self,
+        config: TextConfig,
+        *,
+        saved: TextFingerprint | None = None,
+        device: str = "cpu",
+        without_torch: bool = False,
     ) -> None:
         """Load what `config` needs.
 
@@ -50,7 +53,7 @@ class TextPipeline:
         Raises:
             ConfigError: A setting that cannot be met here (unknown language, missing model, unknown tag).
             InputError: The stop-word file cannot be read.
-            IntegrityError: `saved` was made with another spaCy model, tokeniser or preparation.
+            IntegrityError: `saved` was made with another spaCy model, tokenizer or preparation.
         """
         if without_torch:
             import_spacy_alone()
@@ -60,7 +63,7 @@ class TextPipeline:
             if saved is not None
             else load_stop_words(config.stop_words, language=config.language)
         )
-        self.saved = _saved_text(config, loaded, stop_words)
+        self.saved = _text_fingerprint(config, loaded, stop_words)
         if saved is not None:
             check_saved(saved, self.saved, reads_spacy_model=config.pos or config.lemmas)
         self._needs_torch = "transformer" in loaded.nlp.pipe_names
@@ -80,8 +83,8 @@ class TextPipeline:
         """Whether spaCy's own networks are torch's."""
         return self._needs_torch
 
-    def prepare(self, texts: Sequence[str]) -> PreparedTexts:
-        """Tokenise, tag, filter and normalise; tokens of white space are dropped.
+    def prepare(self, texts: Sequence[str]) -> TokenizedTexts:
+        """Tokenize, tag, filter and normalize; tokens of white space are dropped.
 
         Lone surrogates, which no UTF-8 text can hold, count as U+FFFD.
         """
@@ -107,25 +110,25 @@ def _choose_engine(
     config: TextConfig, loaded: SpacyPipeline, stop_words: frozenset[str], device: str
 ) -> tuple[Engine, str]:
     """Return the fastest engine that gives spaCy's results, and why a faster one was left ("" where none was)."""
-    from textlstm.text.spacy_tagging import SpacyTagging
-    from textlstm.text.word_tokenizer import supports_single_words
+    from textlstm.text.tagger.spacy_tagger import SpacyTagging
+    from textlstm.text.tokenizer.word_tokenizer import supports_single_words
 
     normalizer = _token_normalizer(config, loaded, stop_words)
     kept_pos = _kept_pos(config)
     by_words = supports_single_words(loaded.nlp)
     if by_words and not loaded.has_pos and not loaded.has_lemmas:
-        from textlstm.text.plain_tokens import PlainTokens
+        from textlstm.text.tokenizer.tokenizer import PlainTokens
 
         return PlainTokens(loaded.nlp, normalizer=normalizer, max_run=config.max_run), ""
     reason = ""
     if loaded.has_pos and config.tagger is not Tagger.spacy:
-        from textlstm.text.tagger_proof import proven_fast_tagging
-        from textlstm.text.tagger_weights import UnknownArchitecture
+        from textlstm.text.tagger.self_test import self_tested_fast_tagger
+        from textlstm.text.tagger.weights import UnknownArchitecture
 
         try:
             if loaded.has_lemmas or not by_words:
-                raise UnknownArchitecture("it lemmatizes" if loaded.has_lemmas else "its tokeniser is not spaCy's own")
-            engine = proven_fast_tagging(
+                raise UnknownArchitecture("it lemmatizes" if loaded.has_lemmas else "its tokenizer is not spaCy's own")
+            engine = self_tested_fast_tagger(
                 loaded.nlp,
                 normalizer=normalizer,
                 kept_pos=kept_pos,
@@ -155,10 +158,10 @@ def _without_surrogates(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _saved_text(config: TextConfig, loaded: SpacyPipeline, stop_words: frozenset[str]) -> SavedText:
+def _text_fingerprint(config: TextConfig, loaded: SpacyPipeline, stop_words: frozenset[str]) -> TextFingerprint:
     import spacy
 
-    return SavedText(
+    return TextFingerprint(
         spacy_version=spacy.__version__,
         spacy_model=loaded.model,
         spacy_model_version=loaded.model_version,

@@ -3,19 +3,109 @@
 import hashlib
 import importlib.util
 import json
+import sys
 import warnings as python_warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from textlstm.config import Precision, TextConfig
+import numpy as np
+from numpy.typing import NDArray
+
+from textlstm.config import Device, Precision, Tagger, TextConfig
 from textlstm.errors import ConfigError
-from textlstm.text.pos import check_pos_tags
-from textlstm.text.saved import SavedText
-from textlstm.text.spacy_alone import needs_torch
-from textlstm.text.tagger_device import may_use_gpu
+from textlstm.text.fingerprint import TextFingerprint
+from textlstm.text.tagger.pos import check_pos_tags
 
 if TYPE_CHECKING:
     from spacy.language import Language
+
+# spaCy without what a worker never asks of it, sooner loaded.
+
+_COMMAND_LINE = ("spacy.cli", "spacy.cli.info")
+
+
+def import_spacy_alone() -> None:
+    """Import spaCy as if torch were not installed, without its command line; both can be imported afterwards.
+
+    For the rest of the process, spaCy pipelines whose networks are torch's cannot run, and `spacy.info` is not there.
+    Nothing happens where spaCy or torch is there already.
+    """
+    if "spacy" in sys.modules or "torch" in sys.modules:
+        return
+    sys.modules["torch"] = None  # type: ignore[assignment]  # what Python takes for "not installed"
+    for name in _COMMAND_LINE:
+        sys.modules[name] = _Stub(name)
+    try:
+        import spacy
+    finally:
+        for name in ("torch", *_COMMAND_LINE):
+            del sys.modules[name]
+    for name in ("cli", "info"):
+        vars(spacy).pop(name, None)
+
+
+class _Stub(ModuleType):
+    """A package that has whatever is imported from it, as None."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__ = []
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
+def needs_torch(model: str) -> bool:
+    """Say whether the spaCy model of that package name has a transformer; told without loading spaCy."""
+    spec = importlib.util.find_spec(model) if model else None
+    if spec is None or spec.origin is None:
+        return False
+    description = Path(spec.origin).with_name("meta.json")
+    if not description.is_file():
+        return True  # not packaged as spaCy's models are: who knows
+    components = json.loads(description.read_text(encoding="utf-8")).get("components", [])
+    return any("transformer" in name for name in components)
+
+
+# Where the fast tagger runs.
+
+
+def may_use_gpu(config: TextConfig) -> bool:
+    """Say whether `config` lets the fast tagger run on a GPU, told without torch."""
+    return config.pos and not config.lemmas and config.tagger is not Tagger.spacy and config.tagger_device != Device.cpu
+
+
+def tagger_device(config: TextConfig) -> str:
+    """Return `cpu` or `cuda`; torch is loaded only where a GPU may be used.
+
+    Raises:
+        ConfigError: a GPU is asked for and torch sees none.
+    """
+    if not may_use_gpu(config):
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if config.tagger_device is Device.cuda:
+        raise ConfigError(
+            f"text.tagger_device=cuda: torch {torch.__version__} sees no GPU here; set text.tagger_device=auto or cpu"
+        )
+    return "cpu"
+
+
+def resolve_device(config: TextConfig) -> TextConfig:
+    """Return `config` with the device that `tagger_device` finds, so that nobody need ask, or load torch to ask, again.
+
+    Raises:
+        ConfigError: as `tagger_device`.
+    """
+    return replace(config, tagger_device=Device(tagger_device(config)))
+
 
 _TAGGING = ("tok2vec", "transformer", "tagger", "morphologizer", "attribute_ruler")
 _LEMMATIZING = ("lemmatizer", "trainable_lemmatizer")
@@ -76,11 +166,11 @@ def uses_torch(config: TextConfig) -> bool:
     return needs_torch(find_model(config.language, wanted=config.spacy_model))
 
 
-def load_pipeline(config: TextConfig, *, saved: SavedText | None = None) -> SpacyPipeline:
-    """Load the least that `config` needs: a blank tokeniser, a tagger, a tagger with lemmatizer.
+def load_pipeline(config: TextConfig, *, saved: TextFingerprint | None = None) -> SpacyPipeline:
+    """Load the least that `config` needs: a blank tokenizer, a tagger, a tagger with lemmatizer.
 
     `saved` is what a model folder recorded. Where neither tags nor lemmas are needed and the spaCy model of that record
-    had another tokeniser than a blank pipeline has, the tokeniser is that of the spaCy model, if it is installed.
+    had another tokenizer than a blank pipeline has, the tokenizer is that of the spaCy model, if it is installed.
 
     Raises:
         ConfigError: An unknown language or model, unknown tags, or filters and lemmas that need a model where none is.
@@ -108,7 +198,7 @@ def _blank(config: TextConfig, warnings: tuple[str, ...]) -> SpacyPipeline:
     try:
         nlp = spacy.blank(config.language)
     except ImportError as error:
-        raise ConfigError(f"text.language: spaCy cannot tokenise '{config.language}': {_one_line(error)}") from error
+        raise ConfigError(f"text.language: spaCy cannot tokenize '{config.language}': {_one_line(error)}") from error
     return SpacyPipeline(
         nlp=nlp,
         model="",
@@ -152,7 +242,7 @@ def _installed(config: TextConfig, name: str) -> SpacyPipeline:
 
 
 def _tokenizer_digest(tokenizer: Any) -> str:
-    """Return the sha256 of everything that decides where tokens end; of the class name for tokenisers without rules."""
+    """Return the sha256 of everything that decides where tokens end; of the class name for tokenizers without rules."""
     from spacy.tokenizer import Tokenizer
 
     parts: dict[str, Any] = {"class": type(tokenizer).__name__}
@@ -169,3 +259,52 @@ def _tokenizer_digest(tokenizer: Any) -> str:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
+
+
+# The word vectors of an installed spaCy model.
+
+_NO_VECTOR_COMPONENTS = ("tagger", "parser", "ner", "lemmatizer", "attribute_ruler", "tok2vec")
+
+
+class VectorTable(NamedTuple):
+    """A table of vectors and where each word stands in it."""
+
+    data: NDArray[np.float32]
+    """(rows, dimensions) float32; several words may share a row."""
+    row_of: Callable[[str], int]
+    """Gives the row of a word, -1 where it has none."""
+
+
+def open_vectors(model: str, *, language: str) -> VectorTable:
+    """Return the vectors of the package or folder `model`; empty means the first of `language` that has some.
+
+    Raises:
+        ConfigError: no such model, or it has no vectors.
+    """
+    import spacy
+
+    if not model:
+        installed = sorted(name for name in spacy.util.get_installed_models() if name.startswith(f"{language}_"))
+        with_vectors = [name for name in installed if _has_vectors(name)]
+        if not with_vectors:
+            raise ConfigError(
+                f"model.embeddings: no installed spaCy model of '{language}' has vectors "
+                f"(installed: {', '.join(installed) or 'none'}). Install one such as {language}_core_web_md, "
+                "or take wordllama or a vector file."
+            )
+        model = with_vectors[0]
+    try:
+        nlp = spacy.load(model, exclude=list(_NO_VECTOR_COMPONENTS))
+    except OSError as error:
+        raise ConfigError(f"model.embeddings: spaCy model '{model}' is not installed") from error
+    vectors, strings = nlp.vocab.vectors, nlp.vocab.strings
+    if not vectors.size:
+        raise ConfigError(f"model.embeddings: spaCy model '{model}' has no vectors. Take a larger one, such as *_md.")
+    return VectorTable(vectors.data, lambda word: vectors.find(key=strings[word]) if word in strings else -1)
+
+
+def _has_vectors(package: str) -> bool:
+    import spacy
+
+    meta = spacy.util.get_model_meta(spacy.util.get_package_path(package))
+    return bool(meta.get("vectors", {}).get("width", 0))

@@ -10,14 +10,15 @@ from itertools import chain
 
 from textlstm import errors
 from textlstm.config import Device, TextConfig
+from textlstm.processes.child import WorkerGroup, WorkerProcess
+from textlstm.processes.frames import Frame, Kind, pack
+from textlstm.text.fingerprint import TextDescription, TextFingerprint
+from textlstm.text.messages import decode_ready, decode_result, encode_block, encode_settings
 from textlstm.text.pipeline import TextPipeline
-from textlstm.text.prepared import PreparedTexts
-from textlstm.text.saved import SavedText, TextDescription
-from textlstm.text.spacy_models import uses_torch
-from textlstm.text.tagger_device import settle_device
-from textlstm.text.worker_messages import Frame, Kind, decode_ready, decode_result, encode_block, encode_settings, pack
-from textlstm.text.worker_process import WorkerCrew, WorkerProcess
+from textlstm.text.spacy_models import resolve_device, uses_torch
+from textlstm.text.tokenized import TokenizedTexts
 
+WORKER_MODULE = "textlstm.text.worker_main"
 PATIENCE_SECONDS = 20.0
 """A worker that shows no sign of life for as long is given up; it shows one every second."""
 _START_SECONDS = 28.0
@@ -33,9 +34,9 @@ _SMALL_CHARS = 3_000_000
 
 
 @contextmanager
-def workers_ahead(
-    config: TextConfig, *, num_workers: int, num_bytes: int, saved: SavedText | None = None
-) -> Iterator[WorkerCrew | None]:
+def start_workers_early(
+    config: TextConfig, *, num_workers: int, num_bytes: int, saved: TextFingerprint | None = None
+) -> Iterator[WorkerGroup | None]:
     """Start workers before there are texts, so that they load while files are read; None where one process will do.
 
     Args:
@@ -44,16 +45,16 @@ def workers_ahead(
         num_bytes: Least size of the texts.
         saved: What a model folder recorded, as for `TextPipeline`.
     """
-    config = settle_device(config)
+    config = resolve_device(config)
     count = _num_workers(config, num_workers)
     if count == 1 or num_bytes < _small_chars(config):
         yield None
         return
-    crew = WorkerCrew(encode_settings(config, saved), count)
+    group = WorkerGroup(encode_settings(config, saved), count, module=WORKER_MODULE)
     try:
-        yield crew
+        yield group
     finally:
-        crew.close()
+        group.close()
 
 
 def prepare_in_processes(
@@ -61,10 +62,10 @@ def prepare_in_processes(
     blocks: Iterable[Sequence[str]],
     *,
     num_workers: int,
-    saved: SavedText | None = None,
+    saved: TextFingerprint | None = None,
     on_ready: Callable[[TextDescription], None] | None = None,
-    crew: WorkerCrew | None = None,
-) -> Iterator[PreparedTexts]:
+    group: WorkerGroup | None = None,
+) -> Iterator[TokenizedTexts]:
     """Yield the prepared texts of each block, in order.
 
     A small input is prepared in this process. Workers are separate programs with one thread each, so that nothing in
@@ -77,15 +78,15 @@ def prepare_in_processes(
         saved: What a model folder recorded, as for `TextPipeline`.
         on_ready: Hears once, before the first result, what the preparation says of itself; so the caller need not load
             spaCy to know.
-        crew: Workers from `workers_ahead` with the same settings; whoever started them ends them.
+        group: Workers from `start_workers_early` with the same settings; whoever started them ends them.
 
     Raises:
         TextLSTMError: A worker was killed, stopped, or met an error; the message names the block.
     """
-    if crew is not None:
-        yield from _Pool(crew, on_ready).run(iter(blocks))
+    if group is not None:
+        yield from _Pool(group, on_ready).run(iter(blocks))
         return
-    config = settle_device(config)
+    config = resolve_device(config)
     count, remaining, small = _num_workers(config, num_workers), iter(blocks), _small_chars(config)
     head = _take_chars(remaining, small) if count > 1 else []
     if count == 1 or sum(len(text) for block in head for text in block) < small:
@@ -95,8 +96,8 @@ def prepare_in_processes(
             on_ready(pipeline.description)
         yield from map(pipeline.prepare, chain(head, remaining))
         return
-    with closing(WorkerCrew(encode_settings(config, saved), count)) as own_crew:
-        yield from _Pool(own_crew, on_ready).run(chain(head, remaining))
+    with closing(WorkerGroup(encode_settings(config, saved), count, module=WORKER_MODULE)) as own_group:
+        yield from _Pool(own_group, on_ready).run(chain(head, remaining))
 
 
 def _num_workers(config: TextConfig, wanted: int) -> int:
@@ -120,15 +121,15 @@ def _take_chars(blocks: Iterator[Sequence[str]], num_chars: int) -> list[Sequenc
 class _Pool:
     """Workers and the blocks on their way."""
 
-    def __init__(self, crew: WorkerCrew, on_ready: Callable[[TextDescription], None] | None) -> None:
-        self._crew = crew
-        self._workers = crew.workers
+    def __init__(self, group: WorkerGroup, on_ready: Callable[[TextDescription], None] | None) -> None:
+        self._group = group
+        self._workers = group.workers
         self._on_ready = on_ready
-        self._results: dict[int, PreparedTexts] = {}
+        self._results: dict[int, TokenizedTexts] = {}
         self._texts_before: dict[int, int] = {}
         self._waiting_since = time.monotonic()
 
-    def run(self, blocks: Iterator[Sequence[str]]) -> Iterator[PreparedTexts]:
+    def run(self, blocks: Iterator[Sequence[str]]) -> Iterator[TokenizedTexts]:
         """Yield the results in the order of `blocks`."""
         num_sent = num_yielded = num_texts = 0
         is_exhausted = False
@@ -159,13 +160,13 @@ class _Pool:
         """Let frames pass, at most a second; give up processes that are gone or silent."""
         by_descriptor = {worker.output.descriptor: worker for worker in self._workers}
         poll = select.poll()
-        poll.register(self._crew.control.descriptor, select.POLLIN)
+        poll.register(self._group.control.descriptor, select.POLLIN)
         for worker in self._workers:
             poll.register(worker.output.descriptor, select.POLLIN)
             if worker.has_unsent:
                 poll.register(worker.input, select.POLLOUT)
         ready = [descriptor for descriptor, _ in poll.poll(1000)]
-        if self._crew.control.descriptor in ready:
+        if self._group.control.descriptor in ready:
             self._receive_control()
         for descriptor in ready:
             if descriptor in by_descriptor:
@@ -176,8 +177,8 @@ class _Pool:
 
     def _check_signs_of_life(self) -> None:
         now = time.monotonic()
-        if not self._crew.has_started:
-            control = self._crew.control
+        if not self._group.has_started:
+            control = self._group.control
             patience = PATIENCE_SECONDS if control.has_been_heard else _START_SECONDS
             if now - max(control.last_heard, self._waiting_since) > patience:
                 raise errors.TextLSTMError(
@@ -194,7 +195,7 @@ class _Pool:
     def _receive_control(self) -> None:
         """Take what the starter says."""
         try:
-            for frame in self._crew.control.receive():
+            for frame in self._group.control.receive():
                 match frame.kind:
                     case Kind.ready:
                         if self._on_ready is not None:
@@ -202,10 +203,10 @@ class _Pool:
                     case Kind.error:
                         _raise(json.loads(frame.body), f"{self._starter_name()}: loading:")
                     case _:
-                        self._crew.take(frame)
+                        self._group.take(frame)
         except EOFError:
             raise errors.TextLSTMError(
-                f"{self._starter_name()} {self._crew.starter_end_words()}; {_NO_MEMORY}"
+                f"{self._starter_name()} {self._group.starter_end_words()}; {_NO_MEMORY}"
             ) from None
 
     def _receive(self, worker: WorkerProcess) -> None:
@@ -213,7 +214,7 @@ class _Pool:
             for frame in worker.output.receive():
                 self._take(worker, frame)
         except EOFError:
-            end_words = self._crew.end_words(worker)
+            end_words = self._group.end_words(worker)
             raise errors.TextLSTMError(
                 f"{self._name(worker)} {end_words} while preparing {self._block_words(worker)}; {_NO_MEMORY}"
             ) from None
@@ -232,7 +233,7 @@ class _Pool:
                 raise RuntimeError(f"a worker sent a frame of kind {frame.kind}")
 
     def _starter_name(self) -> str:
-        return f"the starter of text workers (process {self._crew.pid})"
+        return f"the starter of text workers (process {self._group.pid})"
 
     def _name(self, worker: WorkerProcess) -> str:
         return f"text worker {worker.number + 1} of {len(self._workers)} (process {worker.pid})"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
     from mlflow.tracking import MlflowClient
 
-BUNDLE_ARTIFACT = "bundle"
+MODEL_FOLDER_ARTIFACT = "bundle"
 INPUT_COLUMN = "text"
 OUTPUT_COLUMNS = {"label": "string", "probability": "double", "decision": "string"}
 CHAMPION = "champion"
@@ -34,14 +34,14 @@ class RegisteredModel(NamedTuple):
 
 
 def log_model_version(
-    client: "MlflowClient", *, run_id: str, bundle_dir: Path, event_key: str, details: dict[str, Any]
+    client: "MlflowClient", *, run_id: str, saved_model_dir: Path, event_key: str, details: dict[str, Any]
 ) -> RegisteredModel:
-    """Log and register `bundle_dir`; a second call with the same `event_key` makes no second version.
+    """Log and register `saved_model_dir`; a second call with the same `event_key` makes no second version.
 
     Args:
         client: The store.
         run_id: Run that made the model.
-        bundle_dir: The saved-model folder.
+        saved_model_dir: The saved-model folder.
         event_key: Name of this logging, unique; a tag of what it makes.
         details: `name` in the registry (empty: only log it) and `tags`.
     """
@@ -51,7 +51,7 @@ def log_model_version(
     logged = _find_logged(client, run.info.experiment_id, event_key)
     if logged is None:
         logged = client.create_logged_model(run.info.experiment_id, _MODEL_NAME, source_run_id=run_id, tags=tags)
-        _upload(client, logged, bundle_dir=bundle_dir, run_id=run_id)
+        _upload(client, logged, saved_model_dir=saved_model_dir, run_id=run_id)
     name = details["name"]
     if not name:
         return RegisteredModel("", is_champion=False)
@@ -64,7 +64,7 @@ def _find_logged(client: "MlflowClient", experiment: str, event_key: str) -> "Lo
     return next((model for model in found if str(model.status) == "READY"), None)
 
 
-def _upload(client: "MlflowClient", logged: "LoggedModel", *, bundle_dir: Path, run_id: str) -> None:
+def _upload(client: "MlflowClient", logged: "LoggedModel", *, saved_model_dir: Path, run_id: str) -> None:
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model
 
@@ -73,14 +73,14 @@ def _upload(client: "MlflowClient", logged: "LoggedModel", *, bundle_dir: Path, 
     )
     with TemporaryDirectory() as directory:
         folder = Path(directory) / "model"
-        save_pyfunc(bundle_dir, folder, description=description)
+        save_pyfunc(saved_model_dir, folder, description=description)
         client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
 
 
-def save_pyfunc(bundle_dir: Path, folder: Path, *, description: "Model | None" = None) -> None:
-    """Write `bundle_dir` as an MLflow pyfunc model into the new `folder`."""
+def save_pyfunc(saved_model_dir: Path, folder: Path, *, description: "Model | None" = None) -> None:
+    """Write `saved_model_dir` as an MLflow pyfunc model into the new `folder`."""
     import mlflow.pyfunc
     import pandas as pd
 
@@ -88,11 +88,11 @@ def save_pyfunc(bundle_dir: Path, folder: Path, *, description: "Model | None" =
         path=str(folder),
         mlflow_model=description,
         python_model=str(Path(__file__).with_name("pyfunc_code.py")),
-        artifacts={BUNDLE_ARTIFACT: str(bundle_dir)},
+        artifacts={MODEL_FOLDER_ARTIFACT: str(saved_model_dir)},
         signature=signature(),
         input_example=pd.DataFrame({INPUT_COLUMN: [_EXAMPLE_TEXT]}),
         pip_requirements=_requirements(),
-        metadata={"textlstm": _bundle_facts(bundle_dir)},
+        metadata={"textlstm": _model_facts(saved_model_dir)},
     )
 
 
@@ -146,9 +146,9 @@ def _requirements() -> list[str]:
     return pinned
 
 
-def _bundle_facts(bundle_dir: Path) -> dict[str, object]:
+def _model_facts(saved_model_dir: Path) -> dict[str, object]:
     try:
-        config = json.loads((bundle_dir / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((saved_model_dir / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return {key: config[key] for key in ("format_version", "task") if key in config}

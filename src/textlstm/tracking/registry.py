@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from textlstm.config import TrackingConfig
 from textlstm.errors import InputError, StorageError
-from textlstm.tracking.mlflow_errors import may_pass, one_line
-from textlstm.tracking.model_logging import BUNDLE_ARTIFACT, CHAMPION
+from textlstm.tracking.model_logging import CHAMPION, MODEL_FOLDER_ARTIFACT
+from textlstm.tracking.sender import may_pass, one_line
 from textlstm.tracking.store import Store, configure_environment, locate_store, open_client
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 _ADDRESS = re.compile(r"^(models|runs):")
-_BUNDLE_FILE = "manifest.json"
+_MODEL_FILE = "manifest.json"
 _SHORT_SECONDS = 5.0
 """How long a question that may stay unanswered waits for a server."""
 
@@ -64,10 +64,10 @@ def resolve_model_dir(address: str, config: TrackingConfig) -> Path:
             folder = _fetch(model_id, store)
     except MlflowException as error:
         raise _model_error(address, store, error) from error
-    bundle = _find_bundle(folder)
-    if bundle is None:
+    saved_model = _find_saved_model(folder)
+    if saved_model is None:
         raise InputError(f"{address}: the model in MLflow holds no folder saved by textlstm")
-    return bundle
+    return saved_model
 
 
 def champion_dir(config: TrackingConfig) -> Path | None:
@@ -196,13 +196,13 @@ def _model_version(client: "MlflowClient", name: str, *, alias_or_version: str) 
         ) from error
 
 
-def _find_bundle(folder: Path) -> Path | None:
+def _find_saved_model(folder: Path) -> Path | None:
     root = folder / "artifacts"
     if not root.is_dir():
         return None
-    named = root / BUNDLE_ARTIFACT
+    named = root / MODEL_FOLDER_ARTIFACT
     candidates = [named, *sorted(root.iterdir())]
-    return next((path for path in candidates if (path / _BUNDLE_FILE).is_file()), None)
+    return next((path for path in candidates if (path / _MODEL_FILE).is_file()), None)
 
 
 def _model_error(address: str, store: Store, error: Exception) -> InputError | StorageError:

@@ -7,36 +7,86 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from textlstm.config import TrackingConfig
 from textlstm.errors import Interrupted
-from textlstm.tracking.courier import Courier
-from textlstm.tracking.journal import (
+from textlstm.tracking.background_handle import OutboxProcess
+from textlstm.tracking.environment import SystemSampler, read_source_state
+from textlstm.tracking.names import config_tags, flatten, legal_name, own_tags
+from textlstm.tracking.outbox import (
     EventKind,
     JournalPaths,
     JournalWriter,
+    SendState,
     list_journals,
+    load_state,
     new_key,
     now_ms,
     read_events,
 )
-from textlstm.tracking.names import legal_name
 from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
-from textlstm.tracking.parameters import flatten
-from textlstm.tracking.process import this_process
-from textlstm.tracking.run_tags import config_tags, own_tags
+from textlstm.tracking.recovery import this_process
 from textlstm.tracking.secrets import Redactor
-from textlstm.tracking.source import read_source_state
-from textlstm.tracking.state import SendState, load_state
 from textlstm.tracking.store import Store, locate_store
-from textlstm.tracking.system import SystemSampler
-from textlstm.tracking.tracker import Tracker
+
+# What a stage may say about its run; the kind here listens to nothing.
+
+
+class Tracker:
+    """A run that is not tracked: every call is accepted and costs nothing. `open_run` gives the kind that is needed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the run."""
+
+    @property
+    def run_id(self) -> str | None:
+        """MLflow's id of the run; None when it is not tracked or MLflow has not answered."""
+        return None
+
+    @property
+    def resume_key(self) -> str | None:
+        """What `open_run(resume_run_id=...)` takes to continue this run; known even when MLflow does not answer."""
+        return None
+
+    def log_params(self, settings: Mapping[str, object]) -> None:
+        """Log nested settings as flat parameters, and whole as artefact `config.json`."""
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
+        """Log figures; with `step`, a point of each curve. Names may hold `/` as separator and any character."""
+
+    def log_artifact(self, path: Path, *, folder: str = "", holds_text: bool = False) -> None:
+        """Log a file, or what is in a folder, into the artefact folder `folder`.
+
+        One that holds texts of rows is logged only where `tracking.log_text` allows it.
+        """
+
+    def log_dataset(self, name: str, *, context: str, digest: str, num_rows: int, source: str) -> None:
+        """Log a dataset that the run read; `context` is train, validation or test, `digest` a sha256."""
+
+    def log_paired_rows(self, rows: PairedRows) -> None:
+        """Log which test rows were right, for later paired tests (`promote`, `compare`)."""
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags of the run."""
+
+    def log_model(self, saved_model_dir: Path, *, tags: Mapping[str, str] | None = None) -> None:
+        """Log a saved-model folder and register it; `summary` names the version after the run has ended."""
+
+    def summary(self) -> tuple[str, ...]:
+        """Return lines for the screen; call it after the run has ended."""
+        return ()
+
 
 __all__ = ["JournalledTracker", "Tracker", "open_run"]
 
 _RUN_ID_SECONDS = 10.0
-_STOP_SECONDS = 6.0  # a signal asks for a quick end; the courier finishes by itself
+_STOP_SECONDS = 6.0  # a signal asks for a quick end; the outbox_process finishes by itself
 
 
 def open_run(
@@ -86,7 +136,7 @@ class JournalledTracker(Tracker):
     """A run whose journal is carried to MLflow while it goes on."""
 
     def __init__(self, config: TrackingConfig, store: Store, *, key: str, opening: Mapping[str, object]) -> None:
-        """Write the opening line and start the courier."""
+        """Write the opening line and start the outbox_process."""
         self._config = config
         self._store = store
         self._paths = JournalPaths(store.journal_dir, key)
@@ -96,14 +146,14 @@ class JournalledTracker(Tracker):
         self._journal = JournalWriter(self._paths, redactor=self._redactor)
         self._seen = _seen_before(self._paths) if opening["resumed"] else set()
         self._journal.append(EventKind.open, opening)
-        self._courier = Courier(self._paths, store, timeout_seconds=config.timeout_seconds)
+        self._outbox_process = OutboxProcess(self._paths, store, timeout_seconds=config.timeout_seconds)
         self._sampler = SystemSampler(self._log_system_metrics)
         self._log_source()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End the run as FINISHED, FAILED (an exception) or KILLED (a signal), and wait for the courier."""
+        """End the run as FINISHED, FAILED (an exception) or KILLED (a signal), and wait for the outbox_process."""
         self._sampler.stop()
         if error is not None and not isinstance(error, Interrupted | KeyboardInterrupt):
             self._journal.append(EventKind.tags, {"values": {"textlstm.error": f"{type(error).__name__}"}})
@@ -111,7 +161,7 @@ class JournalledTracker(Tracker):
         self._journal.close()
         stopped = isinstance(error, Interrupted | KeyboardInterrupt)
         patience = min(self._seconds_left, _STOP_SECONDS) if stopped else self._seconds_left
-        self._courier.finish(timeout_seconds=patience, kill=not stopped)
+        self._outbox_process.finish(timeout_seconds=patience, kill=not stopped)
 
     @property
     def run_id(self) -> str | None:
@@ -119,7 +169,12 @@ class JournalledTracker(Tracker):
         started = time.monotonic()
         deadline = started + min(_RUN_ID_SECONDS, self._seconds_left)
         state = self._state()
-        while not state.run_id and not state.last_error and time.monotonic() < deadline and self._courier.is_running():
+        while (
+            not state.run_id
+            and not state.last_error
+            and time.monotonic() < deadline
+            and self._outbox_process.is_running()
+        ):
             time.sleep(0.05)
             state = self._state()
         run_id = self._state().run_id
@@ -176,10 +231,10 @@ class JournalledTracker(Tracker):
         """Set tags of the run; values beyond 5,000 characters are cut."""
         self._journal.append(EventKind.tags, {"values": {legal_name(key): value[:5000] for key, value in tags.items()}})
 
-    def log_model(self, bundle_dir: Path, *, tags: Mapping[str, str] | None = None) -> None:
+    def log_model(self, saved_model_dir: Path, *, tags: Mapping[str, str] | None = None) -> None:
         """Log a saved-model folder and register it under `tracking.register`."""
         details = {"name": self._config.register, "tags": dict(tags or {})}
-        self._journal.append(EventKind.model, {"file": self._journal.keep_copy(bundle_dir), **details})
+        self._journal.append(EventKind.model, {"file": self._journal.keep_copy(saved_model_dir), **details})
 
     def summary(self) -> tuple[str, ...]:
         """Return where the run is to be found, what was registered, and what has not arrived."""

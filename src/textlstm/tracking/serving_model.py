@@ -7,7 +7,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel
 
-from textlstm.tracking.model_logging import BUNDLE_ARTIFACT, INPUT_COLUMN
+from textlstm.tracking.model_logging import INPUT_COLUMN, MODEL_FOLDER_ARTIFACT
 
 if TYPE_CHECKING:
     from mlflow.pyfunc import PythonModelContext
@@ -27,9 +27,9 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
         Raises:
             IntegrityError: A file was changed, or spaCy's model is another version.
         """
-        from textlstm.predictor import TextClassifier
+        from textlstm.inference.classifier import TextClassifier
 
-        self._classifier = TextClassifier.load(context.artifacts[BUNDLE_ARTIFACT])
+        self._classifier = TextClassifier.load(context.artifacts[MODEL_FOLDER_ARTIFACT])
 
     def predict(self, model_input: pd.DataFrame) -> pd.DataFrame:
         """Return the columns label, probability and decision, one row a text, in order.

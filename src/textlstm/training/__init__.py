@@ -1,1 +1,1 @@
-"""The optimisation loop. Importable with torch alone."""
+"""The optimization loop. Importable with torch alone."""

@@ -8,35 +8,35 @@ import torch
 
 from textlstm.config import Device, Precision, TrainingConfig
 from textlstm.errors import ConfigError
-from textlstm.models.lanes import two_lanes
-from textlstm.models.precision import resolve_precision
+from textlstm.models.network.parallel import two_threads
+from textlstm.models.network.precision import resolve_precision
 
 _ROWS_A_THREAD = 32
 """Fewer rows of a batch a thread, and threads at one operation wait for each other longer than they compute."""
-_TOKENS_A_LANE = 375
-"""Fewer tokens of a batch a lane, and the lanes wait for Python's lock and for each other longer than they compute."""
+_TOKENS_A_THREAD = 375
+"""With fewer tokens of a batch a thread, threads wait for Python's lock and each other longer than they compute."""
 
 
-def num_threads_of(config: TrainingConfig, *, lane_tokens: float = 0) -> int:
-    """Return how many CPU threads a training has in all its processes; `lane_tokens` as in `compute_settings`."""
+def num_threads_of(config: TrainingConfig, *, parallel_tokens: float = 0) -> int:
+    """Return how many CPU threads a training has in all its processes; `parallel_tokens` as in `compute_settings`."""
     if config.deterministic:
         return 1
     most = max(1, config.batch_size // _ROWS_A_THREAD)
-    if _are_enough(lane_tokens):
+    if _are_enough(parallel_tokens):
         most *= 2
     return config.num_threads or min(len(os.sched_getaffinity(0)), most)
 
 
 @contextmanager
 def compute_settings(
-    config: TrainingConfig, *, num_processes: int = 1, lane_tokens: float = 0
+    config: TrainingConfig, *, num_processes: int = 1, parallel_tokens: float = 0
 ) -> Iterator[torch.device]:
     """Set threads and determinism for the block and give its device; the processes of a machine share its threads.
 
     Args:
         config: the settings.
         num_processes: processes that train together.
-        lane_tokens: tokens of an average batch if the network trains in `two_lanes` on a CPU, else 0.
+        parallel_tokens: tokens of an average batch if the network trains in `two_threads` on a CPU, else 0.
 
     Raises:
         ConfigError: a GPU is asked for and torch sees none.
@@ -46,13 +46,13 @@ def compute_settings(
     state = torch.random.get_rng_state()
     num_processes = int(os.environ.get("LOCAL_WORLD_SIZE", num_processes))  # what torchrun says counts
     if device.type != "cpu":
-        lane_tokens = 0
-    torch.set_num_threads(max(1, num_threads_of(config, lane_tokens=lane_tokens) // num_processes))
+        parallel_tokens = 0
+    torch.set_num_threads(max(1, num_threads_of(config, parallel_tokens=parallel_tokens) // num_processes))
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     try:
-        with two_lanes() if _are_enough(lane_tokens) else nullcontext():
+        with two_threads() if _are_enough(parallel_tokens) else nullcontext():
             yield device
     finally:
         torch.set_num_threads(threads)
@@ -60,8 +60,8 @@ def compute_settings(
         torch.random.set_rng_state(state)
 
 
-def _are_enough(lane_tokens: float) -> bool:
-    return lane_tokens >= 2 * _TOKENS_A_LANE
+def _are_enough(parallel_tokens: float) -> bool:
+    return parallel_tokens >= 2 * _TOKENS_A_THREAD
 
 
 def choose_device(device: Device) -> torch.device:

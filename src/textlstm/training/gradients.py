@@ -7,12 +7,12 @@ from torch import Tensor
 
 from textlstm.config import Precision, TrainingConfig
 from textlstm.errors import ConfigError
-from textlstm.models.batch import Batch
-from textlstm.models.network import TextNetwork
-from textlstm.training.objective import Objective
-from textlstm.training.optimiser import Optimiser
-from textlstm.training.prediction import autocast
-from textlstm.training.progress import Progress
+from textlstm.models.network.batch import Batch
+from textlstm.models.network.network import TextNetwork
+from textlstm.models.network.predict import autocast
+from textlstm.training.job import Progress
+from textlstm.training.loss import Objective
+from textlstm.training.optimizer import Optimizer
 
 
 class Gradients:
@@ -25,7 +25,7 @@ class Gradients:
         self.network, self.objective, self.config = network, objective, config
         self.precision, self.seed = precision, seed
 
-    def add(self, batch: Batch, targets: Tensor, optimiser: Optimiser, progress: Progress, *, share: slice) -> Tensor:
+    def add(self, batch: Batch, targets: Tensor, optimizer: Optimizer, progress: Progress, *, share: slice) -> Tensor:
         """Add the gradients of the mean loss of a batch, as far as the rows of `share` (every k-th) make it up.
 
         Returns:
@@ -59,7 +59,7 @@ class Gradients:
             progress.events.append(
                 f"step {progress.step + 1}: out of memory; from here on a batch is computed in {progress.pieces} pieces"
             )
-            optimiser.zero_gradients()
+            optimizer.zero_gradients()
 
     def _backward(self, batch: Batch, targets: Tensor, *, num_rows: int) -> Tensor:
         vectors, logits = self._forward(batch)

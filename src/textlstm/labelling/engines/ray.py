@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, Self
 
 from textlstm.config import LabellingConfig
 from textlstm.errors import ConfigError, TextLSTMError
-from textlstm.labelling.classifier import ModelSource, RowClassifier
 from textlstm.labelling.engines.local import ATTEMPTS
 from textlstm.labelling.journal import Journal, ShardRecord
-from textlstm.labelling.shards import ShardTask, label_shard
-from textlstm.labelling.store import open_store
-from textlstm.labelling.target import Target
+from textlstm.labelling.model import ModelSource, RowClassifier
+from textlstm.labelling.output import Target
+from textlstm.labelling.shard import ShardTask, label_shard
+from textlstm.storage.stores import open_store
 
 CORES_OF_ACTOR = 0.5
 READY_SECONDS = 300.0

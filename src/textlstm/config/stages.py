@@ -1,0 +1,197 @@
+"""The stages that make and judge a model: prepare, train, evaluate, run."""
+
+from dataclasses import dataclass, field
+
+from textlstm.config.checks import check_at_least, require
+from textlstm.config.choices import Device, ExportFormat, ExportPrecision, Sampler
+from textlstm.config.data import DataConfig
+from textlstm.config.evaluation import EvaluationConfig
+from textlstm.config.labelling import LabellingConfig
+from textlstm.config.model import ModelConfig
+from textlstm.config.text import TextConfig
+from textlstm.config.tracking import TrackingConfig
+from textlstm.config.training import TrainingConfig
+
+# The stage doctor.
+
+
+@dataclass
+class DoctorConfig:
+    """`textlstm doctor`: say what is missing or wrong here."""
+
+    model_dir: str = ""
+    """A model folder to check as well. Empty: none."""
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+
+# Group `explain` and the stage of that name.
+
+
+@dataclass
+class ExplainSettings:
+    """What is explained, and how much of it is shown."""
+
+    text: str = ""
+    """One text to explain; or give input."""
+    text_column: str = ""
+    """Column of input that holds the text; empty means the one the model was trained with."""
+    max_texts: int = 50
+    """Texts of input that the page shows one by one, from the first on."""
+    sample_texts: int = 300
+    """Texts of input behind the views over many texts and the deletion curves; at least max_texts are read."""
+    faithfulness: bool = True
+    """Measure how faithful each attribution method is (deletion curves)."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_at_least("explain.max_texts", self.max_texts, 1)
+        check_at_least("explain.sample_texts", self.sample_texts, 1)
+
+
+@dataclass
+class ExplainConfig:
+    """`textlstm explain`: one page that shows gates and attributions of some texts."""
+
+    model_dir: str = "outputs/model"
+    """Model folder, or a registry address such as models:/textlstm@champion."""
+    input: list[str] = field(default_factory=list)
+    """Files, globs or a folder of texts to explain."""
+    output: str = "outputs/explanation.html"
+    """The page."""
+    explain: ExplainSettings = field(default_factory=ExplainSettings)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    device: Device = Device.auto
+    """auto, cpu or cuda."""
+    overwrite: bool = True
+    """Replace an existing page."""
+
+
+# The stage that writes a model for another runtime.
+
+
+@dataclass
+class ExportConfig:
+    """`textlstm export`: a model folder whose networks run without torch."""
+
+    model_dir: str = "outputs/model"
+    """Model folder, or a registry address such as models:/textlstm@champion."""
+    output_dir: str = "outputs/exported"
+    """Folder of the exported model."""
+    format: ExportFormat = ExportFormat.onnx
+    """onnx (extra `onnx`)."""
+    precision: ExportPrecision = ExportPrecision.fp32
+    """fp32 must give the probabilities of torch to 1e-5; int8 is smaller, and how often it agrees is reported."""
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    overwrite: bool = False
+    """Replace what is in output_dir."""
+
+
+@dataclass
+class PrepareConfig:
+    """`textlstm prepare`: read, check, split, tokenize, tag, filter, store."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    prepared_dir: str = "data/prepared"
+    """Folder of prepared corpora, each under the digest of its data and settings."""
+    num_workers: int = 0
+    """Preparation processes; 0 means one a core."""
+    overwrite: bool = False
+    """Prepare again even when the corpus is in the store."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_at_least("num_workers", self.num_workers, 0)
+
+
+@dataclass
+class TrainConfig(PrepareConfig):
+    """`textlstm train`: prepare, fit, pick the best epoch, calibrate, save."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    output_dir: str = "outputs/model"
+    """Folder of the saved model; an unfinished training of the same settings in it is continued."""
+    seed: int = 1
+    """Seed of the weights, the order of batches and dropout."""
+    overwrite: bool = False
+    """Replace a finished model in output_dir, or start anew after a change of settings."""
+
+    def __post_init__(self) -> None:
+        """Check what spans groups."""
+        PrepareConfig.__post_init__(self)
+        require(
+            self.model.pos_embedding_size == 0 or self.text.pos,
+            "model.pos_embedding_size needs text.pos=true",
+        )
+
+
+@dataclass
+class EvaluateConfig:
+    """`textlstm evaluate`: score a model folder on labelled rows."""
+
+    model_dir: str = "outputs/model"
+    """Model folder, or a registry address such as models:/textlstm@champion."""
+    data: DataConfig = field(default_factory=DataConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    output_dir: str = "outputs/evaluation"
+    """Folder of metrics.json, predictions, figures and report."""
+    prepared_dir: str = "data/prepared"
+    """Folder of prepared corpora."""
+    num_workers: int = 0
+    """Preparation processes; 0 means one a core."""
+    device: Device = Device.auto
+    """auto, cpu or cuda."""
+    overwrite: bool = False
+    """Replace an earlier evaluation in output_dir."""
+
+
+@dataclass
+class RunConfig(TrainConfig):
+    """`textlstm run`: prepare, train, evaluate and label in one go."""
+
+    labelling: LabellingConfig = field(default_factory=LabellingConfig)
+    output_dir: str = "outputs/run"
+    """Folder of the model, the evaluation and the labelled test rows."""
+    overwrite: bool = True
+    """Replace the results of an earlier run in output_dir."""
+
+
+# Group `sweep` and the stage of that name.
+
+
+@dataclass
+class SweepSettings:
+    """How a search over settings goes."""
+
+    space: list[str] = field(default_factory=list)
+    """What to search, each KEY=CHOICES: `model.hidden_size=64,128`, or `training.learning_rate=log(1e-3,1e-2)`."""
+    sampler: Sampler = Sampler.tpe
+    """tpe, random or grid."""
+    num_trials: int = 12
+    """Trials in all; a restarted sweep counts those already done."""
+    jobs: int = 1
+    """Trials at the same time."""
+    objectives: list[str] = field(default_factory=lambda: ["macro_f1"])
+    """Validation figures to optimize: macro_f1, accuracy, model_size (bytes), label_speed (rows/s)."""
+    pruning: bool = True
+    """Stop trials early whose epochs fall behind the median (single objective only)."""
+    seed: int = 0
+    """Seed of the proposals."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_at_least("sweep.num_trials", self.num_trials, 1)
+        check_at_least("sweep.jobs", self.jobs, 1)
+
+
+@dataclass
+class SweepConfig(TrainConfig):
+    """`textlstm sweep`: search settings."""
+
+    sweep: SweepSettings = field(default_factory=SweepSettings)
+    output_dir: str = "outputs/sweep"
+    """Folder of the sweep's journal, results table and best config."""

@@ -1,0 +1,1 @@
+"""From labeled rows to a prepared corpus: checks, splits, tokens in parts, data card."""

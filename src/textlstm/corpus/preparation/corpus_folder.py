@@ -1,0 +1,143 @@
+"""The folder of a prepared corpus: written once, whole; checked before it is opened."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from textlstm.arrays.hashing import string_bytes
+from textlstm.config import Task
+from textlstm.corpus.prepared import PREPARED_SCHEMA, PreparedCorpus, PreparedSplit, Split
+from textlstm.errors import IntegrityError
+from textlstm.storage.files import atomic_file, check_files, sha256_of_file, storage_errors, sync_directory
+from textlstm.text.fingerprint import TextFingerprint
+
+MANIFEST = "manifest.json"
+CORPUS = "corpus.json"
+CARD = "card.json"
+CARD_PAGE = "card.html"
+REJECTS = "rejects.jsonl"
+
+
+def split_file(split: Split) -> str:
+    """Return the name of a split's table."""
+    return f"{split}.arrow"
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write readable JSON whose bytes depend on `content` alone.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    with atomic_file(path) as stream:
+        stream.write(json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8") + b"\n")
+
+
+def seal(directory: Path, *, key: str) -> None:
+    """Write the manifest: the sha256 of every file in `directory`.
+
+    Raises:
+        StorageError: The manifest cannot be written.
+    """
+    names = sorted(path.name for path in directory.iterdir() if path.name != MANIFEST)
+    files = {name: sha256_of_file(directory / name) for name in names}
+    write_json(directory / MANIFEST, {"key": key, "files": files})
+    sync_directory(directory)
+
+
+def publish(directory: Path, final: Path) -> None:
+    """Give a sealed folder its final name, in place of an earlier one.
+
+    Raises:
+        StorageError: The folder cannot be renamed.
+    """
+    old = directory.with_name(f"{directory.name}.old")
+    with storage_errors(final):
+        if final.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            final.replace(old)
+        directory.replace(final)
+        shutil.rmtree(old, ignore_errors=True)
+    sync_directory(final.parent)
+
+
+def load_corpus(directory: Path, *, key: str, timings: Mapping[str, float], reused: bool) -> PreparedCorpus:
+    """Check every file against the manifest, then map the tables.
+
+    Raises:
+        IntegrityError: A file is missing or changed.
+    """
+    remedy = f"Delete the folder {directory} or set overwrite=true to prepare it again."
+    manifest = _read_manifest(directory / MANIFEST, key=key, remedy=remedy)
+    check_files(directory, manifest, remedy=remedy)
+    content = json.loads((directory / CORPUS).read_text(encoding="utf-8"))
+    splits = {
+        split: PreparedSplit(table=_map_table(directory / split_file(split)), digest=digest)
+        for split in Split
+        if (digest := content["digests"].get(split.value)) is not None
+    }
+    return PreparedCorpus(
+        directory=directory,
+        key=key,
+        task=Task(content["task"]),
+        labels=tuple(content["labels"]),
+        train=splits.get(Split.train),
+        validation=splits.get(Split.validation),
+        test=splits.get(Split.test),
+        card=json.loads((directory / CARD).read_text(encoding="utf-8")),
+        text_fingerprint=TextFingerprint.from_mapping(content["saved_text"]),
+        reused=reused,
+        warnings=tuple(content["warnings"]),
+        timings=timings,
+    )
+
+
+class SplitDigest:
+    """sha256 of texts and labels in order, whatever the batches are.
+
+    It is the sha256 of five others: the bytes of all texts, the bytes of all labels, the lengths of the texts, the
+    lengths of the labels, and how many labels each row has; numbers are little-endian int64.
+    """
+
+    def __init__(self) -> None:
+        self._parts = [hashlib.sha256() for _ in range(5)]
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take the rows of `batch` in."""
+        labels = batch.column("labels")
+        texts, names = string_bytes(batch.column("text")), string_bytes(pc.list_flatten(labels))
+        numbers = [np.diff(texts.offsets), np.diff(names.offsets), pc.list_value_length(labels).to_numpy()]
+        lengths = [values.astype("<i8") for values in numbers]
+        for part, values in zip(self._parts, (texts.data, names.data, *lengths), strict=True):
+            part.update(values.tobytes())
+
+    def hexdigest(self) -> str:
+        """Return the digest of all rows so far."""
+        return hashlib.sha256(b"".join(part.digest() for part in self._parts)).hexdigest()
+
+
+def _read_manifest(path: Path, *, key: str, remedy: str) -> dict[str, str]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        files: dict[str, str] = manifest["files"]
+        recorded = manifest["key"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{path}: cannot be read: {type(error).__name__}. {remedy}") from error
+    missing = {CORPUS, CARD} - set(files)
+    if recorded != key or missing:
+        raise IntegrityError(f"{path}: is not the manifest of this corpus. {remedy}")
+    return files
+
+
+def _map_table(path: Path) -> pa.Table:
+    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    if table.schema != PREPARED_SCHEMA:
+        raise IntegrityError(f"{path}: has other columns than this version writes. Set overwrite=true.")
+    return table

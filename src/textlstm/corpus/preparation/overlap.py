@@ -1,0 +1,125 @@
+"""How much of validation and test is already in train: words, and texts that are almost equal."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from textlstm.arrays.hashing import Hashes, hash_strings
+from textlstm.arrays.near_duplicates import THRESHOLD, NearDuplicateFinder, Shingles, shingle
+from textlstm.corpus.preparation.corpus_folder import split_file
+from textlstm.corpus.prepared import Split
+
+MAX_PROBES = 10_000
+"""Rows of a split that are compared, evenly spread; so memory stays bounded."""
+MAX_NAMED = 20
+"""Near-duplicates that the card names."""
+
+
+def compare_with_train(
+    directory: Path, *, num_rows: Mapping[Split, int], exact: Mapping[Split, npt.NDArray[np.bool_]]
+) -> dict[str, Any]:
+    """Return the comparison of validation and test with train, as plain JSON values by split.
+
+    Args:
+        directory: Holds the tables of the splits.
+        num_rows: Rows of each split.
+        exact: For each split that was given as files, (N,) which rows have a text that is also in train; these are no
+            near-duplicates.
+    """
+    probes = {
+        split: _Probes(directory / split_file(split), num_rows=num_rows[split], exact=exact.get(split))
+        for split in (Split.validation, Split.test)
+        if num_rows[split]
+    }
+    if not num_rows[Split.train] or not probes:
+        return {}
+    for batch in _batches(directory / split_file(Split.train)):
+        words = _words(batch)
+        shingles = shingle(words.tokens, words.offsets)
+        for probe in probes.values():
+            probe.compare(batch, words, shingles)
+    return {split.value: probe.card() for split, probe in probes.items()}
+
+
+class _Words(NamedTuple):
+    """The tokens of N texts as hashes."""
+
+    tokens: Hashes
+    """(M,) of all tokens, one after another."""
+    types: Hashes
+    """Of each different token, sorted."""
+    offsets: npt.NDArray[np.int64]
+    """(N+1,) where each text begins."""
+
+
+class _Probes:
+    """The rows of one split that are compared with train."""
+
+    def __init__(self, path: Path, *, num_rows: int, exact: npt.NDArray[np.bool_] | None) -> None:
+        self._finder = NearDuplicateFinder()
+        self._names: list[str] = []
+        self._is_exact: list[bool] = []
+        self._near: dict[int, tuple[str, float]] = {}
+        token_hashes = []
+        start, step = 0, -(-num_rows // MAX_PROBES)
+        for batch in _batches(path):
+            rows = np.arange(-start % step, batch.num_rows, step)
+            chosen = batch.take(pa.array(rows))
+            words = _words(chosen)
+            self._finder.add_probes(shingle(words.tokens, words.offsets))
+            self._names += [_name(chosen, row) for row in range(chosen.num_rows)]
+            self._is_exact += exact[start + rows].tolist() if exact is not None else [False] * len(rows)
+            token_hashes.append(words.tokens)
+            start += batch.num_rows
+        self._types, self._counts = np.unique(np.concatenate(token_hashes), return_counts=True)
+        self._seen = np.zeros(len(self._types), np.bool_)
+
+    def compare(self, batch: pa.RecordBatch, words: _Words, shingles: Shingles) -> None:
+        """Take in some training rows."""
+        if len(self._types):
+            places = np.searchsorted(self._types, words.types).clip(max=len(self._types) - 1)
+            self._seen[places[self._types[places] == words.types]] = True
+        for pair in self._finder.search(shingles):
+            self._near[pair.probe] = (_name(batch, pair.other), pair.resemblance)
+
+    def card(self) -> dict[str, Any]:
+        """Return what was found."""
+        near = {probe: pair for probe, pair in sorted(self._near.items()) if not self._is_exact[probe]}
+        unknown = ~self._seen
+        num_tokens = int(self._counts.sum())
+        return {
+            "rows_compared": len(self._names),
+            "unknown_token_share": round(float(self._counts[unknown].sum() / num_tokens), 5) if num_tokens else 0.0,
+            "unknown_type_share": round(float(unknown.mean()), 5) if len(unknown) else 0.0,
+            "near_duplicates_of_train": len(near),
+            "near_duplicate_threshold": THRESHOLD,
+            "near_duplicate_rows": [
+                {"row": self._names[probe], "train_row": name, "resemblance": round(similar, 3)}
+                for probe, (name, similar) in list(near.items())[:MAX_NAMED]
+            ],
+        }
+
+
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Read, not map, so that memory stays flat."""
+    with pa.OSFile(str(path)) as stream, pa.ipc.open_file(stream) as reader:
+        for number in range(reader.num_record_batches):
+            yield reader.get_batch(number)
+
+
+def _words(batch: pa.RecordBatch) -> _Words:
+    column = batch.column("tokens")
+    offsets = np.zeros(len(column) + 1, np.int64)
+    np.cumsum(pc.list_value_length(column).to_numpy(), out=offsets[1:])
+    encoded = pc.list_flatten(column).dictionary_encode()
+    types = hash_strings(encoded.dictionary)
+    return _Words(types[encoded.indices.to_numpy()], np.sort(types), offsets)
+
+
+def _name(batch: pa.RecordBatch, row: int) -> str:
+    return f"{batch.column('file')[row].as_py()}:{batch.column('row')[row].as_py()}"

@@ -1,0 +1,221 @@
+"""First pass: every row is read, checked and stored; what the split needs to know of each stays in memory.
+
+That is 20 bytes a row: hashes of text and id, and the number of its label set.
+"""
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from textlstm.arrays.hashing import Hashes, content_hash
+from textlstm.config import DataConfig
+from textlstm.corpus.prepared import PREPARED_SCHEMA, Split
+from textlstm.corpus.rows.records import Reject, RejectCount, reject_line
+from textlstm.corpus.rows.settings import ReadSettings
+from textlstm.corpus.sources.examples import Example
+from textlstm.corpus.sources.sources import Source
+from textlstm.errors import InputError
+from textlstm.storage.files import atomic_file
+
+# Finds ids that occur more than once, in 8 bytes a row.
+
+_NUM_EXAMPLES = 10
+
+
+class DuplicateIds:
+    """Keeps a 64-bit hash of every id; two different ids of 10 million share one with probability 3e-6."""
+
+    def __init__(self) -> None:
+        self._hashes = array("Q")
+        self._places: list[tuple[int, str, int]] = []
+        self._next_number = 0
+
+    def add(self, row_id: str, *, file: str, number: int) -> None:
+        """Note the id of row `number` of `file`; rows come file by file."""
+        index = len(self._hashes)
+        if not self._places or self._places[-1][1] != file or number != self._next_number:
+            self._places.append((index, file, number))
+        self._next_number = number + 1
+        self._hashes.append(int.from_bytes(blake2b(row_id.encode("utf-8"), digest_size=8).digest(), "little"))
+
+    def problems(self, column: str) -> list[str]:
+        """Return one line for each of the first rows whose id, in `column`, an earlier row has; ids are not shown."""
+        hashes = np.frombuffer(self._hashes, dtype=np.uint64)
+        _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+        earlier = first[inverse]
+        again = np.flatnonzero(earlier != np.arange(len(hashes)))
+        problems = [
+            f"{self._where(int(index))}: column {column!r}: the id is that of {self._where(int(earlier[index]))} too. "
+            "Make ids unique, or set data.id_column to another column."
+            for index in again[:_NUM_EXAMPLES]
+        ]
+        if len(again) > _NUM_EXAMPLES:
+            problems.append(f"{self._where(int(again[-1]))}: and {len(again) - _NUM_EXAMPLES:,} more ids occur again.")
+        return problems
+
+    def _where(self, index: int) -> str:
+        low, high = 0, len(self._places)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._places[middle][0] <= index else (low, middle)
+        start, file, number = self._places[low]
+        return f"{file}:{number + index - start}"
+
+
+ROW_SCHEMA = pa.schema([PREPARED_SCHEMA.field(name) for name in ("id", "text", "labels", "file", "row")])
+BATCH_ROWS = 2048
+BATCH_CHARS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class IngestedSource:
+    """The N rows of one source."""
+
+    split: Split
+    path: Path
+    """Arrow stream of `ROW_SCHEMA`."""
+    hashes: Hashes
+    """(N,) uint64 content hashes of the texts."""
+    label_set_ids: npt.NDArray[np.int32]
+    """(N,) int32 indices into `Ingested.label_sets`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What the first pass leaves behind."""
+
+    sources: tuple[IngestedSource, ...]
+    label_sets: tuple[tuple[str, ...], ...]
+    """Every combination of labels that occurs, in order of first occurrence."""
+    num_rejects: int
+    rejects_path: Path
+
+    def without_hashes(self) -> "Ingested":
+        """Return the same without what only the split needs, so that its memory is free while texts are tokenized."""
+        no_hashes, no_ids = np.zeros(0, np.uint64), np.zeros(0, np.int32)
+        sources = (replace(source, hashes=no_hashes, label_set_ids=no_ids) for source in self.sources)
+        return replace(self, sources=tuple(sources))
+
+
+def ingest(sources: Sequence[Source], directory: Path, *, data: DataConfig, on_rows: Callable[[int], None]) -> Ingested:
+    """Read all sources into `directory`; `on_rows` hears the number of rows so far.
+
+    Raises:
+        InputError: Everything that is wrong with all sources, together.
+        StorageError: The rows cannot be written.
+    """
+    label_sets: dict[tuple[str, ...], int] = {}
+    ingested: list[IngestedSource] = []
+    problems: list[str] = []
+    num_rows = num_rejects = 0
+    settings = ReadSettings.for_data(data)
+    rejects_path = directory / "rejects.jsonl"
+    with atomic_file(rejects_path) as rejects:
+        for source in sources:
+            path = directory / f"rows-{source.split}.arrow"
+            rows = _RowWriter(label_sets, rejects, has_ids=bool(data.id_column))
+            try:
+                with atomic_file(path) as stream:
+                    for _ in rows.write(source, stream, limit=data.limit):
+                        on_rows(num_rows + rows.num_rows)
+            except InputError as error:
+                problems += error.problems
+            problems += rows.reject_problems(settings)
+            problems += rows.ids.problems(data.id_column)
+            num_rows += rows.num_rows
+            num_rejects += sum(count.num_rejects for count in rows.counts.values())
+            ingested.append(rows.finish(source.split, path))
+    if problems:
+        raise InputError(*problems)
+    return Ingested(
+        sources=tuple(ingested),
+        label_sets=tuple(label_sets),
+        num_rejects=num_rejects,
+        rejects_path=rejects_path,
+    )
+
+
+class _RowWriter:
+    """Writes the rows of one source as Arrow batches and collects hashes, label sets and counts by file."""
+
+    def __init__(self, label_sets: dict[tuple[str, ...], int], rejects: BinaryIO, *, has_ids: bool) -> None:
+        self.num_rows = 0
+        self.counts: dict[str, RejectCount] = {}
+        self.ids = DuplicateIds()
+        self._has_ids = has_ids
+        self._label_sets = label_sets
+        self._rejects = rejects
+        self._hashes = array("Q")
+        self._label_set_ids = array("i")
+
+    def write(self, source: Source, stream: BinaryIO, *, limit: int) -> Iterator[None]:
+        """Write all rows; give control back after each batch."""
+        with pa.ipc.new_stream(stream, ROW_SCHEMA) as writer:
+            for batch in _batches(self._examples(source), limit=limit):
+                writer.write_batch(batch)
+                yield
+
+    def reject_problems(self, settings: ReadSettings) -> list[str]:
+        """Return what is wrong with files of which too many rows were rejected."""
+        return [problem for name, count in self.counts.items() for problem in count.problems(settings, name=name)]
+
+    def finish(self, split: Split, path: Path) -> IngestedSource:
+        """Return what was collected."""
+        return IngestedSource(
+            split=split,
+            path=path,
+            hashes=np.frombuffer(self._hashes, dtype=np.uint64),
+            label_set_ids=np.frombuffer(self._label_set_ids, dtype=np.int32),
+        )
+
+    def _examples(self, source: Source) -> Iterator[Example]:
+        for example in source.examples():
+            if isinstance(example, Reject):
+                count = self.counts.setdefault(example.file, RejectCount())
+                count.num_rows += 1
+                count.add(example)
+                self._rejects.write(reject_line(example._replace(file=Path(example.file).name)))
+                continue
+            self.counts.setdefault(example.record.file, RejectCount()).num_rows += 1
+            self.num_rows += 1
+            if self._has_ids:
+                self.ids.add(example.id, file=example.record.file, number=example.record.number)
+            self._hashes.append(content_hash(example.text))
+            label_set = tuple(sorted(example.labels))
+            self._label_set_ids.append(self._label_sets.setdefault(label_set, len(self._label_sets)))
+            yield example
+
+
+def _batches(examples: Iterator[Example], *, limit: int) -> Iterator[pa.RecordBatch]:
+    """Yield at most BATCH_ROWS rows or about BATCH_CHARS characters at a time."""
+    rows: list[Example] = []
+    num_chars = 0
+    for example in islice(examples, limit or None):
+        rows.append(example)
+        num_chars += len(example.text)
+        if len(rows) == BATCH_ROWS or num_chars >= BATCH_CHARS:
+            yield _record_batch(rows)
+            rows, num_chars = [], 0
+    if rows:
+        yield _record_batch(rows)
+
+
+def _record_batch(rows: Sequence[Example]) -> pa.RecordBatch:
+    names = {file: Path(file).name for file in {row.record.file for row in rows}}
+    columns = [
+        [row.id for row in rows],
+        [row.text for row in rows],
+        [list(row.labels) for row in rows],
+        [names[row.record.file] for row in rows],
+        [row.record.number for row in rows],
+    ]
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, ROW_SCHEMA, strict=True)]
+    return pa.record_batch(arrays, schema=ROW_SCHEMA)

@@ -1,0 +1,1 @@
+"""Rows in files of every format: readers, writers, rejects."""

@@ -1,0 +1,130 @@
+"""From what the user gives (paths, globs, folders, -) to the list of files to read."""
+
+import atexit
+import glob
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from textlstm.config import FileFormat
+from textlstm.corpus.rows.class_folders import is_class_folder
+from textlstm.corpus.rows.settings import STDIN, has_row_suffix, kind_by_name
+from textlstm.corpus.rows.streams import open_error
+from textlstm.errors import InputError
+from textlstm.storage.files import storage_errors
+
+_GLOB_CHARACTERS = frozenset("*?[")
+
+
+def expand_inputs(patterns: Sequence[str]) -> list[Path]:
+    """Return the files that `patterns` name, in their order; what a glob or folder holds is sorted by name.
+
+    A folder stands for the data files in it, or, when it holds class folders, for itself (one row a file). `-` stands
+    for standard input and must be alone.
+
+    Raises:
+        InputError: a path that is not there, a glob that matches nothing, an empty folder, a file given twice, or
+            files of different formats; all that is wrong.
+    """
+    paths: list[Path] = []
+    problems: list[str] = []
+    for pattern in patterns:
+        try:
+            paths += _expand(pattern)
+        except InputError as error:
+            problems += error.problems
+    if STDIN in paths and len(paths) > 1:
+        problems.append("-: standard input cannot be mixed with files.")
+    problems += _duplicates(paths)
+    problems += _mixed_formats(paths)
+    if problems:
+        raise InputError(*problems)
+    return paths
+
+
+def clash_problems(columns: Sequence[str], added: Sequence[str], *, name: str) -> list[str]:
+    """Return a problem for each column of input `name` that has the name of a column to be added."""
+    return [
+        f"{name}: the input has a column {column!r} already, which labelling adds. "
+        "Rename it, or set another name in labelling.*_name."
+        for column in added
+        if column in columns
+    ]
+
+
+def _expand(pattern: str) -> list[Path]:
+    if pattern == str(STDIN):
+        return [STDIN]
+    path = Path(pattern).expanduser()
+    if path.is_dir():
+        return _in_folder(path)
+    if path.exists():
+        return [path]
+    if _GLOB_CHARACTERS.isdisjoint(pattern):
+        raise InputError(f"{pattern}: no such file.")
+    matches = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207  # absolute and relative alike
+    if not matches:
+        raise InputError(f"{pattern}: matches no file.")
+    return [found for match in matches for found in (_in_folder(match) if match.is_dir() else [match])]
+
+
+def _in_folder(directory: Path) -> list[Path]:
+    try:
+        if is_class_folder(directory):
+            return [directory]
+        children = sorted(directory.iterdir())
+    except OSError as error:
+        raise open_error(directory, error) from error
+    found = [child for child in children if child.is_file() and has_row_suffix(child) and child.name[0] != "."]
+    if not found:
+        raise InputError(f"{directory}: holds no data files and no class folders.")
+    return found
+
+
+def _duplicates(paths: Sequence[Path]) -> list[str]:
+    seen: dict[str, Path] = {}
+    problems = []
+    for path in paths:
+        real = os.path.realpath(path)
+        if real in seen:
+            problems.append(f"{path}: is given twice; it is the same file as {seen[real]}.")
+        seen.setdefault(real, path)
+    return problems
+
+
+def _mixed_formats(paths: Sequence[Path]) -> list[str]:
+    formats: dict[FileFormat, Path] = {}
+    for path in paths:
+        if path == STDIN:
+            continue
+        if path.is_dir():
+            formats.setdefault(FileFormat.folder, path)
+        elif has_row_suffix(path):
+            formats.setdefault(kind_by_name(path).format, path)
+    if len(formats) < 2:
+        return []
+    listed = ", ".join(f"{format} ({path})" for format, path in formats.items())
+    return [f"the inputs have mixed formats: {listed}. Give files of one format."]
+
+
+# Standard input in a file, for those who read it twice.
+
+
+@cache
+def kept_stdin() -> Path:
+    """Copy standard input to a file named `stdin`, once a process; the file goes when the process ends.
+
+    Raises:
+        StorageError: There is no room for it.
+    """
+    with storage_errors(Path(tempfile.gettempdir())):
+        directory = Path(tempfile.mkdtemp(prefix="textlstm-"))
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+        path = directory / "stdin"
+        with os.fdopen(os.dup(sys.stdin.fileno()), "rb") as source, path.open("wb") as copy:
+            shutil.copyfileobj(source, copy)
+    return path

@@ -1,0 +1,282 @@
+"""Lines of a byte stream, each with its exact byte offset; cut at line feeds only."""
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from textlstm.config import FileFormat
+from textlstm.corpus.rows.settings import STDIN, Compression, FileKind, ReadSettings, encoding_name, keeps_ascii
+from textlstm.corpus.rows.streams import FileState, read_blocks
+from textlstm.errors import InputError
+
+# What the first bytes of a file give away: archives, web pages, other encodings, other delimiters.
+
+HEAD_BYTES = 4096
+"""How much of a file is looked at."""
+
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_HTML = re.compile(rb"\s*(?:<!--.*?-->\s*)?<(?:!doctype html|html|head|body|\?xml)", re.IGNORECASE | re.DOTALL)
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_UTF32_BOMS = (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")
+
+
+def packed_problem(head: bytes, *, compression: Compression, name: str) -> str | None:
+    """Return why the raw first bytes do not fit the file's name, or None."""
+    expected = {Compression.none: None, Compression.gzip: _GZIP, Compression.zstd: _ZSTD}[compression]
+    if expected is not None:
+        return None if head.startswith(expected) else f"{name}: is not {compression} data although its name says so."
+    if head.startswith(_GZIP):
+        return f"{name}: is gzip data. Rename it to end in .gz."
+    if head.startswith(_ZSTD):
+        return f"{name}: is zstd data. Rename it to end in .zst."
+    return None
+
+
+def content_problem(head: bytes, *, format: FileFormat, encoding: str, name: str, key_prefix: str) -> str | None:
+    """Return why the unpacked first bytes cannot be rows of `format`, or None."""
+    if archive := _archive_problem(head, name, key_prefix):
+        return archive
+    wide = _wide_encoding(head)
+    if wide and encoding == "utf-8":
+        return f"{name}: looks like {wide.upper()} text. Set {key_prefix}.encoding={wide}."
+    if format is not FileFormat.text and _HTML.match(head):
+        return f"{name}: is an HTML or XML page, not {format}. Was a login or error page downloaded?"
+    if format is FileFormat.jsonl:
+        return _json_problem(head.removeprefix(b"\xef\xbb\xbf").lstrip(), name)
+    if b"\n" not in head and b"\r" in head[:-1] and encoding == "utf-8":
+        return f"{name}: its lines end in bare carriage returns. Convert them to line feeds."
+    return None
+
+
+def delimiter_problem(header: str, *, delimiter: str, num_columns: int, name: str, key_prefix: str) -> str | None:
+    """Return why a header of one column looks like another delimiter, or None."""
+    if num_columns > 1:
+        return None
+    for other, what, remedy in (
+        ("\t", "tabs", f"Set {key_prefix}.format=tsv."),
+        (",", "commas", f"Set {key_prefix}.format=csv."),
+        (";", "semicolons", "Write it with commas or as JSONL."),
+        ("|", "vertical bars", "Write it with commas or as JSONL."),
+    ):
+        if other != delimiter and other in header:
+            mine = "tab" if delimiter == "\t" else "comma"
+            return f"{name}: the header has no {mine} but {what}; is that the delimiter? {remedy}"
+    return None
+
+
+def _archive_problem(head: bytes, name: str, key_prefix: str) -> str | None:
+    if head.startswith(_ZIP):
+        return f"{name}: is a zip archive (or an Excel workbook), which is never unpacked. Give the files inside it."
+    if head[257:262] == b"ustar":
+        return f"{name}: is a tar archive, which is never unpacked. Give the files inside it."
+    if head.startswith(b"PAR1"):
+        return f"{name}: is a Parquet file. Rename it to end in .parquet or set {key_prefix}.format=parquet."
+    return None
+
+
+def _json_problem(head: bytes, name: str) -> str | None:
+    if head.startswith(b"["):
+        return f"{name}: is one JSON array, not JSONL. Write one object a line, as with `jq -c '.[]'`."
+    if head.split(b"\n", 1)[0].strip() == b"{":
+        return f"{name}: is indented JSON, not JSONL. Write one object a line, as with `jq -c .`."
+    return None
+
+
+def _wide_encoding(head: bytes) -> str | None:
+    if head.startswith(_UTF32_BOMS):
+        return "utf-32"
+    if head.startswith(_UTF16_BOMS):
+        return "utf-16"
+    sample = head[: len(head) // 2 * 2]
+    if len(sample) < 8:
+        return None
+    even, odd = sample[0::2], sample[1::2]
+    limit = len(even) * 0.3
+    if odd.count(0) > limit and even.count(0) == 0:
+        return "utf-16-le"
+    if even.count(0) > limit and odd.count(0) == 0:
+        return "utf-16-be"
+    return None
+
+
+MAX_ROW_BYTES = 1 << 26
+"""A longer row refuses the file: memory is bounded."""
+BOM = b"\xef\xbb\xbf"
+
+
+class Line(NamedTuple):
+    """One line without its line feed; a carriage return before it is kept."""
+
+    offset: int
+    data: bytes
+
+
+def read_lines(blocks: Iterable[bytes], *, name: str, offset: int = 0) -> Iterator[Line]:
+    """Yield the lines of `blocks`, of which the first byte is at `offset`; a BOM at offset 0 is stripped.
+
+    A final line feed ends the last line, it does not begin another: `a` LF `b` LF and `a` LF `b` both have two lines.
+
+    Raises:
+        InputError: a line is longer than MAX_ROW_BYTES.
+    """
+    parts: list[bytes] = []
+    parts_size = 0
+    at_start = offset == 0
+    for block in blocks:
+        first, feed, rest = block.partition(b"\n")
+        if at_start and first.startswith(BOM):
+            first, offset = first[len(BOM) :], len(BOM)
+        at_start = False
+        parts.append(first)
+        parts_size += len(first)
+        if parts_size > MAX_ROW_BYTES:
+            raise InputError(f"{name}: the line at byte {offset:,} is longer than {MAX_ROW_BYTES >> 20} MiB.")
+        if not feed:
+            continue
+        yield Line(offset, b"".join(parts))
+        offset += parts_size + 1
+        lines = rest.split(b"\n")
+        last = lines.pop()
+        for data in lines:
+            yield Line(offset, data)
+            offset += len(data) + 1
+        parts, parts_size = [last], len(last)
+    if parts_size:
+        yield Line(offset, b"".join(parts))
+
+
+def to_utf8(blocks: Iterable[bytes], *, encoding: str, name: str, key_prefix: str) -> Iterator[bytes]:
+    """Yield `blocks` of an encoding that cannot be cut at line feeds, such as UTF-16, as UTF-8.
+
+    Raises:
+        InputError: the bytes are not text of that encoding.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for block in blocks:
+            yield decoder.decode(block).encode("utf-8")
+        yield decoder.decode(b"", final=True).encode("utf-8")
+    except UnicodeError as error:
+        reason = error.reason if isinstance(error, UnicodeDecodeError) else "it decodes to a lone surrogate"
+        raise InputError(f"{name}: is not {encoding} text ({reason}). Set {key_prefix}.encoding.") from None
+
+
+# One file of rows made of lines (CSV, TSV, JSONL, text), opened for reading from its start or from a known row.
+
+
+@dataclass(slots=True)
+class ReadCounts:
+    """What a reader has met so far."""
+
+    rows: int = 0
+    """Records and rejects."""
+    rejects: int = 0
+    blank_lines: int = 0
+    """Blank lines of JSONL files and of CSV files with several columns; they are no rows."""
+
+
+class RowStart(NamedTuple):
+    """Where a row begins: its number, and its byte offset in the unpacked file."""
+
+    number: int
+    offset: int
+
+
+class RowRange(NamedTuple):
+    """Rows `first` to `last`, both included, of a file."""
+
+    first: int
+    last: int
+    start: RowStart | None = None
+    """A known row at or before `first`, from which reading may begin."""
+    state: FileState | None = None
+    """What the file was when `start` was found; a file that has changed since is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineInput:
+    """How to get at the lines of one file."""
+
+    path: Path
+    kind: FileKind
+    settings: ReadSettings
+
+    @property
+    def name(self) -> str:
+        """The file as messages name it."""
+        return str(self.path)
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of the lines that `lines` yields."""
+        own = encoding_name(self.settings.encoding, key_prefix=self.settings.key_prefix)
+        return own if keeps_ascii(own) else "utf-8"
+
+    @property
+    def has_offsets(self) -> bool:
+        """Whether byte offsets of lines are those of the unpacked file."""
+        return keeps_ascii(encoding_name(self.settings.encoding, key_prefix=self.settings.key_prefix))
+
+    @property
+    def can_seek(self) -> bool:
+        """Whether reading may begin at a byte offset without reading what comes before."""
+        return self.has_offsets and self.kind.compression is Compression.none and self.is_regular
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether this is a file that can be opened more than once, no pipe."""
+        return self.path != STDIN and self.path.is_file()
+
+    @contextmanager
+    def lines(self, start: int = 0) -> Iterator[Iterator[Line]]:
+        """Open the file and give its lines from byte `start` on, after a check of the first bytes.
+
+        Raises:
+            InputError: the file is missing, packed otherwise than named, damaged, or visibly not of its format.
+        """
+        blocks = read_blocks(
+            self.path,
+            compression=self.kind.compression,
+            max_expansion=self.settings.max_expansion,
+            start=start,
+        )
+        with closing(blocks):
+            checked = self._checked(blocks) if start == 0 else blocks
+            yield read_lines(checked, name=self.name, offset=start)
+
+    def _checked(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        settings = self.settings
+        encoding = encoding_name(settings.encoding, key_prefix=settings.key_prefix)
+        if self.kind.compression is not Compression.none and self.is_regular:
+            with closing(read_blocks(self.path)) as raw:
+                self._check_packing(next(raw, b""))
+        head = b""
+        while len(head) < HEAD_BYTES and b"\n" not in head and (block := next(blocks, b"")):
+            head += block
+        if self.kind.compression is Compression.none:
+            self._check_packing(head)
+        problem = content_problem(
+            head[:HEAD_BYTES],
+            format=self.kind.format,
+            encoding=encoding,
+            name=self.name,
+            key_prefix=settings.key_prefix,
+        )
+        if problem:
+            raise InputError(problem)
+        whole: Iterator[bytes] = chain((head,), blocks)
+        if not self.has_offsets:
+            whole = to_utf8(whole, encoding=encoding, name=self.name, key_prefix=settings.key_prefix)
+        yield from whole
+
+    def _check_packing(self, head: bytes) -> None:
+        problem = packed_problem(head, compression=self.kind.compression, name=self.name)
+        if problem:
+            raise InputError(problem)

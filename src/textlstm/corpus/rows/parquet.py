@@ -1,0 +1,223 @@
+"""Records of Parquet files, column values without loss."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from textlstm.corpus.rows.lines import ReadCounts
+from textlstm.corpus.rows.records import Record, Reject, Rows
+from textlstm.corpus.rows.settings import ReadSettings, header_problems
+from textlstm.corpus.rows.streams import file_state
+from textlstm.corpus.rows.values import cell_text
+from textlstm.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+BATCH_ROWS = 1024
+
+
+def read_parquet_schema(path: Path, settings: ReadSettings) -> "pa.Schema":
+    """Return the Arrow schema of `path`, checked against the settings.
+
+    Raises:
+        InputError: not a whole Parquet file, no rows, columns missing or of a type that cannot be text; all of it.
+    """
+    with _open(path) as file:
+        schema, num_rows = file.schema_arrow, file.metadata.num_rows
+    problems = header_problems(schema.names, settings, name=str(path))
+    if num_rows == 0:
+        problems.append(f"{path}: has no data rows.")
+    if settings.columns.text in schema.names:
+        text_type = schema.field(settings.columns.text).type
+        if not _is_text(text_type):
+            problems.append(
+                f"{path}: the column {settings.columns.text!r} is of type {text_type}, not string. "
+                f"Store text as strings or set {settings.key_prefix}.text_column."
+            )
+    if problems:
+        raise InputError(*problems)
+    return schema
+
+
+def read_parquet(path: Path, *, first: int, last: int | None, counts: ReadCounts) -> Rows:
+    """Yield rows `first` to `last` (None: the last one); row groups before them are not read."""
+    name = str(path)
+    with _open(path) as file:
+        number, groups = _groups(file, first, last)
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=groups):
+            end = number + batch.num_rows
+            if end >= first:
+                skip = max(0, first - number - 1)
+                yield from _records(batch.slice(skip), name, number + skip, counts)
+            number = end
+            if last is not None and number >= last:
+                return
+
+
+def _groups(file: "pq.ParquetFile", first: int, last: int | None) -> tuple[int, list[int]]:
+    """Return the number of rows before the first row group to read, and the row groups that hold the rows."""
+    before, seen = 0, 0
+    groups: list[int] = []
+    for group in range(file.num_row_groups):
+        size = file.metadata.row_group(group).num_rows
+        if seen + size < first:
+            before += size
+        elif last is None or seen < last:
+            groups.append(group)
+        seen += size
+    return before, groups
+
+
+def count_parquet_rows(path: Path) -> int:
+    """Return the number of rows that the footer of `path` tells.
+
+    Raises:
+        InputError: not a whole Parquet file.
+    """
+    with _open(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def _records(batch: "pa.RecordBatch", name: str, number: int, counts: ReadCounts) -> Rows:
+    columns = tuple(batch.schema.names)
+    values = [_values(column) for column in batch.columns]
+    for row in zip(*values, strict=True):
+        number += 1
+        counts.rows += 1
+        broken = [column for column, value in zip(columns, row, strict=True) if value is _NOT_UTF8]
+        if broken:
+            counts.rejects += 1
+            yield Reject(name, number, -1, f"is not valid utf-8 in column {broken[0]!r}")
+        else:
+            yield Record(name, number, -1, dict(zip(columns, row, strict=True)))
+
+
+_NOT_UTF8 = object()
+
+
+def _values(column: "pa.Array") -> list[object]:
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.dictionary_decode()
+        kind = column.type
+    plain = (
+        pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)
+    )
+    if _is_text(kind):
+        try:
+            return list(column.to_pylist())
+        except UnicodeDecodeError:
+            return [_text_or_marker(scalar) for scalar in column]
+    if plain:
+        return list(column.to_pylist())
+    return [scalar if scalar.is_valid else None for scalar in column]
+
+
+def _text_or_marker(scalar: "pa.Scalar") -> object:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return _NOT_UTF8
+
+
+def _is_text(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+@contextmanager
+def _open(path: Path) -> Iterator["pq.ParquetFile"]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file_state(path)
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: is not a whole Parquet file ({_first_line(error)}). Get a fresh copy.") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).split("\n", 1)[0].rstrip(".")[:200]
+
+
+# Writes Parquet: strings, or the columns of a given Arrow schema; with checksums on every page.
+
+ROW_GROUP_ROWS = 20_000
+ROW_GROUP_CHARS = 1 << 26
+"""A row group ends after so many rows, or after the row with which its strings reach so many characters."""
+_COMPRESSION = "zstd"
+
+
+class ParquetWriter:
+    """Rows gathered into row groups; the same rows give the same bytes."""
+
+    def __init__(
+        self, stream: BinaryIO, *, columns: Sequence[str] | None = None, schema: "pa.Schema | None" = None
+    ) -> None:
+        """Take the types from `schema`; with `columns` instead, all are strings."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if schema is None:
+            schema = pa.schema([(column, pa.string()) for column in columns or ()])
+        self._schema = schema
+        self._writer = pq.ParquetWriter(stream, schema, compression=_COMPRESSION, write_page_checksum=True)
+        self._names = tuple(schema.names)
+        self._is_text = tuple(pa.types.is_string(kind) or pa.types.is_large_string(kind) for kind in schema.types)
+        self._rows: list[Mapping[str, object]] = []
+        self._num_chars = 0
+
+    def write(self, fields: Mapping[str, object]) -> None:
+        """Add one row; columns that `fields` lacks are null."""
+        self._rows.append(fields)
+        for value in fields.values():
+            if isinstance(value, str):
+                self._num_chars += len(value)
+        if len(self._rows) == ROW_GROUP_ROWS or self._num_chars >= ROW_GROUP_CHARS:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is gathered, and the footer."""
+        if self._rows:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        arrays = []
+        for name, kind, is_text in zip(self._names, self._schema.types, self._is_text, strict=True):
+            values = [row.get(name) for row in self._rows]
+            if is_text:
+                values = [value if value is None or isinstance(value, str) else cell_text(value) for value in values]
+            elif pa.types.is_dictionary(kind):
+                arrays.append(pa.array(values, kind.value_type).dictionary_encode().cast(kind))
+                continue
+            arrays.append(pa.array(values, kind))
+        self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+        self._rows, self._num_chars = [], 0
+
+
+def with_columns(schema: "pa.Schema", added: Mapping[str, type]) -> "pa.Schema":
+    """Return `schema` with columns appended, of type str, float, int or bool."""
+    import pyarrow as pa
+
+    kinds = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
+    for name, kind in added.items():
+        schema = schema.append(pa.field(name, kinds[kind]))
+    return schema

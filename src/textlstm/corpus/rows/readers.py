@@ -1,0 +1,214 @@
+"""The reader of every format: one file in, its rows out, verbatim and streaming."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+import numpy as np
+
+from textlstm.config import FileFormat
+from textlstm.corpus.rows.class_folders import class_folder_columns, list_class_files, read_class_folder
+from textlstm.corpus.rows.delimited import read_delimited, read_header, syntax_of, take_header
+from textlstm.corpus.rows.json_lines import is_blank, read_first_keys, read_jsonl, read_text
+from textlstm.corpus.rows.lines import LineInput, ReadCounts, RowRange, RowStart
+from textlstm.corpus.rows.parquet import count_parquet_rows, read_parquet, read_parquet_schema
+from textlstm.corpus.rows.records import Reject, Rows
+from textlstm.corpus.rows.settings import STDIN, Compression, FileKind, ReadSettings, header_problems, kind_by_name
+from textlstm.corpus.rows.streams import FileState, check_unchanged, file_state
+from textlstm.errors import InputError
+
+
+def kind_of_input(path: Path, settings: ReadSettings) -> FileKind:
+    """Return format and compression of `path`; a folder is a folder of class folders.
+
+    Raises:
+        InputError: the name tells no format.
+    """
+    if path != STDIN and path.is_dir():
+        return FileKind(FileFormat.folder, Compression.none)
+    if settings.format is FileFormat.folder:
+        raise InputError(f"{path}: is not a folder. Set {settings.key_prefix}.format=auto.")
+    return kind_by_name(path, format=settings.format, key_prefix=settings.key_prefix)
+
+
+def read_columns(path: Path, settings: ReadSettings) -> tuple[str, ...]:
+    """Return the columns of `path` in the file's order; those of the first rows together for JSONL.
+
+    Raises:
+        InputError: as `read_records`.
+    """
+    kind = kind_of_input(path, settings)
+    source = LineInput(path, kind, settings)
+    match kind.format:
+        case FileFormat.csv | FileFormat.tsv:
+            return read_header(source)
+        case FileFormat.jsonl:
+            return read_first_keys(source)
+        case FileFormat.parquet:
+            return tuple(read_parquet_schema(path, settings).names)
+        case FileFormat.text:
+            return (settings.columns.text,)
+        case FileFormat.folder:
+            return class_folder_columns(settings)
+        case FileFormat.auto:
+            raise AssertionError("a format was found by name")
+        case _:
+            assert_never(kind.format)
+
+
+def read_records(
+    path: Path, settings: ReadSettings, *, rows: RowRange | None = None, counts: ReadCounts | None = None
+) -> Rows:
+    """Yield every row of `path`, or `rows` of it, as it stands there or as a reject; memory is bounded.
+
+    `counts` is kept up to date while rows are yielded.
+
+    Raises:
+        InputError: the file is missing, damaged, not of its format, without required columns or data rows, or changed
+            while it was read; one line a problem.
+        StorageError: reading fails.
+    """
+    counts = counts if counts is not None else ReadCounts()
+    kind = kind_of_input(path, settings)
+    before = None if kind.format is FileFormat.folder else file_state(path)
+    if rows is None:
+        with closing(_open_rows(path, kind, settings, rows=None, counts=counts)) as found:
+            yield from found
+        check_unchanged(path, before)
+        if counts.rows == 0:
+            raise InputError(f"{path}: has no data rows.")
+        return
+    check_unchanged(path, rows.state)
+    with closing(_open_rows(path, kind, settings, rows=rows, counts=ReadCounts())) as found:
+        for row in found:
+            if row.number > rows.last:
+                break
+            if row.number >= rows.first:
+                counts.rows += 1
+                counts.rejects += isinstance(row, Reject)
+                yield row
+    check_unchanged(path, before)
+
+
+def read_all(paths: Sequence[Path], settings: ReadSettings) -> Rows:
+    """Yield the rows of all `paths` in turn; a file that is refused does not keep the problems of later ones secret.
+
+    Raises:
+        InputError: at the end, with the problems of all files.
+        StorageError: reading fails.
+    """
+    problems: list[str] = []
+    for path in paths:
+        try:
+            yield from read_records(path, settings)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(*problems)
+
+
+def _open_rows(
+    path: Path, kind: FileKind, settings: ReadSettings, *, rows: RowRange | None, counts: ReadCounts
+) -> Rows:
+    source = LineInput(path, kind, settings)
+    start = rows.start if rows is not None and source.can_seek else None
+    first, last = (rows.first, rows.last) if rows is not None else (1, None)
+    match kind.format:
+        case FileFormat.csv | FileFormat.tsv:
+            return read_delimited(source, start=start, counts=counts)
+        case FileFormat.jsonl:
+            return read_jsonl(source, start=start, counts=counts)
+        case FileFormat.parquet:
+            read_parquet_schema(path, settings)
+            return read_parquet(path, first=first, last=last, counts=counts)
+        case FileFormat.text:
+            if settings.need_labels:
+                raise InputError(
+                    f"{path}: plain text has no labels. Give CSV, TSV, JSONL or Parquet, or a folder of class folders."
+                )
+            _check_columns((settings.columns.text,), source)
+            return read_text(source, start=start, counts=counts)
+        case FileFormat.folder:
+            _check_columns(class_folder_columns(settings), source)
+            list_class_files(path)
+            return read_class_folder(path, settings, first=first, counts=counts)
+        case FileFormat.auto:
+            raise AssertionError("a format was found by name")
+        case _:
+            assert_never(kind.format)
+
+
+def _check_columns(columns: tuple[str, ...], source: LineInput) -> None:
+    problems = header_problems(columns, source.settings, name=source.name)
+    if problems:
+        raise InputError(*problems)
+
+
+# Where rows begin in a file, found in one cheap pass, so that shards of it can be read on their own.
+
+
+@dataclass(frozen=True, slots=True)
+class RowIndex:
+    """Rows of one file: how many (records and rejects), and where every `stride`-th begins."""
+
+    path: Path
+    num_rows: int
+    stride: int
+    offsets: np.ndarray
+    """(ceil(num_rows / stride),) int64: bytes before rows 1, 1 + stride, ...; empty where reading cannot seek."""
+    state: FileState | None
+
+    def rows(self, first: int, last: int) -> RowRange:
+        """Return how to read rows `first` to `last`, both included, as `read_records(..., rows=...)` takes it.
+
+        Example: with stride 1000, rows(2500, 2600) reads on from row 2001.
+        """
+        start = None
+        if len(self.offsets):
+            place = (first - 1) // self.stride
+            start = RowStart(place * self.stride + 1, int(self.offsets[place]))
+        return RowRange(first, min(last, self.num_rows), start, self.state)
+
+
+def index_rows(path: Path, settings: ReadSettings, *, stride: int = 1000) -> RowIndex:
+    """Return where the rows of `path` begin; values are not looked at.
+
+    Raises:
+        InputError: as `read_records` for whole files; rows are not checked.
+    """
+    kind = kind_of_input(path, settings)
+    state = None if kind.format is FileFormat.folder else file_state(path)
+    source = LineInput(path, kind, settings)
+    offsets: list[int] = []
+    num_rows = 0
+    match kind.format:
+        case FileFormat.folder:
+            num_rows = len(list_class_files(path))
+        case FileFormat.parquet:
+            num_rows = count_parquet_rows(path)
+        case _:
+            for offset in _row_offsets(source):
+                if num_rows % stride == 0:
+                    offsets.append(offset)
+                num_rows += 1
+    check_unchanged(path, state)
+    if num_rows == 0:
+        raise InputError(f"{path}: has no data rows.")
+    return RowIndex(path, num_rows, stride, np.array(offsets if source.can_seek else [], dtype=np.int64), state)
+
+
+def _row_offsets(source: LineInput) -> Iterator[int]:
+    """Yield the byte at which each row of a file of lines begins."""
+    with source.lines() as lines:
+        match source.kind.format:
+            case FileFormat.csv | FileFormat.tsv:
+                columns = take_header(lines, source)
+                blank = ReadCounts() if len(columns) > 1 else None
+                rows = syntax_of(source.kind.format).read_rows(lines, name=source.name, number=1, blank=blank)
+                yield from (row.offset for row in rows)
+            case FileFormat.jsonl:
+                yield from (line.offset for line in lines if not is_blank(line.data))
+            case _:
+                yield from (line.offset for line in lines)

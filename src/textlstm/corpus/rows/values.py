@@ -1,0 +1,220 @@
+"""JSON rows, read strictly and written back so that every number keeps its source text."""
+
+import base64
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from json.encoder import encode_basestring as _quote
+from typing import NamedTuple, NoReturn
+
+MAX_NESTING = 64
+"""Lists and objects inside each other."""
+MAX_NUMBER_CHARS = 1_000
+"""Characters of one number."""
+
+_SUSPECT_ESCAPE = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
+_TOO_DEEP = f"is nested more than {MAX_NESTING} levels deep"
+
+
+class JsonNumber(NamedTuple):
+    """A number as it is written in the source: `1`, `1.0`, `1e5` and `1E+05` stay what they are."""
+
+    source: str
+
+
+class JsonRowError(ValueError):
+    """Why a line is not a usable JSON object; the message never quotes values."""
+
+
+def parse_object(line: str) -> dict[str, object]:
+    """Return the JSON object in `line`; numbers are `JsonNumber`.
+
+    Raises:
+        JsonRowError: not JSON, not an object, a duplicate key, NaN or Infinity, a number or nesting beyond the limits,
+            a lone surrogate or a NUL character.
+    """
+    try:
+        value = _DECODER.decode(line)
+    except JsonRowError:
+        raise
+    except RecursionError:
+        raise JsonRowError(_TOO_DEEP) from None
+    except json.JSONDecodeError as error:
+        raise JsonRowError(f"not valid JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}") from None
+    if not isinstance(value, dict):
+        raise JsonRowError(f"holds {kind_of(value)}, not an object; write one JSON object a line")
+    if line.count("[") + line.count("{") > MAX_NESTING and _is_too_deep(value):
+        raise JsonRowError(_TOO_DEEP)
+    if _SUSPECT_ESCAPE.search(line):
+        _check_strings(value)
+    return value
+
+
+def parse_array(text: str) -> list[object]:
+    """Return the JSON list in `text`, a cell with several labels.
+
+    Raises:
+        JsonRowError: as `parse_object`, or it is not a list.
+    """
+    value = parse_object(f'{{"list": {text}}}')["list"]
+    if not isinstance(value, list):
+        raise JsonRowError(f"holds {kind_of(value)}, not a list")
+    return value
+
+
+def dump_value(value: object) -> str:
+    """Return `value` as JSON text; numbers that were read keep their source text, strings stay unescaped UTF-8.
+
+    Raises:
+        TypeError: `value` has no JSON form.
+        ValueError: `value` is NaN or infinite.
+    """
+    if isinstance(value, str):
+        return _quote(value)
+    if isinstance(value, JsonNumber):
+        return value.source
+    if isinstance(value, float) and math.isfinite(value):
+        return float.__repr__(value)  # what `json.dumps` writes, which makes an encoder at every call
+    if value is None or isinstance(value, bool | int | float):
+        return json.dumps(value, allow_nan=False)
+    if isinstance(value, Mapping):
+        return dump_object(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join([dump_value(item) for item in value]) + "]"
+    raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+def dump_object(fields: Mapping[str, object]) -> str:
+    """Return `fields` as one line of JSON."""
+    return "{" + ", ".join([f"{_quote(key)}: {dump_value(value)}" for key, value in fields.items()]) + "}"
+
+
+def kind_of(value: object) -> str:
+    """Return what `value` is, in the words of error messages."""
+    for kinds, words in _KINDS:
+        if isinstance(value, kinds):
+            return words
+    return f"a value of type {getattr(value, 'type', type(value).__name__)}"
+
+
+_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (type(None), "null"),
+    (bool, "true or false"),
+    (str, "a string"),
+    ((JsonNumber, int, float), "a number"),
+    ((list, tuple), "a list"),
+    (Mapping, "an object"),
+)
+
+
+def _number(source: str) -> JsonNumber:
+    if len(source) > MAX_NUMBER_CHARS:
+        raise JsonRowError(f"holds a number of {len(source):,} characters; at most {MAX_NUMBER_CHARS:,} are allowed")
+    return JsonNumber(source)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise JsonRowError(f"holds {name}, which is not JSON")
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise JsonRowError(f"has the key {twice[:40]!r} twice")
+    return fields
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_refuse_constant
+)
+
+
+def _is_too_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_NESTING):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)  # type: ignore[attr-defined]
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _check_strings(value: object) -> None:
+    match value:
+        case str():
+            if "\0" in value:
+                raise JsonRowError("holds a NUL character")
+            try:
+                value.encode("utf-8")
+            except UnicodeEncodeError:
+                raise JsonRowError("holds a lone surrogate (half of a UTF-16 pair)") from None
+        case dict():
+            for key, item in value.items():
+                _check_strings(key)
+                _check_strings(item)
+        case list():
+            for item in value:
+                _check_strings(item)
+
+
+# Values of any format as plain JSON values and as the text of a cell.
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet runs cells that begin with one of these."""
+
+
+def cell_text(value: object) -> str:
+    """Return the text of a CSV or TSV cell: strings and JSON numbers as they stand, null as an empty cell."""
+    if isinstance(value, str):
+        return value
+    plain = plain_value(value)
+    if plain is None:
+        return ""
+    return plain if isinstance(plain, str) else dump_value(plain)
+
+
+def plain_value(value: object) -> object:
+    """Return `value` as what JSON can hold: Arrow scalars and bytes are turned, NaN and infinity become strings.
+
+    Dates and times are ISO text, decimals keep their digits, bytes are base64.
+    """
+    if value is None or isinstance(value, str | bool | int | JsonNumber):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if isinstance(value, Mapping):
+        return {cell_text(key): plain_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_value(item) for item in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    return _plain_scalar(value)
+
+
+def excel_safe(text: str) -> str:
+    """Return `text` with an apostrophe before it where a spreadsheet would run it as a formula."""
+    return "'" + text if text.startswith(FORMULA_STARTS) else text
+
+
+def _plain_scalar(scalar: object) -> object:
+    """Return an Arrow scalar, or a Python object out of one, as a plain value."""
+    import pyarrow as pa
+
+    if not isinstance(scalar, pa.Scalar):
+        return str(scalar)
+    if not scalar.is_valid:
+        return None
+    if pa.types.is_nested(scalar.type) or pa.types.is_dictionary(scalar.type):
+        return plain_value(scalar.as_py())
+    if pa.types.is_decimal(scalar.type):
+        return JsonNumber(str(scalar))
+    if pa.types.is_temporal(scalar.type):
+        return str(scalar).replace(" ", "T", 1) if pa.types.is_timestamp(scalar.type) else str(scalar)
+    return plain_value(scalar.as_py())

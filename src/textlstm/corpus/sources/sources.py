@@ -1,0 +1,174 @@
+"""Where labelled rows come from: given files, the packaged corpus, or the hub; each with a digest of its content."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import assert_never
+
+from textlstm.config import DataConfig, DataSource
+from textlstm.corpus.prepared import Split
+from textlstm.corpus.rows.class_folders import list_class_files
+from textlstm.corpus.rows.inputs import expand_inputs, kept_stdin
+from textlstm.corpus.rows.readers import kind_of_input, read_all
+from textlstm.corpus.rows.records import Reject
+from textlstm.corpus.rows.settings import STDIN, ReadSettings
+from textlstm.corpus.rows.streams import open_error
+from textlstm.corpus.sources.bbc_news import bbc_news_digest, bbc_news_files, bbc_news_records
+from textlstm.corpus.sources.examples import Example, example_reader
+from textlstm.corpus.sources.hub import HubSplit, open_hub
+from textlstm.errors import InputError
+from textlstm.storage.files import sha256_of_file
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The rows of one split as they are given; a split without source is taken from train."""
+
+    split: Split
+    names: tuple[str, ...]
+    """Names of the files without their folders."""
+    digest: str
+    """sha256 of the content."""
+    examples: Callable[[], Iterator[Example | Reject]]
+    """Reads the rows anew."""
+    current_digest: Callable[[], str]
+    """Computes the digest anew."""
+    notes: tuple[str, ...] = ()
+    """What a user should know."""
+    num_bytes: int = 0
+    """Size of the files as they lie there; 0 where that is unknown."""
+
+
+def open_sources(data: DataConfig) -> tuple[Source, ...]:
+    """Return the sources of `data`, train first.
+
+    Raises:
+        InputError: Files are missing, or there is nothing to train on.
+    """
+    match data.source:
+        case DataSource.bbc_news:
+            return (_bbc_news(data),)
+        case DataSource.files:
+            return _given_files(data)
+        case DataSource.hub:
+            return _hub(data)
+        case _:
+            assert_never(data.source)
+
+
+def labelled_file_sources(data: DataConfig) -> tuple[Source, ...]:
+    """Return the one source of the files `data.test`.
+
+    Raises:
+        InputError: No file is given, or one is missing.
+    """
+    if not data.test:
+        raise InputError("data.test is empty; name the labelled files to evaluate, as in data.test=FILE.")
+    return (_files(Split.test, data.test, data),)
+
+
+def check_unchanged(sources: Sequence[Source]) -> None:
+    """Compare the digests of all sources with what is there now.
+
+    Raises:
+        InputError: A source changed while it was read.
+    """
+    changed = [source for source in sources if source.current_digest() != source.digest]
+    if changed:
+        names = (", ".join(source.names[:3]) for source in changed)
+        raise InputError(
+            *(f"{name}: changed while it was read. Run again when nothing writes to it." for name in names)
+        )
+
+
+def _bbc_news(data: DataConfig) -> Source:
+    files = bbc_news_files()
+    read = example_reader(ReadSettings.for_data(data))
+
+    def examples() -> Iterator[Example | Reject]:
+        for record in bbc_news_records(files, text_column=data.text_column, label_column=data.label_column):
+            yield read(record)
+
+    digest = bbc_news_digest(files)
+    return Source(Split.train, ("bbc_news",), digest, examples, lambda: digest)
+
+
+def _hub(data: DataConfig) -> tuple[Source, ...]:
+    splits = open_hub(data)
+    secret = [split for split in splits if split is not Split.train and not splits[split].has_labels(data.label_column)]
+    notes = tuple(f"{splits.pop(split).name} has no labels and is left out" for split in secret)
+    read = example_reader(ReadSettings.for_data(data))
+
+    def examples(split: HubSplit) -> Iterator[Example | Reject]:
+        return (read(record) for record in split.records())
+
+    return tuple(
+        Source(
+            split,
+            (Path(found.name).name,),
+            digest := found.digest(),
+            partial(examples, found),
+            partial(str, digest),
+            notes,
+        )
+        for split, found in splits.items()
+    )
+
+
+def _given_files(data: DataConfig) -> tuple[Source, ...]:
+    if not data.train:
+        raise InputError("data=files needs training files, as in data.train=FILE.")
+    if [*data.train, *data.validation, *data.test].count(str(STDIN)) > 1:
+        raise InputError(
+            "-: standard input is given twice. Give files for all of data.train, .validation, .test but one."
+        )
+    sources: list[Source] = []
+    problems: list[str] = []
+    for split, patterns in ((Split.train, data.train), (Split.validation, data.validation), (Split.test, data.test)):
+        try:
+            sources += [_files(split, patterns, data)] if patterns else []
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(*problems)
+    return tuple(sources)
+
+
+def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
+    settings = ReadSettings.for_data(data)
+    paths = [_kept(path, settings) for path in expand_inputs(patterns)]
+    read = example_reader(settings)
+
+    def examples() -> Iterator[Example | Reject]:
+        for record in read_all(paths, settings):
+            yield record if isinstance(record, Reject) else read(record)
+
+    def digest() -> str:
+        return _digest_of_files(paths)
+
+    names, current = tuple(path.name for path in paths), digest()
+    return Source(split, names, current, examples, digest, num_bytes=sum(path.stat().st_size for path in paths))
+
+
+def _kept(path: Path, settings: ReadSettings) -> Path:
+    """Return a file with the content of standard input in its place, since rows are read after their digest."""
+    if path != STDIN:
+        return path
+    kind_of_input(path, settings)  # refuses an unknown format before anything is read
+    return kept_stdin()
+
+
+def _digest_of_files(paths: Sequence[Path]) -> str:
+    """Return one sha256 over the sha256 of each file; of a folder, over names and files inside."""
+    digest = hashlib.sha256()
+    for path in paths:
+        files = list_class_files(path) if path.is_dir() else [path]
+        for file in files:
+            name = file.relative_to(path).as_posix()
+            try:
+                digest.update(f"{name}\0{sha256_of_file(file)}\0".encode())
+            except OSError as error:
+                raise open_error(file, error) from error
+    return digest.hexdigest()

@@ -1,0 +1,87 @@
+"""How much of a decision was the linear expert's, and which of its n-grams counted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from textlstm.explain.attribution import against_rest
+from textlstm.inference.classifier import Scores, TextClassifier
+from textlstm.models.linear.expert import LinearExpert
+from textlstm.models.linear.ngrams import NgramTable
+
+_MOST_NGRAMS = 8
+
+
+class NgramEffect(NamedTuple):
+    """One n-gram of a text and its part of the combined log-odds."""
+
+    ngram: str
+    effect: float
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """What each branch puts into the combined log-odds of the explained label, to first order, before scaling."""
+
+    recurrent: float
+    expert: float
+    """0 where the model has no linear expert, or the gate leaves it out."""
+    class_bias: float
+    """What the gate's biases put in, which the text has no part in; 0 where it has none."""
+    ngrams: tuple[NgramEffect, ...]
+    """The strongest n-grams of the expert, by size of their effect."""
+
+    @property
+    def expert_share(self) -> float:
+        """The expert's part of the absolute sum, 0 to 1."""
+        return abs(self.expert) / max(abs(self.expert) + abs(self.recurrent), 1e-12)
+
+
+def weigh_branches(
+    classifier: TextClassifier, texts: Sequence[str], scores: Scores, labels: np.ndarray
+) -> list[Branches]:
+    """Return for each text how its decision for `labels` (N,) came about."""
+    gate, task = classifier.combiner, classifier.saved_model.task
+    expert = classifier.expert if gate.expert_scale else None
+    found = []
+    for row, text in enumerate(texts):
+        label, probabilities = int(labels[row]), scores.probabilities[row]
+        recurrent = against_rest(scores.recurrent_logits[row], label, probabilities, task) * gate.recurrent_scale
+        biases = np.broadcast_to(gate.bias, len(probabilities))
+        class_bias = float(against_rest(biases, label, probabilities, task))
+        if expert is None or scores.expert_logits is None:
+            found.append(Branches(float(recurrent), 0.0, class_bias, ()))
+            continue
+        whole = against_rest(scores.expert_logits[row], label, probabilities, task) * gate.expert_scale
+        features, values = _features(expert, text)
+        parts = expert.function.weights[features] * values[:, None]  # (n-grams, L)
+        effects = against_rest(parts, label, probabilities, task) * gate.expert_scale
+        strongest = np.argsort(-np.abs(effects), kind="stable")[:_MOST_NGRAMS]
+        names = ngram_names(expert.table, features[strongest])
+        ngrams = tuple(NgramEffect(name, float(effects[k])) for name, k in zip(names, strongest, strict=True))
+        found.append(Branches(float(recurrent), float(whole), class_bias, ngrams))
+    return found
+
+
+def ngram_names(table: NgramTable, features: np.ndarray) -> list[str]:
+    """Return the n-grams of columns: words as they are, pairs with a space, characters in quotation marks."""
+    words = list(table.words.words)
+    characters = [] if table.characters is None else list(table.characters.ngrams)
+    num_words, num_word_features = len(words), table.words.num_features
+    names = []
+    for feature in features.tolist():
+        if feature < num_words:
+            names.append(words[feature])
+        elif feature < num_word_features:
+            first, second = divmod(int(table.words.pairs.keys[feature - num_words]), num_words)
+            names.append(f"{words[first]} {words[second]}")
+        else:
+            names.append(f"“{characters[feature - num_word_features]}”")
+    return names
+
+
+def _features(expert: LinearExpert, text: str) -> tuple[np.ndarray, np.ndarray]:
+    rows = expert.table.transform([text])
+    return rows.features, rows.values

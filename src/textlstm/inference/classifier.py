@@ -1,0 +1,286 @@
+"""A saved model at work: texts in, labels and probabilities out; label, evaluate and library users share it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
+
+import numpy as np
+
+from textlstm.arrays.ragged import SplitWords
+from textlstm.config import Device, Precision, Task
+from textlstm.errors import ConfigError
+from textlstm.inference.numpy_backend import NumpyNetworks, can_compute
+from textlstm.model_folder import SavedModel, load_saved_model
+from textlstm.models.calibration.combination import BranchCombiner
+from textlstm.models.calibration.temperature import mean_logits, to_probabilities
+from textlstm.models.linear.expert import LinearExpert
+from textlstm.models.network.inputs import EncodedSplit, encode_texts
+from textlstm.text.pipeline import TextPipeline
+from textlstm.text.tokenized import TokenizedTexts
+
+if TYPE_CHECKING:
+    import torch
+
+    from textlstm.inference.torch_backend import TorchNetworks
+    from textlstm.models.network.network import TextNetwork
+
+
+class Decision(StrEnum):
+    """What became of a text."""
+
+    accepted = "accepted"
+    abstained = "abstained"
+    empty = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The label of one text."""
+
+    label: str
+    """The most probable label; multi-label: all labels that reach their threshold, joined by a comma."""
+    probability: float
+    """Calibrated probability of that label (multi-label: the highest of all classes)."""
+    decision: Decision
+    labels: tuple[str, ...]
+    """The label alone, or all labels of a multi-label text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the parts of a model say about N texts and L labels."""
+
+    probabilities: np.ndarray
+    """(N, L) float32, calibrated; rows sum to 1 unless the model is multi-label."""
+    recurrent_logits: np.ndarray
+    """(N, L) float32 of the recurrent branch alone."""
+    expert_logits: np.ndarray | None
+    """(N, L) float32 of the linear expert alone; None where the model has none."""
+    unknown_share: np.ndarray
+    """(N,) float32, part of the tokens that are not in the vocabulary."""
+    num_tokens: np.ndarray
+    """(N,) int64, tokens that the network was given."""
+
+
+class RecurrentBranch(Protocol):
+    """The recurrent networks of a model, whatever computes them."""
+
+    def logits(self, split: EncodedSplit) -> list[np.ndarray]:
+        """Return the (N, L) float32 logits of each network."""
+
+    def prepare_for_many(self) -> None:
+        """Do what pays for many texts only."""
+
+
+class TextClassifier:
+    """A model ready to predict.
+
+    Example:
+        classifier = TextClassifier.load("outputs/model")
+        [prediction] = classifier.predict(["Shares fell again after the bank's warning."])
+        prediction.label, prediction.probability
+    """
+
+    def __init__(
+        self,
+        saved_model: SavedModel,
+        *,
+        device: Device = Device.auto,
+        num_threads: int | None = None,
+        precision: Precision = Precision.fp32,
+        without_torch: bool = False,
+    ) -> None:
+        """Build the parts of `saved_model`; `num_threads` are those of the networks, None for all cores.
+
+        torch is imported for networks of torch only: not for a model that was exported to ONNX, and with
+        `without_torch` not where numpy can compute the networks, which can then not be looked into.
+
+        Raises:
+            ConfigError: the networks cannot be computed on that device or in that precision.
+        """
+        self.saved_model = saved_model
+        self.labels = saved_model.labels
+        without_torch = without_torch and can_compute(saved_model, device=device, precision=precision)
+        self.recurrent: RecurrentBranch = (
+            NumpyNetworks(saved_model, num_threads=num_threads)
+            if without_torch and not saved_model.is_exported
+            else _open_networks(saved_model, device=device, num_threads=num_threads, precision=precision)
+        )
+        self.pipeline = TextPipeline(
+            saved_model.inference_text,
+            saved=saved_model.text_fingerprint,
+            without_torch=without_torch or saved_model.is_exported,
+        )
+        expert = saved_model.arrays("expert.")
+        self.expert = LinearExpert.from_arrays(expert) if expert else None
+        self.combiner = BranchCombiner.from_arrays(saved_model.arrays("gate."), task=saved_model.task)
+
+    @classmethod
+    def load(
+        cls,
+        directory: str | Path,
+        *,
+        device: Device = Device.auto,
+        num_threads: int | None = None,
+        precision: Precision = Precision.fp32,
+        without_torch: bool = False,
+    ) -> Self:
+        """Return the classifier saved in `directory`.
+
+        Raises:
+            IntegrityError: a file was changed, or the installed spaCy model that the model reads tags or lemmas of is
+                another version than the saved one, or the tokenizer is another.
+        """
+        saved_model = load_saved_model(Path(directory))
+        return cls(
+            saved_model, device=device, num_threads=num_threads, precision=precision, without_torch=without_torch
+        )
+
+    @cached_property
+    def tagging_pipeline(self) -> TextPipeline:
+        """The preparation of training: the same tokens as `pipeline`, with tags for a reader if the model reads none.
+
+        Raises:
+            IntegrityError: the installed spaCy model is another version than the saved one.
+        """
+        saved_model = self.saved_model
+        if saved_model.inference_text == saved_model.text:
+            return self.pipeline
+        return TextPipeline(saved_model.text, saved=saved_model.text_fingerprint)
+
+    @property
+    def networks(self) -> "list[TextNetwork]":
+        """The networks themselves, to look into.
+
+        Raises:
+            ConfigError: the model was exported, or loaded without torch.
+        """
+        return self._torch_networks().networks
+
+    @property
+    def device(self) -> "torch.device":
+        """Where the networks are.
+
+        Raises:
+            ConfigError: the model was exported, or loaded without torch.
+        """
+        return self._torch_networks().device
+
+    def _torch_networks(self) -> "TorchNetworks":
+        from textlstm.inference.torch_backend import TorchNetworks
+
+        if isinstance(self.recurrent, NumpyNetworks):
+            raise ConfigError(
+                "this classifier was loaded without torch; load it with without_torch=False to look into it"
+            )
+        if not isinstance(self.recurrent, TorchNetworks):
+            raise ConfigError(
+                "model_dir: an exported model cannot be looked into; set model_dir to the model that it came from"
+            )
+        return self.recurrent
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """Return one prediction a text, in order."""
+        return self.decide(texts, self.score(texts).probabilities)
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """Return calibrated probabilities, (N, L) float32, columns in the order of `labels`."""
+        return self.score(texts).probabilities
+
+    def score(self, texts: Sequence[str]) -> Scores:
+        """Return the scores of every part of the model for `texts`."""
+        return self.score_prepared(self.pipeline.prepare(texts), texts)
+
+    def score_prepared(self, prepared: TokenizedTexts, texts: Sequence[str]) -> Scores:
+        """Return scores for texts whose tokens are at hand; the linear expert reads the raw `texts`."""
+        tokens = prepared.tokens
+        token_ids = tokens.each(self.saved_model.vocabulary.encode)
+        return self.score_ids(
+            token_ids, prepared.offsets, prepared.pos, tokens=lambda: tokens, texts=texts, words=prepared.words
+        )
+
+    def score_ids(
+        self,
+        token_ids: np.ndarray,
+        offsets: np.ndarray,
+        pos: np.ndarray | None,
+        *,
+        tokens: Callable[[], Sequence[str]],
+        texts: Sequence[str],
+        words: SplitWords | None = None,
+    ) -> Scores:
+        """Return scores for N texts given as (M,) vocabulary ids; for the other arguments see `encode_texts`.
+
+        `words` are those of `texts`, where they are at hand.
+        """
+        saved_model = self.saved_model
+        split = encode_texts(
+            token_ids,
+            offsets,
+            pos,
+            tokens=tokens,
+            vocabulary=saved_model.vocabulary,
+            model=saved_model.model,
+            targets=np.zeros(len(texts), dtype=np.int64),
+        )
+        recurrent = mean_logits(self.recurrent.logits(split), saved_model.task).reshape(
+            len(texts), len(saved_model.labels)
+        )
+        expert = None if self.expert is None else self.expert.logits(texts, words)
+        return Scores(
+            probabilities=to_probabilities(self.combiner.combine(recurrent, expert), saved_model.task),
+            recurrent_logits=recurrent,
+            expert_logits=expert,
+            unknown_share=_unknown_share(token_ids, offsets),
+            num_tokens=np.diff(offsets),
+        )
+
+    def decide(self, texts: Sequence[str], probabilities: np.ndarray) -> list[Prediction]:
+        """Return the decision for each row of `probabilities` (N, L) by the thresholds saved with the model."""
+        best = probabilities.argmax(axis=1)
+        highest = probabilities[np.arange(len(texts)), best]
+        thresholds = self.saved_model.thresholds
+        predictions = []
+        for row, text in enumerate(texts):
+            if is_empty(text):
+                predictions.append(Prediction("", 0.0, Decision.empty, ()))
+                continue
+            if self.saved_model.task is Task.multi_label:
+                chosen = np.flatnonzero(probabilities[row] >= np.asarray(thresholds.per_class or 0.5))
+                names = tuple(self.labels[index] for index in chosen)
+            else:
+                names = (self.labels[best[row]],)
+            accepted = highest[row] >= thresholds.abstain_below
+            decision = Decision.accepted if accepted else Decision.abstained
+            predictions.append(Prediction(",".join(names), float(highest[row]), decision, names))
+        return predictions
+
+
+def _open_networks(
+    saved_model: SavedModel, *, device: Device, num_threads: int | None, precision: Precision
+) -> RecurrentBranch:
+    if saved_model.onnx_model is not None:
+        from textlstm.inference.onnx_backend import OnnxNetworks
+
+        return OnnxNetworks(saved_model.onnx_model, device=device, num_threads=num_threads, precision=precision)
+    from textlstm.inference.torch_backend import TorchNetworks
+
+    return TorchNetworks(saved_model, device=device, num_threads=num_threads, precision=precision)
+
+
+def is_empty(text: str) -> bool:
+    r"""Say whether a text has nothing but white space and zero-width characters.
+
+    >>> is_empty(" \u200b\n"), is_empty("a")
+    (True, False)
+    """
+    return not text.strip(" \t\r\n\f\v\u00a0\u200b\u200c\u200d\u2060\ufeff") or not text.strip()
+
+
+def _unknown_share(token_ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    unknown = np.concatenate([[0], np.cumsum(token_ids == 1)])
+    counts = np.diff(offsets)
+    return np.asarray((unknown[offsets[1:]] - unknown[offsets[:-1]]) / np.maximum(counts, 1), dtype=np.float32)

@@ -1,0 +1,294 @@
+"""One LSTM layer over words, folded and computed by numpy alone, for labelling on a CPU.
+
+What the input weights make of a word (and its part of speech) does not depend on its neighbors, so it is computed once
+for each distinct word of some texts; a token then costs one look-up and the recurrent product. Sigmoids are taken as
+(1 + tanh(x / 2)) / 2, so that all gates are one call: their weights are halved beforehand, and what a cell puts out is
+forget_gate doubled until it is pooled. Halving and doubling are exact.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from textlstm.config import Device, Encoder, ModelConfig, Pooling, Precision
+from textlstm.model_folder import SavedModel
+from textlstm.models.network.batch_plan import plan_sorted
+from textlstm.models.network.inputs import EncodedSplit
+from textlstm.text.spacy_models import needs_torch
+
+UNKNOWN_ID = 1
+_HALF = np.float32(0.5)
+_LOWEST = np.float32(-2.0)
+"""Doubled states lie in (-2, 2)."""
+
+
+def can_fold(config: ModelConfig) -> bool:
+    """Return whether `NumpyLSTM` computes networks of `config`: one LSTM layer, no characters, max or mean pooling."""
+    return (
+        config.encoder is Encoder.lstm
+        and config.num_layers == 1
+        and config.pooling in (Pooling.max, Pooling.mean, Pooling.max_mean)
+        and not config.char_cnn_size
+        and not config.subword_buckets
+    )
+
+
+class WordTables(NamedTuple):
+    """What the input weights make of the W distinct words of some texts."""
+
+    word_ids: np.ndarray
+    """(M,) which of the W words each token is."""
+    tables: tuple[np.ndarray, ...]
+    """For each direction (W, 4H) float32."""
+
+
+class _Direction(NamedTuple):
+    input: np.ndarray  # (E, 4H)
+    bias: np.ndarray  # (4H,)
+    recurrent: np.ndarray  # (H, 4H), for doubled states
+
+
+class _Pooled(NamedTuple):
+    max: np.ndarray  # (B, H), doubled
+    sum: np.ndarray  # (B, H), doubled
+
+
+@dataclass(frozen=True, slots=True)
+class NumpyLSTM:
+    """A trained network; gates are in torch's order, input, forget, cell, output."""
+
+    words: np.ndarray
+    """(V, E) float32."""
+    pos: np.ndarray | None
+    """(tags, P) float32, or None when the network reads no parts of speech."""
+    directions: tuple[_Direction, ...]
+    pooling: Pooling
+    dense: tuple[np.ndarray, np.ndarray] | None
+    output: tuple[np.ndarray, np.ndarray]
+
+    @classmethod
+    def from_arrays(cls, config: ModelConfig, arrays: Mapping[str, np.ndarray]) -> "NumpyLSTM":
+        """Return the network whose weights are the `arrays` of `TextNetwork.to_arrays`; `can_fold(config)` is true."""
+        names = ("forwards", "backwards") if config.bidirectional else ("forwards",)
+        return cls(
+            words=arrays["embedder.words.weight"],
+            pos=arrays["embedder.pos.weight"] if config.pos_embedding_size else None,
+            directions=tuple(_read_direction(arrays, f"encoder.layers.0.{name}.") for name in names),
+            pooling=config.pooling,
+            dense=_read_linear(arrays, "head.dense.") if config.dense_size else None,
+            output=_read_linear(arrays, "head.output."),
+        )
+
+    @property
+    def bytes_of_word(self) -> int:
+        """Bytes that one word takes in the tables."""
+        return sum(4 * len(direction.bias) for direction in self.directions)
+
+    def word_tables(self, token_ids: np.ndarray, pos_ids: np.ndarray | None) -> WordTables:
+        """Return the tables of the words (with their parts of speech) among (M,) tokens.
+
+        Raises:
+            ValueError: the network reads parts of speech and there are none.
+        """
+        token_ids, num_tags = self._known(token_ids), 1
+        if self.pos is not None:
+            if pos_ids is None:
+                raise ValueError("the network reads parts of speech, but the texts have none")
+            num_tags = len(self.pos)
+            token_ids = token_ids * num_tags + pos_ids
+        places = np.zeros(len(self.words) * num_tags, dtype=np.int64)
+        places[token_ids] = 1
+        used = np.flatnonzero(places)
+        places[used] = np.arange(len(used))
+        vectors = self.words[used // num_tags]
+        if self.pos is not None:
+            vectors = np.concatenate([vectors, self.pos[used % num_tags]], axis=1)
+        return WordTables(places[token_ids], self._fold(vectors))
+
+    def vocabulary_tables(self) -> tuple[np.ndarray, ...]:
+        """Return the tables of all words of a network that reads no parts of speech, for `in_vocabulary`."""
+        return self._fold(self.words)
+
+    def in_vocabulary(self, token_ids: np.ndarray, tables: tuple[np.ndarray, ...]) -> WordTables:
+        """Return (M,) tokens in the tables of all words."""
+        return WordTables(self._known(token_ids), tables)
+
+    def _known(self, token_ids: np.ndarray) -> np.ndarray:
+        return np.where(token_ids < len(self.words), token_ids, UNKNOWN_ID).astype(np.int64)
+
+    def _fold(self, vectors: np.ndarray) -> tuple[np.ndarray, ...]:
+        tables = tuple(vectors @ one.input for one in self.directions)
+        for table, one in zip(tables, self.directions, strict=True):
+            np.add(table, one.bias, out=table)  # fresh memory for a sum would take four times as long as the product
+        return tables
+
+    def logits(self, words: WordTables, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Return (B, L) float32 logits of texts whose tokens start at (B,) `starts`; their (B,) `lengths` fall."""
+        longest = int(lengths[0]) if len(lengths) else 0
+        # At step t the first running[t] texts still have a token.
+        running = np.searchsorted(-lengths, -np.arange(longest), side="left").tolist()
+        readings = [(starts, 1), (starts + lengths - 1, -1)]
+        pooled = [
+            _run(direction, table, words.word_ids, first=first, step=step, running=running)
+            for direction, table, (first, step) in zip(self.directions, words.tables, readings, strict=False)
+        ]
+        num_read = running[0] if running else 0
+        count = 2 * np.maximum(lengths[:num_read], 1).astype(np.float32)[:, None]
+        highest = [part.max * _HALF for part in pooled]
+        mean = [part.sum / count for part in pooled]
+        parts = {Pooling.max: highest, Pooling.mean: mean, Pooling.max_mean: highest + mean}[self.pooling]
+        features = np.zeros((len(lengths), sum(part.shape[1] for part in parts)), dtype=np.float32)
+        features[:num_read] = np.concatenate(parts, axis=1)  # a text without tokens pools to zeros
+        if self.dense is not None:
+            features = np.maximum(features @ self.dense[0] + self.dense[1], np.float32(0))
+        return np.asarray(features @ self.output[0] + self.output[1], dtype=np.float32)
+
+
+def _run(
+    direction: _Direction,
+    table: np.ndarray,
+    word_ids: np.ndarray,
+    *,
+    first: np.ndarray,
+    step: int,
+    running: Sequence[int],
+) -> _Pooled:
+    """Read the texts from their `first` tokens on, a `step` at a time, and pool the doubled states."""
+    num_texts, size = (running[0] if running else 0), len(direction.recurrent)
+    states, cells, total, fresh, forget_gate = (np.zeros((num_texts, size), dtype=np.float32) for _ in range(5))
+    highest = np.full((num_texts, size), _LOWEST)
+    all_gates, products = (np.empty((num_texts, 4 * size), dtype=np.float32) for _ in range(2))
+    places, take, recurrent = first.copy(), table.take, direction.recurrent
+    count = -1
+    for number, num_running in enumerate(running):
+        if num_running != count:  # a view costs as much as a small product
+            count = num_running
+            gates, product, at = all_gates[:count], products[:count], places[:count]
+            input_gate, forget_gate, candidate, output_gate = (gates[:, k * size : (k + 1) * size] for k in range(4))
+            old, new, cell, state = forget_gate[:count], fresh[:count], cells[:count], states[:count]
+            top, sum_of_states = highest[:count], total[:count]
+        take(word_ids[at], axis=0, out=gates, mode="clip")  # other modes copy once more
+        if number:  # before the first token, states are zero
+            gates += np.matmul(state, recurrent, out=product)
+        np.tanh(gates, out=gates)
+        np.multiply(forget_gate, cell, out=old)
+        old += cell
+        np.multiply(input_gate, candidate, out=new)
+        new += candidate
+        old += new
+        np.multiply(old, _HALF, out=cell)
+        np.tanh(cell, out=new)
+        np.multiply(output_gate, new, out=state)
+        state += new
+        sum_of_states += state
+        np.maximum(top, state, out=top)
+        at += step
+    return _Pooled(highest, total)
+
+
+def _read_direction(arrays: Mapping[str, np.ndarray], prefix: str) -> _Direction:
+    recurrent = arrays[f"{prefix}weight_hh_l0"]
+    scale = np.full(len(recurrent), _HALF)
+    size = recurrent.shape[1]
+    scale[2 * size : 3 * size] = 1  # the candidate is a tanh as it stands
+    bias = (arrays[f"{prefix}bias_ih_l0"] + arrays[f"{prefix}bias_hh_l0"]) * scale
+    weights = np.ascontiguousarray((arrays[f"{prefix}weight_ih_l0"] * scale[:, None]).T)
+    return _Direction(weights, bias, np.ascontiguousarray((recurrent * scale[:, None]).T * _HALF))
+
+
+def _read_linear(arrays: Mapping[str, np.ndarray], prefix: str) -> tuple[np.ndarray, np.ndarray]:
+    return np.ascontiguousarray(arrays[f"{prefix}weight"].T), arrays[f"{prefix}bias"]
+
+
+# The recurrent networks of a saved model, computed by numpy: small, soon started, on the CPU and in fp32 only.
+
+MAX_TABLE_BYTES = 128 * 2**20
+"""Texts whose distinct words would take more are done in two halves."""
+_MOST_ROWS = 256
+_BATCH_CELLS = 32_768
+_GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+
+
+class NumpyNetworks:
+    """One network, or several whose probabilities are averaged."""
+
+    def __init__(self, saved_model: SavedModel, *, num_threads: int | None) -> None:
+        """Take the networks of `saved_model`, all of which `can_compute`; `num_threads` None means all cores."""
+        if num_threads is not None:
+            threadpool_limits(num_threads, user_api="blas")
+        self._networks = [
+            NumpyLSTM.from_arrays(saved_model.model, saved_model.arrays(f"network.{index}."))
+            for index in range(saved_model.num_networks)
+        ]
+        self._tables: list[tuple[np.ndarray, ...] | None] = [None] * len(self._networks)
+
+    def prepare_for_many(self) -> None:
+        """Compute what the input weights make of all words, where that has a bound; otherwise texts bring their own."""
+        for index, network in enumerate(self._networks):
+            if network.pos is None and network.bytes_of_word * len(network.words) <= MAX_TABLE_BYTES:
+                self._tables[index] = network.vocabulary_tables()
+
+    def logits(self, split: EncodedSplit) -> list[np.ndarray]:
+        """Return the (N, L) float32 logits of each network, the rows in their order."""
+        return [
+            _logits(network, split, 0, split.num_rows, tables)
+            for network, tables in zip(self._networks, self._tables, strict=True)
+        ]
+
+
+def can_compute(saved_model: SavedModel, *, device: Device, precision: Precision) -> bool:
+    """Say whether `NumpyNetworks` serves where torch would be asked for a model that labels.
+
+    Not where torch would use a GPU, in bf16, for networks that cannot be folded, and where spaCy needs torch itself.
+    """
+    # Of the spaCy model and the tagger the saved settings are asked, even where no tag is read: torch and numpy differ
+    # in the last bits, and a saved model keeps the one it has always had.
+    return (
+        can_fold(saved_model.model)
+        and precision is Precision.fp32
+        and (device is Device.cpu or (device is Device.auto and not may_have_gpu()))
+        and not (saved_model.text.pos and saved_model.text.tagger_precision is Precision.bf16)
+        and not needs_torch(saved_model.text_fingerprint.spacy_model)
+    )
+
+
+def may_have_gpu() -> bool:
+    """Say whether torch might find a GPU here, told without loading it by what the drivers put under /dev."""
+    if sys.platform == "linux":
+        return any(Path(file).exists() for file in _GPU_FILES)
+    return sys.platform != "darwin"  # there, torch is not asked for its GPUs either
+
+
+def _logits(
+    network: NumpyLSTM, split: EncodedSplit, begin: int, end: int, tables: tuple[np.ndarray, ...] | None
+) -> np.ndarray:
+    """Return the logits of rows `begin` to `end`; they depend on these rows alone, on no earlier call.
+
+    Without the `tables` of all words, those of the words of these rows are computed.
+    """
+    first, last = split.offsets[begin], split.offsets[end]
+    token_ids = split.token_ids[first:last]
+    if tables is not None:
+        words = network.in_vocabulary(token_ids, tables)
+    else:
+        words = network.word_tables(token_ids, None if split.pos_ids is None else split.pos_ids[first:last])
+        if end - begin > 1 and network.bytes_of_word * len(words.tables[0]) > MAX_TABLE_BYTES:
+            middle = (begin + end) // 2
+            del words
+            return np.concatenate(
+                [_logits(network, split, begin, middle, None), _logits(network, split, middle, end, None)]
+            )
+    starts, lengths = split.offsets[begin:end] - first, np.diff(split.offsets[begin : end + 1])
+    found = np.zeros((end - begin, len(network.output[1])), dtype=np.float32)
+    if begin == end:
+        return found
+    plan = plan_sorted(lengths, batch_cells=_BATCH_CELLS, most_rows=_MOST_ROWS)
+    for k in range(plan.num_batches):
+        rows = plan.rows[plan.starts[k] : plan.starts[k + 1]]
+        found[rows] = network.logits(words, starts[rows], lengths[rows])
+    return found

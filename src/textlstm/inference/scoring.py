@@ -1,0 +1,110 @@
+"""A classifier and labelled rows -> what an evaluation looks at."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from textlstm.config import Task
+from textlstm.corpus.prepared import PreparedSplit
+from textlstm.evaluation.scored_rows import Booleans, Floats, Integers, ScoredRows, decide
+from textlstm.inference.classifier import Scores, TextClassifier
+from textlstm.inference.unfiltered import score_unfiltered
+from textlstm.models.calibration.temperature import to_probabilities
+from textlstm.models.linear.expert import LinearExpert
+from textlstm.text.tagger.pos import POS_TAGS
+
+
+def scores_of(classifier: TextClassifier, split: PreparedSplit, texts: list[str]) -> Scores:
+    """Return what every part of the model says of the rows of `split`, whose texts are `texts`."""
+    return classifier.score_ids(
+        split.token_ids(classifier.saved_model.vocabulary.encode),
+        split.offsets(),
+        split.pos_ids(),
+        tokens=lambda: split.flat_tokens().to_pylist(),
+        texts=texts,
+    )
+
+
+def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
+    """Return the rows of `split` scored by every part of the model and by the baseline saved beside it."""
+    saved_model, texts = classifier.saved_model, split.texts()
+    scores = scores_of(classifier, split, texts)
+    pos = split.pos_ids()
+    found = split.targets(saved_model.labels, saved_model.task)
+    targets: Integers | Booleans
+    targets = found.astype(np.bool_) if saved_model.task is Task.multi_label else found.astype(np.int64)
+    thresholds = np.asarray(saved_model.thresholds.per_class) if saved_model.task is Task.multi_label else None
+    expert, combiner = scores.expert_logits, classifier.combiner
+    recurrent = combiner.recurrent_alone(scores.recurrent_logits)
+    return ScoredRows(
+        labels=saved_model.labels,
+        task=saved_model.task,
+        ids=split.ids(),
+        texts=texts,
+        targets=targets,
+        probabilities=scores.probabilities,
+        recurrent_probabilities=None if expert is None else to_probabilities(recurrent, saved_model.task),
+        expert_probabilities=None
+        if expert is None
+        else to_probabilities(combiner.expert_alone(expert), saved_model.task),
+        uncalibrated_probabilities=without_gate(scores, saved_model.task),
+        baseline_predictions=baseline_predictions(classifier, texts),
+        majority_label=int(np.argmax(saved_model.label_shares)) if saved_model.label_shares else None,
+        label_thresholds=thresholds,
+        num_tokens=scores.num_tokens,
+        num_removed=split.table.column("num_removed").to_numpy(),
+        unknown_share=scores.unknown_share,
+        pos_share=None if pos is None else _pos_share(pos, split.offsets()),
+        pos_tags=POS_TAGS if pos is not None else (),
+    )
+
+
+def with_filters_undone(rows: ScoredRows, classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
+    """Return `rows` with the words that stop list and filters removed, and what the model says with all of them.
+
+    Rows that lost no word keep their prediction. Costs a second preparation and a second look at the others.
+    """
+    tokens, offsets = split.flat_tokens(), split.offsets()
+    unfiltered = score_unfiltered(
+        classifier,
+        rows.texts,
+        num_removed=split.table.column("num_removed").to_numpy(),
+        kept_tokens=lambda row: tokens.slice(offsets[row], offsets[row + 1] - offsets[row]).to_pylist(),
+    )
+    if unfiltered is None:
+        return rows
+    predictions = rows.predictions().copy()
+    predictions[unfiltered.rows] = decide(unfiltered.probabilities, rows.task, rows.label_thresholds)
+    removed: list[list[str]] = [[] for _ in rows.ids]
+    for row, words in zip(unfiltered.rows, unfiltered.words, strict=True):
+        removed[row] = list(words)
+    return replace(rows, removed_words=removed, unfiltered_predictions=predictions)
+
+
+def without_gate(scores: Scores, task: Task) -> Floats:
+    """Return (N, L) uncalibrated probabilities: the plain mean of both branches."""
+    recurrent: Floats = to_probabilities(scores.recurrent_logits, task)
+    if scores.expert_logits is None:
+        return recurrent
+    mean: Floats = np.mean([recurrent, to_probabilities(scores.expert_logits, task)], axis=0, dtype=np.float32)
+    return mean
+
+
+def baseline_predictions(classifier: TextClassifier, texts: list[str]) -> Integers | Booleans | None:
+    """Return what TF-IDF + LinearSVC, fitted on the model's own training rows, says: (N,) ids or (N, L) bool."""
+    arrays = classifier.saved_model.arrays("baseline.")
+    if not arrays:
+        return None
+    logits: Floats = LinearExpert.from_arrays(arrays).logits(texts)
+    if classifier.saved_model.task is Task.multi_label:
+        return np.greater_equal(logits, 0.0)
+    return decide(logits, classifier.saved_model.task)
+
+
+def _pos_share(pos: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return (N, P) float32: the part of each text's tokens that has each part of speech."""
+    num_texts = len(offsets) - 1
+    rows = np.repeat(np.arange(num_texts), np.diff(offsets))
+    counts = np.zeros((num_texts, len(POS_TAGS)), dtype=np.float32)
+    np.add.at(counts, (rows, pos), 1.0)
+    return np.asarray(counts / np.maximum(np.diff(offsets), 1)[:, None], dtype=np.float32)

@@ -1,0 +1,107 @@
+"""Who does the shards of a job: the calling process for small inputs, worker processes, or a Ray cluster."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, assert_never
+
+from textlstm.config import Engine, LabelConfig, LabellingConfig
+from textlstm.labelling.engines.local import LocalEngine, WorkerJob
+from textlstm.labelling.inputs import num_bytes
+from textlstm.labelling.journal import Journal, ShardRecord
+from textlstm.labelling.model import ModelSource, RowClassifier
+from textlstm.labelling.output import Target
+from textlstm.labelling.shard import ShardTask, label_shard
+from textlstm.storage.stores import is_remote
+
+# The engine for small inputs: this process does all shards, so that one row costs one start and no more.
+
+
+class InlineEngine:
+    """Labels in the calling process."""
+
+    num_workers = 1
+
+    def __init__(self, classifier: RowClassifier, *, settings: LabellingConfig) -> None:
+        """Label by `classifier`."""
+        self._classifier = classifier
+        self._settings = settings
+
+    def run(
+        self, tasks: Sequence[ShardTask], *, journal: Journal, on_rows: Callable[[int], None]
+    ) -> Iterator[ShardRecord]:
+        """Yield the record of each task in order; `on_rows` is called with the rows done of the current one."""
+        for task in tasks:
+            yield label_shard(task, self._classifier, settings=self._settings, journal=journal, on_rows=on_rows)
+            on_rows(0)
+
+
+PACKED = (".gz", ".zst", ".parquet")
+INLINE_BYTES = 1_000_000
+"""Smaller inputs are done sooner by this process than by others that must start first."""
+
+
+class ShardEngine(Protocol):
+    """Does shards."""
+
+    num_workers: int
+
+    def run(
+        self, tasks: Sequence[ShardTask], *, journal: Journal, on_rows: Callable[[int], None]
+    ) -> Iterator[ShardRecord]:
+        """Yield the record of each task as it is done; `on_rows` hears the rows done of unfinished shards."""
+
+
+@contextmanager
+def start_engine(
+    config: LabelConfig,
+    models: ModelSource,
+    model_dir: Path,
+    *,
+    names: Sequence[str],
+    target: Target,
+    inherited: tuple[int, ...],
+) -> Iterator[ShardEngine]:
+    """Give the engine for a job, its workers already loading the model; at the end they are gone.
+
+    Raises:
+        ConfigError: `engine=ray` without Ray.
+        IntegrityError: The model's files were changed.
+    """
+    settings = config.labelling
+    match config.engine:
+        case Engine.local if is_small(names):
+            yield InlineEngine(models.load(model_dir, settings, False), settings=settings)
+        case Engine.local:
+            job = WorkerJob(
+                command=models.worker_command,
+                model_dir=str(model_dir.absolute()),
+                settings=settings,
+                root=target.store.root,
+                scratch=target.scratch,
+                inherited=inherited,
+            )
+            with LocalEngine(job, num_workers=settings.num_workers or num_cores()) as engine:
+                yield engine
+        case Engine.ray:
+            from textlstm.labelling.engines.ray import RayEngine
+
+            with RayEngine(
+                models, model_dir, settings=settings, target=target, many_texts=not is_small(names)
+            ) as engine:
+                yield engine
+        case _:
+            assert_never(config.engine)
+
+
+def is_small(names: Sequence[str]) -> bool:
+    """Say whether inputs are best done without worker processes; their size alone decides, not the machine."""
+    if any(not is_remote(name) and not Path(name).is_file() and not Path(name).is_dir() for name in names):
+        return False  # standard input and pipes tell no size
+    return sum(num_bytes(name) * (5 if name.endswith(PACKED) else 1) for name in names) <= INLINE_BYTES
+
+
+def num_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

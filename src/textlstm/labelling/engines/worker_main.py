@@ -1,0 +1,126 @@
+"""A worker process: JSON lines in, JSON lines out, one shard at a time.
+
+in   {"model_dir", "settings", "root", "scratch"}          once; then, a line a shard:
+     {"task": [...], "journal": folder}
+out  {"ready": true}, {"beat": rows done of the shard}     twice a second while the process is alive,
+     {"done": record}, {"failed": class, "problems": [...]}, {"crashed": traceback}
+
+The end of its input, or nobody left to read its output, ends the process.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from textlstm import errors
+from textlstm.config import LabellingConfig
+from textlstm.config.checks import from_plain
+from textlstm.labelling.journal import Journal, ShardRecord
+from textlstm.labelling.model import RowClassifier, load_model
+from textlstm.labelling.plan import InputFile, RowFormat, Shard, canonical
+from textlstm.labelling.shard import ShardTask, label_shard
+from textlstm.processes.garbage import freeze_gc, gc_paused
+from textlstm.storage.stores import open_store
+
+BEAT_SECONDS = 0.5
+
+
+class Answers:
+    """The stream of answers, shared by the worker and its heartbeat."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        """Write to `stream`."""
+        self._stream = stream
+        self._lock = threading.Lock()
+        self.rows_done = 0
+
+    def send(self, answer: Mapping[str, object]) -> None:
+        """Write one line; the process ends at once when nobody reads it any more."""
+        try:
+            with self._lock:
+                self._stream.write(canonical(answer))
+                self._stream.flush()
+        except OSError:
+            os._exit(1)
+
+    def beat_for_ever(self) -> None:
+        """Say twice a second that the process is alive."""
+        pause = threading.Event()
+        while not pause.wait(BEAT_SECONDS):
+            self.send({"beat": self.rows_done})
+
+
+def serve(load: Callable[[Path, LabellingConfig, bool], RowClassifier]) -> int:
+    """Do shards until the input ends; return the exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = Answers(_private_stdout())
+    threading.Thread(target=answers.beat_for_ever, daemon=True).start()
+    requests = sys.stdin.buffer
+    try:
+        job = json.loads(requests.readline())
+        settings = from_plain(LabellingConfig, job["settings"])
+        store = open_store(job["root"])
+        with gc_paused():
+            classifier = load(Path(job["model_dir"]), settings, True)
+            freeze_gc()
+        answers.send({"ready": True})
+        for line in requests:
+            request = json.loads(line)
+            record = label_shard(
+                task_from_plain(request["task"]),
+                classifier,
+                settings=settings,
+                journal=Journal(store, request["journal"], scratch=job["scratch"]),
+                on_rows=lambda rows: setattr(answers, "rows_done", rows),
+            )
+            answers.rows_done = 0
+            answers.send({"done": asdict(record)})
+    except errors.TextLSTMError as error:
+        answers.send({"failed": type(error).__name__, "problems": error.problems})
+    except Exception:  # any defect must reach the parent, which raises it
+        answers.send({"crashed": traceback.format_exc()})
+    return 0
+
+
+def task_from_plain(values: list[Any]) -> ShardTask:
+    """Return the task that a request holds as JSON lists."""
+    shard, file, output, text_column = values
+    return ShardTask(Shard(*shard), InputFile.from_plain(file), RowFormat.from_plain(output), text_column)
+
+
+def read_answer(answer: Mapping[str, Any]) -> ShardRecord | None:
+    """Return the record of a finished shard, None for any other good news.
+
+    Raises:
+        TextLSTMError: What the worker reported, as the class that it was there.
+        RuntimeError: The worker crashed by a defect.
+    """
+    if "crashed" in answer:
+        raise RuntimeError(f"a labelling worker crashed:\n{answer['crashed']}")
+    if "failed" in answer:
+        error_class = {
+            "InputError": errors.InputError,
+            "ConfigError": errors.ConfigError,
+            "IntegrityError": errors.IntegrityError,
+            "StorageError": errors.StorageError,
+        }.get(answer["failed"], errors.TextLSTMError)
+        raise error_class(*answer["problems"])
+    return ShardRecord(**answer["done"]) if "done" in answer else None
+
+
+def _private_stdout() -> BinaryIO:
+    """Return the real standard output, and send what libraries print to standard error instead."""
+    private = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return private
+
+
+if __name__ == "__main__":
+    sys.exit(serve(load_model))

@@ -1,0 +1,301 @@
+"""`label_files`: a labelling job from its settings to the finished output. The order of steps is the whole story."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from textlstm.config import LabelConfig, LabellingConfig
+from textlstm.corpus.rows.records import Reject, RejectCount
+from textlstm.errors import ConfigError, InputError, IntegrityError, StorageError
+from textlstm.labelling.columns import AddedColumns
+from textlstm.labelling.engines.start import ShardEngine, start_engine
+from textlstm.labelling.journal import DigestStream, Journal, ShardRecord
+from textlstm.labelling.manifest import Manifest
+from textlstm.labelling.merge import join_parts
+from textlstm.labelling.model import SAVED_MODELS, ModelCard, ModelSource
+from textlstm.labelling.output import Target, expand_names, open_target, refuse_input_as_output
+from textlstm.labelling.plan import Plan
+from textlstm.labelling.planning import Unpacked, make_plan, sha256_of_input
+from textlstm.labelling.shard import ShardTask, settings_of_reading
+from textlstm.labelling.stream import label_stream
+from textlstm.labelling.summary import LabelSummary, summarize
+from textlstm.storage.locks import OutputLock
+
+# The last step of a job: check the sums, then make rejects, manifest and output visible, the output last.
+
+
+def commit_output(
+    plan: Plan,
+    records: Sequence[ShardRecord],
+    journal: Journal,
+    card: ModelCard,
+    *,
+    config: LabelConfig,
+    model_dir: Path,
+    target: Target,
+) -> None:
+    """Write the finished files of a job whose shards are all done, and remove its work folder.
+
+    A kill at any moment leaves the output as it was or complete; the same command then finishes the job.
+
+    Raises:
+        InputError: An input changed while the job ran.
+        IntegrityError: A part does not match its record, or rows are missing.
+        StorageError: A file cannot be written.
+    """
+    _check_inputs(plan)
+    added = AddedColumns(config.labelling, card.labels)
+    store = target.store
+    num_rejects = sum(record.num_rejects for record in records)
+    if sum(record.num_rows for record in records) + num_rejects != plan.num_rows:
+        raise IntegrityError(f"{target.work}: rows out and rejects are not the {plan.num_rows:,} rows in")
+    with store.create(target.name, scratch=target.scratch) as raw:
+        stream = DigestStream(raw)
+        join_parts(stream, records, journal, output=plan.output, added=added, settings=config.labelling)
+        stream.flush()
+        if num_rejects:
+            with store.create(target.rejects, scratch=target.scratch) as rejects:
+                for record in records:
+                    rejects.write(journal.read_rejects(record))
+        else:
+            store.remove(target.rejects)
+        manifest = Manifest.of_job(
+            plan, records, card, config=config, model_dir=model_dir, sha256=stream.sha256, num_bytes=stream.num_bytes
+        )
+        with store.create(target.manifest, scratch=target.scratch) as file:
+            file.write(manifest.to_json())
+    store.remove_folder(target.work)
+
+
+def _check_inputs(plan: Plan) -> None:
+    """Refuse to finish when an input is no longer what was planned."""
+    changed = []
+    for file in plan.inputs:
+        path = Path(file.name)
+        if (path.is_file() or path.is_dir()) and sha256_of_input(path) != file.sha256:
+            changed.append(f"{file.name}: changed while it was labelled; run the same command with overwrite=true")
+        elif file.state is not None and not path.exists():
+            changed.append(f"{file.name}: vanished while it was labelled; bring it back and run the same command")
+    if changed:
+        raise InputError(*changed)
+
+
+# Stops a job as soon as too many of its rows cannot be used.
+
+
+class RejectWatch:
+    """Adds up rejected rows against what `labelling.max_reject_fraction` allows of all rows."""
+
+    def __init__(self, plan: Plan, settings: LabellingConfig, journal: Journal) -> None:
+        """Watch the shards of `plan`."""
+        self._plan = plan
+        self._settings = settings
+        self._journal = journal
+        self._records: list[ShardRecord] = []
+        self._num_rejects = 0
+
+    def add(self, record: ShardRecord) -> None:
+        """Count the rejects of a finished shard.
+
+        Raises:
+            InputError: There are too many; the first are listed.
+        """
+        self._records.append(record)
+        self._num_rejects += record.num_rejects
+        if self._num_rejects > self._settings.max_reject_fraction * self._plan.num_rows:
+            raise InputError(*self._problems())
+
+    def _problems(self) -> list[str]:
+        count = RejectCount()
+        count.num_rows = self._plan.num_rows
+        for record in sorted(self._records, key=lambda record: record.number):
+            for line in self._journal.read_rejects(record).splitlines():
+                entry = json.loads(line)
+                count.add(Reject(entry["file"], entry["row"], entry["byte_offset"], entry["reason"]))
+        names = [file.name for file in self._plan.inputs]
+        name = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+        reading = settings_of_reading(self._settings, text_column=self._plan.settings["text_column"])
+        return count.problems(reading, name=name)
+
+
+Advance = Callable[[int, int | None, str], None]
+"""Called as advance(rows done, rows in all or None, remark)."""
+
+
+def label_files(
+    config: LabelConfig,
+    *,
+    model_dir: Path | None = None,
+    models: ModelSource = SAVED_MODELS,
+    advance: Advance | None = None,
+) -> LabelSummary:
+    """Label every row of `config.input` into `config.output`, exactly once, and return what came out.
+
+    A job that was interrupted is continued by the same call. Nothing is visible at the output before all is done.
+
+    Args:
+        config: What to label, where to, and how.
+        model_dir: The model's folder, where `config.model_dir` is a registry address.
+        models: How models are described and loaded.
+        advance: Told about progress.
+
+    Raises:
+        ConfigError: No input or output is set.
+        InputError: The input cannot be used, changed, or has too many unusable rows; the output exists.
+        IntegrityError: The model, or what an earlier run left behind, was changed.
+        StorageError: The disk is full, read-only or fails.
+        TextLSTMError: A shard cost two worker processes.
+    """
+    started = time.perf_counter()
+    if not config.input:
+        raise ConfigError("input: not set; say what to label, such as input=reviews.csv")
+    directory = Path(config.model_dir) if model_dir is None else model_dir
+    card = models.describe(directory)
+    if config.output == "-":
+        classifier = models.load(directory, config.labelling, False)
+        return label_stream(config, classifier, card, output=sys.stdout.buffer, rejects=sys.stderr.buffer)
+    names = expand_names(config.input)
+    target = open_target(config.output)
+    refuse_input_as_output(config.output, names, config.input)
+    _refuse_existing(target, config)
+    with (
+        _work_folder(target, output=config.output) as inherited,
+        start_engine(config, models, directory, names=names, target=target, inherited=inherited) as engine,
+    ):
+        plan = _agreed_plan(config, card, names, target)
+        _refuse_other_output(target, plan, config)
+        journal = Journal(target.store, f"{target.work}/{plan.key[:16]}", scratch=target.scratch)
+        done = journal.done(plan.shards)
+        num_continued = sum(record.row_total for record in done.values())
+        records = [done[shard.number] for shard in plan.shards] if len(done) == len(plan.shards) else []
+        if not records:
+            records = _label_shards(plan, engine, journal, config, done=done, advance=advance)
+        commit_output(plan, records, journal, card, config=config, model_dir=directory, target=target)
+    return summarize(
+        records,
+        card,
+        output=config.output,
+        rejects=target.store.address(target.rejects),
+        manifest=target.store.address(target.manifest),
+        num_continued=num_continued,
+        seconds=time.perf_counter() - started,
+        num_workers=engine.num_workers,
+    )
+
+
+def _label_shards(
+    plan: Plan,
+    engine: ShardEngine,
+    journal: Journal,
+    config: LabelConfig,
+    *,
+    done: dict[int, ShardRecord],
+    advance: Advance | None,
+) -> list[ShardRecord]:
+    """Have the shards done that are not done yet; return the records of all, in order."""
+    watch = RejectWatch(plan, config.labelling, journal)
+    started = time.monotonic()
+    for record in done.values():
+        watch.add(record)
+    rows_before = rows_finished = sum(record.row_total for record in done.values())
+
+    def report(rows_under_way: int) -> None:
+        if advance is not None:
+            rows = rows_finished + rows_under_way
+            speed = (rows - rows_before) / max(time.monotonic() - started, 1e-3)
+            advance(rows, plan.num_rows, f"{speed:,.0f} rows/s")
+
+    tasks = [
+        ShardTask(shard, plan.inputs[shard.file], plan.output, plan.settings["text_column"])
+        for shard in plan.shards
+        if shard.number not in done
+    ]
+    for record in engine.run(tasks, journal=journal, on_rows=report):
+        done[record.number] = record
+        watch.add(record)
+        rows_finished += record.row_total
+        report(0)
+    return [done[shard.number] for shard in plan.shards]
+
+
+def _agreed_plan(config: LabelConfig, card: ModelCard, names: Sequence[str], target: Target) -> Plan:
+    """Return the plan of this job, stored in the work folder, where no other job's may be.
+
+    Raises:
+        InputError: The work folder belongs to a job with another input, model or setting.
+        IntegrityError: The stored plan was changed.
+        StorageError: The work folder cannot be written.
+    """
+    unpacked = Unpacked(target.store, f"{target.work}/inputs", target.scratch)
+    plan = make_plan(names, config, card, unpacked=unpacked)
+    if target.store.exists(target.plan) and not config.overwrite:
+        with target.store.open(target.plan) as stream:
+            earlier = Plan.from_json(stream.read(), address=target.store.address(target.plan))
+        if earlier.key != plan.key:
+            changed = " and ".join(plan.changes_since(earlier))
+            raise InputError(
+                f"{config.output}: an unfinished job is in {target.work}, and since then changed: {changed}; "
+                "finish it with what it began with, or start anew with overwrite=true"
+            )
+    with target.store.create(target.plan, scratch=target.scratch) as stream:
+        stream.write(plan.to_json())
+    return plan
+
+
+def _refuse_existing(target: Target, config: LabelConfig) -> None:
+    """Refuse to replace a finished output, unless a work folder says that a kill may have come before the tidying up.
+
+    Raises:
+        InputError: The output exists.
+    """
+    if config.overwrite or not target.store.exists(target.name) or target.store.exists(target.plan):
+        return
+    raise _exists(config)
+
+
+def _refuse_other_output(target: Target, plan: Plan, config: LabelConfig) -> None:
+    """Refuse to replace an output that is not the one that `plan` gives.
+
+    Raises:
+        InputError: The output is another one.
+    """
+    if config.overwrite or not target.store.exists(target.name):
+        return
+    if not target.store.exists(target.manifest):
+        raise _exists(config)
+    with target.store.open(target.manifest) as stream:
+        manifest = Manifest.from_json(stream.read(), address=target.store.address(target.manifest))
+    if manifest.plan != plan.key:
+        raise _exists(config)
+
+
+def _exists(config: LabelConfig) -> InputError:
+    return InputError(f"{config.output}: exists; choose another output or set overwrite=true")
+
+
+@contextmanager
+def _work_folder(target: Target, *, output: str) -> Iterator[tuple[int, ...]]:
+    """Hold the work folder for one job; give the descriptors that its workers must keep open.
+
+    What is finished stays for the next run of the same command. Nothing stays of a job that ends before it was planned,
+    or by an error of the input, which asks for another command.
+
+    Raises:
+        InputError: Another command holds it.
+    """
+    lock = OutputLock(Path(target.store.address(target.work)), output=output) if target.is_local else None
+    existed = target.store.exists(target.plan)
+    try:
+        yield () if lock is None else (lock.descriptor,)
+    except BaseException as error:
+        is_of_use = target.store.exists(target.plan) and not isinstance(error, InputError)
+        if not existed and not is_of_use:
+            with suppress(StorageError):
+                target.store.remove_folder(target.work)
+        raise
+    finally:
+        if lock is not None:
+            lock.release()

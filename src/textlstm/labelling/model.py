@@ -1,0 +1,136 @@
+"""The seam between labelling and models: what a job must know of a model, and how a worker gets one.
+
+Jobs are written against `RowClassifier`; `predictor.TextClassifier` is one, and tests bring a small deterministic one.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from textlstm.config import LabellingConfig
+from textlstm.errors import IntegrityError
+
+
+class RowPrediction(Protocol):
+    """The label of one text, as `predictor.Prediction`."""
+
+    @property
+    def label(self) -> str:
+        """The most probable label, or all labels of a multi-label text joined by a comma."""
+
+    @property
+    def probability(self) -> float:
+        """Probability of that label."""
+
+    @property
+    def decision(self) -> str:
+        """`accepted`, `abstained` or `empty`."""
+
+
+class RowClassifier(Protocol):
+    """A model at work."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The L labels, in the order of the columns of probabilities."""
+
+    def predict_proba(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return (N, L) float32 probabilities of N texts."""
+
+    def decide(self, texts: Sequence[str], probabilities: npt.NDArray[np.float32]) -> Sequence[RowPrediction]:
+        """Return one prediction a text from its row of (N, L) probabilities."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What the main process knows of a model without loading its weights."""
+
+    digest: str
+    """sha256 that stands for all of the model's data files."""
+    labels: tuple[str, ...]
+    text_column: str
+    """Column of the training files that held the text."""
+    label_shares: tuple[float, ...] = ()
+    """Share of each label among the training rows; empty when unknown."""
+    spacy_model: str = ""
+    """spaCy model and version that texts are prepared with."""
+    provenance: Mapping[str, Any] | None = None
+    """Run id, data digests and so on, as the model folder records them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """How a model folder is described, loaded, and served by a worker process."""
+
+    describe: Callable[[Path], ModelCard]
+    load: Callable[[Path, LabellingConfig, bool], RowClassifier]
+    """Called as load(directory, settings, many_texts)."""
+    worker_command: tuple[str, ...]
+    """Command line of a worker process; it must call `worker.serve` with the same `load`."""
+
+
+def describe_model(directory: Path) -> ModelCard:
+    """Return the card of the model saved in `directory`, its files checked.
+
+    Raises:
+        IntegrityError: There is no model, or its files were changed.
+    """
+    from textlstm.model_folder import CONFIG_FILE, model_digest, read_manifest
+
+    manifest = read_manifest(directory)
+    config = _checked_json(directory / CONFIG_FILE, manifest["sha256"][CONFIG_FILE])
+    return ModelCard(
+        digest=model_digest(directory),
+        labels=tuple(config["labels"]),
+        text_column=config["columns"]["text"],
+        label_shares=tuple(config["label_shares"]),
+        spacy_model=manifest["spacy_model"],
+        provenance=manifest["provenance"],
+    )
+
+
+def _checked_json(path: Path, sha256: str) -> dict[str, Any]:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"{path}: {error.strerror or error}; copy the model folder again or train anew") from error
+    if hashlib.sha256(raw).hexdigest() != sha256:
+        raise IntegrityError(f"{path}: does not match its sha256; copy the model folder again or train anew")
+    content: dict[str, Any] = json.loads(raw)
+    return content
+
+
+def load_model(directory: Path, settings: LabellingConfig, many_texts: bool) -> RowClassifier:
+    """Return the classifier saved in `directory`, on one thread.
+
+    One thread in every process: on a CPU, several one-thread workers beat one worker with several threads, and the
+    last bits of a probability do not depend on the number of workers. torch is left out where numpy can compute the
+    networks. Where it cannot, networks are replaced by their faster twins with `many_texts`, which takes a moment and
+    pays from some thousand texts on.
+
+    Raises:
+        IntegrityError: The model's files were changed, or another spaCy model is installed.
+    """
+    from textlstm.inference.classifier import TextClassifier
+
+    classifier = TextClassifier.load(
+        directory, device=settings.device, num_threads=1, precision=settings.precision, without_torch=True
+    )
+    if many_texts:
+        classifier.recurrent.prepare_for_many()
+    return classifier
+
+
+SAVED_MODELS = ModelSource(
+    describe=describe_model,
+    load=load_model,
+    worker_command=(sys.executable, "-m", "textlstm.labelling.engines.worker_main"),
+)
+"""Model folders written by `textlstm train`."""

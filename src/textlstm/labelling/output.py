@@ -1,0 +1,116 @@
+"""Names of everything a job writes, from the output the user asked for."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from textlstm.config import FileFormat, LabelConfig
+from textlstm.corpus.rows.inputs import expand_inputs
+from textlstm.corpus.rows.settings import STDIN, FileKind, has_row_suffix, kind_by_name
+from textlstm.errors import ConfigError, InputError
+from textlstm.labelling.inputs import expand_remote
+from textlstm.storage.stores import Store, is_remote, open_store
+
+
+class Target(NamedTuple):
+    """Where the results of a job go; names are relative to the store's root."""
+
+    store: Store
+    name: str
+
+    @property
+    def rejects(self) -> str:
+        """Rows that could not be labelled."""
+        return f"{self.name}.rejects.jsonl"
+
+    @property
+    def manifest(self) -> str:
+        """Where the labels come from."""
+        return f"{self.name}.manifest.json"
+
+    @property
+    def work(self) -> str:
+        """Folder of plan, parts and journal; gone when the job is finished."""
+        return f"{self.name}.work"
+
+    @property
+    def plan(self) -> str:
+        """The plan of the job that the work folder belongs to."""
+        return f"{self.work}/plan.json"
+
+    @property
+    def scratch(self) -> str:
+        """Folder of temporary names."""
+        return f"{self.work}/unfinished"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the results are on a local disk."""
+        return not is_remote(self.store.root)
+
+
+def open_target(output: str) -> Target:
+    """Return the target for `output`, a path or an fsspec URL.
+
+    Raises:
+        ConfigError: No output was given.
+        InputError: The output is a folder.
+    """
+    if not output:
+        raise ConfigError("output: not set; say where the labelled rows go, such as output=labelled.csv")
+    if is_remote(output):
+        root, _, name = output.rpartition("/")
+        return Target(open_store(root), name)
+    path = Path(output).expanduser()
+    if path.is_dir():
+        raise InputError(f"{output}: is a folder; name a file, such as output={path / 'labelled.csv'}")
+    return Target(open_store(str(path.absolute().parent)), path.name)
+
+
+def expand_names(patterns: Sequence[str]) -> list[str]:
+    """Return the files to label, local paths first in their order, then URLs in theirs.
+
+    Raises:
+        InputError: A path, glob or URL that names nothing, all of them; or inputs of different formats.
+    """
+    local = [pattern for pattern in patterns if not is_remote(pattern)]
+    remote = [pattern for pattern in patterns if is_remote(pattern)]
+    return [*map(str, expand_inputs(local)), *expand_remote(remote)]
+
+
+def refuse_input_as_output(output: str, inputs: Sequence[str], patterns: Sequence[str]) -> None:
+    """Refuse an output that is one of the inputs, by name or by link, or in a folder that is labelled as a whole.
+
+    Raises:
+        InputError: It is.
+    """
+    if is_remote(output):
+        if output in inputs:
+            raise InputError(f"{output}: is the input itself; labels are never written over their input")
+        return
+    path = Path(output).expanduser()
+    for folder in map(Path, patterns):
+        if folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{output}: lies in the input folder {folder}; choose an output elsewhere")
+    for source in map(Path, inputs):
+        if source != STDIN and path.exists() and source.exists() and os.path.samefile(path, source):  # noqa: PTH121
+            raise InputError(f"{output}: is the input {source} itself; labels are never written over their input")
+
+
+def choose_output_kind(config: LabelConfig, input_format: FileFormat) -> FileKind:
+    """Return format and packing of the output: the setting, else what its name says, else the input's format.
+
+    Raises:
+        InputError: The format cannot hold added columns.
+    """
+    chosen = config.labelling.output_format
+    if chosen is FileFormat.auto and not has_row_suffix(Path(config.output)):
+        chosen = input_format
+    kind = kind_by_name(Path(config.output), format=chosen, key_prefix="labelling")
+    if kind.format in (FileFormat.text, FileFormat.folder):
+        raise InputError(
+            f"{config.output}: {kind.format} has no columns for labels; name the output .csv, .tsv, .jsonl or .parquet"
+            ", or set labelling.output_format"
+        )
+    return kind

@@ -1,0 +1,234 @@
+"""One shard from rows to a finished part: read, predict, write, record. Every engine calls `label_shard`."""
+
+import base64
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+
+from textlstm.config import FileFormat, LabellingConfig
+from textlstm.corpus.rows.lines import RowRange, RowStart
+from textlstm.corpus.rows.parquet import with_columns
+from textlstm.corpus.rows.readers import read_records
+from textlstm.corpus.rows.records import Record, Reject, reject_line
+from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
+from textlstm.corpus.rows.streams import packed_stream
+from textlstm.corpus.rows.writers import RecordWriter, record_writer
+from textlstm.corpus.sources.examples import example_reader
+from textlstm.errors import InputError
+from textlstm.labelling.columns import AddedColumns, explain_rows
+from textlstm.labelling.inputs import local_path
+from textlstm.labelling.journal import DigestStream, Journal, ShardRecord
+from textlstm.labelling.model import RowClassifier
+from textlstm.labelling.plan import InputFile, RowFormat, Shard
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Rows of a shard in and out: the corpus room's readers and writers, as labelling uses them.
+
+
+def settings_of_reading(settings: LabellingConfig, *, text_column: str) -> ReadSettings:
+    """Return how inputs are read: only the text column counts, whatever other columns hold."""
+    base = ReadSettings.for_labelling(settings, text_column=text_column)
+    return replace(base, columns=ColumnNames(text=base.columns.text, label=""))
+
+
+def read_rows(
+    file: InputFile, shard: Shard, settings: LabellingConfig, *, text_column: str
+) -> Iterator[Record | Reject]:
+    """Yield the rows of `shard` whose text can be labelled, and a reject for each other one.
+
+    Raises:
+        InputError: The file changed since it was planned.
+        StorageError: Reading fails.
+    """
+    reading = replace(
+        settings_of_reading(settings, text_column=text_column), format=file.format, encoding=file.encoding
+    )
+    check = example_reader(reading, keep_blank=True)
+    start = RowStart(shard.first_row, shard.offset) if shard.offset >= 0 else None
+    rows = RowRange(shard.first_row, shard.last_row, start, file.state)
+    for row in read_records(local_path(file.path), reading, rows=rows):
+        found = check(row) if isinstance(row, Record) else row
+        if isinstance(found, Reject):
+            yield found._replace(file=file.name)
+        else:
+            yield found.record
+
+
+@contextmanager
+def write_rows(
+    stream: DigestStream, output: RowFormat, added: AddedColumns, *, settings: LabellingConfig
+) -> Iterator[RecordWriter]:
+    """Give the writer of one part into `stream`: without header, packed as the output is."""
+    with packed_stream(cast(BinaryIO, stream), output.compression) as packer:
+        writer = record_writer(
+            packer,
+            output.format,
+            columns=None if output.format is FileFormat.jsonl else (*output.columns, *added.names),
+            schema=parquet_schema(output, added) if output.format is FileFormat.parquet else None,
+            header=False,
+            excel_safe=settings.excel_safe,
+        )
+        yield writer
+        writer.close()
+
+
+def write_header(stream: DigestStream, output: RowFormat, added: AddedColumns, *, settings: LabellingConfig) -> None:
+    """Write what comes before the first part of a CSV or TSV output; nothing for JSONL."""
+    if output.format in (FileFormat.csv, FileFormat.tsv):
+        with packed_stream(cast(BinaryIO, stream), output.compression) as packer:
+            columns = (*output.columns, *added.names)
+            record_writer(packer, output.format, columns=columns, excel_safe=settings.excel_safe).close()
+
+
+def parquet_schema(output: RowFormat, added: AddedColumns) -> "pa.Schema":
+    """Return the Arrow schema of a Parquet output: the input's types where it is Parquet, strings elsewhere."""
+    import pyarrow as pa
+
+    if output.schema:
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(output.schema)))
+    else:
+        schema = pa.schema([(name, pa.string()) for name in output.columns])
+    return with_columns(schema, added.types)
+
+
+BLOCK_CHARS = 4_000_000
+"""Rows are predicted in blocks of at most this many characters of text, so that memory stays bounded."""
+
+
+class ShardTask(NamedTuple):
+    """One shard and all that a worker must know to do it, as plain data."""
+
+    shard: Shard
+    file: InputFile
+    output: RowFormat
+    text_column: str
+
+
+class LabelledBlock(NamedTuple):
+    """Rows in order, each with the added columns, or with the reason why it is rejected."""
+
+    rows: list[dict[str, object]]
+    rejects: list[Reject]
+    labels: Counter[str]
+    decisions: Counter[str]
+    confidence_sum: float
+
+
+def label_shard(
+    task: ShardTask,
+    classifier: RowClassifier,
+    *,
+    settings: LabellingConfig,
+    journal: Journal,
+    on_rows: Callable[[int], None],
+) -> ShardRecord:
+    """Label the rows of one shard, store part, rejects and record, and return the record.
+
+    `on_rows` is called with the number of rows done so far.
+
+    Raises:
+        InputError: The file changed since the job was planned.
+        StorageError: The part cannot be written.
+    """
+    seconds: Counter[str] = Counter()
+    labels: Counter[str] = Counter()
+    decisions: Counter[str] = Counter()
+    rejects: list[Reject] = []
+    num_rows, confidence_sum = 0, 0.0
+    added = AddedColumns(settings, classifier.labels)
+    with journal.part(task.shard.number) as stream, write_rows(stream, task.output, added, settings=settings) as writer:
+        clock = time.perf_counter()
+        rows = read_rows(task.file, task.shard, settings, text_column=task.text_column)
+        for block in cut_blocks(rows, text_column=task.text_column, max_rows=task.shard.num_rows):
+            clock = _lap(seconds, "read", clock)
+            done = label_block(block, classifier, settings=settings, added=added, text_column=task.text_column)
+            clock = _lap(seconds, "predict", clock)
+            for row in done.rows:
+                writer.write(row)
+            clock = _lap(seconds, "write", clock)
+            num_rows += len(done.rows)
+            rejects += done.rejects
+            labels += done.labels
+            decisions += done.decisions
+            confidence_sum += done.confidence_sum
+            on_rows(num_rows + len(rejects))
+    if num_rows + len(rejects) != task.shard.num_rows:
+        raise InputError(f"{task.file.name}: changed since the job was planned; run again with overwrite=true")
+    rejects_lines = b"".join(reject_line(reject) for reject in rejects)
+    record = ShardRecord(
+        number=task.shard.number,
+        num_rows=num_rows,
+        num_rejects=len(rejects),
+        sha256=stream.sha256,
+        rejects_sha256=hashlib.sha256(rejects_lines).hexdigest(),
+        labels=dict(sorted(labels.items())),
+        decisions=dict(sorted(decisions.items())),
+        confidence_sum=confidence_sum,
+        seconds={step: round(value, 4) for step, value in seconds.items()},
+    )
+    journal.finish(record, rejects=rejects_lines)
+    return record
+
+
+def label_block(
+    block: list[Record | Reject],
+    classifier: RowClassifier,
+    *,
+    settings: LabellingConfig,
+    added: AddedColumns,
+    text_column: str,
+) -> LabelledBlock:
+    """Return the rows of `block` with the added columns; rows that cannot take them are rejected."""
+    records: list[Record] = []
+    rejects: list[Reject] = []
+    for row in block:
+        if isinstance(row, Reject):
+            rejects.append(row)
+        elif (clash := added.clash(row.fields)) is not None:
+            rejects.append(Reject(row.file, row.number, row.offset, clash))
+        else:
+            records.append(row)
+    labels: Counter[str] = Counter()
+    decisions: Counter[str] = Counter()
+    rows: list[dict[str, object]] = []
+    confidence_sum = 0.0
+    if records:
+        texts = [str(record.fields[text_column]) for record in records]
+        probabilities = classifier.predict_proba(texts)
+        predictions = classifier.decide(texts, probabilities)
+        explanations = explain_rows(texts, probabilities, classifier) if settings.explanation else ()
+        values_of_rows = added.values(predictions, probabilities, explanations=explanations)
+        for record, values in zip(records, values_of_rows, strict=True):
+            rows.append({**record.fields, **values})
+            labels[str(values[settings.label_name])] += 1
+        for prediction in predictions:
+            decisions[str(prediction.decision)] += 1
+            confidence_sum += float(prediction.probability)
+    return LabelledBlock(rows, rejects, labels, decisions, confidence_sum)
+
+
+def cut_blocks(rows: Iterator[Record | Reject], *, text_column: str, max_rows: int) -> Iterator[list[Record | Reject]]:
+    """Yield `rows` in blocks of at most `max_rows` rows and about BLOCK_CHARS characters of text."""
+    block: list[Record | Reject] = []
+    num_chars = 0
+    for row in rows:
+        block.append(row)
+        if isinstance(row, Record):
+            num_chars += len(str(row.fields[text_column]))
+        if num_chars >= BLOCK_CHARS or len(block) >= max_rows:
+            yield block
+            block, num_chars = [], 0
+    if block:
+        yield block
+
+
+def _lap(seconds: Counter[str], step: str, since: float) -> float:
+    now = time.perf_counter()
+    seconds[step] += now - since  # type: ignore[assignment]  # a Counter adds floats as well
+    return now

@@ -1,0 +1,316 @@
+"""The one owner of the saved-model folder: plain data, every byte checked before anything is opened.
+
+config.json          labels, task, text and model settings, what the spaCy model was, columns, thresholds
+vocabulary.txt       one token a line, line number = id
+stop_words.txt       one word a line
+weights.safetensors  every array: network.N.*, expert.*, baseline.*, gate.*
+model.onnx           of an exported model only: its networks, in place of network.N.*
+manifest.json        sha256 of the files above and of itself, library versions, provenance
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textlstm.config import ModelConfig, Task, TextConfig
+from textlstm.config.checks import from_plain
+from textlstm.errors import IntegrityError, StorageError
+from textlstm.text.fingerprint import TextFingerprint, inference_text
+from textlstm.vocabulary import Vocabulary
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "config.json"
+VOCABULARY_FILE = "vocabulary.txt"
+STOP_WORDS_FILE = "stop_words.txt"
+WEIGHTS_FILE = "weights.safetensors"
+NETWORKS_FILE = "model.onnx"
+MANIFEST_FILE = "manifest.json"
+DATA_FILES = (CONFIG_FILE, VOCABULARY_FILE, STOP_WORDS_FILE, WEIGHTS_FILE)
+RECORDED_LIBRARIES = (
+    "textlstm",
+    "torch",
+    "spacy",
+    "scikit-learn",
+    "numpy",
+    "safetensors",
+    "datasets",
+    "pyarrow",
+    "onnxruntime",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When the model speaks."""
+
+    abstain_below: float = 0.0
+    """Rows whose highest probability is lower are abstained from; 0 means never."""
+    max_error: float = 0.0
+    """The promised error rate of accepted rows; 0 means no promise."""
+    confidence: float = 0.0
+    """Confidence of that promise."""
+    expected_coverage: float = 1.0
+    """Part of validation rows that were accepted."""
+    per_class: tuple[float, ...] = ()
+    """Multi-label: a class is given when its probability reaches this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """How the training files named things, so that other files need not say it again."""
+
+    text: str = "text"
+    label: str = "label"
+    labels: str = ""
+    label_separator: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """Everything that a prediction needs, and where it came from."""
+
+    labels: tuple[str, ...]
+    task: Task
+    text: TextConfig
+    model: ModelConfig
+    text_fingerprint: TextFingerprint
+    vocabulary: Vocabulary
+    weights: Mapping[str, np.ndarray]
+    """float32 arrays of the networks and the expert, bytes and numbers of its n-grams, the gate's scalars."""
+    columns: Columns = Columns()
+    thresholds: Thresholds = Thresholds()
+    label_shares: tuple[float, ...] = ()
+    """Share of each label among the training rows, for drift."""
+    provenance: Mapping[str, Any] | None = None
+    """Run id, data digests, seed, git commit, metrics: plain JSON values."""
+
+    onnx_model: bytes | None = None
+    """The networks as a serialized ONNX model, in place of `network.N.*`; None where torch computes them."""
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether onnxruntime computes the networks."""
+        return self.onnx_model is not None
+
+    @property
+    def inference_text(self) -> TextConfig:
+        """The settings that a prediction prepares texts with: `text`, tagging only if the model reads tags."""
+        return inference_text(self.text, self.model)
+
+    @property
+    def num_networks(self) -> int:
+        """Networks among the weights; their probabilities are averaged."""
+        return len({name.split(".")[1] for name in self.weights if name.startswith("network.")})
+
+    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
+        """Return the arrays whose names start with `prefix`, without it."""
+        return {name.removeprefix(prefix): value for name, value in self.weights.items() if name.startswith(prefix)}
+
+
+def save_saved_model(saved_model: SavedModel, directory: Path) -> Path:
+    """Write `saved_model` as the folder `directory`, which appears complete or not at all; return it.
+
+    Raises:
+        StorageError: the disk is full or read-only.
+    """
+    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        _write_files(saved_model, temporary)
+        _swap(temporary, directory)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise StorageError(f"{error.filename or directory}: {error.strerror or error}; no model was saved") from error
+    return directory
+
+
+def load_saved_model(directory: Path) -> SavedModel:
+    """Return the model in `directory`, once every file's sha256 matches the manifest.
+
+    Raises:
+        IntegrityError: a file is missing, has other bytes, or is of a later format.
+    """
+    from safetensors.numpy import load
+
+    manifest = read_manifest(directory)
+    files = _checked_files(directory, manifest)
+    content = json.loads(files[CONFIG_FILE])
+    weights = load(files[WEIGHTS_FILE])
+    stop_words = files[STOP_WORDS_FILE].decode("utf-8").splitlines()
+    lines = files[VOCABULARY_FILE].decode("utf-8").split("\n")[:-1]
+    text_fingerprint = TextFingerprint.from_mapping({**content["saved_text"], "stop_words": tuple(stop_words)})
+    return SavedModel(
+        labels=tuple(content["labels"]),
+        task=Task(content["task"]),
+        text=from_plain(TextConfig, content["text"]),
+        model=from_plain(ModelConfig, content["model"]),
+        text_fingerprint=text_fingerprint,
+        vocabulary=Vocabulary.from_lines(lines),
+        weights=weights,
+        columns=Columns(**content["columns"]),
+        thresholds=Thresholds(**{**content["thresholds"], "per_class": tuple(content["thresholds"]["per_class"])}),
+        label_shares=tuple(content["label_shares"]),
+        provenance=manifest["provenance"],
+        onnx_model=files.get(NETWORKS_FILE),
+    )
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Return the manifest of the model in `directory`; it is checked against its own sha256.
+
+    Raises:
+        IntegrityError: there is no model, the manifest is damaged, or its format is another.
+    """
+    path = directory / MANIFEST_FILE
+    if not path.is_file():
+        raise IntegrityError(f"{directory}: no model here ({MANIFEST_FILE} is missing); train one or set model_dir")
+    manifest = _parse_manifest(path)
+    if manifest["format_version"] != FORMAT_VERSION:
+        found = manifest["format_version"]
+        raise IntegrityError(f"{directory}: model format {found}, this textlstm reads {FORMAT_VERSION}; train it again")
+    return manifest
+
+
+def model_digest(directory: Path) -> str:
+    """Return one sha256 (hex) that stands for all data files of a model, from its manifest.
+
+    Raises:
+        IntegrityError: as `read_manifest`.
+    """
+    return hashlib.sha256(_canonical(read_manifest(directory)["sha256"])).hexdigest()
+
+
+def _checked_files(directory: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the bytes of every data file, read once and checked before anyone parses them."""
+    problems = []
+    contents = {}
+    for name in _data_files(NETWORKS_FILE in manifest["sha256"]):
+        file = directory / name
+        if not file.is_file():
+            problems.append(f"{file}: missing; copy the model folder again or train anew")
+            continue
+        contents[name] = _read(file)
+        if hashlib.sha256(contents[name]).hexdigest() != manifest["sha256"].get(name):
+            problems.append(f"{file}: its sha256 is not the manifest's; copy the model folder again or train anew")
+    if problems:
+        raise IntegrityError(*problems)
+    return contents
+
+
+def with_provenance(saved_model: SavedModel, **entries: object) -> SavedModel:
+    """Return `saved_model` with more provenance."""
+    return replace(saved_model, provenance={**(saved_model.provenance or {}), **entries})
+
+
+def _write_files(saved_model: SavedModel, directory: Path) -> None:
+    from safetensors.numpy import save
+
+    text_fingerprint = asdict(saved_model.text_fingerprint)
+    stop_words = text_fingerprint.pop("stop_words")
+    content = {
+        "format_version": FORMAT_VERSION,
+        "task": saved_model.task,
+        "labels": saved_model.labels,
+        "text": asdict(saved_model.text),
+        "model": asdict(saved_model.model),
+        "saved_text": text_fingerprint,
+        "columns": asdict(saved_model.columns),
+        "thresholds": asdict(saved_model.thresholds),
+        "label_shares": saved_model.label_shares,
+    }
+    _write(directory / CONFIG_FILE, _canonical(content))
+    _write(directory / VOCABULARY_FILE, _lines(saved_model.vocabulary.to_lines()))
+    _write(directory / STOP_WORDS_FILE, _lines(stop_words))
+    _write(
+        directory / WEIGHTS_FILE,
+        save({name: np.asarray(value, order="C") for name, value in saved_model.weights.items()}),
+    )
+    if saved_model.onnx_model is not None:
+        _write(directory / NETWORKS_FILE, saved_model.onnx_model)
+    spacy = saved_model.text_fingerprint
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "sha256": {name: _sha256(directory / name) for name in _data_files(saved_model.is_exported)},
+        "libraries": library_versions(),
+        "spacy_model": f"{spacy.spacy_model} {spacy.spacy_model_version}".strip(),
+        "provenance": dict(saved_model.provenance or {}),
+    }
+    manifest["manifest_sha256"] = hashlib.sha256(_canonical(manifest)).hexdigest()
+    _write(directory / MANIFEST_FILE, _canonical(manifest))
+
+
+def _data_files(is_exported: bool) -> tuple[str, ...]:
+    return (*DATA_FILES, NETWORKS_FILE) if is_exported else DATA_FILES
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that a prediction depends on."""
+    versions = {}
+    for name in RECORDED_LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def _parse_manifest(path: Path) -> dict[str, Any]:
+    raw = _read(path)
+    try:
+        manifest = json.loads(raw)
+        body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+        sound = (
+            raw == _canonical(manifest) and manifest["manifest_sha256"] == hashlib.sha256(_canonical(body)).hexdigest()
+        )
+    except (ValueError, KeyError, AttributeError, RecursionError):
+        sound = False
+    if not sound:
+        raise IntegrityError(f"{path}: damaged; copy the model folder again or train anew")
+    return manifest  # type: ignore[no-any-return]
+
+
+def _canonical(content: object) -> bytes:
+    return (json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode("utf-8", "surrogatepass")
+
+
+def _lines(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode("utf-8")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"{path}: {error.strerror or error}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _swap(temporary: Path, directory: Path) -> None:
+    """Put `temporary` in the place of `directory`; the old folder, if any, goes last."""
+    old = directory.with_name(f".{directory.name}.{os.getpid()}.old")
+    if directory.exists():
+        directory.rename(old)
+    temporary.rename(directory)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""From the logits of both branches to probabilities that can be believed."""

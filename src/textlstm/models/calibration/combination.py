@@ -1,0 +1,123 @@
+"""How far to trust the recurrent branch and the linear expert: scales of their logits, learned on validation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from textlstm.config import Task
+from textlstm.models.calibration.confidence import AS_IT_IS, ConfidenceScale
+from textlstm.models.calibration.temperature import Wanted, fit_scales, log_softmax
+
+
+@dataclass(frozen=True, slots=True)
+class BranchCombiner:
+    """Combined logits are `recurrent_scale * recurrent + expert_scale * expert + bias`.
+
+    A scale is an inverse temperature times a trust, so one fit calibrates and mixes. The two `*_alone_scale` are the
+    inverse temperatures with which each branch is calibrated when it stands alone. With several labels a text the
+    biases are numbers; with one, the combination has one a class, or 0 where none is needed, and the confidence of its
+    decisions may be scaled once more.
+    """
+
+    task: Task
+    recurrent_scale: float
+    expert_scale: float
+    bias: float | np.ndarray
+    """A number, or (L,) float64."""
+    recurrent_alone_scale: float
+    recurrent_alone_bias: float
+    expert_alone_scale: float
+    expert_alone_bias: float
+    expert_share: float
+    """How much of the spread of the combined logits was the expert's on validation, in [0, 1]."""
+    confidence_slope: float = AS_IT_IS.slope
+    confidence_shift: float = AS_IT_IS.shift
+
+    @classmethod
+    def fit(
+        cls,
+        recurrent_logits: np.ndarray,
+        expert_logits: np.ndarray | None,
+        targets: np.ndarray,
+        *,
+        task: Task,
+        weights: np.ndarray | None = None,
+    ) -> "BranchCombiner":
+        """Learn the scales on held-out rows: the mixture with the least cross-entropy.
+
+        Either branch alone is among the mixtures. How often a mixture is right plays no part: between good ones a
+        handful of validation rows would decide.
+
+        Args:
+            recurrent_logits: (N, L) logits of the network.
+            expert_logits: (N, L) logits of the linear expert, or None for plain temperature scaling.
+            targets: (N,) int label ids (rows with -1, a label unknown to the model, are left out), or (N, L) 0/1 when a
+                row may have several labels.
+            task: which of the two targets it is.
+            weights: (N,) importance of the rows, None for equal.
+
+        Raises:
+            ValueError: there is no row.
+        """
+        if task is Task.single_label:
+            known = targets >= 0
+            recurrent_logits, targets = recurrent_logits[known], targets[known]
+            expert_logits = None if expert_logits is None else expert_logits[known]
+            weights = None if weights is None else weights[known]
+        if not len(targets):
+            raise ValueError("a combiner needs at least one validation row")
+        wanted = Wanted.of(targets, recurrent_logits.shape[1], task=task, weights=weights)
+        (recurrent_scale,), recurrent_bias = fit_scales([recurrent_logits], wanted)
+        if expert_logits is None:
+            return cls(task, recurrent_scale, 0.0, recurrent_bias, recurrent_scale, recurrent_bias, 1.0, 0.0, 0.0)
+        (expert_scale,), expert_bias = fit_scales([expert_logits], wanted)
+        scales, bias = fit_scales([recurrent_logits, expert_logits], wanted)
+        spreads = scales[0] * float(recurrent_logits.std()), scales[1] * float(expert_logits.std())
+        share = spreads[1] / max(sum(spreads), 1e-12)
+        return cls(task, scales[0], scales[1], bias, recurrent_scale, recurrent_bias, expert_scale, expert_bias, share)
+
+    def with_class_biases(self, biases: np.ndarray) -> "BranchCombiner":
+        """Return the combiner that adds (L,) biases to the combined logits; the branches alone stay as they are."""
+        return replace(self, bias=biases)
+
+    def with_confidence_scale(self, scale: ConfidenceScale) -> "BranchCombiner":
+        """Return the combiner that scales the confidence of its decisions; the branches alone stay as they are."""
+        return replace(self, confidence_slope=scale.slope, confidence_shift=scale.shift)
+
+    def combine(self, recurrent_logits: np.ndarray, expert_logits: np.ndarray | None) -> np.ndarray:
+        """Return (N, L) float32 calibrated log-probabilities, or logits of sigmoids when a row may have several labels.
+
+        Raises:
+            ValueError: the combiner was fitted with an expert, and there are no expert logits.
+        """
+        combined = self.recurrent_scale * recurrent_logits
+        if self.expert_scale:
+            if expert_logits is None:
+                raise ValueError("this combiner combines two branches, and the logits of the linear expert are missing")
+            combined = combined + self.expert_scale * expert_logits
+        scale = ConfidenceScale(self.confidence_slope, self.confidence_shift)
+        return np.asarray(scale(self._finish(combined + self.bias)), dtype=np.float32)
+
+    def recurrent_alone(self, recurrent_logits: np.ndarray) -> np.ndarray:
+        """Return what `combine` returns, from the recurrent branch alone."""
+        return self._finish(self.recurrent_alone_scale * recurrent_logits + self.recurrent_alone_bias)
+
+    def expert_alone(self, expert_logits: np.ndarray) -> np.ndarray:
+        """Return what `combine` returns, from the linear expert alone."""
+        return self._finish(self.expert_alone_scale * expert_logits + self.expert_alone_bias)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the scales and biases as float64 arrays, all but class biases without dimensions."""
+        return {field.name: np.array(getattr(self, field.name), dtype=np.float64) for field in fields(self)[1:]}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], *, task: Task) -> "BranchCombiner":
+        """Return the combiner that `to_arrays` wrote; what an earlier textlstm did not write keeps its default."""
+        bias = arrays["bias"]
+        names = [field.name for field in fields(cls) if field.name in arrays and field.name != "bias"]
+        numbers = {name: float(arrays[name]) for name in names}
+        return cls(task, bias=bias if bias.ndim else float(bias), **numbers)
+
+    def _finish(self, logits: np.ndarray) -> np.ndarray:
+        return (logits if self.task is Task.multi_label else log_softmax(logits)).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Linear models on TF-IDF n-grams: the expert beside the network and the baseline."""

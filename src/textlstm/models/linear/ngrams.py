@@ -1,0 +1,70 @@
+"""The features of the linear expert: word n-grams, and character n-grams beside them if wanted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from textlstm.arrays.chunks import text_blocks
+from textlstm.arrays.ragged import SplitWords
+from textlstm.arrays.sparse import SparseRows, join_columns, stack_rows
+from textlstm.models.linear.char_ngrams import CharacterNgrams
+from textlstm.models.linear.word_ngrams import WordNgrams
+
+
+@dataclass(frozen=True, slots=True)
+class NgramTable:
+    """Word n-grams come first in the columns, character n-grams after them."""
+
+    words: WordNgrams
+    characters: CharacterNgrams | None
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], *, all_tokens: bool, characters: bool, max_features: int) -> "NgramTable":
+        """Return the table of all n-grams of `texts`; rare ones are left out until at most `max_features` remain."""
+        split, min_count = SplitWords.of(texts), 1
+        while True:
+            words = WordNgrams.fit(split, all_tokens=all_tokens, min_count=min_count)
+            table = cls(words, CharacterNgrams.fit(texts, min_count=min_count) if characters else None)
+            if table.num_features <= max_features or min_count > len(texts):
+                return table
+            min_count += 1
+
+    @property
+    def num_features(self) -> int:
+        """Number of columns."""
+        return self.words.num_features + (self.characters.num_features if self.characters else 0)
+
+    def transform(self, texts: Sequence[str], words: SplitWords | None = None) -> SparseRows:
+        """Return the TF-IDF rows of `texts`; the word part and the character part each have length 1 (or 0).
+
+        `words` are those of `texts`, where they are at hand.
+        """
+        rows = self.words.transform(SplitWords.of(texts) if words is None else words)
+        if self.characters is None:
+            return rows
+        return join_columns(rows, self.characters.transform(texts), num_left=self.words.num_features)
+
+    def transform_all(self, texts: Sequence[str]) -> SparseRows:
+        """Return what `transform` returns, for any number of texts in bounded temporary memory."""
+        return stack_rows([self.transform(texts[block]) for block in text_blocks(texts)])
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the table as plain arrays."""
+        arrays = {f"words.{name}": array for name, array in self.words.to_arrays().items()}
+        if self.characters is not None:
+            arrays |= {f"characters.{name}": array for name, array in self.characters.to_arrays().items()}
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "NgramTable":
+        """Return the table that `to_arrays` wrote."""
+        characters = _with_prefix(arrays, "characters.")
+        return cls(
+            WordNgrams.from_arrays(_with_prefix(arrays, "words.")),
+            CharacterNgrams.from_arrays(characters) if characters else None,
+        )
+
+
+def _with_prefix(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

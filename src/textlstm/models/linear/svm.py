@@ -1,0 +1,110 @@
+"""Linear support vector machines, one a label against the rest (liblinear through scikit-learn)."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textlstm.arrays.sparse import LinearFunction, SparseRows
+from textlstm.config import Task
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+_CONSTANT_LOGIT = 2.0
+"""Size of the logit of a label that all or no training rows have; margins of clear cases lie around 1."""
+
+
+def fit_linear_svm(
+    rows: SparseRows,
+    targets: np.ndarray,
+    *,
+    num_features: int,
+    num_labels: int,
+    task: Task,
+    strength: float,
+    seed: int,
+    naive_bayes: bool = False,
+) -> LinearFunction:
+    """Fit L2-regularized squared-hinge machines.
+
+    Args:
+        rows: N training rows.
+        targets: (N,) int label ids, or (N, L) 0/1 when a row may have several labels.
+        num_features: columns of `rows`.
+        num_labels: L.
+        task: which of the two targets it is.
+        strength: inverse regularization strength C.
+        seed: order in which the solver visits rows.
+        naive_bayes: scale the columns by `log_count_ratios` of each label before its machine is fitted, as the NBSVM of
+            Wang and Manning (2012) does; the ratios end up in the weights.
+
+    Returns:
+        One margin a label: near +1 for it, near -1 against it. Of two classes both share one machine with opposite
+        signs. A label that no row has gets the constant -2, one that all rows have +2.
+    """
+    from scipy.sparse import csr_matrix
+    from sklearn.svm import LinearSVC
+
+    num_features = max(num_features, 1)  # no text has a word: one column of zeros keeps scikit-learn content
+    matrix = csr_matrix((rows.values, rows.features, rows.offsets), shape=(len(rows.offsets) - 1, num_features))
+    weights = np.zeros((num_features, num_labels), dtype=np.float32)
+    bias = np.full(num_labels, -_CONSTANT_LOGIT, dtype=np.float32)
+    if task is Task.multi_label:
+        for label in range(num_labels):
+            has_label = targets[:, label] > 0.5
+            if has_label.all():
+                bias[label] = _CONSTANT_LOGIT
+            elif has_label.any():
+                weights[:, label], bias[label] = _fit_one(matrix, has_label, strength, seed, naive_bayes=naive_bayes)
+        return LinearFunction(weights, bias)
+
+    present = np.unique(targets)
+    if len(present) == 1:
+        bias[present[0]] = _CONSTANT_LOGIT
+    elif len(present) == 2:
+        against, favored = present
+        coefficients, intercept = _fit_one(matrix, targets == favored, strength, seed, naive_bayes=naive_bayes)
+        weights[:, favored], bias[favored] = coefficients, intercept
+        weights[:, against], bias[against] = -coefficients, -intercept
+    elif naive_bayes:
+        for label in present.tolist():
+            weights[:, label], bias[label] = _fit_one(matrix, targets == label, strength, seed, naive_bayes=True)
+    else:
+        machine = LinearSVC(C=strength, random_state=seed).fit(matrix, targets)
+        weights[:, present], bias[present] = machine.coef_.T, machine.intercept_
+    return LinearFunction(weights, bias)
+
+
+def log_count_ratios(matrix: "csr_matrix", has_label: np.ndarray) -> np.ndarray:
+    """Return (F,) log ratios of how often rows with and without a label hold each of F features.
+
+    It is `log((p / sum(p)) / (q / sum(q)))` with p and q one more than the number of rows that hold the feature
+    (Wang and Manning 2012, Baselines and Bigrams, equation 2).
+
+    Args:
+        matrix: (N, F) rows.
+        has_label: (N,) bool.
+    """
+    columns = matrix.shape[1]
+    row_has_label = np.repeat(has_label, np.diff(matrix.indptr))
+    held = 1.0 + np.bincount(matrix.indices[row_has_label], minlength=columns)
+    others = 1.0 + np.bincount(matrix.indices[~row_has_label], minlength=columns)
+    ratios: np.ndarray = np.log(held / held.sum()) - np.log(others / others.sum())
+    return ratios
+
+
+def _fit_one(
+    matrix: "csr_matrix", has_label: np.ndarray, strength: float, seed: int, *, naive_bayes: bool
+) -> tuple[np.ndarray, float]:
+    """Return (F,) weights and the intercept of the machine of one label."""
+    from scipy.sparse import csr_matrix
+    from sklearn.svm import LinearSVC
+
+    ratios = None
+    if naive_bayes:
+        ratios = log_count_ratios(matrix, has_label)
+        scaled = (matrix.data * ratios[matrix.indices]).astype(matrix.dtype)
+        matrix = csr_matrix((scaled, matrix.indices, matrix.indptr), shape=matrix.shape)
+    machine = LinearSVC(C=strength, random_state=seed).fit(matrix, has_label)
+    coefficients: np.ndarray = machine.coef_[0]
+    return coefficients if ratios is None else coefficients * ratios, float(machine.intercept_[0])

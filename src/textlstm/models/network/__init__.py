@@ -1,0 +1,1 @@
+"""The recurrent network: batch, embedder, encoders, pooling, head. Tensors in, tensors out."""

@@ -1,0 +1,68 @@
+"""What the network reads: one batch of texts as integers, gathered on the device.
+
+Legend of all of `models/`: B texts of a batch, T tokens of its longest text, C bytes of a spelling, E embedding
+dimensions, H features of a time step after the encoder, P features after pooling, L labels.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textlstm.models.network.inputs import EncodedSplit
+
+
+class Batch(NamedTuple):
+    """B texts, right-padded with 0; a text may have no token at all."""
+
+    token_ids: Tensor
+    """(B, T) integers; 0 is padding, 1 the unknown word. Ids at or beyond the vocabulary are unknown words too."""
+    pos_ids: Tensor | None
+    """(B, T) integers, index into POS_TAGS, or None when the network has no part-of-speech embedding."""
+    lengths: Tensor
+    """(B,) int64 number of tokens of each text, 0 allowed."""
+    char_ids: Tensor | None = None
+    """(B, T, C) bytes of each token's spelling (see `spelling`), or None when the network reads no characters."""
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
+        """Return the same batch on `device`."""
+        moved = (None if part is None else part.to(device, non_blocking=non_blocking) for part in self)
+        return Batch(*moved)  # type: ignore[arg-type]  # None only where None was
+
+
+class DeviceSplit:
+    """A split whose tokens lie on the device as one flat tensor; batches are gathered there."""
+
+    def __init__(self, split: EncodedSplit, device: torch.device) -> None:
+        """Copy the arrays of `split` to `device` (on the CPU they are shared, not copied)."""
+        self.lengths = split.lengths
+        """(N,) int64, numpy, on the host: the plan of batches needs it there."""
+        flat = split.token_ids if len(split.token_ids) else np.zeros(1, np.int32)
+        self.token_ids = _on(device, flat)
+        self.starts = _on(device, split.offsets[:-1])
+        self.row_lengths = _on(device, self.lengths)
+        self.pos_ids = None if split.pos_ids is None else _on(device, _not_empty(split.pos_ids))
+        self.spellings = None if split.spellings is None else _on(device, split.spellings)
+        self.targets = _on(device, split.targets)
+
+    def batch(self, rows: Tensor, *, width: int) -> Batch:
+        """Return the batch of (B,) int64 `rows`, padded to `width` tokens; nothing waits for the device."""
+        lengths = self.row_lengths[rows]
+        steps = torch.arange(width, device=rows.device)
+        inside = steps < lengths.unsqueeze(1)  # (B, T)
+        places = (self.starts[rows].unsqueeze(1) + steps).masked_fill_(~inside, 0)
+        token_ids = self.token_ids[places].masked_fill_(~inside, 0).long()
+        pos_ids = None if self.pos_ids is None else self.pos_ids[places].masked_fill_(~inside, 0).long()
+        char_ids = None if self.spellings is None else self.spellings[token_ids].long()
+        return Batch(token_ids, pos_ids, lengths, char_ids)
+
+
+def _not_empty(flat: np.ndarray) -> np.ndarray:
+    return flat if len(flat) else np.zeros(1, flat.dtype)
+
+
+def _on(device: torch.device, array: np.ndarray) -> Tensor:
+    if not array.flags.writeable:
+        array = array.copy()
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device)

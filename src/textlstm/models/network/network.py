@@ -1,0 +1,151 @@
+"""The recurrent text classifier: embedder -> encoder -> pooling -> head."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from textlstm.config import ModelConfig
+from textlstm.models.network.batch import Batch
+from textlstm.models.network.dropout import Dropout
+from textlstm.models.network.embedder import Embedder
+from textlstm.models.network.encoders import Encoded, RecurrentEncoder, build_encoder
+from textlstm.models.network.pooling import Pool
+
+# The layers after pooling.
+
+
+class Head(nn.Module):
+    """Dropout, an optional dense ReLU layer with dropout, and the output layer."""
+
+    def __init__(self, input_size: int, num_labels: int, *, dense_size: int, dropout: float) -> None:
+        """Build `dense` (an identity when `dense_size` is 0) and `output`."""
+        super().__init__()
+        self.dropout = Dropout(dropout)
+        self.dense = nn.Linear(input_size, dense_size) if dense_size else None
+        self.output = nn.Linear(dense_size or input_size, num_labels)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Return (B, L) float32 logits of (B, P) pooled states."""
+        features = self.dropout(pooled)
+        if self.dense is not None:
+            features = self.dropout(torch.relu(self.dense(features)))
+        logits: Tensor = self.output(features)
+        return logits.float()
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSizes:
+    """What the data decide: the sizes that a `ModelConfig` does not hold."""
+
+    vocabulary_size: int
+    """Rows of the word table, `<pad>` and `<unk>` included."""
+    num_labels: int
+    """Logits a text."""
+    num_pos: int = 19
+    """Length of POS_TAGS; counts only with model.pos_embedding_size."""
+    num_chars: int = 256
+    """Byte values of spellings; counts only with model.char_cnn_size."""
+    word_size: int = 0
+    """Dimensions of pretrained word vectors; 0 means model.embedding_size. Needed to rebuild a saved network."""
+
+
+class TextNetwork(nn.Module):
+    """Logits of a batch of texts.
+
+    The parts are `embedder`, `encoder` (with `encoder.layers`), `pool` and `head`; `forward` is
+    `classify(encode(embed(batch), batch.lengths))`, so attribution can enter between any two.
+    """
+
+    def __init__(self, config: ModelConfig, sizes: NetworkSizes, *, embeddings: Tensor | None = None) -> None:
+        """Build the network with fresh weights from torch's random state.
+
+        Args:
+            config: the settings.
+            sizes: vocabulary, labels and tags.
+            embeddings: (V, E) float32 word vectors in place of random ones.
+
+        Raises:
+            ValueError: `embeddings` has another number of rows than the vocabulary.
+        """
+        super().__init__()
+        if embeddings is not None and embeddings.shape[0] != sizes.vocabulary_size:
+            raise ValueError(f"embeddings have {embeddings.shape[0]} rows, the vocabulary {sizes.vocabulary_size}")
+        self.embedder = Embedder(
+            config,
+            vocabulary_size=sizes.vocabulary_size,
+            num_pos=sizes.num_pos,
+            num_chars=sizes.num_chars,
+            word_size=sizes.word_size or config.embedding_size,
+            embeddings=embeddings,
+        )
+        self.encoder = build_encoder(config, self.embedder.output_size)
+        self.pool = Pool(config.pooling, self.encoder.output_size)
+        self.head = Head(
+            self.pool.output_size, sizes.num_labels, dense_size=config.dense_size, dropout=config.head_dropout
+        )
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return a copy of the weights as plain float32 arrays."""
+        return {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
+
+    @classmethod
+    def from_arrays(cls, config: ModelConfig, sizes: NetworkSizes, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Return a network in evaluation mode that uses the arrays that `to_arrays` gave, uncopied.
+
+        No random weights are made, and the dimensions of pretrained word vectors are read off the arrays.
+        """
+        state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        sizes = replace(sizes, word_size=state["embedder.words.weight"].shape[1])
+        with torch.device("meta"):
+            network = cls(config, sizes)
+        network.load_state_dict(state, assign=True)
+        return network.eval()
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return (B, L) float32 logits: of a softmax for one label a text, of L sigmoids for several."""
+        return self.classify(self.encode(self.embed(batch), batch.lengths))
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Return (B, T, E) token vectors."""
+        vectors: Tensor = self.embedder(batch)
+        return vectors
+
+    def encode(self, vectors: Tensor, lengths: Tensor) -> Encoded:
+        """Return the states of (B, T, E) token vectors."""
+        encoded: Encoded = self.encoder(vectors, lengths)
+        return encoded
+
+    def classify(self, encoded: Encoded) -> Tensor:
+        """Return (B, L) float32 logits of encoded texts."""
+        logits: Tensor = self.head(self.pool(encoded))
+        return logits
+
+    def word_embedding_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that `training.embedding_learning_rate` and `model.freeze_epochs` are about."""
+        return list(self.embedder.words.parameters())
+
+    def set_word_embeddings_trainable(self, trainable: bool) -> None:
+        """Freeze or unfreeze the word vectors."""
+        for parameter in self.word_embedding_parameters():
+            parameter.requires_grad_(trainable)
+            if not trainable:
+                parameter.grad = None
+
+    @property
+    def can_run_in_parallel(self) -> bool:
+        """Whether it trains faster with a thread a direction (`two_threads`) than with all threads at one operation.
+
+        It does with two directions; convolutions want all threads.
+        """
+        two_directions = isinstance(self.encoder, RecurrentEncoder) and self.encoder.bidirectional
+        return two_directions and self.embedder.chars is None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.embedder.words.weight.device

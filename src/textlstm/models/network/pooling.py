@@ -1,0 +1,133 @@
+"""From the states of all time steps to one vector a text; padding never takes part."""
+
+from functools import partial
+from typing import NamedTuple, assert_never
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+from textlstm.config import Pooling
+from textlstm.models.network.encoders import Encoded, padding_mask
+from textlstm.models.network.parallel import Layer, both_layers
+
+# Maximum and mean over the tokens of a text, padding left out, with a gradient of few passes over memory.
+
+
+class TokenMask(NamedTuple):
+    """Which of the T steps of B texts are tokens, in the forms that pooling wants.
+
+    The first steps are tokens of all texts, and most steps are where the texts of a batch are about equally long; masks
+    of the last M steps will do.
+    """
+
+    inside: Tensor
+    """(M, B, 1) 1 where a step is a token, else 0, of the dtype of the states: products are faster than bool fills."""
+    lowest: Tensor
+    """(M, B, 1) the least number of the dtype where a step is padding, else 0."""
+    has_tokens: Tensor
+    """(B, 1) bool."""
+    num_tokens: Tensor
+    """(B, 1) int64 tokens of a text, 1 for a text without any."""
+
+    @classmethod
+    def of(cls, lengths: Tensor, states: Tensor) -> "TokenMask":
+        """Return the mask of the first `lengths` steps of (T, B, H) `states`.
+
+        On a GPU, which is not to be waited for, M = T.
+        """
+        num_full = int(lengths.min()) if states.device.type == "cpu" and len(lengths) else 0
+        inside = torch.arange(num_full, states.shape[0], device=states.device).unsqueeze(1) < lengths
+        inside = inside.unsqueeze(-1).to(states.dtype)
+        lowest = (1 - inside) * torch.finfo(states.dtype).min
+        lengths = lengths.unsqueeze(1)
+        return cls(inside, lowest, lengths > 0, lengths.clamp(min=1))
+
+
+def masked_max_mean(states: Tensor, mask: TokenMask) -> Tensor:
+    """Return (2, B, H) the maximum and the mean of the tokens of (T, B, H) `states`; 0 for a text without tokens.
+
+    Both have the dtype of the states; the mean is summed in float32 or better.
+    """
+    pooled: Tensor = _MaxMean.apply(states, *mask)  # type: ignore[no-untyped-call]
+    return pooled
+
+
+class _MaxMean(torch.autograd.Function):
+    """Autograd's own max keeps int64 indices, which takes 10 times as long as the maximum itself on a CPU."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, states: Tensor, *mask: Tensor) -> Tensor:
+        inside, lowest, has_tokens, num_tokens = mask
+        full, ends = states.tensor_split((len(states) - len(inside),))
+        shown = ends + lowest
+        parts = [part.amax(dim=0) for part in (full, shown) if len(part)]
+        highest = parts[0] if len(parts) == 1 else torch.maximum(*parts)
+        wide = torch.promote_types(states.dtype, torch.float32)
+        total = full.sum(dim=0, dtype=wide) + (ends * inside).sum(dim=0, dtype=wide)
+        ctx.save_for_backward(states, shown, highest, inside, has_tokens, num_tokens)
+        return torch.stack([highest * has_tokens, (total / num_tokens).to(states.dtype)])
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        states, shown, highest, inside, has_tokens, num_tokens = ctx.saved_tensors  # type: ignore[attr-defined]
+        hit = torch.empty_like(states)  # 1 at the maximum; several steps may tie: they share the gradient
+        places = (len(states) - len(inside),)
+        (full, _), (hit_full, hit_ends) = states.tensor_split(places), hit.tensor_split(places)
+        torch.eq(full, highest, out=hit_full)
+        torch.eq(shown, highest, out=hit_ends)
+        share = gradient[0] * has_tokens / hit.sum(dim=0)
+        even = (gradient[1] / num_tokens).to(states.dtype)
+        torch.addcmul(even, hit_full, share, out=hit_full)
+        hit_ends.mul_(share).addcmul_(inside, even)
+        return hit, None, None, None, None
+
+
+class Pool(nn.Module):
+    """Masked pooling over time; a text without tokens pools to zeros."""
+
+    def __init__(self, pooling: Pooling, size: int) -> None:
+        """Pool states of `size` features."""
+        super().__init__()
+        self.pooling = pooling
+        self.output_size = 2 * size if pooling is Pooling.max_mean else size
+        self.project = nn.Linear(size, size) if pooling is Pooling.attention else None
+        self.score = nn.Linear(size, 1, bias=False) if pooling is Pooling.attention else None
+
+    def forward(self, encoded: Encoded) -> Tensor:
+        """Return (B, P) pooled states; with max_mean the maxima of all features come first, then the means."""
+        match self.pooling:
+            case Pooling.last:
+                return encoded.last
+            case Pooling.attention:
+                states = encoded.states
+                return (states * self.attention(states, encoded.lengths)).sum(dim=1)
+            case Pooling.max | Pooling.mean | Pooling.max_mean:
+                # The order of steps does not matter here, so the backward states need not be turned round.
+                pooled = _max_mean(encoded)
+                highest, mean = [part[0] for part in pooled], [part[1] for part in pooled]
+                parts = {Pooling.max: highest, Pooling.mean: mean, Pooling.max_mean: highest + mean}
+                return torch.cat(parts[self.pooling], dim=1)
+            case _:
+                assert_never(self.pooling)
+
+    def attention(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """Return (B, T, 1) weights that sum to 1 over a text's tokens (all 0 without tokens), Yang et al. 2016.
+
+        Raises:
+            TypeError: the pooling is not `attention`.
+        """
+        if self.project is None or self.score is None:
+            raise TypeError(f"pooling {self.pooling} has no attention weights")
+        mask = padding_mask(lengths, states.shape[1]).unsqueeze(-1)
+        scores = self.score(torch.tanh(self.project(states))).float()
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+        return torch.softmax(scores, dim=1) * mask
+
+
+def _max_mean(encoded: Encoded) -> tuple[Tensor, ...]:
+    """Return (2, B, H) the maximum and the mean over time of each direction."""
+    pool = partial(masked_max_mean, mask=TokenMask.of(encoded.lengths, encoded.ahead))
+    if encoded.behind is None:
+        return (pool(encoded.ahead),)
+    return both_layers(Layer(pool, (encoded.ahead,)), Layer(pool, (encoded.behind,)))

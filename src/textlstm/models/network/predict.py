@@ -1,0 +1,79 @@
+"""Logits of a whole split: length-sorted batches, results in the order of the rows."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from textlstm.config import Precision
+from textlstm.models.network.batch import DeviceSplit
+from textlstm.models.network.batch_plan import plan_sorted
+from textlstm.models.network.inputs import EncodedSplit
+from textlstm.processes.distributed import Processes
+
+_MOST_ROWS = 256
+
+
+def predict_logits(
+    network: nn.Module,
+    split: EncodedSplit,
+    *,
+    device: torch.device | str = "cpu",
+    precision: Precision = Precision.fp32,
+    batch_tokens: int = 16_384,
+) -> np.ndarray:
+    """Return (N, L) float32 logits of the rows of `split`, in their order.
+
+    Batches hold rows of similar length, at most 256 rows and `batch_tokens` cells. With fp32 the logits of a row do
+    not depend on the other rows of its batch beyond 1e-6. The network is left in the mode (training or not) it had.
+    """
+    device = torch.device(device)
+    return predict_on_device(network, DeviceSplit(split, device), precision=precision, batch_tokens=batch_tokens)
+
+
+def predict_on_device(
+    network: nn.Module,
+    split: DeviceSplit,
+    *,
+    precision: Precision,
+    batch_tokens: int = 16_384,
+    processes: Processes | None = None,
+    between_batches: Callable[[], None] | None = None,
+) -> np.ndarray:
+    """Return what `predict_logits` returns, for a split that is on the device of `network` already.
+
+    Several processes share the batches, and each gets the whole result. `between_batches` may raise to end early.
+    """
+    processes = processes or Processes()
+    device = split.token_ids.device
+    plan = plan_sorted(split.lengths, batch_cells=batch_tokens, most_rows=_MOST_ROWS)
+    rows = torch.from_numpy(plan.rows).to(device)
+    logits: Tensor | None = None
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode(), autocast(device, precision):
+            for k in range(plan.num_batches):
+                if between_batches:
+                    between_batches()
+                mine = rows[plan.starts[k] : plan.starts[k + 1]]
+                if logits is not None and k % processes.size != processes.rank:
+                    continue
+                batch_logits = network(split.batch(mine, width=int(plan.widths[k]))).float()
+                if logits is None:  # the first batch tells the number of labels to every process
+                    logits = batch_logits.new_zeros(len(rows), batch_logits.shape[1])
+                if k % processes.size == processes.rank:
+                    logits[mine] = batch_logits
+            if logits is not None:
+                processes.sum([logits])
+    finally:
+        network.train(was_training)
+    if logits is None:
+        return np.zeros((0, split.targets.shape[1] if split.targets.ndim == 2 else 0), np.float32)
+    return logits.cpu().numpy()
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return the context that runs matrix products in `precision`."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.bf16)

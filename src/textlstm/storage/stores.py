@@ -1,0 +1,227 @@
+"""Where a job keeps its files: a local folder, or any file system that fsspec knows.
+
+A file written through a store is complete or absent: it gets a temporary name inside the work folder, is flushed to
+the disk and then renamed. Names are relative to the store's root and use `/`.
+"""
+
+import io
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+from textlstm.errors import InputError, StorageError
+
+
+class Store(Protocol):
+    """Files below one root."""
+
+    @property
+    def root(self) -> str:
+        """Address of the root, from which `open_store` makes the same store in another process."""
+
+    def address(self, name: str) -> str:
+        """Return the full path or URL of `name`."""
+
+    def exists(self, name: str) -> bool:
+        """Say whether `name` is a file."""
+
+    def open(self, name: str) -> BinaryIO:
+        """Open `name` for reading; raises OSError."""
+
+    def create(self, name: str, *, scratch: str) -> AbstractContextManager[BinaryIO]:
+        """Give a stream whose bytes stand at `name` after a clean end; `scratch` is the folder of the temporary name.
+
+        Raises:
+            StorageError: The file cannot be written; an older one of that name is untouched.
+        """
+
+    def names(self, folder: str) -> list[str]:
+        """Return the sorted names of the files directly in `folder`; none when there is no such folder."""
+
+    def remove(self, name: str) -> None:
+        """Remove the file `name`; an absent one is fine. Raises StorageError."""
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove `folder` and all that is in it; an absent one is fine. Raises StorageError."""
+
+
+def open_store(root: str) -> Store:
+    """Return the store at `root`: a local folder, or an fsspec URL such as `s3://bucket/folder`.
+
+    Raises:
+        InputError: No file system is installed for that kind of URL.
+    """
+    if is_remote(root):
+        return RemoteStore(root)
+    return LocalStore(root)
+
+
+def is_remote(name: str) -> bool:
+    """Say whether `name` is a URL and not a path."""
+    return "://" in name
+
+
+@contextmanager
+def storage_errors(address: str) -> Iterator[None]:
+    """Turn an OSError into one line about `address`.
+
+    Raises:
+        StorageError: The disk is full, read-only or fails.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise StorageError(
+            f"{address}: cannot be written: {reason}; free space or choose another output, then run the same command"
+        ) from error
+
+
+class LocalStore:
+    """Files below a local folder, durable once created."""
+
+    def __init__(self, root: str) -> None:
+        """Stand on `root`; nothing is created until a file is."""
+        self.root = root
+        self._directory = Path(root)
+
+    def address(self, name: str) -> str:
+        """Return the path of `name`."""
+        return str(self._directory / name)
+
+    def exists(self, name: str) -> bool:
+        """Say whether `name` is a file."""
+        return (self._directory / name).is_file()
+
+    def open(self, name: str) -> BinaryIO:
+        """Open `name` for reading; raises OSError."""
+        return cast(BinaryIO, (self._directory / name).open("rb"))
+
+    @contextmanager
+    def create(self, name: str, *, scratch: str) -> Iterator[BinaryIO]:
+        """Give a stream whose bytes stand at `name` after a clean end, flushed to the disk."""
+        final = self._directory / name
+        temporary = self._directory / scratch / f"{uuid.uuid4().hex}.tmp"
+        with storage_errors(str(final)):
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with io.open(temporary, "wb") as stream:  # noqa: UP020  (one name that fault tests can replace)
+                    yield cast(BinaryIO, stream)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.replace(temporary, final)  # noqa: PTH105
+            except BaseException:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
+            _sync_folder(final.parent)
+
+    def names(self, folder: str) -> list[str]:
+        """Return the sorted names of the files directly in `folder`."""
+        try:
+            return sorted(entry.name for entry in os.scandir(self._directory / folder) if entry.is_file())
+        except FileNotFoundError:
+            return []
+
+    def remove(self, name: str) -> None:
+        """Remove the file `name`."""
+        with storage_errors(self.address(name)):
+            (self._directory / name).unlink(missing_ok=True)
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove `folder` and all that is in it."""
+        path = self._directory / folder
+        with storage_errors(str(path)):
+            if path.is_dir():
+                shutil.rmtree(path)
+
+
+class RemoteStore:
+    """Files below a URL. A rename is what the file system makes of it; object stores show only complete files."""
+
+    def __init__(self, root: str) -> None:
+        """Stand on `root`.
+
+        Raises:
+            InputError: No file system is installed for that kind of URL.
+        """
+        self.root = root
+        self._files = file_system(root)
+
+    def address(self, name: str) -> str:
+        """Return the URL of `name`."""
+        return f"{self.root}/{name}"
+
+    def exists(self, name: str) -> bool:
+        """Say whether `name` is a file."""
+        return bool(self._files.isfile(self.address(name)))
+
+    def open(self, name: str) -> BinaryIO:
+        """Open `name` for reading; raises OSError."""
+        return cast(BinaryIO, self._files.open(self.address(name), "rb"))
+
+    @contextmanager
+    def create(self, name: str, *, scratch: str) -> Iterator[BinaryIO]:
+        """Give a stream whose bytes stand at `name` after a clean end."""
+        final = self.address(name)
+        temporary = self.address(f"{scratch}/{uuid.uuid4().hex}.tmp")
+        with storage_errors(final):
+            try:
+                self._files.makedirs(temporary.rpartition("/")[0], exist_ok=True)
+                self._files.makedirs(final.rpartition("/")[0], exist_ok=True)
+                with self._files.open(temporary, "wb") as stream:
+                    yield cast(BinaryIO, stream)
+                self._files.mv(temporary, final)
+            except BaseException:
+                with suppress(OSError):
+                    self._files.rm(temporary)
+                raise
+
+    def names(self, folder: str) -> list[str]:
+        """Return the sorted names of the files directly in `folder`."""
+        try:
+            found = self._files.ls(self.address(folder), detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(entry["name"].rpartition("/")[2] for entry in found if entry["type"] == "file")
+
+    def remove(self, name: str) -> None:
+        """Remove the file `name`."""
+        with storage_errors(self.address(name)):
+            if self.exists(name):
+                self._files.rm(self.address(name))
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove `folder` and all that is in it."""
+        with storage_errors(self.address(folder)):
+            if self._files.exists(self.address(folder)):
+                self._files.rm(self.address(folder), recursive=True)
+
+
+def file_system(url: str) -> Any:
+    """Return the fsspec file system of `url`.
+
+    Raises:
+        InputError: No file system is installed for that kind of URL.
+    """
+    import fsspec  # type: ignore[import-untyped]
+
+    try:
+        return fsspec.core.url_to_fs(url)[0]
+    except (ValueError, ImportError) as error:
+        scheme = url.partition("://")[0]
+        raise InputError(f"{url}: no file system for {scheme}:// is installed ({error})") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,108 @@
+"""From the tagger's tag to the final tag and part of speech: a table that spaCy's attribute_ruler fills.
+
+The rules look at a token's tag, its lower-case form and whether it is white space. Only the forms that a rule names can
+change anything, so every token belongs to one of a few classes: a named form, white space, or any other word.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textlstm.text.tagger.pos import POS_INDEX
+from textlstm.text.tagger.weights import UnknownArchitecture
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+_OTHER_CLASS = 0
+_SPACE_CLASS = 1
+_OTHER_WORD = "xqzzyword"
+_DECISIVE = {"POS", "TAG"}
+_KNOWN_KEYS = {"TAG", "LOWER", "DEP", "IS_SPACE"}
+
+
+class PosTable:
+    """Final tags and parts of speech by (class of word, tag of the tagger)."""
+
+    def __init__(self, nlp: "Language", labels: tuple[str, ...]) -> None:
+        """Run the pipeline's attribute_ruler on every class with every tag.
+
+        Raises:
+            UnknownArchitecture: A rule looks at more than one token or at another attribute.
+        """
+        ruler = nlp.get_pipe("attribute_ruler") if "attribute_ruler" in nlp.pipe_names else None
+        named = _named_forms(ruler.patterns if ruler is not None else [])
+        words = [_OTHER_WORD, "\n", *sorted(named)]
+        self._class_of = {word: index for index, word in enumerate(words) if index > _SPACE_CLASS}
+        self.tag_names: tuple[str, ...]
+        """Names of the final tags; `tags` holds indices into it."""
+        self.tags: NDArray[np.int64]
+        """(classes, num_tags) final tag."""
+        self.pos: NDArray[np.uint8]
+        """(classes, num_tags) index into POS_TAGS."""
+        self._fill(nlp, ruler, words, labels)
+
+    def word_class(self, token: str, *, is_space: bool) -> int:
+        """Return the class of a token, a row of the tables."""
+        return _SPACE_CLASS if is_space else self._class_of.get(token.lower(), _OTHER_CLASS)
+
+    def _fill(self, nlp: "Language", ruler: Any, words: list[str], labels: tuple[str, ...]) -> None:
+        from spacy.tokens import Doc
+
+        tokens = [word for word in words for _ in labels]
+        doc = Doc(nlp.vocab, words=tokens, tags=list(labels) * len(words))
+        if ruler is not None:
+            ruler(doc)
+        final = [token.tag_ for token in doc]
+        self.tag_names = tuple(dict.fromkeys([*labels, *final]))
+        index = {name: place for place, name in enumerate(self.tag_names)}
+        shape = (len(words), len(labels))
+        self.tags = np.array([index[tag] for tag in final], np.int64).reshape(shape)
+        self.pos = np.array([POS_INDEX[token.pos_] for token in doc], np.uint8).reshape(shape)
+
+
+def _named_forms(rules: list[dict[str, Any]]) -> set[str]:
+    """Return the lower-case forms that decide about tag or part of speech.
+
+    Raises:
+        UnknownArchitecture: A rule that sets either looks at several tokens or at other attributes.
+    """
+    forms: set[str] = set()
+    for rule in rules:
+        if not _DECISIVE & set(rule["attrs"]):
+            continue
+        for pattern in rule["patterns"]:
+            if any(_needs_parser(token) for token in pattern):
+                continue  # The dependency label is empty here, so that the rule never applies.
+            if len(pattern) != 1 or not set(pattern[0]) <= _KNOWN_KEYS:
+                raise UnknownArchitecture(f"its attribute_ruler has the rule {pattern}")
+            forms |= _forms_of(pattern[0].get("LOWER"))
+    return forms
+
+
+def _needs_parser(token: dict[str, Any]) -> bool:
+    """Say whether the condition on DEP fails for an empty dependency label."""
+    match token.get("DEP"):
+        case str(label):
+            return label != ""
+        case {"IN": [*labels]}:
+            return "" not in labels
+        case {"NOT_IN": [*labels]}:
+            return "" in labels
+        case _:
+            return False
+
+
+def _forms_of(condition: object) -> set[str]:
+    match condition:
+        case None:
+            return set()
+        case str(form):
+            return {form}
+        case {"IN": [*forms], **rest} if not rest:
+            return {str(form) for form in forms}
+        case {"NOT_IN": [*forms], **rest} if not rest:
+            return {str(form) for form in forms}
+        case _:
+            raise UnknownArchitecture(f"its attribute_ruler has the condition LOWER {condition}")

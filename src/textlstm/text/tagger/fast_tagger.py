@@ -1,0 +1,199 @@
+"""Tokens and parts of speech of many texts at once, equal to spaCy's."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textlstm.arrays.chunks import Bounds, block_bounds
+from textlstm.arrays.strings import TokenColumn
+from textlstm.config import Precision
+from textlstm.text.normalization import TokenNormalizer
+from textlstm.text.tagger.attribute_ruler import PosTable
+from textlstm.text.tagger.network import TagNetwork
+from textlstm.text.tagger.weights import TaggerWeights, read_weights
+from textlstm.text.tagger.word_features import WordForms
+from textlstm.text.tokenized import TokenizedTexts, join_tokenized
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+# Tokens whose best two tags score almost the same: spaCy's own code decides, as rounding might.
+
+
+class _Window:
+    """A few neighboring tokens that answer spaCy's models as a Doc does."""
+
+    def __init__(self, nlp: "Language", columns: Sequence[str], attributes: NDArray[np.uint64], center: int) -> None:
+        self.vocab = nlp.vocab
+        self.center = center
+        self._places = {name: place for place, name in enumerate(columns)}
+        self._attributes = attributes
+
+    def __len__(self) -> int:
+        return len(self._attributes)
+
+    def to_array(self, columns: list[str] | str | int) -> NDArray[np.uint64]:
+        """Return (tokens, columns); or (tokens,) words' hashes when one number is asked for, as for vectors."""
+        if isinstance(columns, list):
+            return self._attributes[:, [self._places[name] for name in columns]]
+        return self._attributes[:, self._places["ORTH"]]
+
+
+def break_ties(
+    nlp: "Language",
+    forms: WordForms,
+    *,
+    form_ids: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    receptive_field: int,
+) -> NDArray[np.int64]:
+    """Return the (len(rows),) tags that spaCy gives the tokens in `rows`.
+
+    A tag depends on `receptive_field` neighbors to each side only, so a window of them is enough. Rows around and
+    between texts have form 0.
+    """
+    windows = [_window(nlp, forms, form_ids, row, receptive_field) for row in rows.tolist()]
+    tagger: Any = nlp.get_pipe("tagger")
+    tok2vec = tagger.model.get_ref("tok2vec")
+    if tok2vec.name == "tok2vec-listener":
+        tok2vec = nlp.get_pipe("tok2vec").model
+    scores = tagger.model.layers[-1].predict(tok2vec.predict(windows))
+    tags = [score[window.center].argmax() for score, window in zip(scores, windows, strict=True)]
+    return np.array(tags, np.int64)
+
+
+def _window(nlp: "Language", forms: WordForms, form_ids: NDArray[np.int32], row: int, receptive_field: int) -> _Window:
+    start, end = row, row + 1
+    while start > row - receptive_field and form_ids[start - 1] != 0:
+        start -= 1
+    while end <= row + receptive_field and form_ids[end] != 0:
+        end += 1
+    return _Window(nlp, forms.columns, forms.attributes[form_ids[start:end]], row - start)
+
+
+_BLOCK_CHARS = 400_000
+"""Characters of the texts that are tagged together: about 80,000 tokens."""
+_MAX_FORMS = 200_000
+"""The cache of word forms starts anew beyond this many; about 150 MB."""
+
+
+class TaggedBlock(NamedTuple):
+    """Word forms and tags of a block of N texts; gap rows included."""
+
+    form_ids: NDArray[np.int32]
+    """(R,) int32; 0 between texts."""
+    starts: NDArray[np.int64]
+    """(N,) first row of each text."""
+    ends: NDArray[np.int64]
+    """(N,) row after the last one of each text."""
+    tags: NDArray[np.int64]
+    """(R,) index into `FastTagger.tag_names`."""
+    pos: NDArray[np.uint8]
+    """(R,) index into POS_TAGS."""
+
+
+class FastTagger:
+    """The fast path with parts of speech."""
+
+    def __init__(
+        self,
+        nlp: "Language",
+        *,
+        normalizer: TokenNormalizer,
+        kept_pos: NDArray[np.bool_],
+        max_run: int,
+        precision: Precision,
+        device: str,
+    ) -> None:
+        """Take the weights out of `nlp`.
+
+        Args:
+            nlp: Pipeline of tok2vec, tagger and attribute_ruler.
+            normalizer: What becomes of each token.
+            kept_pos: (len(POS_TAGS),) which parts of speech stay.
+            max_run: Longer runs without white space are cut.
+            precision: fp32 gives spaCy's own tags.
+            device: `cpu`, `cuda`, or `numpy` for the CPU without torch (always fp32).
+
+        Raises:
+            UnknownArchitecture: The pipeline is not one that can be computed here.
+        """
+        weights = read_weights(nlp)
+        self._nlp = nlp
+        _drop_unused_attributes(nlp, weights.columns)
+        self._kept_pos = kept_pos
+        self._breaks_ties = precision is Precision.fp32
+        self._network = _build_network(weights, device=device, precision=precision)
+        self._table = PosTable(nlp, weights.labels)
+        self._forms = WordForms(
+            nlp,
+            weights,
+            self._network,
+            pos_table=self._table,
+            normalizer=normalizer,
+            max_run=max_run,
+            max_forms=_MAX_FORMS,
+        )
+        self.tag_names = self._table.tag_names
+
+    def prepare(self, texts: Sequence[str]) -> TokenizedTexts:
+        """Tokenize, tag, filter and normalize; white-space tokens are dropped."""
+        bounds = list(block_bounds(texts, max_chars=_BLOCK_CHARS)) or [Bounds(0, 0)]
+        return join_tokenized([self._filter(self.tag(texts[start:end]), end - start) for start, end in bounds])
+
+    def tag(self, texts: Sequence[str]) -> TaggedBlock:
+        """Return the word forms, tags and parts of speech of all texts, white space included."""
+        with self._nlp.memory_zone():
+            form_ids = self._forms.form_ids(texts)
+            guesses = self._network.guess(self._forms.vectors, form_ids)
+            tags, field = guesses.tags, self._network.receptive_field
+            rows = np.flatnonzero(guesses.ties & (form_ids != 0))
+            if self._breaks_ties and len(rows):
+                tags[rows] = break_ties(self._nlp, self._forms, form_ids=form_ids, rows=rows, receptive_field=field)
+        gaps = np.flatnonzero(form_ids == 0).reshape(-1, field)
+        classes = self._forms.word_class[form_ids]
+        return TaggedBlock(
+            form_ids=form_ids,
+            starts=gaps[:-1, -1] + 1,
+            ends=gaps[1:, 0],
+            tags=self._table.tags[classes, tags],
+            pos=self._table.pos[classes, tags],
+        )
+
+    def _filter(self, block: TaggedBlock, num_texts: int) -> TokenizedTexts:
+        """Drop gaps, white space, stop words and unwanted parts of speech."""
+        forms = self._forms
+        is_word = forms.is_word[block.form_ids]
+        kept = forms.has_token[block.form_ids] & self._kept_pos[block.pos]
+        before = np.concatenate([[0], np.cumsum(kept)])
+        words_before = np.concatenate([[0], np.cumsum(is_word)])
+        num_kept = before[block.ends] - before[block.starts]
+        num_words = words_before[block.ends] - words_before[block.starts]
+        offsets = np.zeros(num_texts + 1, np.int64)
+        np.cumsum(num_kept, out=offsets[1:])
+        return TokenizedTexts(
+            tokens=TokenColumn(forms.tokens, block.form_ids[kept]),
+            offsets=offsets,
+            pos=block.pos[kept],
+            num_removed=(num_words - num_kept).astype(np.int32),
+        )
+
+
+def _build_network(weights: TaggerWeights, *, device: str, precision: Precision) -> TagNetwork:
+    if device == "numpy":
+        from textlstm.text.tagger.network_numpy import NumpyTaggerNetwork
+
+        return NumpyTaggerNetwork(weights)
+    from textlstm.text.tagger.network_torch import TaggerNetwork
+
+    return TaggerNetwork(weights, device=device, precision=precision)
+
+
+def _drop_unused_attributes(nlp: "Language", columns: Sequence[str]) -> None:
+    """Spare the computation of attributes of new words that nothing reads, such as LIKE_URL: half their cost."""
+    from spacy.attrs import IDS, IS_SPACE, LOWER, NORM
+
+    needed = {IS_SPACE, LOWER, NORM, *(IDS[name] for name in columns)}
+    nlp.vocab.lex_attr_getters = {key: getter for key, getter in nlp.vocab.lex_attr_getters.items() if key in needed}

@@ -1,0 +1,196 @@
+"""The cache of word forms: everything the tagger needs to know of a token that does not depend on its neighbors."""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textlstm.arrays.ragged import ResizableArray
+from textlstm.text.normalization import TokenNormalizer
+from textlstm.text.tagger.attribute_ruler import PosTable
+from textlstm.text.tagger.network import TagNetwork
+from textlstm.text.tagger.weights import TaggerWeights
+from textlstm.text.tokenizer.word_tokenizer import (
+    WordTokenizer,
+    WordTokens,
+    cut_long_runs,
+    find_pieces,
+    merge_around,
+    spaced_rule_finder,
+)
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+GAP = ""
+"""The piece that stands between texts; no text has an empty piece."""
+
+
+class WordForms:
+    """Word forms by number, and the forms of each piece of text; number 0 is the gap between texts."""
+
+    def __init__(
+        self,
+        nlp: "Language",
+        weights: TaggerWeights,
+        network: TagNetwork,
+        *,
+        pos_table: PosTable,
+        normalizer: TokenNormalizer,
+        max_run: int,
+        max_forms: int,
+    ) -> None:
+        self._nlp = nlp
+        self._weights = weights
+        self._network = network
+        self._pos_table = pos_table
+        self._normalizer = normalizer
+        self._max_forms = max_forms
+        self._max_run = max_run
+        self.columns = ("ORTH", *weights.columns)
+        self._word_tokenizer = WordTokenizer(nlp, self.columns)
+        self._has_spaced_rule = spaced_rule_finder(nlp)
+        self._clear()
+
+    def _clear(self) -> None:
+        gap = (0,) * self._network.receptive_field
+        self._pieces: dict[str, tuple[int, ...]] = {GAP: gap}
+        self._joined: set[str] = set()  # pieces whose tokens may depend on their neighbors
+        self._numbers: dict[tuple[int, ...], int] = {}
+        self.tokens: list[str] = [""]
+        """The model's token of each form; empty for the gap, white space and removed words."""
+        self._has_token = _growing(np.bool_)
+        self._is_word = _growing(np.bool_)
+        self._word_class = _growing(np.int64)
+        self._attributes = _growing(np.uint64, len(self.columns))
+        self._vectors = ResizableArray(self._network.no_vectors(1), self._network.no_vectors)
+
+    @property
+    def is_word(self) -> NDArray[np.bool_]:
+        """(F,) whether the form is a word: neither gap nor white space."""
+        rows: NDArray[np.bool_] = self._is_word.rows
+        return rows
+
+    @property
+    def has_token(self) -> NDArray[np.bool_]:
+        """(F,) whether the form is a word that is not removed."""
+        rows: NDArray[np.bool_] = self._has_token.rows
+        return rows
+
+    @property
+    def word_class(self) -> NDArray[np.int64]:
+        """(F,) row of the tables of `PosTable`."""
+        rows: NDArray[np.int64] = self._word_class.rows
+        return rows
+
+    @property
+    def attributes(self) -> NDArray[np.uint64]:
+        """(F, columns) spaCy's attributes of each form."""
+        rows: NDArray[np.uint64] = self._attributes.rows
+        return rows
+
+    @property
+    def vectors(self) -> Any:
+        """(F, W) what the tagger's embedding makes of each form, as the network keeps it; the gap is zero."""
+        return self._vectors.rows
+
+    def form_ids(self, texts: Sequence[str]) -> NDArray[np.int32]:
+        """Return the (R,) int32 forms of all texts, with a gap before, between and after them."""
+        if len(self.tokens) > self._max_forms or len(self._pieces) > 2 * self._max_forms:
+            self._clear()
+        pieces_of = [find_pieces(text) for text in texts]
+        self._learn(set().union(*pieces_of))
+        has_spaced_rule, joined = self._has_spaced_rule, self._joined
+        flat = [GAP]
+        for text, pieces in zip(texts, pieces_of, strict=True):
+            if has_spaced_rule is not None and has_spaced_rule(text):
+                flat += self._learn_whole([text])
+            elif joined and not joined.isdisjoint(pieces):
+                flat += self._learn_whole(merge_around(pieces, joined))
+            else:
+                flat += pieces
+            flat.append(GAP)
+        return np.fromiter(chain.from_iterable(map(self._pieces.__getitem__, flat)), np.int32)
+
+    def _learn(self, pieces: set[str]) -> None:
+        """Find the forms of those of `pieces` that are new."""
+        new = pieces.difference(self._pieces)
+        if not new:
+            return
+        cut = {
+            piece: find_pieces(cut_long_runs(piece, max_run=self._max_run))
+            for piece in new
+            if len(piece) > self._max_run and not piece.isspace()
+        }
+        parts = set(chain.from_iterable(cut.values())) - self._pieces.keys()
+        self._store(list(self._word_tokenizer.tokenize((new - cut.keys()) | parts)))
+        for piece, piece_parts in cut.items():
+            self._pieces[piece] = tuple(chain.from_iterable(map(self._pieces.__getitem__, piece_parts)))
+            if not self._joined.isdisjoint(piece_parts):
+                self._joined.add(piece)
+
+    def _learn_whole(self, pieces: list[str]) -> list[str]:
+        """Find the forms of those of `pieces` that are new, where a piece may hold several words; return `pieces`."""
+        for piece in pieces:
+            if piece not in self._pieces:
+                whole = next(self._word_tokenizer.tokenize([cut_long_runs(piece, max_run=self._max_run)]))
+                self._store([WordTokens(piece, whole.rows, is_joined=False)])
+        return pieces
+
+    def _store(self, tokenized: list[WordTokens]) -> None:
+        """Number the forms of all tokens and remember them by piece."""
+        numbers, num_known = self._numbers, len(self.tokens)
+        new_rows: list[tuple[int, ...]] = []
+        for piece, rows, is_joined in tokenized:
+            forms = []
+            for row in rows:
+                number = numbers.get(row)
+                if number is None:
+                    number = numbers[row] = num_known + len(new_rows)
+                    new_rows.append(row)
+                forms.append(number)
+            self._pieces[piece] = tuple(forms)
+            if is_joined:
+                self._joined.add(piece)
+        if new_rows:
+            strings = self._nlp.vocab.strings
+            self._add([strings[row[0]] for row in new_rows], np.array(new_rows, np.uint64))
+
+    def _add(self, words: list[str], attributes: NDArray[np.uint64]) -> None:
+        """Append the forms of `words`; `attributes` (new, columns) starts with ORTH."""
+        tokens, classes = list[str](), list[int]()
+        are_words = [not word.isspace() for word in words]
+        for word, is_word in zip(words, are_words, strict=True):
+            is_kept = is_word and not self._normalizer.is_removed(word)
+            tokens.append(self._normalizer.normalize(word) if is_kept else "")
+            classes.append(self._pos_table.word_class(word, is_space=not is_word))
+        self.tokens += tokens
+        self._has_token.append(np.array([bool(token) for token in tokens], np.bool_))
+        self._is_word.append(np.array(are_words, np.bool_))
+        self._word_class.append(np.array(classes, np.int64))
+        self._attributes.append(attributes)
+        self._vectors.append(self._network.embed(self._embeddings(attributes)))
+
+    def _embeddings(self, attributes: NDArray[np.uint64]) -> NDArray[np.float32]:
+        """Return the (new, tables * W) concatenated hash embeddings, as thinc's HashEmbed computes them."""
+        from thinc.api import NumpyOps
+
+        ops, parts = NumpyOps(), []
+        for table in self._weights.tables:
+            values, inverse = np.unique(attributes[:, 1 + table.column], return_inverse=True)
+            rows = ops.hash(values, table.seed) % table.rows.shape[0]  # (values, 4)
+            parts.append(table.rows[rows].sum(axis=1)[inverse])
+        static = self._weights.static
+        if static is not None:
+            rows = static.vectors.find(keys=attributes[:, 0])
+            vectors = np.asarray(static.vectors.data)[rows] @ static.projection.T
+            vectors[rows < 0] = 0
+            parts.append(vectors)
+        return np.concatenate(parts, axis=1, dtype=np.float32)
+
+
+def _growing(dtype: type[np.generic], *size: int) -> ResizableArray:
+    """Return one row of zeros, the gap, that more rows of `size` can follow."""
+    return ResizableArray(np.zeros((1, *size), dtype), lambda num_rows: np.empty((num_rows, *size), dtype))

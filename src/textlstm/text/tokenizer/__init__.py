@@ -1,0 +1,1 @@
+"""spaCy's tokenizer, each distinct word cut once."""

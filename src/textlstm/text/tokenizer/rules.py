@@ -1,0 +1,145 @@
+"""spaCy's tokenizing rules applied to one word, without spaCy's own objects.
+
+spaCy makes a lexeme of every piece it cuts, which takes longer than the cutting and only pays where more than the
+spelling is asked for. `WordRules` follows `Tokenizer._split_affixes` and `_attach_tokens` of spaCy 3.8 step by step
+with the same patterns and rules. Its last step, which joins tokens that spell a special case such as ":-)", is left to
+spaCy: words with such tokens are not cut here.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from textlstm.text.tokenizer.regex_prefilter import searches_of
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+
+class WordRules:
+    """Cuts words as the tokenizer of a pipeline does."""
+
+    def __init__(self, nlp: "Language") -> None:
+        """Take the rules and patterns of `nlp`, whose tokenizer is spaCy's own."""
+        from spacy.symbols import ORTH
+
+        tokenizer: Any = nlp.tokenizer
+        self._rules: dict[str, list[str]] = {
+            text: [token[ORTH] for token in tokens] for text, tokens in tokenizer.rules.items()
+        }
+        searches = searches_of(nlp)
+        self._find_prefix = searches.prefix_search or _is_none
+        self._find_suffix = searches.suffix_search or _is_none
+        self._find_infixes = searches.infix_finditer or _finds_none
+        self._token_match = tokenizer.token_match
+        self._url_match = tokenizer.url_match or _is_none
+        self._leaves_letters = tokenizer.token_match is None and searches.leaves_letters
+        self._joins: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+        """Sequences of tokens that the last step makes others of, by their first two tokens (or one)."""
+        for spelled in self._joined_sequences(faster_heuristics=tokenizer.faster_heuristics):
+            self._joins.setdefault(spelled[:2], []).append(spelled)
+        self._starts = frozenset(start[0] for start in self._joins)
+
+    def cut(self, word: str) -> Sequence[str] | None:
+        """Return the tokens of `word`, which has no white space; None where spaCy's last step may join some.
+
+        Example: "(end's)" gives ["(", "end", "'s", ")"], and "end):" gives None, since "):" is a special case.
+        """
+        if self._leaves_letters and word.isalpha() and word.isascii() and word not in self._rules:
+            return (word,)
+        tokens = self._cut(word, self._rules)
+        return tokens if self._starts.isdisjoint(tokens) or not self._may_join(tokens) else None
+
+    def _cut(self, word: str, rules: dict[str, list[str]]) -> list[str]:
+        """Return the tokens of `word` before the last step."""
+        before, behind = list[str](), list[str]()
+        rest, last_size, leaves_letters, token_match = word, 0, self._leaves_letters, self._token_match
+        find_prefix, find_suffix = self._find_prefix, self._find_suffix
+        while rest and len(rest) != last_size:
+            if rest in rules or (token_match is not None and token_match(rest)):
+                break
+            if leaves_letters and rest.isalpha() and rest.isascii():
+                before.append(rest)
+                rest = ""
+                break
+            last_size = len(rest)
+            found = find_prefix(rest)
+            prefix = found.end() - found.start() if found else 0
+            if prefix and rest[prefix:] in rules:
+                before.append(rest[:prefix])
+                rest = rest[prefix:]
+                break
+            found = find_suffix(rest[prefix:] if prefix else rest)
+            suffix = found.end() - found.start() if found else 0
+            if suffix and rest[:-suffix] in rules:
+                behind.append(rest[-suffix:])
+                rest = rest[:-suffix]
+                break
+            if prefix and suffix and prefix + suffix <= len(rest):
+                before.append(rest[:prefix])
+                behind.append(rest[-suffix:])
+                rest = rest[prefix:-suffix]
+            elif prefix:
+                before.append(rest[:prefix])
+                rest = rest[prefix:]
+            elif suffix:
+                behind.append(rest[-suffix:])
+                rest = rest[:-suffix]
+        if rest:
+            before += rules[rest] if rest in rules else self._cut_inside(rest)
+        behind.reverse()
+        return before + behind
+
+    def _may_join(self, tokens: list[str]) -> bool:
+        """Say whether neighbors among `tokens` spell a special case."""
+        starts = self._joins.keys() & {*pairwise(tokens), *zip(tokens)}
+        return any(
+            tuple(tokens[place : place + len(spelled)]) == spelled
+            for start in starts
+            for spelled in self._joins[start]
+            for place in range(len(tokens))
+        )
+
+    def _cut_inside(self, rest: str) -> list[str]:
+        """Return the tokens of what is left when nothing more can be cut from the ends."""
+        infixes = [infix.span() for infix in self._find_infixes(rest)]
+        if not infixes or (self._token_match and self._token_match(rest)) or self._url_match(rest):
+            return [rest]
+        tokens, start = list[str](), 0
+        for first, end in infixes:
+            if first == 0:
+                continue
+            if first != start:
+                tokens.append(rest[start:first])
+            if first != end:
+                tokens.append(rest[first:end])
+            start = end
+        if start < len(rest):
+            tokens.append(rest[start:])
+        return tokens
+
+    def _joined_sequences(self, *, faster_heuristics: bool) -> list[tuple[str, ...]]:
+        """Return the tokens that the last step makes others of, one sequence for each special case.
+
+        As in `Tokenizer.add_special_case`; cases with white space cannot lie within a word.
+        """
+        sequences = list[tuple[str, ...]]()
+        for rule, joined in self._rules.items():
+            if len(rule.split()) != 1 or rule != rule.strip():
+                continue
+            if faster_heuristics and not (
+                self._find_prefix(rule) or self._find_suffix(rule) or list(self._find_infixes(rule))
+            ):
+                continue
+            spelled = self._cut(rule, {})
+            if spelled != joined:
+                sequences.append(tuple(spelled))
+        return sequences
+
+
+def _finds_none(_: str) -> tuple[Any, ...]:
+    return ()
+
+
+def _is_none(_: str) -> None:
+    return None

@@ -1,0 +1,224 @@
+"""Tokens without parts of speech: spaCy's rules, applied once to each distinct word.
+
+Words are numbered as they come, and so are tokens; a text then is some array look-ups.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textlstm.arrays.chunks import block_bounds
+from textlstm.arrays.ragged import GrowableRaggedArray, RaggedArray, ResizableArray, SplitWords, join_split
+from textlstm.arrays.strings import TokenColumn
+from textlstm.text.normalization import TokenNormalizer
+from textlstm.text.tokenized import TokenizedTexts
+from textlstm.text.tokenizer.rules import WordRules
+from textlstm.text.tokenizer.word_tokenizer import (
+    WordTokenizer,
+    cut_long_runs,
+    find_pieces,
+    merge_around,
+    spaced_rule_finder,
+)
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+_MAX_WORDS = 250_000
+"""The cache of words starts anew beyond this many; about 60 MB."""
+_MAX_WORD_CHARS = 20_000_000
+"""The same, if words are long."""
+_BLOCK_CHARS = 1_000_000
+_REMOVED = 0
+"""Number of the token that stands for removed ones."""
+
+
+class PlainTokens:
+    """The fast path without parts of speech."""
+
+    def __init__(self, nlp: "Language", *, normalizer: TokenNormalizer, max_run: int) -> None:
+        """Take `nlp` over: attributes of words that tokenizing does not need are switched off in it."""
+        from spacy.attrs import NORM
+
+        getters = nlp.vocab.lex_attr_getters
+        nlp.vocab.lex_attr_getters = {NORM: getters[NORM]}
+        self._nlp = nlp
+        self._normalizer = normalizer
+        self._max_run = max_run
+        self._rules = WordRules(nlp)
+        self._has_spaced_rule = spaced_rule_finder(nlp)
+        self._clear()
+
+    @cached_property
+    def _word_tokenizer(self) -> WordTokenizer:
+        """Made for the first word that needs it; a few texts often have none. Not to be made within a memory zone."""
+        return WordTokenizer(self._nlp, ("ORTH", "NORM"), find_joined=False)
+
+    def _clear(self) -> None:
+        self._pieces = _Pieces()
+        self._num_chars = 0
+        """Of all pieces together."""
+        self._tokens = GrowableRaggedArray(np.int32)
+        """Numbers of the tokens of each piece."""
+        self._is_special = ResizableArray(np.empty(0, np.bool_), lambda count: np.empty(count, np.bool_))
+        """Whether a piece is a word that does not have the same tokens everywhere, or a run that must be cut."""
+        self._joined: set[str] = set()
+        """Words whose tokens may depend on their neighbors, with and without the space that follows."""
+        self._normal = _NormalTokens(self._normalizer)
+
+    def prepare(self, texts: Sequence[str]) -> TokenizedTexts:
+        """Return the tokens of all texts."""
+        if len(self._pieces) > _MAX_WORDS or self._num_chars > _MAX_WORD_CHARS:
+            self._clear()
+        try:
+            blocks = [
+                self._prepare_block(texts[start:end]) for start, end in block_bounds(texts, max_chars=_BLOCK_CHARS)
+            ]
+        except BaseException:
+            self._clear()  # some words may have a number and no tokens
+            raise
+        lengths = np.concatenate([np.zeros(1, np.int64), *(block.lengths for block in blocks)])
+        return TokenizedTexts(
+            tokens=TokenColumn(
+                self._normal.distinct, np.concatenate([np.empty(0, np.int32), *(block.tokens for block in blocks)])
+            ),
+            offsets=np.cumsum(lengths),
+            pos=None,
+            num_removed=np.concatenate([np.empty(0, np.int32), *(block.num_removed for block in blocks)]),
+            words=join_split([block.words for block in blocks]),
+        )
+
+    def _prepare_block(self, texts: Sequence[str]) -> "_Block":
+        words_of = [text.split() for text in texts]
+        counts = np.fromiter(map(len, words_of), np.int64, len(texts))
+        numbers = self._numbers(chain.from_iterable(words_of), int(counts.sum()), are_words=True)
+        words = SplitWords(TokenColumn(self._pieces.distinct, numbers.astype(np.int32)), counts, goes_on=True)
+        pieces, num_pieces = self._look_around(texts, numbers, counts)
+        tokens, sizes = self._tokens.take(pieces)
+        ends_of_texts = _ends(sizes)[_ends(num_pieces)]
+        if not self._normalizer.stop_words:
+            return _Block(tokens, np.diff(ends_of_texts), np.zeros(len(texts), np.int32), words)
+        is_kept = tokens != _REMOVED
+        lengths = np.diff(_ends(is_kept)[ends_of_texts])
+        return _Block(tokens[is_kept], lengths, (np.diff(ends_of_texts) - lengths).astype(np.int32), words)
+
+    def _numbers(self, pieces: Iterable[str], count: int, *, are_words: bool) -> NDArray[np.int64]:
+        """Return the (count,) numbers of `pieces`, all of which have tokens then; other pieces may hold white space."""
+        numbers = np.fromiter(map(self._pieces.__getitem__, pieces), np.int64, count)
+        if new := self._pieces.distinct[len(self._tokens) :]:
+            self._learn(new, are_words=are_words)
+        return numbers
+
+    def _look_around(
+        self, texts: Sequence[str], words: NDArray[np.int64], counts: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the numbers of the pieces whose tokens are those of the texts, and how many pieces each text has.
+
+        They are its words, but for texts with special words, which are joined to their neighbors or cut. A text that
+        holds a rule with white space is one piece.
+        """
+        hits = np.flatnonzero(self._is_special.rows[words])
+        rows = set(np.searchsorted(np.cumsum(counts), hits, side="right").tolist())
+        if (has_spaced_rule := self._has_spaced_rule) is not None:
+            rows |= {row for row, text in enumerate(texts) if has_spaced_rule(text)}
+        parts, done, starts, num_pieces = list[NDArray[np.int64]](), 0, _ends(counts), counts.copy()
+        for row in sorted(rows):
+            own = self._pieces_of(texts[row])
+            parts += [words[done : starts[row]], self._numbers(own, len(own), are_words=False)]
+            done, num_pieces[row] = starts[row + 1], len(own)
+        return np.concatenate([*parts, words[done:]]), num_pieces
+
+    def _pieces_of(self, text: str) -> list[str]:
+        """Return the pieces of a text that may be more or less than its words."""
+        cut = cut_long_runs(text, max_run=self._max_run)
+        if cut != text:
+            words = cut.split()
+            self._numbers(words, len(words), are_words=True)  # which may make some of them known as joined
+        if self._has_spaced_rule is not None and self._has_spaced_rule(cut):
+            return [cut]
+        return [piece for merged in merge_around(find_pieces(cut), self._joined) if (piece := merged.strip())]
+
+    def _learn(self, pieces: list[str], *, are_words: bool) -> None:
+        """Tokenize `pieces`, which are new, and keep their tokens in that order."""
+        cut, max_run = self._rules.cut, self._max_run if are_words else 0
+        found = [cut(piece) if len(piece) <= max_run else None for piece in pieces]
+        tokens_of: list[Sequence[str]] = [tokens or () for tokens in found]
+        is_special = np.zeros(len(pieces), np.bool_)
+        left = {piece: place for place, piece in enumerate(pieces) if found[place] is None}
+        if are_words:
+            is_special[list(left.values())] = True
+            left = {piece: place for piece, place in left.items() if len(piece) <= max_run}
+            self._joined.update(left, (f"{piece} " for piece in left))
+        if left:
+            for piece, tokens in self._spacy_tokens(left):
+                tokens_of[left[piece]] = tokens
+        sizes = np.fromiter(map(len, tokens_of), np.int64, len(pieces))
+        all_tokens = chain.from_iterable(tokens_of)
+        numbers = np.fromiter(map(self._normal.__getitem__, all_tokens), np.int32, int(sizes.sum()))
+        self._tokens.append(RaggedArray(numbers, sizes))
+        self._is_special.append(is_special)
+        self._num_chars += sum(map(len, pieces))
+
+    def _spacy_tokens(self, pieces: Iterable[str]) -> list[tuple[str, list[str]]]:
+        """Have spaCy tokenize pieces of several words, and words that it may join; return them with their tokens."""
+        strings, tokenizer = self._nlp.vocab.strings, self._word_tokenizer
+        with self._nlp.memory_zone():
+            return [
+                (piece, [token for row in rows if not (token := strings[row[0]]).isspace()])
+                for piece, rows, _ in tokenizer.tokenize(pieces)
+            ]
+
+
+class _Block(NamedTuple):
+    tokens: NDArray[np.int32]
+    """(M,) numbers of the kept tokens."""
+    lengths: NDArray[np.int64]
+    """(N,) how many each text has."""
+    num_removed: NDArray[np.int32]
+    """(N,)"""
+    words: SplitWords
+    """Those of the N texts."""
+
+
+class _Pieces(dict[str, int]):
+    """The number of each piece; an unknown one gets the next number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.distinct: list[str] = []
+        """The pieces in the order of their numbers."""
+
+    def __missing__(self, piece: str) -> int:
+        number = self[piece] = len(self)
+        self.distinct.append(piece)
+        return number
+
+
+class _NormalTokens(dict[str, int]):
+    """The number of each token's normalized form."""
+
+    def __init__(self, normalizer: TokenNormalizer) -> None:
+        super().__init__()
+        self._normalizer = normalizer
+        self.distinct = [""]
+        """The normalized forms; that of number 0 stands for removed tokens."""
+        self._numbers = {"": _REMOVED}
+
+    def __missing__(self, token: str) -> int:
+        normalized = "" if self._normalizer.is_removed(token) else self._normalizer.normalize(token)
+        number = self._numbers.setdefault(normalized, len(self.distinct))
+        if number == len(self.distinct):
+            self.distinct.append(normalized)
+        self[token] = number
+        return number
+
+
+def _ends(sizes: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Return (N + 1,) where each of N runs of these sizes begins, and where the last one ends."""
+    ends = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=ends[1:])
+    return ends

@@ -1,0 +1,160 @@
+"""Preparation workers: `python -m textlstm.text.worker_main INPUT OUTPUT ...`, which only `WorkerGroup` starts.
+
+The first process, the starter, reads settings from standard input, loads the pipeline once, and forks one worker for
+each pair of descriptors; so start-up costs the same for any number of workers, and they share the memory. It tells on
+standard output what the preparation says of itself, the process ids, and how each worker ended. A worker reads blocks,
+writes results, and a sign of life every second.
+"""
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from textlstm.errors import TextLSTMError
+from textlstm.processes.frames import FrameReader, Kind, pack
+from textlstm.processes.garbage import freeze_gc, gc_paused
+from textlstm.text.messages import decode_block, decode_settings, encode_ready, encode_result
+from textlstm.text.spacy_models import uses_torch
+
+if TYPE_CHECKING:
+    from textlstm.text.pipeline import TextPipeline
+
+_READ_BYTES = 1 << 20
+_ALIVE_SECONDS = 1.0
+
+
+class _Pipes(NamedTuple):
+    """Descriptors of one worker."""
+
+    input: int
+    output: int
+
+
+class _Output:
+    """Whole frames to the main process, from two threads."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._lock = threading.Lock()
+
+    def write(self, kind: Kind, body: bytes = b"") -> None:
+        view = memoryview(pack(kind, body))
+        with self._lock:
+            while view:
+                view = view[os.write(self.descriptor, view) :]
+
+    def write_error(self, error: Exception) -> None:
+        is_known = isinstance(error, TextLSTMError)
+        problems = list(error.problems) if isinstance(error, TextLSTMError) else [traceback.format_exc()]
+        report = {"error": type(error).__name__ if is_known else "", "problems": problems}
+        self.write(Kind.error, json.dumps(report).encode())
+
+
+class _SignsOfLife:
+    """Writes a frame every second until it is stopped."""
+
+    def __init__(self, output: _Output) -> None:
+        self._output = output
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    def _write(self) -> None:
+        with suppress(BrokenPipeError):  # the main process is gone
+            while not self._is_over.wait(_ALIVE_SECONDS):
+                self._output.write(Kind.alive)
+
+    def stop(self) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+
+def main(descriptors: list[int]) -> None:
+    """Load, fork the workers, wait for them; `descriptors` are input and output of each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the main one decides.
+    output = _Output(os.dup(1))
+    os.dup2(2, 1)  # Whatever a library prints goes to standard error.
+    pipes = [_Pipes(*pair) for pair in zip(descriptors[0::2], descriptors[1::2], strict=True)]
+    life = _SignsOfLife(output)
+    try:
+        pipeline = _load()
+        output.write(Kind.ready, encode_ready(pipeline.description))
+    except Exception as error:
+        output.write_error(error)
+        return
+    life.stop()  # a fork copies the one thread that calls it, and locks as they are
+    numbers = {_fork(pipeline, number, pipes, output): number for number in range(len(pipes))}
+    _close(pipes)
+    with suppress(BrokenPipeError):  # the main process is gone, and the workers find out themselves
+        output.write(Kind.started, json.dumps(list(numbers)).encode())
+        while numbers:
+            process_id, status = os.wait()
+            code = os.waitstatus_to_exitcode(status)
+            output.write(Kind.ended, json.dumps([numbers.pop(process_id), code]).encode())
+
+
+def _load() -> "TextPipeline":
+    config, saved = decode_settings(sys.stdin.buffer.read())
+    with gc_paused():
+        # spaCy imports torch wherever it finds it: a second and 200 MB that few settings have a use for.
+        needs_torch = uses_torch(config)
+        if needs_torch:
+            import torch
+
+            torch.set_num_threads(1)
+        from textlstm.text.pipeline import TextPipeline
+
+        pipeline = TextPipeline(config, saved=saved, without_torch=not needs_torch)
+        freeze_gc()
+    return pipeline
+
+
+def _fork(pipeline: "TextPipeline", number: int, pipes: list[_Pipes], output: _Output) -> int:
+    """Start worker `number`; return its process id. The worker itself never returns."""
+    process_id = os.fork()
+    if process_id:
+        return process_id
+    own = pipes[number]
+    _close([pair for pair in pipes if pair is not own])
+    os.close(output.descriptor)
+    _work(pipeline, own.input, _Output(own.output))
+    os._exit(1)  # after an error that was reported
+
+
+def _close(pipes: list[_Pipes]) -> None:
+    for pair in pipes:
+        os.close(pair.input)
+        os.close(pair.output)
+
+
+def _work(pipeline: "TextPipeline", descriptor: int, output: _Output) -> None:
+    blocks: queue.Queue[bytes] = queue.Queue()
+    threading.Thread(target=_read, args=(descriptor, blocks), daemon=True).start()
+    _SignsOfLife(output)
+    try:
+        while True:
+            number, texts = decode_block(blocks.get())
+            output.write(Kind.result, encode_result(number, pipeline.prepare(texts)))
+    except Exception as error:
+        output.write_error(error)
+
+
+def _read(descriptor: int, blocks: "queue.Queue[bytes]") -> None:
+    """Take in blocks while the main thread works; the end of the input is the end of the worker."""
+    reader = FrameReader()
+    while data := os.read(descriptor, _READ_BYTES):
+        for frame in reader.feed(data):
+            blocks.put(frame.body)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main([int(argument) for argument in sys.argv[1:]])
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,0 +1,128 @@
+"""One step of all weights: two learning rates, clipping, the guard against non-finite gradients, the average."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import assert_never
+
+import torch
+from torch import Tensor
+
+from textlstm.config import Schedule, TrainingConfig
+from textlstm.models.network.network import TextNetwork
+from textlstm.training.adamw import FlatAdamW
+from textlstm.training.lazy_adamw import FoundWords, LazyAdamW
+
+
+class Optimizer:
+    """AdamW over a network: word embeddings with their own learning rate, everything else together."""
+
+    def __init__(self, network: TextNetwork, config: TrainingConfig) -> None:
+        """Take over the parameters of `network`, which must be on its device already."""
+        self._config = config
+        words = network.word_embedding_parameters()
+        word_ids = {id(parameter) for parameter in words}
+        others = [parameter for parameter in network.parameters() if id(parameter) not in word_ids]
+        decay = config.ema_decay
+        self.others = FlatAdamW(others, weight_decay=config.weight_decay, average_decay=decay)
+        self.words: FlatAdamW | LazyAdamW
+        if network.device.type == "cpu":
+            (table,) = words
+            self.words = LazyAdamW(table, average_decay=decay)
+        else:  # a GPU goes over the whole table faster than it finds the words of a batch
+            self.words = FlatAdamW(words, weight_decay=0.0, average_decay=decay)
+        self.words_frozen = False
+        self.num_skipped = torch.zeros((), device=network.device)
+        """() float32 steps left out because a gradient was not finite."""
+
+    def find(self, token_ids: Tensor) -> FoundWords | None:
+        """Return the words of a batch, None where a step takes the whole table; it may run beside the step before."""
+        if isinstance(self.words, FlatAdamW) or self.words_frozen:
+            return None
+        return self.words.find(token_ids)
+
+    def enter(self, words: FoundWords | None) -> None:
+        """Begin a step for a batch with these words, under whose numbers the network finds them from now on."""
+        self.zero_gradients()
+        if words and isinstance(self.words, LazyAdamW):
+            self.words.enter(words)
+
+    def zero_gradients(self) -> None:
+        """Forget the gradients of this step."""
+        self.others.zero_gradients()
+        if not self.words_frozen:
+            self.words.zero_gradients()
+
+    @property
+    def gradients(self) -> list[Tensor]:
+        """Every gradient of the step, for sums over processes."""
+        return self.others.gradients + ([] if self.words_frozen else self.words.gradients)
+
+    def step(self, factor: float) -> None:
+        """Clip and update with `factor` times the peak learning rates; a non-finite gradient changes nothing."""
+        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in self.gradients]))
+        skip = (~torch.isfinite(norm)).float()
+        self.num_skipped += skip
+        if self._config.clip_norm:
+            scale = (self._config.clip_norm / (norm + 1e-6)).clamp(max=1.0)
+            for gradient in self.gradients:
+                gradient.mul_(scale)
+        self.others.step(self._config.learning_rate * factor, skip=skip)
+        if not self.words_frozen:
+            self.words.step(self._config.embedding_learning_rate * factor, skip=skip)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Let the network see its averaged weights inside the block."""
+        self.others.show_average()
+        self.words.show_average()
+        try:
+            yield
+        finally:
+            self.others.show_weights()
+            self.words.show_weights()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the state of the optimizer and the weights, by name."""
+        parts = {"others": self.others.tensors(), "words": self.words.tensors()}
+        named = {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+        return {"num_skipped": self.num_skipped, **named}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the tensors of `tensors()`."""
+        self.num_skipped.copy_(tensors["num_skipped"])
+        for part, weights in (("others", self.others), ("words", self.words)):
+            prefix = f"{part}."
+            weights.load({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
+
+
+# How the learning rate moves, as a function of the part of the training that is done.
+
+_ONE_CYCLE_START = 1 / 25
+_ONE_CYCLE_END = 1 / 250_000
+
+
+def learning_rate_factor(schedule: Schedule, progress: float, *, warmup_fraction: float) -> float:
+    """Return the part of the peak learning rate to use when `progress` in [0, 1] of all rows were seen.
+
+    `constant` and `cosine` rise linearly from 0 during the warm-up; `one_cycle` rises by half a cosine from 1/25
+    (Smith and Topin 2018, with the shape of fast.ai) and ends at 1/250,000.
+    """
+    if progress < warmup_fraction:
+        risen = progress / warmup_fraction
+        return _between(_ONE_CYCLE_START, 1.0, risen) if schedule is Schedule.one_cycle else risen
+    fallen = (progress - warmup_fraction) / (1 - warmup_fraction)
+    match schedule:
+        case Schedule.constant:
+            return 1.0
+        case Schedule.cosine:
+            return _between(1.0, 0.0, fallen)
+        case Schedule.one_cycle:
+            return _between(1.0, _ONE_CYCLE_END, fallen)
+        case _:
+            assert_never(schedule)
+
+
+def _between(first: float, last: float, part: float) -> float:
+    """Go from `first` to `last` along half a cosine."""
+    return last + (first - last) * (1 + math.cos(math.pi * part)) / 2

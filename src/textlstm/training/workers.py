@@ -1,0 +1,110 @@
+"""Helper processes on the cores of one machine: two of one thread each train faster than one of two threads."""
+
+import copy
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from torch import distributed
+
+from textlstm.config import TrainingConfig
+from textlstm.errors import Interrupted, TextLSTMError
+from textlstm.processes.distributed import Processes
+from textlstm.training.job import TrainingJob
+
+_FEWEST_ROWS = 16
+"""A process should have so many rows of a batch, or its matrix products are too small to be fast."""
+_FEWEST_TOKENS = 3_000_000
+"""Less training than this is done before a helper process has started."""
+_TIMEOUT = timedelta(minutes=30)
+
+Train = Callable[[TrainingJob, Processes], None]
+
+
+def num_processes(config: TrainingConfig, *, num_tokens: int, is_cpu: bool) -> int:
+    """Return how many processes share each batch of a training that sees `num_tokens` tokens an epoch."""
+    if not is_cpu or config.deterministic:
+        return 1
+    if config.num_workers:
+        return config.num_workers
+    if multiprocessing.current_process().daemon or config.epochs * num_tokens < _FEWEST_TOKENS:
+        return 1
+    threads = config.num_threads or len(os.sched_getaffinity(0))
+    return max(1, min(threads, config.batch_size // _FEWEST_ROWS))
+
+
+@contextmanager
+def group(job: TrainingJob, *, size: int, train: Train) -> Iterator[Processes]:
+    """Start `size` - 1 processes that run `train(job, processes)`; give the first one's place to the block.
+
+    Raises:
+        TextLSTMError: a helper died.
+    """
+    if size == 1:
+        yield Processes()
+        return
+    context = multiprocessing.get_context("spawn")
+    # weights go over when all are joined: pickled tensors would need shared memory, which containers have little of
+    empty = replace(job, network=copy.deepcopy(job.network).to("meta"))
+    with tempfile.TemporaryDirectory(prefix="textlstm-") as folder:
+        address = f"file://{Path(folder) / 'group'}"
+        helpers = [
+            context.Process(target=_help, args=(empty, train, Processes(rank, size), address), name=f"trainer-{rank}")
+            for rank in range(1, size)
+        ]
+        for helper in helpers:
+            helper.start()
+        try:
+            _join(Processes(0, size), address)
+            yield Processes(0, size)
+        except RuntimeError as error:
+            dead = [helper for helper in helpers if helper.exitcode]
+            if not dead:
+                raise
+            raise TextLSTMError(
+                f"training process {dead[0].name} ended with exit code {dead[0].exitcode}; "
+                "the same command continues from the last checkpoint; training.num_workers=1 needs less memory"
+            ) from error
+        finally:
+            if distributed.is_initialized():
+                distributed.destroy_process_group()
+            for helper in helpers:
+                helper.join(1)
+                helper.kill()
+                helper.join()
+
+
+def _join(processes: Processes, address: str) -> None:
+    distributed.init_process_group(
+        "gloo", init_method=address, rank=processes.rank, world_size=processes.size, timeout=_TIMEOUT
+    )
+
+
+def _help(job: TrainingJob, train: Train, processes: Processes, address: str) -> None:
+    """Run in a helper: the first process decides when to stop, and its end is the helper's."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _join(processes, address)
+    job.network.to_empty(device="cpu")
+    try:
+        train(job, processes)
+    except Interrupted:  # the first process was asked to stop, and says so
+        pass
+    except TextLSTMError:  # as a rule the first process meets the same and reports it
+        os._exit(1)
+    distributed.destroy_process_group()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,123 @@
+"""The promise holds as often as it says, also where a naive choice of the threshold breaks it."""
+
+import numpy as np
+import pytest
+
+from textlstm.evaluation.abstention import Promise, find_threshold, fit_label_thresholds
+
+MAX_ERROR = 0.1
+
+
+def draw(generator: np.random.Generator, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Confidences and what came of them: the chance to be right is (1 + c) / 2, at most 0.99."""
+    confidences = np.round(generator.random(num_rows) ** 0.3, 3)
+    return confidences, generator.random(num_rows) < np.minimum((1 + confidences) / 2, 0.99)
+
+
+def naive_threshold(confidences: np.ndarray, correct: np.ndarray) -> float:
+    """The lowest threshold whose error on the validation rows is within the limit: what one would do without a test."""
+    order = np.argsort(-confidences)
+    errors = np.cumsum(~correct[order]) / np.arange(1, len(correct) + 1)
+    kept = np.flatnonzero(errors <= MAX_ERROR)
+    return float(confidences[order][kept[-1]]) if len(kept) else 2.0
+
+
+def test_promise_is_broken_in_at_most_five_percent_of_simulations() -> None:
+    generator = np.random.default_rng(0)
+    new_confidences, new_correct = draw(generator, 400_000)
+    broken = naive_broken = promised = 0
+    num_rounds = 400
+    for _ in range(num_rounds):
+        confidences, correct = draw(generator, 600)
+        promise = find_threshold(confidences, correct, max_error=MAX_ERROR, confidence=0.95)
+        if promise.threshold is not None:
+            promised += 1
+            broken += 1 - new_correct[new_confidences >= promise.threshold].mean() > MAX_ERROR
+        naive_broken += 1 - new_correct[new_confidences >= naive_threshold(confidences, correct)].mean() > MAX_ERROR
+    assert promised > 0.9 * num_rounds  # it is of use: nearly always something can be promised
+    assert broken / num_rounds <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / num_rounds)
+    assert naive_broken / num_rounds > 0.3  # the control: the untested threshold breaks it often
+
+
+def test_weighted_promise_holds_where_the_classes_have_the_shares_of_the_weights() -> None:
+    """A class of 5 % of the validation rows, on which the model errs six times as often, has 30 % where it is used."""
+    generator = np.random.default_rng(0)
+
+    def rows(num_rows: int, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rare = generator.random(num_rows) < share
+        confidences = generator.random(num_rows) ** 0.3
+        wrong = np.where(rare, 6, 1) * (1 - confidences) / 4
+        return confidences, generator.random(num_rows) >= np.minimum(wrong, 1), rare
+
+    new_confidences, new_correct, _ = rows(400_000, 0.3)
+    broken = unweighted_broken = promised = 0
+    num_rounds = 400
+    for _ in range(num_rounds):
+        confidences, correct, rare = rows(3_000, 0.05)
+        weights = np.where(rare, 0.3 / rare.mean(), 0.7 / (1 - rare.mean()))
+        for its_weights in (weights, None):
+            promise = find_threshold(confidences, correct, max_error=MAX_ERROR, confidence=0.95, weights=its_weights)
+            accepted = new_confidences >= (np.inf if promise.threshold is None else promise.threshold)
+            failed = accepted.any() and 1 - new_correct[accepted].mean() > MAX_ERROR
+            if its_weights is None:
+                unweighted_broken += failed
+            else:
+                broken += failed
+                promised += accepted.mean() > 0.2
+    assert promised > 0.9 * num_rounds
+    assert broken / num_rounds <= 0.05
+    assert unweighted_broken / num_rounds > 0.9  # the control: a promise for other shares does not hold
+
+
+def test_weighted_coverage_is_that_of_the_rows_in_use() -> None:
+    confidences, correct = np.repeat([0.9, 0.6], 1000), np.repeat([True, False], 1000)
+    weights = np.repeat([0.5, 1.5], 1000)
+    promise = find_threshold(confidences, correct, max_error=0.1, confidence=0.95, weights=weights)
+    assert (promise.threshold, promise.num_accepted, promise.coverage) == (0.9, 1000, 0.25)
+    none = find_threshold(confidences[:0], correct[:0], max_error=0.1, confidence=0.95, weights=weights[:0])
+    assert (none.threshold, none.coverage) == (None, 0.0)
+
+
+def test_a_model_that_is_good_enough_accepts_every_row() -> None:
+    confidences = np.linspace(0.5, 1.0, 1000)
+    correct = np.ones(1000, bool)
+    correct[::200] = False
+    promise = find_threshold(confidences, correct, max_error=0.02, confidence=0.95)
+    assert promise == Promise(0.5, 0.02, 0.95, num_rows=1000, num_accepted=1000, num_errors=5, coverage=1.0)
+    assert promise.coverage == 1.0
+
+
+def test_a_model_that_is_never_good_enough_promises_nothing() -> None:
+    correct = np.arange(1000) % 5 > 0
+    promise = find_threshold(np.linspace(0.5, 1.0, 1000), correct, max_error=0.02, confidence=0.95)
+    assert promise == Promise(None, 0.02, 0.95, num_rows=1000, num_accepted=0, num_errors=0, coverage=0.0)
+    assert promise.coverage == 0.0
+
+
+@pytest.mark.parametrize(("num_rows", "threshold"), [(148, None), (149, 0.9)])
+def test_fewer_rows_than_could_prove_anything_promise_nothing(num_rows: int, threshold: float | None) -> None:
+    """At 2 % and 0.95 it takes 149 rows without an error: 0.98 ** 149 < 0.05 <= 0.98 ** 148."""
+    promise = find_threshold(np.full(num_rows, 0.9), np.ones(num_rows, bool), max_error=0.02, confidence=0.95)
+    assert promise.threshold == threshold
+
+
+def test_no_rows_promise_nothing() -> None:
+    promise = find_threshold(np.zeros(0), np.zeros(0, bool), max_error=0.02, confidence=0.95)
+    assert (promise.threshold, promise.coverage) == (None, 0.0)
+
+
+def test_rows_of_equal_confidence_are_accepted_together() -> None:
+    confidences = np.repeat([0.9, 0.6], 500)
+    correct = np.concatenate([np.ones(500, bool), np.zeros(500, bool)])
+    promise = find_threshold(confidences, correct, max_error=0.02, confidence=0.95)
+    assert (promise.threshold, promise.num_accepted, promise.num_errors) == (0.9, 500, 0)
+
+
+def test_label_thresholds_give_each_label_its_best_f1() -> None:
+    probabilities = np.array([[0.9, 0.10], [0.8, 0.30], [0.4, 0.20], [0.2, 0.05]])
+    targets = np.array([[1, 0], [1, 1], [1, 1], [0, 0]], dtype=bool)
+    assert fit_label_thresholds(probabilities, targets) == pytest.approx([0.3, 0.15])
+
+
+def test_a_label_that_no_row_carries_keeps_one_half() -> None:
+    assert fit_label_thresholds(np.array([[0.9], [0.1]]), np.zeros((2, 1), bool)).tolist() == [0.5]

@@ -1,0 +1,141 @@
+"""The saved model: whole or not at all, nothing opened before its bytes are checked, plain data only."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from textlstm.errors import IntegrityError, StorageError
+from textlstm.model_folder import DATA_FILES, MANIFEST_FILE, load_saved_model, model_digest, save_saved_model
+
+EVERY_FILE = (*DATA_FILES, MANIFEST_FILE)
+
+
+def copy_of(model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(model, tmp_path / "copy"))
+
+
+def refused(directory: Path) -> bool:
+    try:
+        load_saved_model(directory)
+    except IntegrityError:
+        return True
+    return False
+
+
+def test_saved_again_a_model_has_the_same_bytes(tiny_model: Path, tmp_path: Path) -> None:
+    again = save_saved_model(load_saved_model(tiny_model), tmp_path / "again")
+    assert {name: (again / name).read_bytes() for name in EVERY_FILE} == {
+        name: (tiny_model / name).read_bytes() for name in EVERY_FILE
+    }
+    assert model_digest(again) == model_digest(tiny_model)
+
+
+def test_folder_holds_the_documented_files_only(tiny_model: Path) -> None:
+    assert sorted(path.name for path in tiny_model.iterdir()) == [
+        "config.json",
+        "manifest.json",
+        "stop_words.txt",
+        "vocabulary.txt",
+        "weights.safetensors",
+    ]
+
+
+def flip_and_check(tiny_model: Path, tmp_path: Path, *, flips: int) -> int:
+    directory = copy_of(tiny_model, tmp_path)
+    dice = random.Random(5)
+    num_refused = 0
+    for name in EVERY_FILE:
+        original = (directory / name).read_bytes()
+        for _ in range(flips if original else 0):
+            damaged = bytearray(original)
+            damaged[dice.randrange(len(damaged))] ^= 1 << dice.randrange(8)
+            (directory / name).write_bytes(damaged)
+            num_refused += refused(directory)
+        (directory / name).write_bytes(original)
+    assert not refused(directory), "negative control: the untouched copy loads"
+    return num_refused
+
+
+def test_every_flipped_bit_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    flips = 12
+    not_empty = sum((tiny_model / name).stat().st_size > 0 for name in EVERY_FILE)
+    assert flip_and_check(tiny_model, tmp_path, flips=flips) == flips * not_empty
+
+
+@pytest.mark.long
+def test_every_flipped_bit_of_500_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    not_empty = sum((tiny_model / name).stat().st_size > 0 for name in EVERY_FILE)
+    assert flip_and_check(tiny_model, tmp_path, flips=500) == 500 * not_empty
+
+
+@pytest.mark.parametrize("name", EVERY_FILE)
+def test_every_truncation_is_refused(tiny_model: Path, tmp_path: Path, name: str) -> None:
+    directory = copy_of(tiny_model, tmp_path)
+    original = (directory / name).read_bytes()
+    dice = random.Random(7)
+    cuts = [dice.randrange(len(original)) for _ in range(50)] if original else []
+    assert [
+        cut for cut in cuts if not (directory / name).write_bytes(original[:cut]) < 0 and not refused(directory)
+    ] == []
+    (directory / name).unlink()
+    assert refused(directory)
+
+
+def test_changed_file_is_named_with_the_remedy(tiny_model: Path, tmp_path: Path) -> None:
+    directory = copy_of(tiny_model, tmp_path)
+    (directory / "vocabulary.txt").write_text("<pad>\n<unk>\n")
+    with pytest.raises(IntegrityError) as error:
+        load_saved_model(directory)
+    assert error.value.problems == (
+        f"{directory}/vocabulary.txt: its sha256 is not the manifest's; copy the model folder again or train anew",
+    )
+
+
+def test_missing_model_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(IntegrityError) as error:
+        load_saved_model(tmp_path)
+    assert str(error.value) == f"{tmp_path}: no model here (manifest.json is missing); train one or set model_dir"
+
+
+def test_a_later_format_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    import hashlib
+
+    directory = copy_of(tiny_model, tmp_path)
+    manifest = json.loads((directory / MANIFEST_FILE).read_text())
+    manifest["format_version"] = 2
+    body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    canonical = json.dumps(body, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    manifest["manifest_sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
+    (directory / MANIFEST_FILE).write_text(json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+    with pytest.raises(IntegrityError, match="model format 2, this textlstm reads 1; train it again"):
+        load_saved_model(directory)
+
+
+def test_failed_write_leaves_the_old_model(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = copy_of(tiny_model, tmp_path)
+    before = model_digest(directory)
+    saved_model = load_saved_model(directory)
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageError, match="No space left on device; no model was saved"):
+        save_saved_model(saved_model, directory)
+    assert model_digest(directory) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
+def test_loading_reads_no_pickle(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pickle
+
+    def forbidden(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("something was unpickled")
+
+    monkeypatch.setattr(pickle, "Unpickler", forbidden)
+    monkeypatch.setattr(pickle, "load", forbidden)
+    monkeypatch.setattr(pickle, "loads", forbidden)
+    assert load_saved_model(tiny_model).labels == ("film", "money", "sport")

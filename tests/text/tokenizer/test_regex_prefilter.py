@@ -1,0 +1,92 @@
+"""Words of ASCII letters are not searched, and only where spaCy's patterns find nothing in them."""
+
+import itertools
+import pkgutil
+import re
+import string
+
+import pytest
+import spacy
+import spacy.lang
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spacy.tokenizer import Tokenizer
+
+from textlstm.text.tokenizer.regex_prefilter import has_default_patterns, searches_of
+
+WORDS = st.text(string.ascii_letters, min_size=1, max_size=12)
+LANGUAGES = sorted(module.name for module in pkgutil.iter_modules(spacy.lang.__path__) if module.ispkg)
+SHORT_WORDS = [
+    "".join(letters)
+    for size, alphabet in ((1, string.ascii_letters), (2, string.ascii_letters), (3, "abgkmstxAEKMU"))
+    for letters in itertools.product(alphabet, repeat=size)
+]
+
+
+def _blank(language):
+    try:
+        nlp = spacy.blank(language)
+    except ImportError:
+        pytest.skip("needs another package")
+    if type(nlp.tokenizer) is not Tokenizer:
+        pytest.skip("has a tokenizer of its own")
+    return nlp
+
+
+def _finds(nlp, word):
+    tokenizer = nlp.tokenizer
+    return bool(tokenizer.prefix_search(word) or tokenizer.suffix_search(word) or list(tokenizer.infix_finditer(word)))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_patterns_of_a_language_find_nothing_in_words_that_are_not_searched(language):
+    nlp = _blank(language)
+    assert has_default_patterns(nlp)
+    finds = [word for word in SHORT_WORDS if _finds(nlp, word)]
+    assert searches_of(nlp).leaves_letters == (not finds)
+
+
+@pytest.mark.parametrize("language", ["en", "de", "fr", "hu"])
+@settings(max_examples=100, deadline=None)
+@given(word=WORDS)
+def test_longer_words_hold_nothing_to_find_either(language, word):
+    nlp = BLANKS[language]
+    assert not _finds(nlp, word)
+
+
+BLANKS = {language: spacy.blank(language) for language in ("en", "de", "fr", "hu")}
+
+
+def test_indonesian_prefixes_of_letters_are_still_found():
+    searches = searches_of(spacy.blank("id"))
+    assert searches.prefix_search("Rp").span() == (0, 2)
+
+
+@pytest.mark.parametrize("name", ["prefix_search", "suffix_search"])
+def test_a_pattern_of_ones_own_is_searched_everywhere(name):
+    nlp = spacy.blank("en")
+    setattr(nlp.tokenizer, name, re.compile("cannot").search)
+    searches = searches_of(nlp)
+    assert not searches.leaves_letters
+    assert getattr(searches, name)("cannot").span() == (0, 6)
+
+
+def test_infixes_of_ones_own_are_searched_everywhere():
+    nlp = spacy.blank("en")
+    nlp.tokenizer.infix_finditer = re.compile("(?<=can)(?=not)").finditer
+    searches = searches_of(nlp)
+    assert not searches.leaves_letters
+    assert [match.span() for match in searches.infix_finditer("cannot")] == [(3, 3)]
+
+
+def test_a_tokenizer_without_prefixes_has_no_search_of_them():
+    nlp = spacy.blank("en")
+    nlp.tokenizer.prefix_search = None
+    assert searches_of(nlp).prefix_search is None
+
+
+def test_a_language_of_ones_own_is_searched_everywhere():
+    class Own(spacy.lang.en.English):
+        lang = "en"
+
+    assert not searches_of(Own()).leaves_letters

@@ -1,0 +1,100 @@
+"""Ranks and the overview page."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from textlstm.tracking.overview import make_boards, render_overview
+from textlstm.tracking.tracked_runs import TrackedRun
+
+XSS = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</title><svg onload=alert(1)>",
+    "{{ 7 * 7 }}",
+    "'-alert(1)-'",
+    "</style><script>alert(1)</script>",
+    "javascript:alert(1)",
+    "<a href='javascript:alert(1)'>x</a>",
+]
+
+
+def _run(name: str, value: float | None, *, digest: str = "d", interval: bool = True) -> TrackedRun:
+    return TrackedRun(
+        run_id=f"id-{name}",
+        name=name,
+        stage="train",
+        status="FINISHED",
+        started=0.0,
+        seconds=60.0,
+        metrics={} if value is None else {"test/macro_f1": value, "test/accuracy": value},
+        intervals={"macro_f1": (value - 0.02, value + 0.02)} if interval and value is not None else {},
+        params={},
+        test_digest=digest,
+        test_name="tiny",
+        num_test_rows=100,
+        labels=(),
+    )
+
+
+def _ranks(*runs: TrackedRun) -> list[list[tuple[int, str]]]:
+    boards = make_boards(runs, champion_run_id="")
+    return [[(entry.rank, entry.run.name) for entry in board.entries] for board in boards]
+
+
+def test_runs_within_the_interval_of_the_best_share_its_rank() -> None:
+    runs = [_run("c", 0.87), _run("a", 0.90), _run("b", 0.89), _run("d", 0.86), _run("e", 0.80)]
+    assert _ranks(*runs) == [[(1, "a"), (1, "b"), (3, "c"), (3, "d"), (5, "e")]]
+
+
+def test_runs_on_other_test_rows_are_another_board_and_untested_runs_none() -> None:
+    runs = [_run("a", 0.9), _run("b", 0.99, digest="other"), _run("c", None)]
+    assert _ranks(*runs) == [[(1, "a")], [(1, "b")]]
+
+
+def test_without_intervals_only_equal_values_share_a_rank() -> None:
+    runs = [_run(name, value, interval=False) for name, value in (("a", 0.9), ("b", 0.9), ("c", 0.8999))]
+    assert _ranks(*runs) == [[(1, "a"), (1, "b"), (3, "c")]]
+
+
+def test_position_spans_the_board() -> None:
+    [board] = make_boards([_run("a", 0.9), _run("b", 0.8)], champion_run_id="")
+    assert board.position(0.78) == pytest.approx(0.0)
+    assert board.position(0.92) == pytest.approx(1.0)
+
+
+def _page(*runs: TrackedRun, champion: str = "", champion_run_id: str = "") -> str:
+    boards = make_boards(runs, champion_run_id=champion_run_id)
+    return render_overview(boards, runs, experiment="news", champion=champion, now=0.0)
+
+
+def test_page_marks_the_champion_and_shows_figures() -> None:
+    page = _page(_run("a", 0.9), _run("b", 0.8), champion="textlstm version 3", champion_run_id="id-b")
+    assert "Champion: textlstm version 3." in page
+    assert re.findall(r'<td class="name">(.*?)</td>', page) == ["a", 'b <span class="champion">★ champion</span>']
+    assert "88.00 to 92.00" in page
+
+
+def test_page_without_runs_says_what_to_do() -> None:
+    assert "No run has test figures yet" in _page()
+
+
+@pytest.mark.parametrize("text", XSS)
+def test_page_escapes_what_comes_from_outside(text: str) -> None:
+    page = render_overview(
+        make_boards([_run(text, 0.9)], champion_run_id=""), [], experiment=text, champion=text, now=0.0
+    )
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "onload=alert" not in page.replace("&lt;svg onload=alert", "")
+    assert "javascript:alert" not in re.sub(r">[^<]*<", "><", page)
+    assert page.count("default-src &#39;none&#39;") + page.count("default-src 'none'") == 1
+    assert "49" not in re.sub(r"[0-9.]*[1-9]49|490", "", text) or text == "{{ 7 * 7 }}"
+
+
+def test_written_page_loads_nothing() -> None:
+    page = _page(_run("a", 0.9))
+    assert not re.search(r"(src|href)=", page)
+    assert "<script" not in page
+    assert Path(__file__).name not in page

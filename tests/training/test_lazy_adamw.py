@@ -1,0 +1,99 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from textlstm.training.adamw import FlatAdamW
+from textlstm.training.lazy_adamw import LazyAdamW
+
+NO_SKIP = torch.tensor(0.0)
+SKIP = torch.tensor(1.0)
+
+
+def _enter(weights: LazyAdamW | FlatAdamW, token_ids: torch.Tensor) -> torch.Tensor:
+    """Begin a step; return the numbers under which the table has the words of the batch."""
+    if isinstance(weights, FlatAdamW):
+        return token_ids
+    words = weights.find(token_ids)
+    weights.enter(words)
+    return words.numbers
+
+
+def _train(table: nn.Parameter, weights: LazyAdamW | FlatAdamW, *, num_steps: int, skipped: int = -1) -> None:
+    """Pull the words of random batches towards moving targets; most words are idle most of the time."""
+    random = torch.Generator().manual_seed(5)
+    for step in range(num_steps):
+        # the words 40 and beyond occur in the first steps only, so that they idle for long
+        token_ids = torch.randint(0, 60 if step < 20 else 40, (3, 4), generator=random)
+        target = torch.randn(3, 4, table.shape[1], generator=random)
+        numbers = _enter(weights, token_ids)
+        weights.zero_gradients()
+        functional.mse_loss(functional.embedding(numbers, table, padding_idx=0), target).backward()
+        rate = 0.05 * (1 - step / num_steps)
+        weights.step(rate, skip=SKIP if step == skipped else NO_SKIP)
+
+
+def _both(num_steps: int, *, average_decay: float = 0.98, skipped: int = -1) -> dict[str, torch.Tensor]:
+    first = torch.randn(60, 5, generator=torch.Generator().manual_seed(1))
+    lazy, dense = nn.Parameter(first.clone()), nn.Parameter(first.clone())
+    rows = LazyAdamW(lazy, average_decay=average_decay)
+    flat = FlatAdamW([dense], weight_decay=0.0, average_decay=average_decay)
+    _train(lazy, rows, num_steps=num_steps, skipped=skipped)
+    _train(dense, flat, num_steps=num_steps, skipped=skipped)
+    rows.show_weights()
+    found = {"lazy": lazy.data.clone(), "dense": dense.data.clone(), "first": first}
+    rows.show_average()
+    flat.show_average()
+    return found | {"lazy average": lazy.data.clone(), "dense average": dense.data.clone()}
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 30, 600])
+def test_word_rows_equal_dense_adamw(num_steps: int) -> None:
+    found = _both(num_steps)
+    assert (found["dense"] - found["first"]).abs().max() > 0.04
+    torch.testing.assert_close(found["lazy"], found["dense"], rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 30, 600])
+def test_average_of_word_rows_equals_dense_average(num_steps: int) -> None:
+    found = _both(num_steps)
+    torch.testing.assert_close(found["lazy average"], found["dense average"], rtol=0, atol=2e-4)
+
+
+def test_idle_words_go_on_moving() -> None:
+    """Negative control: without the motion of idle words the table would be another one."""
+    first = torch.randn(60, 5, generator=torch.Generator().manual_seed(1))
+    table = nn.Parameter(first.clone())
+    rows = LazyAdamW(table, average_decay=0.0)
+    _train(table, rows, num_steps=20)
+    rows.show_weights()
+    before = table.data.clone()
+    numbers = _enter(rows, torch.tensor([[2]]))
+    functional.embedding(numbers, table).sum().backward()
+    rows.step(0.05, skip=NO_SKIP)
+    rows.show_weights()
+    moved = (table.data - before).abs().max(dim=1).values
+    seen = (before - first).abs().max(dim=1).values > 0
+    assert seen.sum() > 50
+    assert moved[seen].min() > 2e-3  # ten times the tolerance of the comparisons above
+    assert moved[0] == 0  # padding never moves
+
+
+def test_skipped_step_changes_no_word() -> None:
+    once = _both(10, skipped=9)
+    torch.testing.assert_close(once["lazy"], once["dense"], rtol=0, atol=2e-5)
+    table = nn.Parameter(once["first"].clone())
+    rows = LazyAdamW(table, average_decay=0.0)
+    numbers = _enter(rows, torch.tensor([[5]]))
+    (functional.embedding(numbers, table).sum() * float("nan")).backward()
+    rows.step(0.1, skip=SKIP)
+    rows.show_weights()
+    torch.testing.assert_close(table.data, once["first"], rtol=0, atol=0)
+
+
+def test_words_beyond_the_table_are_the_unknown_word() -> None:
+    table = nn.Parameter(torch.arange(12.0).view(6, 2))
+    rows = LazyAdamW(table, average_decay=0.0)
+    numbers = _enter(rows, torch.tensor([[5, 1, 0, 77]]))
+    assert numbers.tolist() == [[2, 1, 0, 1]]
+    assert table.data.tolist() == [[0, 1], [2, 3], [10, 11]]
