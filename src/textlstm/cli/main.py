@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from textlstm import __version__, config
 from textlstm.errors import ConfigError, Interrupted, StorageError, TextLSTMError
 from textlstm.processes.garbage import gc_paused
+from textlstm.processes.signals import install_handlers
 
 
 class Stage(NamedTuple):
@@ -39,6 +40,21 @@ STAGES: dict[str, Stage] = {
 }
 
 
+class Command(NamedTuple):
+    """What was typed: a stage and its checked settings."""
+
+    stage_name: str
+    settings: Any
+
+    def stage(self) -> Callable[[Any], int | None]:
+        """Return the stage as a function of its settings; its rooms are imported here."""
+        with gc_paused():
+            stage: Callable[[Any], int | None] = getattr(
+                import_module(f"textlstm.stages.{self.stage_name}"), self.stage_name
+            )
+        return stage
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (0 done, 2 input or config, 3 integrity, 4 storage, 130/143 signals)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -48,15 +64,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
-        return _dispatch(arguments)
-    except Interrupted as stop:
-        _report(stop.problems)
-        return stop.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except TextLSTMError as error:
+        command = _parsed(arguments)
+        if command is None:
+            return 0
+        install_handlers()
+        stage = command.stage()
+        return stage(command.settings) or 0
+    except (Interrupted, TextLSTMError) as error:  # Interrupted is a KeyboardInterrupt with a message
         _report(error.problems)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -66,13 +84,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return storage.exit_code
 
 
-def _dispatch(arguments: list[str]) -> int:
+def _parsed(arguments: list[str]) -> Command | None:
+    """Return the command, or None after printing the help page or the version that was asked for instead."""
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_usage())
-        return 0
+        return None
     if arguments[0] in ("-V", "--version"):
         print(f"textlstm {__version__}")
-        return 0
+        return None
     name, rest = arguments[0], arguments[1:]
     if name not in STAGES:
         import difflib
@@ -86,13 +105,13 @@ def _dispatch(arguments: list[str]) -> int:
         from textlstm.cli.settings_help import stage_help
 
         print(stage_help(stage.summary, usage, stage.config_class))
-        return 0
+        return None
+    # Hydra is imported only now, so that help pages and the errors above come at once.
     with gc_paused():
         from textlstm.cli.settings import compose_config
 
         overrides, config_file = _split_options(rest, stage)
-        settings = compose_config(name, stage.config_class, overrides, config_file)
-    return _run(name, settings)
+        return Command(name, compose_config(name, stage.config_class, overrides, config_file))
 
 
 def _split_options(arguments: list[str], stage: Stage) -> tuple[list[str], str | None]:
@@ -116,15 +135,6 @@ def _split_options(arguments: list[str], stage: Stage) -> tuple[list[str], str |
     for key, values in placed.items():
         overrides.append(f"{key}={values[0]}" if len(values) == 1 else f"{key}=[{','.join(values)}]")
     return overrides, config_file
-
-
-def _run(name: str, settings: Any) -> int:
-    from textlstm.processes.signals import install_handlers
-
-    install_handlers()
-    with gc_paused():
-        stage: Callable[[Any], int | None] = getattr(import_module(f"textlstm.stages.{name}"), name)
-    return stage(settings) or 0
 
 
 def _usage() -> str:

@@ -1,8 +1,8 @@
-"""The door: what the user typed becomes a checked config object, or a one-line error.
+"""From what the user typed to a checked config object, or a one-line error.
 
-Hydra composes the YAML choices under `conf/` over the dataclasses of `config/`. Before it sees anything, the door
-refuses whatever could name code or reach past the schema: unknown keys, `+`, `++` and `~`, `hydra.*`, `_target_` and
-interpolations. Text settings are taken literally, so paths need no quoting beyond the shell's.
+Hydra composes the YAML choices under `conf/` over the dataclasses of `config/`. Whatever could name code or reach past
+the schema is refused before Hydra sees it: unknown keys, `+`, `++` and `~`, `hydra.*`, `_target_` and interpolations.
+Text settings are taken literally, so paths need no quoting beyond the shell's.
 """
 
 import difflib
@@ -53,6 +53,7 @@ def compose_config(stage: str, config_class: type, overrides: Sequence[str], con
     Raises:
         ConfigError: all that is wrong with the settings, one line each.
     """
+    # Only known keys and choices reach Hydra.
     overrides = _checked_overrides(stage, config_class, overrides)
     from hydra import compose, initialize_config_dir
     from hydra.core.config_store import ConfigStore
@@ -63,6 +64,7 @@ def compose_config(stage: str, config_class: type, overrides: Sequence[str], con
     ConfigStore.instance().store(name=f"{stage}_schema", node=config_class)
     try:
         with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+            # Each layer wins over those before it: YAML choices, the file of --config, what was typed.
             composed: Any = compose(config_name=stage, overrides=[item for item in overrides if _is_group(item)])
             if config_file is not None:
                 composed = OmegaConf.merge(composed, _read_config_file(config_file, config_class))
