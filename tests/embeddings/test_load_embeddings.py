@@ -158,7 +158,7 @@ def test_wordllama_is_not_installed(monkeypatch):
     monkeypatch.setattr("textlstm.embeddings.packages.find_spec", lambda name: None)
     with pytest.raises(ConfigError) as caught:
         load_embeddings(["wordllama"], _vocabulary())
-    assert str(caught.value) == "model.embeddings: 'wordllama' is not installed. Install textlstm[vectors]."
+    assert str(caught.value) == "model.embeddings: 'wordllama' is not installed. Install wordllama==0.4.0.post1."
 
 
 def test_vectors_of_a_spacy_model(tmp_path):

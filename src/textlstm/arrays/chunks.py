@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-# Many texts in runs of bounded size.
+import numpy as np
+
+# Many texts in runs of bounded size, and bounded samples of them.
 
 _BLOCK_TEXTS = 1_000
 _BLOCK_CHARACTERS = 2_000_000
+_LEAST_SAMPLE = 400
 
 
 def text_blocks(texts: Sequence[str]) -> Iterator[slice]:
@@ -18,6 +21,13 @@ def text_blocks(texts: Sequence[str]) -> Iterator[slice]:
             start, characters = i, 0
         characters += len(text)
     yield slice(start, len(texts))
+
+
+def bounded_sample(texts: Sequence[str], seed: int, *, most_rows: int, most_characters: int) -> np.ndarray:
+    """Return the indices of at most `most_rows` random texts; beyond 400 they hold at most `most_characters`."""
+    order = np.random.default_rng(seed).permutation(len(texts))[:most_rows]
+    characters = np.cumsum([len(texts[i]) for i in order])
+    return np.asarray(order[: max(int(np.searchsorted(characters, most_characters)), _LEAST_SAMPLE)])
 
 
 def blocks_by_words(texts: Iterable[str], *, max_words: int) -> Iterator[list[str]]:

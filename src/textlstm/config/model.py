@@ -23,9 +23,10 @@ class ModelConfig:
     embedding_size: int = 100
     """Dimensions of word embeddings; with pretrained vectors, their own size counts."""
     embeddings: list[str] = field(default_factory=list)
-    """Pretrained vectors, concatenated: wordllama, spacy[:NAME], or files (GloVe, word2vec, .vec). Empty: random."""
+    """Pretrained vectors, concatenated: wordllama, spacy[:NAME], or files (GloVe, word2vec, .vec). Empty: random; auto:
+    wordllama."""
     freeze_epochs: int = 0
-    """Epochs during which pretrained vectors stay fixed; -1 means always."""
+    """Epochs during which pretrained vectors stay fixed; -1 means always; auto: -1 with fewer than 500 rows, else 0."""
     vocabulary_size: int = 50_000
     """At most this many words, the most frequent."""
     min_count: int = 1
@@ -33,7 +34,8 @@ class ModelConfig:
     subword_buckets: int = 0
     """Vectors shared by the hashed character n-grams of unknown words; 0 means one <unk> vector for all of them."""
     max_tokens: int = 400
-    """Longer texts keep their first three quarters and last quarter of this many tokens."""
+    """Longer texts keep their first three quarters and last quarter of this many tokens; auto: 400, less where
+    training.minutes would not do for one epoch."""
     pos_embedding_size: int = 0
     """Dimensions of the part-of-speech embedding beside the word embedding; 0 means none. Needs text.pos=true."""
     char_cnn_size: int = 0
@@ -61,10 +63,17 @@ class ModelConfig:
     linear_expert: bool = True
     """Fit a TF-IDF n-gram linear classifier beside the network and learn how far to trust each."""
     expert_char_ngrams: bool = False
-    """The linear expert also sees character 2-5 grams within words: often better, several times slower."""
+    """The linear expert also sees character 2-5 grams within words: often better, several times slower; auto: by
+    cross-validation."""
+    expert_char_across: bool = False
+    """The linear expert also sees character 1-3 grams across words: for scripts without spaces between words; auto: for
+    texts in such scripts."""
+    expert_vectors: float = 0.0
+    """Weight of the mean of a text's pretrained vectors (wordllama) beside the n-grams of the linear expert; 0 means
+    none. Most useful with few rows; auto: by cross-validation."""
     expert_naive_bayes: bool = False
     """The linear expert scales each n-gram by its naive Bayes log-count ratio for a label (NBSVM): often better on
-    short texts, as many fits as labels on scaled copies of the rows."""
+    short texts, as many fits as labels on scaled copies of the rows; auto: by cross-validation."""
     expert_c: float = 1.0
     """Inverse regularization strength C of the linear expert."""
 
@@ -81,3 +90,4 @@ class ModelConfig:
         for key in ("word_dropout", "embedding_dropout", "locked_dropout", "recurrent_dropout", "head_dropout"):
             check_fraction(f"model.{key}", getattr(self, key))
         check_positive("model.expert_c", self.expert_c)
+        check_at_least("model.expert_vectors", self.expert_vectors, 0)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from textlstm.config import ModelConfig
 from textlstm.embeddings.found import FoundVectors, spellings
 from textlstm.errors import ConfigError
+from textlstm.models.linear.mean_vectors import PieceVectors
 from textlstm.text.spacy_models import open_vectors
 
 _WORDLLAMA_WEIGHTS = Path("weights/l2_supercat_256.safetensors")
@@ -36,29 +38,55 @@ def read_spacy_vectors(model: str, words: Sequence[str], *, language: str) -> Fo
     return FoundVectors(matrix, found)
 
 
-def read_wordllama_vectors(words: Sequence[str]) -> FoundVectors:
-    """Return wordllama's vectors, of unit length: a word is the mean of the vectors of its pieces.
+def has_wordllama() -> bool:
+    """Return whether the package is installed."""
+    return find_spec("wordllama") is not None
 
-    Lengths in the table differ eightfold (1st to 99th percentile); what words mean is in the directions.
 
-    The package's own files are read; its code is not run and nothing is fetched. Normalized tokens such as `<url>`
-    have no vector.
+def read_wordllama_table() -> PieceVectors:
+    """Return wordllama's table; the package's own files are read, its code is not run and nothing is fetched.
 
     Raises:
         ConfigError: the package is not installed, or holds other files than the supported release.
     """
     spec = find_spec("wordllama")
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError("model.embeddings: 'wordllama' is not installed. Install textlstm[vectors].")
+        raise ConfigError("model.embeddings: 'wordllama' is not installed. Install wordllama==0.4.0.post1.")
     folder = Path(spec.submodule_search_locations[0])
     if not (folder / _WORDLLAMA_WEIGHTS).is_file() or not (folder / _WORDLLAMA_TOKENIZER).is_file():
         version = importlib.metadata.version("wordllama")
         raise ConfigError(f"model.embeddings: wordllama {version} lacks {_WORDLLAMA_WEIGHTS}. Install 0.4.0.post1.")
     from safetensors.numpy import load_file
+
+    return PieceVectors(
+        load_file(folder / _WORDLLAMA_WEIGHTS)["embedding.weight"].astype(np.float32),
+        (folder / _WORDLLAMA_TOKENIZER).read_text(encoding="utf-8"),
+    )
+
+
+def vectors_of_expert(config: ModelConfig) -> PieceVectors | None:
+    """Return the vectors that the linear expert counts in; None without `model.expert_vectors`.
+
+    Raises:
+        ConfigError: as `read_wordllama_table`.
+    """
+    return read_wordllama_table() if config.expert_vectors else None
+
+
+def read_wordllama_vectors(words: Sequence[str]) -> FoundVectors:
+    """Return wordllama's vectors, of unit length: a word is the mean of the vectors of its pieces.
+
+    Lengths in the table differ eightfold (1st to 99th percentile); what words mean is in the directions.
+
+    Normalized tokens such as `<url>` have no vector.
+
+    Raises:
+        ConfigError: as `read_wordllama_table`.
+    """
     from tokenizers import Tokenizer
 
-    table = load_file(folder / _WORDLLAMA_WEIGHTS)["embedding.weight"].astype(np.float32)
-    tokenizer = Tokenizer.from_file(str(folder / _WORDLLAMA_TOKENIZER))
+    table, tokenizer_json = read_wordllama_table()
+    tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     found = np.array([not (word.startswith("<") and word.endswith(">")) and bool(word.strip()) for word in words])

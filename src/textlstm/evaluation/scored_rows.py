@@ -38,6 +38,8 @@ class ScoredRows:
     """(N, L) of the linear expert alone; absent when the model has none."""
     baseline_predictions: Integers | Booleans | None = None
     """(N,) label ids of the TF-IDF baseline; multi-label: (N, L) bool."""
+    baseline_features: str = ""
+    """What the TF-IDF baseline counts, such as "words 1-2"."""
     champion_probabilities: Floats | None = None
     """(N, L) of the registered champion on the same rows."""
     uncalibrated_probabilities: Floats | None = None

@@ -9,6 +9,7 @@ import numpy as np
 from textlstm.explain.attribution import against_rest
 from textlstm.inference.classifier import Scores, TextClassifier
 from textlstm.models.linear.expert import LinearExpert
+from textlstm.models.linear.mean_vectors import WordParts
 from textlstm.models.linear.ngrams import NgramTable
 
 _MOST_NGRAMS = 8
@@ -31,7 +32,7 @@ class Branches:
     class_bias: float
     """What the gate's biases put in, which the text has no part in; 0 where it has none."""
     ngrams: tuple[NgramEffect, ...]
-    """The strongest n-grams of the expert, by size of their effect."""
+    """The strongest n-grams of the expert, by size of their effect; `~word` is what a word's vector adds."""
 
     @property
     def expert_share(self) -> float:
@@ -57,12 +58,21 @@ def weigh_branches(
         whole = against_rest(scores.expert_logits[row], label, probabilities, task) * gate.expert_scale
         features, values = _features(expert, text)
         parts = expert.function.weights[features] * values[:, None]  # (n-grams, L)
+        meanings = WordParts((), parts[:0]) if expert.vectors is None else expert.vectors.parts(text)
+        parts = np.concatenate([parts, meanings.margins])
         effects = against_rest(parts, label, probabilities, task) * gate.expert_scale
         strongest = np.argsort(-np.abs(effects), kind="stable")[:_MOST_NGRAMS]
-        names = ngram_names(expert.table, features[strongest])
+        names = _part_names(expert.table, features, meanings.words, strongest)
         ngrams = tuple(NgramEffect(name, float(effects[k])) for name, k in zip(names, strongest, strict=True))
         found.append(Branches(float(recurrent), float(whole), class_bias, ngrams))
     return found
+
+
+def _part_names(table: NgramTable, features: np.ndarray, words: Sequence[str], chosen: np.ndarray) -> list[str]:
+    """Return the names of chosen parts: n-grams, then words by the vectors of their meaning, marked by a tilde."""
+    num_ngrams = len(features)
+    ngrams = iter(ngram_names(table, features[chosen[chosen < num_ngrams]]))
+    return [next(ngrams) if k < num_ngrams else f"~{words[k - num_ngrams]}" for k in chosen.tolist()]
 
 
 def ngram_names(table: NgramTable, features: np.ndarray) -> list[str]:

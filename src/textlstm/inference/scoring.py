@@ -36,6 +36,7 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
     thresholds = np.asarray(saved_model.thresholds.per_class) if saved_model.task is Task.multi_label else None
     expert, combiner = scores.expert_logits, classifier.combiner
     recurrent = combiner.recurrent_alone(scores.recurrent_logits)
+    baseline = baseline_of(classifier)
     return ScoredRows(
         labels=saved_model.labels,
         task=saved_model.task,
@@ -48,7 +49,8 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
         if expert is None
         else to_probabilities(combiner.expert_alone(expert), saved_model.task),
         uncalibrated_probabilities=without_gate(scores, saved_model.task),
-        baseline_predictions=baseline_predictions(classifier, texts),
+        baseline_predictions=None if baseline is None else baseline_predictions(baseline, texts, saved_model.task),
+        baseline_features="" if baseline is None else baseline.description,
         majority_label=int(np.argmax(saved_model.label_shares)) if saved_model.label_shares else None,
         label_thresholds=thresholds,
         num_tokens=scores.num_tokens,
@@ -90,15 +92,16 @@ def without_gate(scores: Scores, task: Task) -> Floats:
     return mean
 
 
-def baseline_predictions(classifier: TextClassifier, texts: list[str]) -> Integers | Booleans | None:
-    """Return what TF-IDF + LinearSVC, fitted on the model's own training rows, says: (N,) ids or (N, L) bool."""
+def baseline_of(classifier: TextClassifier) -> LinearExpert | None:
+    """Return TF-IDF + LinearSVC as fitted on the model's own training rows; None where the model was saved without."""
     arrays = classifier.saved_model.arrays("baseline.")
-    if not arrays:
-        return None
-    logits: Floats = LinearExpert.from_arrays(arrays).logits(texts)
-    if classifier.saved_model.task is Task.multi_label:
-        return np.greater_equal(logits, 0.0)
-    return decide(logits, classifier.saved_model.task)
+    return LinearExpert.from_arrays(arrays) if arrays else None
+
+
+def baseline_predictions(baseline: LinearExpert, texts: list[str], task: Task) -> Integers | Booleans:
+    """Return what the baseline says: (N,) ids or (N, L) bool."""
+    logits: Floats = baseline.logits(texts)
+    return np.greater_equal(logits, 0.0) if task is Task.multi_label else decide(logits, task)
 
 
 def _pos_share(pos: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -198,7 +198,8 @@ def print_evaluation(evaluated: Evaluated) -> None:
     """Print accuracy and macro-F1 with intervals of the model, its branches and the baselines, and who wins."""
     evaluation = evaluated.evaluation
     confidence = f"{evaluation.config.confidence:.0%}"
-    models = {"this model": evaluation.metrics} | {NAMES[name]: metrics for name, metrics in evaluation.others.items()}
+    names = NAMES | {BASELINE: f"{NAMES[BASELINE]} ({evaluation.rows.baseline_features})"}
+    models = {"this model": evaluation.metrics} | {names[name]: metrics for name, metrics in evaluation.others.items()}
     figures = (
         ("subset_accuracy", "micro_f1", "macro_f1") if evaluation.rows.is_multi_label else ("accuracy", "macro_f1")
     )

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from textlstm.arrays.ragged import SplitWords
 from textlstm.arrays.strings import pack_strings, unpack_strings
 from textlstm.config import ModelConfig, Task
+from textlstm.embeddings.packages import read_wordllama_table, vectors_of_expert
 from textlstm.models.linear.char_ngrams import CharacterNgrams
-from textlstm.models.linear.expert import LinearExpert
+from textlstm.models.linear.expert import ExpertFeatures, LinearExpert, held_out_logits
 from textlstm.models.linear.word_ngrams import WordNgrams
 
 feature_extraction = pytest.importorskip("sklearn.feature_extraction.text")
@@ -30,7 +31,14 @@ def _corpus(num_texts: int, *, num_labels: int = 3, seed: int = 0) -> tuple[list
 
 
 def _fit(texts: list[str], targets: np.ndarray, **changes: object) -> LinearExpert:
-    arguments = {"num_labels": 3, "task": Task.single_label, "config": ModelConfig(), "seed": 0} | changes
+    pretrained = vectors_of_expert(changes.get("config", ModelConfig()))
+    arguments = {
+        "pretrained": pretrained,
+        "num_labels": 3,
+        "task": Task.single_label,
+        "config": ModelConfig(),
+        "seed": 0,
+    } | changes
     return LinearExpert.fit(texts, targets, **arguments)
 
 
@@ -63,13 +71,93 @@ def test_expert_equals_scikit_learn(num_labels, characters):
 
 def test_baseline_equals_scikit_learn_with_its_defaults():
     texts, targets = _corpus(300)
-    vectorizer = _vectorizer(ngram_range=(1, 2))
+    vectorizer = _vectorizer(analyzer="char_wb", ngram_range=(2, 5))
     machine = svm.LinearSVC(random_state=0).fit(vectorizer.fit_transform(texts), targets)
     config = ModelConfig(expert_c=10.0, expert_char_ngrams=True)
     baseline = LinearExpert.fit_baseline(texts, targets, num_labels=3, task=Task.single_label, seed=0)
+    assert baseline.description == "characters 2-5"
     expected = machine.decision_function(vectorizer.transform(texts))
     np.testing.assert_allclose(baseline.logits(texts), expected, atol=1e-5, rtol=0)
     assert np.abs(_fit(texts, targets, config=config).logits(texts) - expected).max() > 0.01
+
+
+def test_characters_across_words_equal_scikit_learn():
+    texts, targets = _corpus(200)
+    new_texts = [*_corpus(50, seed=1)[0], "", "  ", "\u65b0\u805e  \u65b0", "GOAL\tgoal"]
+    pipeline = pytest.importorskip("sklearn.pipeline")
+    words = _vectorizer(ngram_range=(1, 2), token_pattern=WORDS_AND_MARKS)
+    across = _vectorizer(analyzer="char", ngram_range=(1, 3))
+    vectorizer = pipeline.FeatureUnion([("words", words), ("characters", across)])
+    machine = svm.LinearSVC(random_state=0).fit(vectorizer.fit_transform(texts), targets)
+    expert = _fit(texts, targets, config=ModelConfig(expert_char_across=True))
+    expected = machine.decision_function(vectorizer.transform(new_texts))
+    np.testing.assert_allclose(expert.logits(new_texts), expected, atol=1e-5, rtol=0)
+    again = LinearExpert.from_arrays(expert.to_arrays())
+    np.testing.assert_array_equal(again.logits(new_texts), expert.logits(new_texts))
+
+
+@pytest.mark.parametrize("naive_bayes", [False, True])
+def test_vectors_are_columns_beside_the_ngrams(naive_bayes):
+    texts, targets = _corpus(200)
+    new_texts = [*_corpus(50, seed=1)[0], "", "entirely novel words!"]
+    pretrained = read_wordllama_table()
+    tokenizer = pytest.importorskip("tokenizers").Tokenizer.from_str(pretrained.tokenizer_json)
+
+    def means(rows):
+        found = np.zeros((len(rows), 256), dtype=np.float32)
+        for i, text in enumerate(rows):
+            ids = [piece for word in text.split() for piece in tokenizer.encode(word, add_special_tokens=False).ids]
+            found[i] = pretrained.vectors[ids].mean(axis=0) if ids else 0
+        return found
+
+    config = ModelConfig(expert_vectors=0.5, expert_naive_bayes=naive_bayes)
+    expert = _fit(texts, targets, config=config)
+    scale = 0.5 / np.sqrt(np.square(means(texts)).sum(axis=1).mean())
+    words = _vectorizer(ngram_range=(1, 2), token_pattern=WORDS_AND_MARKS)
+    rows, new_rows = words.fit_transform(texts).toarray(), words.transform(new_texts).toarray()
+    for label in range(3):
+        inside, outside = (1 + (rows[targets == label] > 0).sum(0), 1 + (rows[targets != label] > 0).sum(0))
+        ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum()) if naive_bayes else 1.0
+        columns = np.hstack([rows * ratio, scale * means(texts)])
+        machine = svm.LinearSVC(random_state=0).fit(columns, targets == label)
+        expected = machine.decision_function(np.hstack([new_rows * ratio, scale * means(new_texts)]))
+        # The solver stops within its tolerance, which is wider for the large numbers of naive Bayes.
+        tolerance = 0.15 if naive_bayes else 2e-3
+        np.testing.assert_allclose(expert.logits(new_texts)[:, label], expected, atol=tolerance, rtol=0)
+    again = LinearExpert.from_arrays(expert.to_arrays())
+    np.testing.assert_array_equal(again.logits(new_texts), expert.logits(new_texts))
+
+
+def test_the_parts_of_words_add_up_to_what_vectors_add():
+    texts, targets = _corpus(200)
+    expert = _fit(texts, targets, config=ModelConfig(expert_vectors=1.0))
+    text = "goal goal market \u00fcber entirely"
+    parts = expert.vectors.parts(text)
+    assert parts.words == ("goal", "market", "\u00fcber", "entirely")
+    np.testing.assert_allclose(parts.margins.sum(axis=0), expert.vectors(SplitWords.of([text]))[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(("sentences", "description"), [(True, "characters 1-3"), (False, "words 1-2")])
+def test_the_baseline_is_the_better_of_words_and_characters(sentences, description):
+    random = np.random.default_rng(0)
+    targets = random.integers(0, 2, 200)
+    pairs = (("\u7403\u8d5b", "\u80a1\u5e02"), ("good", "bad"))
+    shown = pairs[0] if sentences else pairs[1]
+    filler = list("\u7684\u4e86\u662f\u5728\u6709") if sentences else ["xood", "yad", "goo", "ba"]
+    joint = "" if sentences else " "
+    texts = []
+    for target in targets.tolist():
+        words = [*random.choice(filler, 6).tolist(), shown[target]]
+        texts.append(joint.join(random.permutation(words).tolist()))
+    baseline = LinearExpert.fit_baseline(
+        texts, targets, num_labels=2, task=Task.single_label, seed=0, spaceless=sentences
+    )
+    assert baseline.description == description
+    if description == "words 1-2":
+        vectorizer = _vectorizer(ngram_range=(1, 2))
+        machine = svm.LinearSVC(random_state=0).fit(vectorizer.fit_transform(texts), targets)
+        expected = machine.decision_function(vectorizer.transform(texts))
+        np.testing.assert_allclose(baseline.logits(texts)[:, 1], expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("num_labels", [2, 3])
@@ -192,17 +280,17 @@ def test_held_out_logits_come_from_other_rows():
     random = np.random.default_rng(0)
     targets = random.integers(0, 2, 120)
     texts = [f"unique{i}word" for i in range(120)]
-    fitted = LinearExpert.fit_with_out_of_fold(
-        texts, targets, num_labels=2, task=Task.single_label, config=ModelConfig(), seed=0
-    )
-    assert (fitted.expert.logits(texts).argmax(axis=1) == targets).all()
-    assert (fitted.out_of_fold_logits.argmax(axis=1) == targets).mean() < 0.7
+    assert (_fit(texts, targets, num_labels=2).logits(texts).argmax(axis=1) == targets).all()
+    assert (_held_out(texts, targets, num_labels=2).argmax(axis=1) == targets).mean() < 0.7
     texts, targets = _corpus(200)
-    fitted = LinearExpert.fit_with_out_of_fold(
-        texts, targets, num_labels=3, task=Task.single_label, config=ModelConfig(), seed=0
-    )
-    assert np.array_equal(fitted.expert.logits(texts), _fit(texts, targets).logits(texts))
-    assert (fitted.out_of_fold_logits.argmax(axis=1) == targets).mean() > 0.8
+    assert (_held_out(texts, targets, num_labels=3).argmax(axis=1) == targets).mean() > 0.8
+
+
+def _held_out(texts: list[str], targets: np.ndarray, *, num_labels: int) -> np.ndarray:
+    features = ExpertFeatures.fit(texts, num_labels, ModelConfig())
+    folds = np.random.default_rng(0).permutation(len(texts)) % 5
+    settings = {"num_labels": num_labels, "task": Task.single_label, "config": ModelConfig(), "seed": 0}
+    return held_out_logits(features, features.rows(texts), targets, folds, **settings)
 
 
 def test_every_setting_has_an_effect():

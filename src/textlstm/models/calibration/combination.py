@@ -77,6 +77,16 @@ class BranchCombiner:
         share = spreads[1] / max(sum(spreads), 1e-12)
         return cls(task, scales[0], scales[1], bias, recurrent_scale, recurrent_bias, expert_scale, expert_bias, share)
 
+    def without_network(self) -> "BranchCombiner":
+        """Return the combiner that trusts the linear expert alone."""
+        return replace(
+            self,
+            recurrent_scale=0.0,
+            expert_scale=self.expert_alone_scale,
+            bias=self.expert_alone_bias,
+            expert_share=1.0,
+        )
+
     def with_class_biases(self, biases: np.ndarray) -> "BranchCombiner":
         """Return the combiner that adds (L,) biases to the combined logits; the branches alone stay as they are."""
         return replace(self, bias=biases)

@@ -81,6 +81,13 @@ def mean_loss(logits: np.ndarray, wanted: Wanted) -> float:
     return float(total) / len(logits)
 
 
+def row_losses(logits: np.ndarray, targets: np.ndarray, *, task: Task) -> np.ndarray:
+    """Return (N,) cross-entropy in nats of (N, L) logits for (N,) label ids, or over (N, L) targets of 0 and 1."""
+    if task is Task.multi_label:
+        return np.asarray((np.logaddexp(0, logits) - targets * logits).sum(axis=1))
+    return np.asarray(-log_softmax(logits.astype(np.float64))[np.arange(len(targets)), targets])
+
+
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Return (N, L) log-probabilities."""
     shifted = logits - logits.max(axis=1, keepdims=True)

@@ -4,17 +4,17 @@ scikit-learn fits it; afterwards it is plain arrays and predicts with numpy (and
 settings the same class is the baseline that every model is compared with.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
-from textlstm.arrays.chunks import text_blocks
+from textlstm.arrays.chunks import bounded_sample, text_blocks
 from textlstm.arrays.ragged import SplitWords
-from textlstm.arrays.sparse import LinearFunction, SparseRows
+from textlstm.arrays.sparse import LinearFunction, SparseRows, join_columns
 from textlstm.config import ModelConfig, Task
+from textlstm.models.linear.mean_vectors import MeanVectorFeatures, PieceVectors, VectorMeans
 from textlstm.models.linear.ngrams import NgramTable
 from textlstm.models.linear.svm import fit_linear_svm
 
@@ -22,12 +22,10 @@ MAX_WEIGHTS = 64_000_000
 """Columns times labels of an expert; rarer n-grams are left out beyond it."""
 
 
-class FittedExpert(NamedTuple):
-    """An expert and what it says about its own training rows when they are held out."""
-
-    expert: "LinearExpert"
-    out_of_fold_logits: np.ndarray
-    """(N, L) float32; each row's logits come from a fit without that row."""
+_MOST_BASELINE_ROWS = 3_000
+_MOST_BASELINE_CHARACTERS = 1_000_000
+_NUM_BASELINE_FOLDS = 3
+"""Rows, characters and folds by which words or characters are chosen for the baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +35,20 @@ class LinearExpert:
     table: NgramTable
     function: LinearFunction
     """From TF-IDF rows to margins."""
+    vectors: VectorMeans | None = None
+    """What the mean of a text's pretrained vectors adds; None without `model.expert_vectors`."""
 
     @classmethod
     def fit(
-        cls, texts: Sequence[str], targets: np.ndarray, *, num_labels: int, task: Task, config: ModelConfig, seed: int
+        cls,
+        texts: Sequence[str],
+        targets: np.ndarray,
+        *,
+        num_labels: int,
+        task: Task,
+        config: ModelConfig,
+        seed: int,
+        pretrained: PieceVectors | None = None,
     ) -> "LinearExpert":
         """Fit on raw texts: 1- and 2-grams of words and punctuation, with characters if `config` says so.
 
@@ -51,90 +59,196 @@ class LinearExpert:
             task: which of the two targets it is.
             config: model.expert_char_ngrams, model.expert_naive_bayes and model.expert_c.
             seed: seed of the solver.
+            pretrained: vectors for model.expert_vectors.
+
+        Raises:
+            ValueError: model.expert_vectors is set, and there are no vectors.
         """
-        table = _fit_table(texts, num_labels, config)
-        strength, naive_bayes = config.expert_c, config.expert_naive_bayes
-        fit_part = _solver(table, num_labels, task, strength=strength, naive_bayes=naive_bayes, seed=seed)
-        return cls(table, fit_part(table.transform_all(texts), targets))
+        features = ExpertFeatures.fit(texts, num_labels, config, pretrained)
+        return features.expert(
+            fit_rows(
+                features, features.rows(texts), targets, num_labels=num_labels, task=task, config=config, seed=seed
+            )
+        )
 
     @classmethod
-    def fit_with_out_of_fold(
+    def fit_baseline(
         cls,
         texts: Sequence[str],
         targets: np.ndarray,
         *,
         num_labels: int,
         task: Task,
-        config: ModelConfig,
         seed: int,
-        num_folds: int = 5,
-    ) -> FittedExpert:
-        """Fit as `fit` does, and on all but one of `num_folds` parts in turn to get held-out logits of every row.
-
-        The n-gram table and its document frequencies come from all rows; they hold no labels.
-        """
-        table = _fit_table(texts, num_labels, config)
-        rows = table.transform_all(texts)
-        strength, naive_bayes = config.expert_c, config.expert_naive_bayes
-        fit_part = _solver(table, num_labels, task, strength=strength, naive_bayes=naive_bayes, seed=seed)
-        expert = cls(table, fit_part(rows, targets))
-        folds = np.random.default_rng(seed).permutation(len(texts)) % num_folds
-        held_out_logits = np.zeros((len(texts), num_labels), dtype=np.float32)
-        for fold in range(num_folds):
-            kept, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-            if len(kept) and len(held_out):
-                held_out_logits[held_out] = fit_part(rows.select(kept), targets[kept])(rows.select(held_out))
-        return FittedExpert(expert, held_out_logits)
-
-    @classmethod
-    def fit_baseline(
-        cls, texts: Sequence[str], targets: np.ndarray, *, num_labels: int, task: Task, seed: int
+        spaceless: bool = False,
     ) -> "LinearExpert":
-        """Fit the honest bar, whatever the model's settings.
+        """Fit the honest bar, whatever the model's settings: the better of words and characters by cross-validation.
 
-        It is TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)) and LinearSVC() with all their other defaults.
+        Words are TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)), characters 2-5 have analyzer="char_wb", and
+        characters 1-3, for texts in scripts without spaces, analyzer="char". LinearSVC() has its defaults.
         """
-        table = NgramTable.fit(texts, all_tokens=False, characters=False, max_features=MAX_WEIGHTS // num_labels)
-        fit_part = _solver(table, num_labels, task, strength=1.0, naive_bayes=False, seed=seed)
-        return cls(table, fit_part(table.transform_all(texts), targets))
+        solve = partial(fit_linear_svm, num_labels=num_labels, task=task, strength=1.0, seed=seed)
+        fit_table = partial(NgramTable.fit, all_tokens=False, max_features=MAX_WEIGHTS // num_labels)
+        words = partial(fit_table, characters=False)
+        characters = partial(fit_table, characters=True, across_words=spaceless, with_words=False)
+
+        # Both label the same held-out rows; words win a tie.
+        sample = bounded_sample(texts, seed, most_rows=_MOST_BASELINE_ROWS, most_characters=_MOST_BASELINE_CHARACTERS)
+        few, its_targets = [texts[i] for i in sample], targets[sample]
+        folds = np.arange(len(few)) % _NUM_BASELINE_FOLDS
+        right = []
+        for fit_features in (words, characters):
+            table = fit_features(few)
+            rows, held_out = table.transform_all(few), np.zeros((len(few), num_labels), dtype=np.float32)
+            for fold in range(_NUM_BASELINE_FOLDS):
+                kept, left = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+                if len(kept) and len(left):
+                    function = solve(rows.select(kept), its_targets[kept], num_features=table.num_features)
+                    held_out[left] = function(rows.select(left))
+            decided = held_out > 0 if task is Task.multi_label else held_out.argmax(axis=1)
+            right.append(int((decided == its_targets).sum()))
+        table = characters(texts) if right[1] > right[0] else words(texts)
+        return cls(table, solve(table.transform_all(texts), targets, num_features=table.num_features))
+
+    @property
+    def description(self) -> str:
+        """Say what the features are, such as "words 1-2 and characters 2-5"."""
+        return self.table.description + (" and vectors" if self.vectors is not None else "")
 
     def logits(self, texts: Sequence[str], words: SplitWords | None = None) -> np.ndarray:
         """Return (N, L) float32 margins of raw `texts`; `words` are theirs, where they are at hand."""
-        return np.concatenate(
-            [
-                self.function(
-                    self.table.transform(texts[block], None if words is None else words.select(block.start, block.stop))
-                )
-                for block in text_blocks(texts)
-            ]
-        )
+        parts = []
+        for block in text_blocks(texts):
+            its_words = SplitWords.of(texts[block]) if words is None else words.select(block.start, block.stop)
+            part = self.function(self.table.transform(texts[block], its_words))
+            parts.append(part if self.vectors is None else part + self.vectors(its_words))
+        return np.concatenate(parts)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the expert as plain arrays; n-grams are bytes with offsets."""
-        return self.table.to_arrays() | self.function._asdict()
+        arrays = self.table.to_arrays() | self.function._asdict()
+        if self.vectors is not None:
+            arrays |= {f"vectors.{name}": array for name, array in self.vectors.to_arrays().items()}
+        return arrays
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "LinearExpert":
         """Return the expert that `to_arrays` wrote."""
-        return cls(NgramTable.from_arrays(arrays), LinearFunction(arrays["weights"], arrays["bias"]))
+        vectors = {
+            name.removeprefix("vectors."): array for name, array in arrays.items() if name.startswith("vectors.")
+        }
+        return cls(
+            NgramTable.from_arrays(arrays),
+            LinearFunction(arrays["weights"], arrays["bias"]),
+            VectorMeans.from_arrays(vectors) if vectors else None,
+        )
 
 
-def _fit_table(texts: Sequence[str], num_labels: int, config: ModelConfig) -> NgramTable:
-    return NgramTable.fit(
-        texts, all_tokens=True, characters=config.expert_char_ngrams, max_features=MAX_WEIGHTS // num_labels
-    )
+@dataclass(frozen=True, slots=True)
+class ExpertFeatures:
+    """The columns that an expert is fitted on: n-grams, then the mean of pretrained vectors."""
+
+    table: NgramTable
+    means: MeanVectorFeatures | None
+
+    @classmethod
+    def fit(
+        cls, texts: Sequence[str], num_labels: int, config: ModelConfig, pretrained: PieceVectors | None = None
+    ) -> "ExpertFeatures":
+        """Return the features of `texts` that `config` asks for.
+
+        Raises:
+            ValueError: model.expert_vectors is set, and there are no `pretrained` vectors.
+        """
+        table = NgramTable.fit(
+            texts,
+            all_tokens=True,
+            characters=config.expert_char_ngrams or config.expert_char_across,
+            across_words=config.expert_char_across,
+            max_features=MAX_WEIGHTS // num_labels,
+        )
+        if not config.expert_vectors:
+            return cls(table, None)
+        if pretrained is None:
+            raise ValueError("model.expert_vectors needs pretrained vectors")
+        means = MeanVectorFeatures.fit(SplitWords.of(texts), pretrained, weight=config.expert_vectors)
+        return cls(table, means)
+
+    @property
+    def num_dense(self) -> int:
+        """Columns of the mean vectors."""
+        return 0 if self.means is None else self.means.num_features
+
+    def rows(self, texts: Sequence[str]) -> SparseRows:
+        """Return the rows of `texts`."""
+        rows = self.table.transform_all(texts)
+        if self.means is None:
+            return rows
+        dense = self.means.transform(SplitWords.of(texts))
+        return join_columns(rows, dense, num_left=self.table.num_features)
+
+    def expert(self, function: LinearFunction) -> LinearExpert:
+        """Return the expert with this function of all columns."""
+        if self.means is None:
+            return LinearExpert(self.table, function)
+        first_dense = self.table.num_features
+        of_ngrams = LinearFunction(np.ascontiguousarray(function.weights[:first_dense]), function.bias)
+        return LinearExpert(self.table, of_ngrams, self.means.with_weights(function.weights[first_dense:]))
 
 
-def _solver(
-    table: NgramTable, num_labels: int, task: Task, *, strength: float, naive_bayes: bool, seed: int
-) -> Callable[[SparseRows, np.ndarray], LinearFunction]:
-    """Return `fit_linear_svm` with everything but the rows and their targets settled."""
-    return partial(
-        fit_linear_svm,
-        num_features=table.num_features,
+def fit_rows(
+    features: ExpertFeatures,
+    rows: SparseRows,
+    targets: np.ndarray,
+    *,
+    num_labels: int,
+    task: Task,
+    config: ModelConfig,
+    seed: int,
+) -> LinearFunction:
+    """Fit the machines on `rows` of `features`, with model.expert_c and model.expert_naive_bayes."""
+    return fit_linear_svm(
+        rows,
+        targets,
+        num_features=features.table.num_features + features.num_dense,
         num_labels=num_labels,
         task=task,
-        strength=strength,
+        strength=config.expert_c,
         seed=seed,
-        naive_bayes=naive_bayes,
+        naive_bayes=config.expert_naive_bayes,
+        num_dense=features.num_dense,
     )
+
+
+def held_out_logits(
+    features: ExpertFeatures,
+    rows: SparseRows,
+    targets: np.ndarray,
+    folds: np.ndarray,
+    *,
+    num_labels: int,
+    task: Task,
+    config: ModelConfig,
+    seed: int,
+) -> np.ndarray:
+    """Return (N, L) float32 logits of `rows`, those of each fold by machines fitted on the other folds.
+
+    Args:
+        features: the columns; n-grams and document frequencies come from all rows and hold no labels.
+        rows: N rows of them.
+        targets: (N,) int label ids, or (N, L) 0/1.
+        folds: (N,) number of the fold of each row.
+        num_labels: L.
+        task: which of the two targets it is.
+        config: model.expert_c and model.expert_naive_bayes.
+        seed: seed of the solver.
+    """
+    logits = np.zeros((len(targets), num_labels), dtype=np.float32)
+    for fold in np.unique(folds).tolist():
+        kept, left = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        if len(kept):
+            function = fit_rows(
+                features, rows.select(kept), targets[kept], num_labels=num_labels, task=task, config=config, seed=seed
+            )
+            logits[left] = function(rows.select(left))
+    return logits

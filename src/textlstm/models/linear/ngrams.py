@@ -20,12 +20,33 @@ class NgramTable:
     characters: CharacterNgrams | None
 
     @classmethod
-    def fit(cls, texts: Sequence[str], *, all_tokens: bool, characters: bool, max_features: int) -> "NgramTable":
-        """Return the table of all n-grams of `texts`; rare ones are left out until at most `max_features` remain."""
-        split, min_count = SplitWords.of(texts), 1
+    def fit(
+        cls,
+        texts: Sequence[str],
+        *,
+        all_tokens: bool,
+        characters: bool,
+        across_words: bool = False,
+        with_words: bool = True,
+        max_features: int,
+    ) -> "NgramTable":
+        """Return the table of all n-grams of `texts`; rare ones are left out until at most `max_features` remain.
+
+        Args:
+            texts: the training texts.
+            all_tokens: words of one letter and punctuation marks count as words.
+            characters: whether character n-grams stand beside the words.
+            across_words: those go across words, not within them.
+            with_words: false leaves the words out.
+            max_features: most columns.
+        """
+        split, min_count = SplitWords.of(texts if with_words else []), 1
         while True:
             words = WordNgrams.fit(split, all_tokens=all_tokens, min_count=min_count)
-            table = cls(words, CharacterNgrams.fit(texts, min_count=min_count) if characters else None)
+            found = None
+            if characters:
+                found = CharacterNgrams.fit(texts, across_words=across_words, min_count=min_count)
+            table = cls(words, found)
             if table.num_features <= max_features or min_count > len(texts):
                 return table
             min_count += 1
@@ -34,6 +55,14 @@ class NgramTable:
     def num_features(self) -> int:
         """Number of columns."""
         return self.words.num_features + (self.characters.num_features if self.characters else 0)
+
+    @property
+    def description(self) -> str:
+        """Say what the columns are, such as "words 1-2 and characters 2-5"."""
+        parts = ["words 1-2"] if self.words.num_features or self.characters is None else []
+        if self.characters is not None:
+            parts.append("characters 1-3" if self.characters.across_words else "characters 2-5")
+        return " and ".join(parts)
 
     def transform(self, texts: Sequence[str], words: SplitWords | None = None) -> SparseRows:
         """Return the TF-IDF rows of `texts`; the word part and the character part each have length 1 (or 0).

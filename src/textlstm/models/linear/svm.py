@@ -1,5 +1,6 @@
 """Linear support vector machines, one a label against the rest (liblinear through scikit-learn)."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ def fit_linear_svm(
     strength: float,
     seed: int,
     naive_bayes: bool = False,
+    num_dense: int = 0,
 ) -> LinearFunction:
     """Fit L2-regularized squared-hinge machines.
 
@@ -37,6 +39,7 @@ def fit_linear_svm(
         seed: order in which the solver visits rows.
         naive_bayes: scale the columns by `log_count_ratios` of each label before its machine is fitted, as the NBSVM of
             Wang and Manning (2012) does; the ratios end up in the weights.
+        num_dense: the last so many columns hold numbers of any sign, not counts; naive Bayes leaves them as they are.
 
     Returns:
         One margin a label: near +1 for it, near -1 against it. Of two classes both share one machine with opposite
@@ -49,13 +52,14 @@ def fit_linear_svm(
     matrix = csr_matrix((rows.values, rows.features, rows.offsets), shape=(len(rows.offsets) - 1, num_features))
     weights = np.zeros((num_features, num_labels), dtype=np.float32)
     bias = np.full(num_labels, -_CONSTANT_LOGIT, dtype=np.float32)
+    fit_one = partial(_fit_one, strength=strength, seed=seed, num_dense=num_dense)
     if task is Task.multi_label:
         for label in range(num_labels):
             has_label = targets[:, label] > 0.5
             if has_label.all():
                 bias[label] = _CONSTANT_LOGIT
             elif has_label.any():
-                weights[:, label], bias[label] = _fit_one(matrix, has_label, strength, seed, naive_bayes=naive_bayes)
+                weights[:, label], bias[label] = fit_one(matrix, has_label, naive_bayes=naive_bayes)
         return LinearFunction(weights, bias)
 
     present = np.unique(targets)
@@ -63,12 +67,12 @@ def fit_linear_svm(
         bias[present[0]] = _CONSTANT_LOGIT
     elif len(present) == 2:
         against, favored = present
-        coefficients, intercept = _fit_one(matrix, targets == favored, strength, seed, naive_bayes=naive_bayes)
+        coefficients, intercept = fit_one(matrix, targets == favored, naive_bayes=naive_bayes)
         weights[:, favored], bias[favored] = coefficients, intercept
         weights[:, against], bias[against] = -coefficients, -intercept
     elif naive_bayes:
         for label in present.tolist():
-            weights[:, label], bias[label] = _fit_one(matrix, targets == label, strength, seed, naive_bayes=True)
+            weights[:, label], bias[label] = fit_one(matrix, targets == label, naive_bayes=True)
     else:
         machine = LinearSVC(C=strength, random_state=seed).fit(matrix, targets)
         weights[:, present], bias[present] = machine.coef_.T, machine.intercept_
@@ -94,7 +98,7 @@ def log_count_ratios(matrix: "csr_matrix", has_label: np.ndarray) -> np.ndarray:
 
 
 def _fit_one(
-    matrix: "csr_matrix", has_label: np.ndarray, strength: float, seed: int, *, naive_bayes: bool
+    matrix: "csr_matrix", has_label: np.ndarray, *, strength: float, seed: int, naive_bayes: bool, num_dense: int
 ) -> tuple[np.ndarray, float]:
     """Return (F,) weights and the intercept of the machine of one label."""
     from scipy.sparse import csr_matrix
@@ -103,6 +107,7 @@ def _fit_one(
     ratios = None
     if naive_bayes:
         ratios = log_count_ratios(matrix, has_label)
+        ratios[len(ratios) - num_dense :] = 1.0
         scaled = (matrix.data * ratios[matrix.indices]).astype(matrix.dtype)
         matrix = csr_matrix((scaled, matrix.indices, matrix.indptr), shape=matrix.shape)
     machine = LinearSVC(C=strength, random_state=seed).fit(matrix, has_label)

@@ -1,0 +1,164 @@
+"""A linear function of the mean of a text's pretrained vectors, stored as one score per word piece and label.
+
+The mean of vectors times weights equals the mean of (vector times weights), so that the saved model needs the scores of
+the pieces alone: no vectors, and no package at prediction time.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from textlstm.arrays.ragged import GrowableRaggedArray, RaggedArray, SplitWords
+from textlstm.arrays.sparse import SparseRows
+from textlstm.arrays.strings import pack_strings
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+_MAX_WORD = 100
+"""Longer words count with their first characters only."""
+
+
+class PieceVectors(NamedTuple):
+    """Pretrained vectors of word pieces, and the tokenizer that cuts words into them."""
+
+    vectors: np.ndarray
+    """(P, E) float32."""
+    tokenizer_json: str
+    """For `tokenizers.Tokenizer.from_str`."""
+
+
+class PieceCounter:
+    """Counts the word pieces of texts; the pieces of a word are remembered while texts come in one numbering."""
+
+    def __init__(self, tokenizer_json: str) -> None:
+        """Read a tokenizer of the library tokenizers.
+
+        Args:
+            tokenizer_json: what `Tokenizer.to_str` wrote.
+        """
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_str(tokenizer_json)
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self.num_pieces: int = self._tokenizer.get_vocab_size()
+        self._distinct: object = ()
+        self._pieces = GrowableRaggedArray(np.int64)
+        """Ids of the pieces of each distinct word that was met."""
+
+    def shares(self, texts: SplitWords) -> "csr_array":
+        """Return (N, P) float32: the part of each text that each piece is; rows sum to 1, or 0."""
+        from scipy.sparse import csr_array
+
+        # What is known of the distinct words, and what must be found out.
+        distinct = texts.words.distinct
+        known = self._pieces if distinct is self._distinct else GrowableRaggedArray(np.int64)
+        if texts.goes_on:
+            self._distinct, self._pieces = distinct, known
+        known.append(self._pieces_of([word[:_MAX_WORD] for word in distinct[len(known) :]]))
+
+        # From words to texts.
+        ids, sizes = known.take(texts.words.numbers)
+        rows = np.repeat(np.repeat(np.arange(len(texts)), texts.counts), sizes)
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(texts)))])
+        weights = (1 / np.diff(offsets).clip(1))[rows].astype(np.float32)
+        shares = csr_array((weights, ids, offsets), shape=(len(texts), self.num_pieces))
+        shares.sum_duplicates()
+        return shares
+
+    def sums(self, words: Sequence[str], scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the (W, L) sums of the (P, L) `scores` of the pieces of each word, and (W,) how many they are."""
+        ids, sizes = self._pieces_of([word[:_MAX_WORD] for word in words])
+        sums = np.zeros((len(words), scores.shape[1]), dtype=np.float32)
+        np.add.at(sums, np.repeat(np.arange(len(words)), sizes), scores[ids])
+        return sums, sizes
+
+    def _pieces_of(self, words: list[str]) -> RaggedArray:
+        clean = [word.encode("utf-8", "replace").decode("utf-8") for word in words]
+        found = [encoding.ids for encoding in self._tokenizer.encode_batch(clean, add_special_tokens=False)]
+        sizes = np.fromiter(map(len, found), np.int64, len(found))
+        return RaggedArray(np.fromiter((piece for ids in found for piece in ids), np.int64, int(sizes.sum())), sizes)
+
+
+class WordParts(NamedTuple):
+    """The words of a text and what each adds to the margins; the sum is the whole."""
+
+    words: tuple[str, ...]
+    margins: np.ndarray
+    """(W, L) float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorMeans:
+    """A linear function of the mean of the vectors of a text's pieces."""
+
+    tokenizer_json: str
+    scores: np.ndarray
+    """(P, L) float32: what each piece adds to each label's margin in a text of one piece."""
+    _counter: PieceCounter = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Open the tokenizer."""
+        object.__setattr__(self, "_counter", PieceCounter(self.tokenizer_json))
+
+    def __call__(self, texts: SplitWords) -> np.ndarray:
+        """Return (N, L) float32 margins; a text without words gets zeros."""
+        return np.asarray(self._counter.shares(texts) @ self.scores, dtype=np.float32)
+
+    def parts(self, text: str) -> "WordParts":
+        """Return what each distinct word of `text` adds to the margins."""
+        counts = Counter(text.split())
+        words = list(counts)
+        scores, num_pieces = self._counter.sums(words, self.scores)
+        occurrences = np.fromiter(counts.values(), np.float32, len(words))
+        whole = max(float(occurrences @ num_pieces), 1.0)
+        return WordParts(tuple(words), scores * (occurrences / whole)[:, None])
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the function as plain arrays."""
+        return {"tokenizer": pack_strings([self.tokenizer_json]).data, "scores": self.scores}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "VectorMeans":
+        """Return the function that `to_arrays` wrote."""
+        return cls(arrays["tokenizer"].tobytes().decode("utf-8"), arrays["scores"])
+
+
+@dataclass(frozen=True, slots=True)
+class MeanVectorFeatures:
+    """The mean vector of each text as columns for a linear machine, all scaled by one number.
+
+    The number makes the root mean square length of the training rows `weight`; rows of n-grams have length 1.
+    """
+
+    tokenizer_json: str
+    vectors: np.ndarray
+    """(P, E) float32, scaled."""
+
+    @classmethod
+    def fit(cls, texts: SplitWords, pretrained: PieceVectors, *, weight: float) -> "MeanVectorFeatures":
+        """Return the features of `pretrained` vectors, scaled so that `texts` have rows of length `weight`."""
+        vectors, tokenizer_json = pretrained
+        means = PieceCounter(tokenizer_json).shares(texts) @ vectors
+        length = float(np.sqrt(np.square(means).sum(axis=1).mean())) if len(texts) else 0.0
+        return cls(tokenizer_json, (vectors * (weight / max(length, 1e-9))).astype(np.float32))
+
+    @property
+    def num_features(self) -> int:
+        """Number of columns, E."""
+        return int(self.vectors.shape[1])
+
+    def transform(self, texts: SplitWords) -> SparseRows:
+        """Return the mean vectors of `texts`; every row has every column."""
+        means = np.asarray(PieceCounter(self.tokenizer_json).shares(texts) @ self.vectors, dtype=np.float32)
+        num_rows, num_columns = means.shape
+        offsets = np.arange(num_rows + 1, dtype=np.int64) * num_columns
+        return SparseRows(offsets, np.tile(np.arange(num_columns, dtype=np.int64), num_rows), means.ravel())
+
+    def with_weights(self, weights: np.ndarray) -> VectorMeans:
+        """Return the function that (E, L) `weights` of the columns make."""
+        return VectorMeans(self.tokenizer_json, np.ascontiguousarray(self.vectors @ weights, dtype=np.float32))
