@@ -7,7 +7,7 @@ import ast
 import importlib.util
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -34,6 +34,14 @@ _SCRIPTS = {
 }
 """Scripts that stand for one language here (Arabic also for Persian and Urdu, Devanagari for its neighbors)."""
 
+_SPACELESS = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]"
+)
+"""Letters of scripts without spaces between words (Thai, Lao, Burmese, Khmer, kana, Chinese), and of Korean, whose
+words between spaces have too many endings to be units."""
+_LEAST_SHARE = 0.3
+_JUDGED_TEXTS = 500
+
 
 def detect_language(text: str, *, expected: str) -> str:
     """Return `expected`, the code of a language that the text is clearly in instead, or UNCLEAR."""
@@ -58,6 +66,13 @@ def detect_language(text: str, *, expected: str) -> str:
 def count_languages(texts: Iterable[str], *, expected: str) -> dict[str, int]:
     """Return how many texts are in each language, the most frequent first."""
     return dict(Counter(detect_language(text, expected=expected) for text in texts).most_common())
+
+
+def is_spaceless(texts: Sequence[str]) -> bool:
+    """Return whether a good part of the letters belongs to scripts in which words are no unit between spaces."""
+    judged = "".join(texts[:: max(1, len(texts) // _JUDGED_TEXTS)][:_JUDGED_TEXTS])
+    letters = sum(character.isalpha() for character in judged)
+    return len(_SPACELESS.findall(judged)) > _LEAST_SHARE * max(letters, 1)
 
 
 def _script(text: str) -> str:

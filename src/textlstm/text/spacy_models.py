@@ -108,6 +108,8 @@ def resolve_device(config: TextConfig) -> TextConfig:
 
 
 _TAGGING = ("tok2vec", "transformer", "tagger", "morphologizer", "attribute_ruler")
+_WITHOUT_SPACES = ("ja", "th")
+"""Languages whose tokenizer may be missing and and that put no space between words: characters stand in."""
 _LEMMATIZING = ("lemmatizer", "trainable_lemmatizer")
 
 
@@ -198,7 +200,15 @@ def _blank(config: TextConfig, warnings: tuple[str, ...]) -> SpacyPipeline:
     try:
         nlp = spacy.blank(config.language)
     except ImportError as error:
-        raise ConfigError(f"text.language: spaCy cannot tokenize '{config.language}': {_one_line(error)}") from error
+        # The language is unknown, or its tokenizer needs a package that is missing: then another one does.
+        if not config.language.isalpha() or importlib.util.find_spec(f"spacy.lang.{config.language}") is None:
+            raise ConfigError(
+                f"text.language: spaCy cannot tokenize '{config.language}': {_one_line(error)}"
+            ) from error
+        by_characters = config.language in _WITHOUT_SPACES
+        nlp = spacy.blank("zh" if by_characters else "xx")
+        tokens = "characters are the tokens" if by_characters else "words are cut at spaces and punctuation"
+        warnings = (*warnings, f"text.language={config.language}: {tokens}; {_remedy(config.language)} for better ones")
     return SpacyPipeline(
         nlp=nlp,
         model="",
@@ -208,6 +218,11 @@ def _blank(config: TextConfig, warnings: tuple[str, ...]) -> SpacyPipeline:
         tokenizer_digest=_tokenizer_digest(nlp.tokenizer),
         warnings=warnings,
     )
+
+
+def _remedy(language: str) -> str:
+    """Return how to get the package that spaCy's tokenizer of a language needs."""
+    return f"pip install 'spacy[{language}]'" if language in ("ja", "ko", "th") else "install what spaCy names for it"
 
 
 def _installed(config: TextConfig, name: str) -> SpacyPipeline:
