@@ -58,6 +58,8 @@ CHANGES = {
     "model.head_dropout": Change("0.1"),
     "model.linear_expert": Change("false"),
     "model.expert_char_ngrams": Change("true"),
+    "model.expert_char_across": Change("true"),
+    "model.expert_vectors": Change("1"),
     "model.expert_naive_bayes": Change("true"),
     "model.expert_c": Change("0.1"),
     "training.epochs": Change("3"),
@@ -76,10 +78,14 @@ CHANGES = {
     "training.focal_gamma": Change("1", ("training.imbalance=focal",)),
     "training.patience": Change("1", (*STILL, "training.patience=0")),
     "training.refit": Change("true"),
+    "training.cross_fit": Change("3"),
     "training.num_models": Change("2"),
 }
 LOOP, PROCESSES = "tests/training/test_loop.py", "tests/training/test_processes.py"
+AUTO = "tests/fitting/test_auto.py"
 ELSEWHERE = {
+    "training.minutes": (AUTO, "test_a_short_time_takes_fewer_epochs_then_shorter_texts"),
+    "training.quality": (AUTO, "test_options_are_taken_where_the_time_allows"),
     "model.pos_embedding_size": ("tests/models/network/test_network.py", "test_key_changes_the_logits"),
     "training.precision": (LOOP, "test_setting_changes_the_result"),
     "training.device": (LOOP, "test_missing_gpu_is_refused"),

@@ -8,11 +8,12 @@ Text settings are taken literally, so paths need no quoting beyond the shell's.
 import difflib
 import os
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from textlstm import config as schema
+from textlstm.config import AUTO, AUTO_SETTINGS, remaining_auto
 from textlstm.errors import ConfigError
 
 GROUPS = ("data", "text", "model", "training", "tracking")
@@ -66,10 +67,22 @@ def compose_config(stage: str, config_class: type, overrides: Sequence[str], con
         with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
             # Each layer wins over those before it: YAML choices, the file of --config, what was typed.
             composed: Any = compose(config_name=stage, overrides=[item for item in overrides if _is_group(item)])
+            given = _given_by_choices(stage, config_class, overrides)
+            asked: set[str] = set()
             if config_file is not None:
-                composed = OmegaConf.merge(composed, _read_config_file(config_file, config_class))
-            composed = OmegaConf.merge(composed, _typed(config_class, overrides))
-        return OmegaConf.to_object(composed)
+                content = _read_config_file(config_file, config_class)
+                asked |= content.asked
+                given |= content.given
+                composed = OmegaConf.merge(composed, content.settings)
+            typed = dict(override.partition("=")[::2] for override in overrides if not _is_group(override))
+            asked = {*(asked - typed.keys()), *(key for key in AUTO_SETTINGS if typed.get(key) == AUTO)}
+            given = {*given, *typed} - asked
+            composed = OmegaConf.merge(
+                composed, _typed(config_class, [f"{key}={value}" for key, value in typed.items() if key not in asked])
+            )
+            if "auto" in composed:
+                composed.auto = remaining_auto(composed.auto, given=given, asked=asked)
+        return with_needed_pos(OmegaConf.to_object(composed))
     except ConfigError:
         raise
     except OmegaConfBaseException as error:
@@ -82,6 +95,31 @@ def compose_config(stage: str, config_class: type, overrides: Sequence[str], con
 
 def _is_group(override: str) -> bool:
     return override.partition("=")[0] in (*GROUPS, "experiment")
+
+
+def _given_by_choices(stage: str, config_class: type, overrides: Sequence[str]) -> set[str]:
+    """Return the settings that the chosen YAML files hold: those of `KEY=NAME`, and the stage's own choices."""
+    import yaml
+
+    stage_file = yaml.safe_load((conf_dir() / f"{stage}.yaml").read_text(encoding="utf-8"))
+    chosen = {key: name for entry in stage_file["defaults"] if isinstance(entry, dict) for key, name in entry.items()}
+    chosen |= dict(override.partition("=")[::2] for override in overrides if _is_group(override))
+    given: set[str] = set()
+    for group, name in chosen.items():
+        if name is not None:
+            content = yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text(encoding="utf-8")) or {}
+            given |= set(_flatten(content, "" if group == "experiment" else f"{group}."))
+    return given & setting_types(config_class).keys()
+
+
+def with_needed_pos(config: Any) -> Any:
+    """Return `config` with text.pos=auto resolved: parts of speech where another setting reads them."""
+    if "text.pos" not in getattr(config, "auto", ()):
+        return config
+    model = getattr(config, "model", None)
+    needed = bool(config.text.keep_pos or config.text.drop_pos or (model is not None and model.pos_embedding_size))
+    auto = [key for key in config.auto if key != "text.pos"]
+    return replace(config, text=replace(config.text, pos=needed), auto=auto)
 
 
 def _checked_overrides(stage: str, config_class: type, overrides: Sequence[str]) -> list[str]:
@@ -143,7 +181,17 @@ def _unquoted(raw: str) -> str:
     return raw[1:-1] if len(raw) >= 2 and raw[0] == raw[-1] and raw[0] in "'\"" else raw
 
 
-def _read_config_file(path: str, config_class: type) -> Any:
+class _FileSettings(NamedTuple):
+    """The settings of a user's file."""
+
+    settings: Any
+    """Those with a value, as an OmegaConf object."""
+    given: set[str]
+    asked: set[str]
+    """Those that the file sets to `auto`."""
+
+
+def _read_config_file(path: str, config_class: type) -> _FileSettings:
     """Read a user's YAML file of settings; aliases, tags, interpolations and unknown keys are refused."""
     import yaml
     from omegaconf import OmegaConf
@@ -173,7 +221,12 @@ def _read_config_file(path: str, config_class: type) -> Any:
     problems = [f"{path}: {_unknown_key('train', key, list(known))}" for key in flat if key not in known]
     if problems:
         raise ConfigError(*problems)
-    return OmegaConf.create(content)
+    asked = {key for key, value in flat.items() if key in AUTO_SETTINGS and value in (AUTO, [AUTO])}
+    settings = OmegaConf.create({})
+    for key, value in flat.items():
+        if key not in asked:
+            OmegaConf.update(settings, key, value, force_add=True)
+    return _FileSettings(settings, set(flat) - asked, asked)
 
 
 def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

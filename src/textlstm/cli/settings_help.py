@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from textlstm import config as schema
 from textlstm.cli.settings import group_choices
+from textlstm.config import AUTO, AUTO_SETTINGS
 
 WIDTH = 100
 
@@ -45,9 +46,9 @@ def describe_settings(config_class: type, prefix: str = "") -> list[tuple[str, s
         if is_dataclass(hint):
             nested.append((field.name, hint))
             continue
-        rows.append(
-            (f"{prefix}{field.name}", _shown(getattr(defaults, field.name)), setting_doc(config_class, field.name))
-        )
+        key = f"{prefix}{field.name}"
+        default = AUTO if key in AUTO_SETTINGS else _shown(getattr(defaults, field.name))
+        rows.append((key, default, setting_doc(config_class, field.name)))
     for name, hint in nested:
         rows += describe_settings(hint, f"{prefix}{name}.")  # type: ignore[arg-type]
     return rows

@@ -5,6 +5,7 @@ string under a field is its documentation: `textlstm STAGE --help` and the docs 
 values) live in `conf/` as YAML; nothing in a config file can name code.
 """
 
+from textlstm.config.auto import AUTO, AUTO_SETTINGS, TEXT_SETTINGS, remaining_auto
 from textlstm.config.choices import (
     DataSource,
     Device,
@@ -16,6 +17,7 @@ from textlstm.config.choices import (
     Imbalance,
     Pooling,
     Precision,
+    Quality,
     RareLabel,
     Sampler,
     Schedule,
@@ -51,6 +53,9 @@ from textlstm.config.tracking import (
 from textlstm.config.training import TrainingConfig
 
 __all__ = [
+    "AUTO",
+    "AUTO_SETTINGS",
+    "TEXT_SETTINGS",
     "CompareConfig",
     "DashboardConfig",
     "DataConfig",
@@ -75,6 +80,7 @@ __all__ = [
     "Precision",
     "PrepareConfig",
     "PromoteConfig",
+    "Quality",
     "RareLabel",
     "ReplayConfig",
     "RunConfig",
@@ -92,4 +98,5 @@ __all__ = [
     "TrainConfig",
     "TrainingConfig",
     "TrainingPrecision",
+    "remaining_auto",
 ]

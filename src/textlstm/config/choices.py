@@ -30,6 +30,14 @@ class FileFormat(StrEnum):
     folder = "folder"
 
 
+class Quality(StrEnum):
+    """How much of the time that a training may take goes into its accuracy."""
+
+    fast = "fast"
+    balanced = "balanced"
+    best = "best"
+
+
 class RareLabel(StrEnum):
     """What happens to a class with a single training row."""
 

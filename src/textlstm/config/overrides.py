@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, TypeVar, get_origin, get_type_hints
 
+from textlstm.config import AUTO, AUTO_SETTINGS, PrepareConfig, remaining_auto
 from textlstm.errors import ConfigError
 
 Config = TypeVar("Config")
@@ -16,9 +17,17 @@ def with_settings(config: Config, overrides: Sequence[str]) -> Config:
     Raises:
         ConfigError: an unknown key, or a value of the wrong type or out of range.
     """
+    given: set[str] = set()
+    asked: set[str] = set()
     for override in overrides:
         key, _, value = override.partition("=")
+        if value == AUTO and key in AUTO_SETTINGS:
+            asked.add(key)
+            continue
+        given.add(key)
         config = _with_value(config, key, value, path=key.split("."))
+    if isinstance(config, PrepareConfig):
+        config = dataclasses.replace(config, auto=remaining_auto(config.auto, given=given, asked=asked))
     return config
 
 

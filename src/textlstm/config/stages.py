@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from textlstm.config.auto import AUTO_SETTINGS, TEXT_SETTINGS
 from textlstm.config.checks import check_at_least, require
 from textlstm.config.choices import Device, ExportFormat, ExportPrecision, Sampler
 from textlstm.config.data import DataConfig
@@ -98,10 +99,14 @@ class PrepareConfig:
     """Preparation processes; 0 means one a core."""
     overwrite: bool = False
     """Prepare again even when the corpus is in the store."""
+    auto: list[str] = field(default_factory=lambda: list(TEXT_SETTINGS))
+    """Settings that are chosen by data and time; a setting with a value of yours leaves the list."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
         check_at_least("num_workers", self.num_workers, 0)
+        unknown = [key for key in self.auto if key not in AUTO_SETTINGS]
+        require(not unknown, f"auto: no setting {', '.join(unknown)} can be auto; {', '.join(AUTO_SETTINGS)} can")
 
 
 @dataclass
@@ -118,6 +123,8 @@ class TrainConfig(PrepareConfig):
     """Seed of the weights, the order of batches and dropout."""
     overwrite: bool = False
     """Replace a finished model in output_dir, or start anew after a change of settings."""
+    auto: list[str] = field(default_factory=lambda: list(AUTO_SETTINGS))
+    """Settings that are chosen by data and time; a setting with a value of yours leaves the list."""
 
     def __post_init__(self) -> None:
         """Check what spans groups."""

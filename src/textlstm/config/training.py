@@ -2,22 +2,30 @@
 
 from dataclasses import dataclass
 
-from textlstm.config.checks import check_at_least, check_fraction, check_positive
-from textlstm.config.choices import Device, Imbalance, Schedule, TrainingPrecision
+from textlstm.config.checks import check_at_least, check_fraction, check_positive, require
+from textlstm.config.choices import Device, Imbalance, Quality, Schedule, TrainingPrecision
 
 
 @dataclass
 class TrainingConfig:
     """The optimization loop."""
 
+    minutes: float = 5.0
+    """Time that the choice of the `auto` settings may spend on the networks of this machine; a value that you set is
+    kept even where it takes longer."""
+    quality: Quality = Quality.balanced
+    """fast: no option that multiplies the time; balanced: such options within a third of the minutes; best: within all
+    of them."""
     epochs: int = 6
-    """Passes over the training rows."""
+    """Passes over the training rows; auto: 4 to 8 by rows and tokens, up to 20 for few rows, fewer where the
+    time is short."""
     batch_size: int = 16
-    """Rows a step when texts have the average length; batches hold equal numbers of tokens, not of rows."""
+    """Rows a step when texts have the average length; batches hold equal numbers of tokens, not of rows; auto: 32, from
+    30,000 rows on 64, from 100,000 on 128, with very few rows fewer."""
     learning_rate: float = 4e-3
     """Peak learning rate of all weights but the embeddings."""
     embedding_learning_rate: float = 8e-3
-    """Peak learning rate of the word embeddings; pretrained vectors want less, about 0.002."""
+    """Peak learning rate of the word embeddings; auto: 0.002 with pretrained vectors, else 0.008."""
     weight_decay: float = 0.01
     """Decoupled weight decay (AdamW)."""
     schedule: Schedule = Schedule.cosine
@@ -34,7 +42,7 @@ class TrainingConfig:
     """Weight of the R-Drop consistency loss (two passes with different dropout); 0 means none."""
     adversarial: float = 0.0
     """Length of the worst change of a text's word vectors that it is also trained on, in lengths of one vector, such as
-    0.1; 0 means none."""
+    0.1; 0 means none; auto: 0.1 for short texts where the time allows."""
     imbalance: Imbalance = Imbalance.none
     """none, class_weights, balanced_sampler, focal or logit_adjustment."""
     focal_gamma: float = 2.0
@@ -55,9 +63,14 @@ class TrainingConfig:
     """Seconds between checkpoints inside an epoch; one is always written at its end."""
     refit: bool = False
     """Then train anew on training and validation rows, for as many epochs as were best: no row is given away, in twice
-    the time. Gate, calibration and thresholds stay those of the first training."""
+    the time. Gate, calibration and thresholds stay those of the first training; auto: where the time allows."""
+    cross_fit: int = 0
+    """Folds of all rows that calibration and thresholds are learned from, each row scored by a model that was trained
+    without it; 0 means the validation rows do; auto: 5 with fewer than 50 validation rows,
+    and with fewer than 200 where the time allows."""
     num_models: int = 1
-    """Networks trained from different seeds whose probabilities are averaged."""
+    """Networks trained from different seeds whose probabilities are averaged; auto: 1, and 3 with quality=best where
+    the time allows."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -72,3 +85,8 @@ class TrainingConfig:
         for key in ("warmup_fraction", "label_smoothing", "ema_decay"):
             check_fraction(f"training.{key}", getattr(self, key))
         check_positive("training.checkpoint_seconds", self.checkpoint_seconds)
+        check_positive("training.minutes", self.minutes)
+        require(
+            self.cross_fit == 0 or 2 <= self.cross_fit <= 20,
+            f"training.cross_fit must be 0 or 2 to 20 folds, got {self.cross_fit}",
+        )

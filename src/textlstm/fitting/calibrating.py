@@ -11,6 +11,7 @@ from textlstm.models.calibration.class_bias import fit_class_biases
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.confidence import fit_confidence_scale
 from textlstm.models.calibration.label_shift import label_shift_weights
+from textlstm.models.calibration.temperature import row_losses
 
 
 class Calibrated(NamedTuple):
@@ -45,6 +46,7 @@ def calibrate(
     *,
     task: Task,
     weights: np.ndarray | None = None,
+    network_must_help: bool = False,
 ) -> Calibrated:
     """Learn, in turn, the scales of both branches, a bias a class and the scale of confidence; the last two if needed.
 
@@ -54,11 +56,19 @@ def calibrate(
         targets: (N,) label ids, -1 for a label unknown to the model, or (N, L) 0/1 when a row may have several.
         task: which of the two targets it is.
         weights: (N,) importance of the rows, None for equal.
+        network_must_help: leave the network out unless it lowers the log loss of the expert by more than two
+            standard errors: the rule for few rows.
 
     Raises:
         ValueError: there is no row.
     """
     combiner = BranchCombiner.fit(recurrent_logits, expert_logits, targets, task=task, weights=weights)
+    if (
+        network_must_help
+        and expert_logits is not None
+        and not _network_helps(combiner, recurrent_logits, expert_logits, targets)
+    ):
+        combiner = combiner.without_network()
     combined, gain = combiner.combine(recurrent_logits, expert_logits), 0.0
     if task is Task.multi_label:
         return Calibrated(combiner, combined, gain)
@@ -67,3 +77,12 @@ def calibrate(
         combiner, combined, gain = combiner.with_class_biases(biases.biases), biases.held_out, biases.gain
     scale = fit_confidence_scale(combined, targets, weights=weights)
     return Calibrated(combiner.with_confidence_scale(scale), scale(combined), gain)
+
+
+def _network_helps(combiner: BranchCombiner, recurrent: np.ndarray, expert: np.ndarray, targets: np.ndarray) -> bool:
+    """Return whether the combination has a lower log loss than the expert alone, by more than two standard errors."""
+    if not combiner.recurrent_scale or not combiner.expert_scale:
+        return False
+    alone = row_losses(combiner.expert_alone(expert), targets, task=combiner.task)
+    gains = alone - row_losses(combiner.combine(recurrent, expert), targets, task=combiner.task)
+    return bool(gains.mean() > 2 * gains.std() / np.sqrt(max(len(gains), 1)))

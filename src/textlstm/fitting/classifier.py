@@ -1,8 +1,8 @@
 """From a prepared corpus to a model: vocabulary, vectors, linear expert, networks, thresholds, baseline.
 
 Stages `train`, `run` and `sweep` share it. The linear expert and the networks learn from the training rows; the
-combiner of both and the abstention threshold learn from the validation rows. Then the expert is fitted anew on all
-rows, as are the baseline and, with `training.refit`, the networks, so that none gives rows away.
+combiner of both and the abstention threshold learn from the validation rows, or where these are few from the scores of
+cross-fitting. Then the expert is fitted anew on all rows, as are the baseline and, with `training.refit`, the networks.
 """
 
 from collections.abc import Callable
@@ -14,9 +14,18 @@ import numpy as np
 from textlstm.config import DataConfig, Device, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
+from textlstm.embeddings.packages import vectors_of_expert
 from textlstm.evaluation.abstention import find_threshold, fit_label_thresholds
 from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
-from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs, refit_networks
+from textlstm.fitting.cross_fit import cross_fit
+from textlstm.fitting.networks import (
+    LabelledRows,
+    NetworkInputs,
+    fit_networks,
+    labelled_rows,
+    network_inputs,
+    refit_networks,
+)
 from textlstm.inference.torch_backend import choose_device
 from textlstm.model_folder import Columns, SavedModel, Thresholds
 from textlstm.models.calibration.combination import BranchCombiner
@@ -24,7 +33,9 @@ from textlstm.models.calibration.temperature import mean_logits, to_probabilitie
 from textlstm.models.linear.expert import LinearExpert
 from textlstm.models.network.network import TextNetwork
 from textlstm.models.network.predict import predict_logits
+from textlstm.text.language import is_spaceless
 from textlstm.training.job import EpochReport, FitResult
+from textlstm.training.validation_scores import score
 
 ACCEPT_NOTHING = 2.0
 """Threshold of a model for which the promise cannot be kept at any probability."""
@@ -50,7 +61,7 @@ class Fitted:
         """Return the figures of the making, by name: validation scores, speed, padding, coverage of the vectors."""
         task = self.saved_model.task
         figures = {
-            "validation/macro_f1": self.results[0].history[self.results[0].best_epoch - 1].macro_f1,
+            "validation/macro_f1": self._macro_f1(),
             "tokens_per_second": float(np.mean([result.tokens_per_second for result in self.results])),
             "padding_share": float(np.mean([result.padding_share for result in self.results])),
             "best_epoch": float(self.results[0].best_epoch),
@@ -64,6 +75,14 @@ class Fitted:
             right = self.validation_probabilities.argmax(axis=1) == self.validation_targets
             figures["validation/accuracy"] = float(right.mean())
         return figures
+
+    def _macro_f1(self) -> float:
+        """Return that of the first network at its best epoch; after cross-fitting, that of the calibrated model."""
+        best = self.results[0].history[self.results[0].best_epoch - 1]
+        if len(self.validation_targets) and not best.macro_f1 and not best.accuracy:
+            logits = np.log(np.maximum(self.validation_probabilities, 1e-12))
+            return score(logits, self.validation_targets, task=self.saved_model.task).macro_f1
+        return best.macro_f1
 
     def events(self) -> tuple[str, ...]:
         """Return what a user should know of the making: continued, memory ran out, stopped early, classes corrected."""
@@ -104,6 +123,9 @@ def fit_classifier(
     rows = labelled_rows(corpus)
     weights = validation_weights(rows.validation_targets, corpus, config.evaluation)
 
+    if config.training.cross_fit:
+        return _fit_by_folds(rows, corpus, config, work_dir=work_dir, on_epoch=on_epoch, stop=stop)
+
     # Both branches learn from the training rows.
     expert = None
     if config.model.linear_expert:
@@ -128,26 +150,78 @@ def fit_classifier(
             rows, results, corpus, config, work_dir=work_dir, on_epoch=on_refit_epoch, stop=stop
         )
 
+    outcome = _Outcome(inputs, networks, results, refits, calibrated, probabilities, targets, weights)
+    return _fitted(outcome, rows, corpus, config)
+
+
+def _fit_by_folds(
+    rows: LabelledRows,
+    corpus: PreparedCorpus,
+    config: TrainConfig,
+    *,
+    work_dir: Path | None,
+    on_epoch: Callable[[EpochReport], None] | None,
+    stop: Callable[[], int] | None,
+) -> Fitted:
+    """Fit where validation rows are few: calibrate on rows of all folds, then train on all rows."""
+    # Scores of every row by branches that have not seen it.
+    scores = cross_fit(rows, corpus, config, work_dir=work_dir, stop=stop)
+    targets = scores.targets
+    weights = validation_weights(targets, corpus, config.evaluation)
+    calibrated = calibrate(
+        scores.recurrent_logits,
+        scores.expert_logits,
+        targets,
+        task=corpus.task,
+        weights=weights,
+        network_must_help=True,
+    )
+    probabilities = to_probabilities(calibrated.log_probabilities, corpus.task)
+
+    # The networks of the model learn from all rows.
+    joined = rows.joined()
+    inputs = network_inputs(joined, config)
+    networks, results = fit_networks(inputs, corpus, config, work_dir=work_dir, on_epoch=on_epoch, stop=stop)
+    outcome = _Outcome(inputs, networks, results, (), calibrated, probabilities, targets, weights)
+    return _fitted(outcome, rows, corpus, config)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What the steps of a fit leave for the model."""
+
+    inputs: NetworkInputs
+    networks: list[TextNetwork]
+    results: tuple[FitResult, ...]
+    refits: tuple[FitResult, ...]
+    calibrated: Calibrated
+    probabilities: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray | None
+
+
+def _fitted(outcome: _Outcome, rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig) -> Fitted:
+    """Put the model together; the expert and the baseline learn from training and validation rows."""
     saved_model = SavedModel(
         labels=corpus.labels,
         task=corpus.task,
         text=replace(config.text, tagger_device=Device.cpu),  # where it ran is no part of the model
         model=config.model,
         text_fingerprint=corpus.text_fingerprint,
-        vocabulary=inputs.vocabulary,
-        weights=_weights(networks, calibrated.combiner) | _expert_and_baseline(rows, corpus, config),
+        vocabulary=outcome.inputs.vocabulary,
+        weights=_weights(outcome.networks, outcome.calibrated.combiner) | _expert_and_baseline(rows, corpus, config),
         columns=columns_of(config.data),
-        thresholds=_thresholds(probabilities, targets, weights, corpus.task, config),
+        thresholds=_thresholds(outcome.probabilities, outcome.targets, outcome.weights, corpus.task, config),
         label_shares=_label_shares(rows.train_targets, len(corpus.labels)),
     )
     return Fitted(
         saved_model,
-        results,
-        refits,
-        inputs.embeddings,
-        probabilities,
-        targets,
-        calibrated,
+        outcome.results,
+        outcome.refits,
+        outcome.inputs.embeddings,
+        outcome.probabilities,
+        outcome.targets,
+        outcome.calibrated,
     )
 
 
@@ -158,8 +232,11 @@ def join_training(corpus: PreparedCorpus, config: TrainConfig, *, stop: Callable
         InputError: the corpus has no training or no validation rows.
     """
     rows = labelled_rows(corpus)
+    if config.training.cross_fit:
+        cross_fit(rows, corpus, config, work_dir=None, stop=stop)
+        rows = rows.joined()
     _, results = fit_networks(network_inputs(rows, config), corpus, config, work_dir=None, on_epoch=None, stop=stop)
-    if config.training.refit:
+    if config.training.refit and not config.training.cross_fit:
         refit_networks(rows, results, corpus, config, work_dir=None, on_epoch=None, stop=stop)
 
 
@@ -176,7 +253,13 @@ def columns_of(data: DataConfig) -> Columns:
 
 def _fit_expert(texts: list[str], targets: np.ndarray, corpus: PreparedCorpus, config: TrainConfig) -> LinearExpert:
     return LinearExpert.fit(
-        texts, targets, num_labels=len(corpus.labels), task=corpus.task, config=config.model, seed=config.seed
+        texts,
+        targets,
+        num_labels=len(corpus.labels),
+        task=corpus.task,
+        config=config.model,
+        seed=config.seed,
+        pretrained=vectors_of_expert(config.model),
     )
 
 
@@ -190,7 +273,12 @@ def _expert_and_baseline(rows: LabelledRows, corpus: PreparedCorpus, config: Tra
         parts |= {f"expert.{name}": value for name, value in expert.to_arrays().items()}
     if config.evaluation.baseline:
         baseline = LinearExpert.fit_baseline(
-            texts, targets, num_labels=len(corpus.labels), task=corpus.task, seed=config.seed
+            texts,
+            targets,
+            num_labels=len(corpus.labels),
+            task=corpus.task,
+            seed=config.seed,
+            spaceless=is_spaceless(texts),
         )
         parts |= {f"baseline.{name}": value for name, value in baseline.to_arrays().items()}
     return parts

@@ -76,8 +76,21 @@ def network_inputs(rows: LabelledRows, config: TrainConfig) -> NetworkInputs:
     return NetworkInputs(
         vocabulary,
         load_embeddings(config.model.embeddings, vocabulary, language=config.text.language),
-        _encode(rows.train, vocabulary, rows.train_targets, config),
-        _encode(rows.validation, vocabulary, rows.validation_targets, config),
+        encode_rows(rows.train, vocabulary, rows.train_targets, config),
+        encode_rows(rows.validation, vocabulary, rows.validation_targets, config),
+    )
+
+
+def encode_rows(split: PreparedSplit, vocabulary: Vocabulary, targets: np.ndarray, config: TrainConfig) -> EncodedSplit:
+    """Return prepared rows as ids of `vocabulary`, with their targets."""
+    return encode_texts(
+        split.token_ids(vocabulary.encode),
+        split.offsets(),
+        split.pos_ids(),
+        tokens=lambda: split.flat_tokens().to_pylist(),
+        vocabulary=vocabulary,
+        model=config.model,
+        targets=targets,
     )
 
 
@@ -163,15 +176,3 @@ def network_sizes(vocabulary: Vocabulary, corpus: PreparedCorpus, embeddings: Em
     """Return the sizes that the data decide."""
     word_size = 0 if embeddings is None else embeddings.matrix.shape[1]
     return NetworkSizes(vocabulary_size=len(vocabulary), num_labels=len(corpus.labels), word_size=word_size)
-
-
-def _encode(split: PreparedSplit, vocabulary: Vocabulary, targets: np.ndarray, config: TrainConfig) -> EncodedSplit:
-    return encode_texts(
-        split.token_ids(vocabulary.encode),
-        split.offsets(),
-        split.pos_ids(),
-        tokens=lambda: split.flat_tokens().to_pylist(),
-        vocabulary=vocabulary,
-        model=config.model,
-        targets=targets,
-    )

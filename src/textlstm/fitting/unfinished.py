@@ -6,14 +6,18 @@ It stands beside the model folder as `NAME.unfinished` and is removed once the m
 import hashlib
 import json
 import shutil
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from textlstm.config import TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import InputError
 
 SETTINGS_FILE = "settings.json"
+WAIT_SECONDS = 1800
+"""So long do the other processes of `torchrun` wait for the first one to choose settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class UnfinishedTraining:
     """Whether an equal training was interrupted here."""
     resume_key: str | None
     """MLflow run of that training; None without one."""
+    values: dict[str, Any]
+    """What that training chose for its `auto` settings, by key."""
 
     @classmethod
     def open(cls, model_dir: Path, config: TrainConfig, corpus: PreparedCorpus) -> "UnfinishedTraining":
@@ -41,7 +47,13 @@ class UnfinishedTraining:
         if settings.is_file():
             before = json.loads(settings.read_text(encoding="utf-8"))
             if before["digest"] == digest:
-                return cls(directory, digest, is_continued=True, resume_key=before["resume_key"])
+                return cls(
+                    directory,
+                    digest,
+                    is_continued=True,
+                    resume_key=before["resume_key"],
+                    values=before.get("values", {}),
+                )
             if not config.overwrite:
                 raise InputError(
                     f"{directory}: holds an unfinished training with other settings or data; "
@@ -49,18 +61,38 @@ class UnfinishedTraining:
                 )
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-        return cls(directory, digest, is_continued=False, resume_key=None)
+        return cls(directory, digest, is_continued=False, resume_key=None, values={})
 
-    def remember(self, resume_key: str | None) -> None:
-        """Write down how to continue: the digest, and the MLflow run that the training belongs to."""
-        content = {"digest": self.digest, "resume_key": resume_key}
-        (self.directory / SETTINGS_FILE).write_text(json.dumps(content), encoding="utf-8")
+    def remember(self, resume_key: str | None, values: dict[str, Any]) -> None:
+        """Write down how to continue: the digest, the MLflow run, and the values chosen for `auto` settings."""
+        content = {"digest": self.digest, "resume_key": resume_key, "values": values}
+        temporary = self.directory / f"{SETTINGS_FILE}.tmp"
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+        temporary.replace(self.directory / SETTINGS_FILE)  # other processes may read it
 
     def remove(self) -> None:
         """Remove the folder: the model is saved."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+def values_of_first_process(config: TrainConfig, corpus: PreparedCorpus) -> dict[str, Any]:
+    """Return what the first process of `torchrun` has chosen for `auto` settings; waits until it has.
+
+    Raises:
+        InputError: it chooses none in `WAIT_SECONDS`.
+    """
+    model_dir = Path(config.output_dir)
+    path, digest = model_dir.with_name(f"{model_dir.name}.unfinished") / SETTINGS_FILE, _digest(config, corpus)
+    for _ in range(10 * WAIT_SECONDS):
+        if path.is_file():
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["digest"] == digest:
+                return dict(content["values"])
+        time.sleep(0.1)
+    raise InputError(f"{path}: the first process has chosen no settings in {WAIT_SECONDS} s; see its messages")
+
+
 def _digest(config: TrainConfig, corpus: PreparedCorpus) -> str:
     content = [corpus.key, asdict(config.model), asdict(config.training), asdict(config.evaluation), config.seed]
+    content.append(config.auto)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -16,7 +16,7 @@ from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import ConfigError
 from textlstm.evaluation.scored_rows import decide
-from textlstm.fitting import Fitted, fit_classifier
+from textlstm.fitting import Fitted, fit_classifier, resolve
 from textlstm.inference.classifier import TextClassifier
 from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.prepare import prepared
@@ -40,7 +40,8 @@ def sweep(config: SweepConfig) -> None:
     if not config.sweep.space:
         raise ConfigError("sweep.space: name what to search, such as sweep.space=model.hidden_size=64,128")
     output_dir = Path(config.output_dir)
-    prepared(config)
+    corpus = prepared(config)
+    config = _with_chosen_values(config, corpus)
     with open_run(
         config.tracking, stage="sweep", run_name=f"sweep {output_dir.name}", resume_run_id=_parent_key(output_dir)
     ) as run:
@@ -103,13 +104,23 @@ def _figures(fitted: Fitted, corpus: PreparedCorpus) -> dict[str, float]:
     }
 
 
+def _with_chosen_values(config: SweepConfig, corpus: PreparedCorpus) -> SweepConfig:
+    """Return `config` with values for what is `auto` and not searched, the same when the sweep continues."""
+    searched = {entry.partition("=")[0] for entry in config.sweep.space}
+    config = replace(config, auto=[key for key in config.auto if key not in searched])
+    resolved = resolve(config, corpus, measure_speed=False)
+    note(*(f"auto: {reason}" for reason in resolved.reasons))
+    chosen = resolved.config
+    return replace(config, model=chosen.model, training=chosen.training, auto=[])
+
+
 def _trial_config(config: SweepConfig) -> SweepConfig:
-    """Return the settings of trials: no refit and no baseline, for validation decides; parallel ones share cores."""
+    """Return the settings of trials: no refit, folds or baseline, for validation decides; parallel ones share cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = config.training.num_threads or max(1, cores // config.sweep.jobs)
     return replace(
         config,
-        training=replace(config.training, num_threads=threads, refit=False),
+        training=replace(config.training, num_threads=threads, refit=False, cross_fit=0),
         evaluation=replace(config.evaluation, baseline=False),
     )
 

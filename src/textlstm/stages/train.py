@@ -2,16 +2,17 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from textlstm.config import TrainConfig
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import InputError
-from textlstm.fitting import Fitted, fit_classifier, join_training
+from textlstm.fitting import Fitted, fit_classifier, join_training, resolve, typed_settings, with_values
 from textlstm.fitting.label_errors import write_label_errors
-from textlstm.fitting.unfinished import UnfinishedTraining
+from textlstm.fitting.unfinished import UnfinishedTraining, values_of_first_process
 from textlstm.model_folder import SavedModel, save_saved_model, with_provenance
-from textlstm.processes.distributed import follows_another
+from textlstm.processes.distributed import follows_another, under_torchrun
 from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.evaluate import Evaluated, evaluate_split, print_evaluation
 from textlstm.stages.prepare import prepared
@@ -37,6 +38,8 @@ def train(config: TrainConfig) -> None:
         with cooperative_stop() as stop:
             store = Path(config.prepared_dir)
             corpus = prepare_corpus(config.data, config.text, prepared_dir=store, num_workers=config.num_workers)
+            if config.auto:
+                config = with_values(config, values_of_first_process(config, corpus))
             join_training(corpus, config, stop=stop)
         return
     model_dir = Path(config.output_dir)
@@ -60,12 +63,13 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
     if unfinished.is_continued:
         note(f"continuing the unfinished training in {unfinished.directory}")
     watch = Stopwatch()
+    config, values = _with_chosen_values(config, corpus, unfinished)
     name = (
         config.tracking.run_name or f"{model_dir.name} {config.data.source} {config.model.encoder} seed {config.seed}"
     )
     with open_run(config.tracking, stage="train", run_name=name, resume_run_id=unfinished.resume_key) as run:
-        unfinished.remember(run.resume_key)
-        _log_inputs(run, config, corpus)
+        unfinished.remember(run.resume_key, values)
+        _log_inputs(run, config, corpus, values)
 
         # Fit; a signal writes a checkpoint first, from which the same command continues.
         with cooperative_stop() as stop, progress("training") as advance:
@@ -74,13 +78,13 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
                 corpus,
                 config,
                 work_dir=unfinished.directory,
-                on_epoch=epochs.show,
+                on_epoch=epochs.show_without_validation if config.training.cross_fit else epochs.show,
                 on_refit_epoch=epochs.show_refit,
                 stop=stop,
             )
 
         # Save, and log how it went.
-        save_saved_model(_with_provenance(fitted.saved_model, config, corpus, run), model_dir)
+        save_saved_model(_with_provenance(fitted.saved_model, config, corpus, run, values), model_dir)
         _log_outcome(run, fitted, seconds=watch.seconds)
 
         # Score the test split with the model as it was saved.
@@ -108,6 +112,22 @@ def refuse_existing(model_dir: Path, *, overwrite: bool) -> None:
         raise InputError(f"{model_dir}: is a file; set output_dir to a folder")
 
 
+def _with_chosen_values(
+    config: TrainConfig, corpus: PreparedCorpus, unfinished: UnfinishedTraining
+) -> tuple[TrainConfig, dict[str, Any]]:
+    """Return `config` without `auto`, and the values that were chosen: those of before where a training continues."""
+    if not config.auto:
+        return config, {}
+    if unfinished.is_continued:
+        return with_values(config, unfinished.values), unfinished.values
+    # Under `torchrun` a training needs all processes, and the others wait for what is chosen here.
+    with cooperative_stop() as stop:
+        resolved = resolve(config, corpus, measure_speed=not under_torchrun(), stop=stop)
+    note(*(f"auto: {reason}" for reason in resolved.reasons))
+    note(f"the same again: {typed_settings(resolved.values)} auto=[]")
+    return resolved.config, resolved.values
+
+
 @dataclass(frozen=True, slots=True)
 class _EpochLines:
     """Tells of each epoch: a line on the screen, a step of the bar, points of the run's curves."""
@@ -124,6 +144,12 @@ class _EpochLines:
         )
         self.advance(report.epoch, self.num_epochs, line)
         note(line + (" *" if report.is_best else ""))
+
+    def show_without_validation(self, report: EpochReport) -> None:
+        self.run.log_metrics({"epoch/train_loss": report.train_loss}, step=report.epoch)
+        line = f"training on all rows, epoch {report.epoch}: loss {report.train_loss:.3f}"
+        self.advance(report.epoch, self.num_epochs, line)
+        note(line)
 
     def show_refit(self, report: EpochReport) -> None:
         self.run.log_metrics({"refit/train_loss": report.train_loss}, step=report.epoch)
@@ -144,8 +170,8 @@ def _curve_points(report: EpochReport) -> dict[str, float]:
     }
 
 
-def _log_inputs(run: Tracker, config: TrainConfig, corpus: PreparedCorpus) -> None:
-    run.log_params(asdict(config))
+def _log_inputs(run: Tracker, config: TrainConfig, corpus: PreparedCorpus, values: dict[str, Any]) -> None:
+    run.log_params(asdict(config) | {"auto_chosen": sorted(values)})
     source = ", ".join(config.data.train) or config.data.name or str(config.data.source)
     for context in ("train", "validation", "test"):
         split = getattr(corpus, context)
@@ -165,7 +191,9 @@ def _log_outcome(run: Tracker, fitted: Fitted, *, seconds: float) -> None:
         run.set_tags({"training_events": "; ".join(fitted.events())})
 
 
-def _with_provenance(saved_model: SavedModel, config: TrainConfig, corpus: PreparedCorpus, run: Tracker) -> SavedModel:
+def _with_provenance(
+    saved_model: SavedModel, config: TrainConfig, corpus: PreparedCorpus, run: Tracker, values: dict[str, Any]
+) -> SavedModel:
     digests = {
         name: split.digest
         for name, split in (("train", corpus.train), ("validation", corpus.validation), ("test", corpus.test))
@@ -179,4 +207,5 @@ def _with_provenance(saved_model: SavedModel, config: TrainConfig, corpus: Prepa
         data_source=str(config.data.source),
         seed=config.seed,
         training=asdict(config.training),
+        chosen_settings=values,
     )

@@ -1,0 +1,41 @@
+"""Which settings data decide unless a user does: the value `auto`."""
+
+from collections.abc import Collection, Iterable
+
+AUTO = "auto"
+
+TEXT_SETTINGS = ("text.pos",)
+"""Decided by the other settings alone, before a corpus is prepared."""
+
+AUTO_SETTINGS = (
+    *TEXT_SETTINGS,
+    "model.embeddings",
+    "model.max_tokens",
+    "model.freeze_epochs",
+    "model.expert_vectors",
+    "model.expert_char_ngrams",
+    "model.expert_char_across",
+    "model.expert_naive_bayes",
+    "training.epochs",
+    "training.batch_size",
+    "training.embedding_learning_rate",
+    "training.adversarial",
+    "training.refit",
+    "training.cross_fit",
+    "training.num_models",
+)
+"""Every setting that may be `auto`, and is by default."""
+
+
+def remaining_auto(auto: Iterable[str], *, given: Collection[str], asked: Collection[str] = ()) -> list[str]:
+    """Return the settings that stay automatic, in the order of `AUTO_SETTINGS`.
+
+    Args:
+        auto: those that were automatic before.
+        given: settings with a value of the user's.
+        asked: settings for which the user typed `auto`.
+    """
+    before = list(auto)
+    kept = {key for key in before if key not in given} | set(asked)
+    unknown = [key for key in before if key not in AUTO_SETTINGS]  # for the check of the config to name
+    return [key for key in AUTO_SETTINGS if key in kept] + unknown

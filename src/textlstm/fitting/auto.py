@@ -1,0 +1,144 @@
+"""`resolve`: every setting that is `auto` gets a value from the corpus and the time, before training."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from textlstm.config import AUTO_SETTINGS, TrainConfig
+from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
+from textlstm.embeddings.packages import has_wordllama
+from textlstm.fitting.auto_expert import EXPERT_KEYS, choose_expert
+from textlstm.fitting.auto_network import DataSize, choose_sizes, choose_within_time
+from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs
+from textlstm.text.language import is_spaceless
+from textlstm.training.job import EpochReport
+
+_TIMED_TOKENS = 30_000
+ASSUMED_SPEED = 50_000
+"""Tokens a second where they are not measured."""
+_TIME_OF_EXPERT = 0.1
+"""Part of the minutes that one fit of the linear expert may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Settings without `auto`, and why they are what they are."""
+
+    config: TrainConfig
+    values: dict[str, Any]
+    """The values that were chosen, by key."""
+    reasons: tuple[str, ...]
+    """A line each, for people."""
+
+
+def resolve(
+    config: TrainConfig, corpus: PreparedCorpus, *, measure_speed: bool = True, stop: Callable[[], int] | None = None
+) -> Resolved:
+    """Return `config` with a plain value for every setting of `config.auto`.
+
+    The result is what a training depends on: the same values typed by hand give the same model.
+
+    Args:
+        config: all settings of stage train.
+        corpus: with training and validation rows.
+        measure_speed: time a short training; else `ASSUMED_SPEED` counts, which is the same on every machine.
+        stop: asked while the speed is measured.
+
+    Raises:
+        InputError: the corpus has no training or no validation rows.
+    """
+    free = frozenset(config.auto)
+    if not free:
+        return Resolved(config, {}, ())
+    rows = labelled_rows(corpus)
+    texts = rows.train.texts()
+    model, training, reasons = config.model, config.training, list[str]()
+
+    # Vectors first: sizes, learning rates and speed depend on them.
+    if "model.embeddings" in free:
+        model = replace(model, embeddings=["wordllama"] if has_wordllama() else [])
+        reasons.append(
+            "vectors of wordllama" if model.embeddings else "no pretrained vectors: wordllama is not installed"
+        )
+
+    # The features of the linear expert.
+    if model.linear_expert and free & set(EXPERT_KEYS):
+        choice = choose_expert(
+            texts,
+            rows.train_targets,
+            num_labels=len(corpus.labels),
+            task=corpus.task,
+            config=model,
+            keys=[key for key in EXPERT_KEYS if key in free],
+            spaceless=is_spaceless(texts),
+            seconds=60 * training.minutes * _TIME_OF_EXPERT,
+            seed=config.seed,
+        )
+        model = choice.config
+        reasons.append(choice.reason)
+
+    # The network: what the data decide, then what the time decides.
+    size = DataSize(
+        num_rows=len(rows.train),
+        num_validation_rows=len(rows.validation),
+        num_tokens=int(np.minimum(np.diff(rows.train.offsets()), model.max_tokens).sum()),
+        num_labels=len(corpus.labels),
+    )
+    sizes = choose_sizes(size, model, training, free)
+    config = replace(config, model=sizes.model, training=sizes.training)
+    speed = _tokens_per_second(rows, corpus, config, stop=stop) if measure_speed else ASSUMED_SPEED
+    within = choose_within_time(size, sizes.model, sizes.training, free, tokens_per_second=speed)
+    reasons += [*sizes.reasons, *within.reasons]
+    resolved = replace(config, model=within.model, training=within.training, auto=[])
+    return Resolved(resolved, {key: _value(resolved, key) for key in AUTO_SETTINGS if key in free}, tuple(reasons))
+
+
+def with_values(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
+    """Return `config` with the chosen `values` of an earlier `resolve`, and nothing left to choose."""
+    for key, value in values.items():
+        group, _, name = key.partition(".")
+        config = replace(config, **{group: replace(getattr(config, group), **{name: value})})
+    return replace(config, auto=[])
+
+
+def typed_settings(values: dict[str, Any]) -> str:
+    """Return chosen values as they can be typed: `training.epochs=6 model.embeddings=[wordllama]`."""
+    return " ".join(f"{key}={_shown(value)}" for key, value in values.items())
+
+
+def _tokens_per_second(
+    rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig, *, stop: Callable[[], int] | None
+) -> float:
+    """Return the speed of a training on some of the rows; the first of two epochs warms up."""
+    lengths = np.minimum(np.diff(rows.train.offsets()), config.model.max_tokens)
+    order = np.random.default_rng(0).permutation(len(lengths))
+    chosen = order[: max(1, int(np.searchsorted(np.cumsum(lengths[order]), _TIMED_TOKENS)))]
+    some = LabelledRows(
+        PreparedSplit(rows.train.table.take(pa.array(chosen)), digest=""),
+        rows.train_targets[chosen],
+        PreparedSplit(rows.validation.table.slice(0, 0), digest=""),
+        rows.validation_targets[:0],
+    )
+    training = replace(config.training, epochs=2, num_models=1, adversarial=0.0, r_drop=0.0, patience=0)
+    speeds: list[float] = []
+
+    def note(report: EpochReport) -> None:
+        speeds.append(report.tokens_per_second)
+
+    short = replace(config, training=training)
+    fit_networks(network_inputs(some, short), corpus, short, work_dir=None, on_epoch=note, stop=stop)
+    return max(speeds[-1], 1.0)
+
+
+def _value(config: TrainConfig, key: str) -> Any:
+    group, _, name = key.partition(".")
+    return getattr(getattr(config, group), name)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"[{','.join(value)}]" if isinstance(value, list) else str(value)

@@ -1,0 +1,197 @@
+"""The features of the linear expert, chosen by cross-validation on a bounded number of training rows."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from textlstm.arrays.chunks import bounded_sample
+from textlstm.config import ModelConfig, Task
+from textlstm.embeddings.packages import has_wordllama, vectors_of_expert
+from textlstm.models.calibration.temperature import Wanted, fit_scales, mean_loss
+from textlstm.models.linear.expert import ExpertFeatures, held_out_logits
+
+EXPERT_KEYS = (
+    "model.expert_vectors",
+    "model.expert_char_ngrams",
+    "model.expert_char_across",
+    "model.expert_naive_bayes",
+    "model.expert_c",
+)
+"""What `choose_expert` decides, in the order in which it is tried."""
+
+LEAST_ROWS = 500
+"""With fewer rows, folds decide by chance: the features are then those that were best on draws of few rows."""
+FEW_ROWS_A_CLASS = 12
+"""Up to this many rows a class, vectors count twice as much as n-grams."""
+_MOST_ROWS = 4_000
+_MOST_CHARACTERS = 1_000_000
+_NUM_FOLDS = 3
+_MOST_NAIVE_BAYES_LABELS = 60
+"""Naive Bayes is one fit a label on rows of its own; beyond this it is not tried."""
+_LEAST_GAIN = 0.003
+"""Part of the log loss that a dearer setting must save."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One setting of the features and how well it labels rows that it was not fitted on."""
+
+    name: str
+    accuracy: float
+    """Of held-out rows, in [0, 1]; with several labels a row, the part of labels that are right."""
+    log_loss: float
+    """Nats a held-out row, after temperature scaling."""
+    full_seconds: float
+    """Estimated seconds of one fit on all rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertChoice:
+    """The chosen settings and what they were chosen from."""
+
+    config: ModelConfig
+    trials: tuple[Trial, ...]
+    reason: str
+    """One line for people."""
+    name: str = ""
+    """Of the trial that was taken; empty where nothing was tried."""
+
+
+def choose_expert(
+    texts: Sequence[str],
+    targets: np.ndarray,
+    *,
+    num_labels: int,
+    task: Task,
+    config: ModelConfig,
+    keys: Sequence[str],
+    spaceless: bool,
+    seconds: float,
+    seed: int,
+) -> ExpertChoice:
+    """Return `config` with the features that do best on held-out rows; those that `keys` leaves out stay.
+
+    Features are added one by one, the cheapest first; each stays where it lowers the log loss of held-out rows.
+
+    Args:
+        texts: N raw training texts.
+        targets: (N,) int label ids, or (N, L) 0/1.
+        num_labels: L.
+        task: which of the two targets it is.
+        config: the settings of the model.
+        keys: those of `EXPERT_KEYS` that may change.
+        spaceless: the texts are in a script without spaces between words.
+        seconds: a fit on all rows may take this long.
+        seed: of the sample, the folds and the solver.
+    """
+    free = set(keys)
+    vectors_fit = has_wordllama()
+    plain = _with(config, {key: value for key, value in _PLAIN.items() if key in free})
+    if len(texts) < LEAST_ROWS:
+        return _of_few_rows(plain, len(texts), num_labels, free, spaceless=spaceless, has_vectors=vectors_fit)
+
+    # A bounded sample, the same for all settings.
+    rows = bounded_sample(texts, seed, most_rows=_MOST_ROWS, most_characters=_MOST_CHARACTERS)
+    sample, wanted = [texts[i] for i in rows], targets[rows]
+    growth = len(texts) / len(rows)
+
+    def tried(name: str, settings: ModelConfig) -> Trial:
+        return _try(name, sample, wanted, num_labels=num_labels, task=task, config=settings, growth=growth, seed=seed)
+
+    best, best_config = tried("words 1-2", plain), plain
+    trials = [best]
+    for key, value, name in _options(free, spaceless=spaceless, has_vectors=vectors_fit, num_labels=num_labels):
+        candidate = _with(best_config, {key: value})
+        trial = tried(f"{best.name} + {name}" if name else f"{best.name}, C {value:g}", candidate)
+        trials.append(trial)
+        if trial.log_loss < best.log_loss * (1 - _LEAST_GAIN) and trial.full_seconds <= seconds:
+            best, best_config = trial, candidate
+    reason = (
+        f"linear expert: {best.name} ({best.accuracy:.1%} of {len(rows):,} held-out training rows; "
+        f"words 1-2 alone {trials[0].accuracy:.1%})"
+    )
+    too_long = [trial.name for trial in trials if trial.full_seconds > seconds and trial.log_loss < best.log_loss]
+    if too_long:
+        reason += f"; {too_long[-1]} would be better but takes longer than the time allows"
+    return ExpertChoice(best_config, tuple(trials), reason, best.name)
+
+
+_PLAIN: dict[str, object] = {
+    "model.expert_vectors": 0.0,
+    "model.expert_char_ngrams": False,
+    "model.expert_char_across": False,
+    "model.expert_naive_bayes": False,
+    "model.expert_c": 1.0,
+}
+
+
+def _options(
+    free: set[str], *, spaceless: bool, has_vectors: bool, num_labels: int
+) -> list[tuple[str, bool | float, str]]:
+    """Return (key, value, name) of what is tried, in order."""
+    characters = "model.expert_char_across" if spaceless else "model.expert_char_ngrams"
+    options: list[tuple[str, bool | float, str]] = []
+    if spaceless:
+        options.append((characters, True, "characters 1-3"))
+    if has_vectors:
+        options.append(("model.expert_vectors", 1.0, "vectors"))
+    if not spaceless:
+        options.append((characters, True, "characters 2-5"))
+    if num_labels <= _MOST_NAIVE_BAYES_LABELS:
+        options.append(("model.expert_naive_bayes", True, "naive Bayes"))
+    return [option for option in options if option[0] in free]
+
+
+def _of_few_rows(
+    plain: ModelConfig, num_rows: int, num_labels: int, free: set[str], *, spaceless: bool, has_vectors: bool
+) -> ExpertChoice:
+    weight = 2.0 if num_rows <= FEW_ROWS_A_CLASS * num_labels else 1.0
+    values = {
+        "model.expert_vectors": weight if has_vectors else 0.0,
+        "model.expert_char_ngrams": not spaceless,
+        "model.expert_char_across": spaceless,
+    }
+    chosen = _with(plain, {key: value for key, value in values.items() if key in free})
+    return ExpertChoice(
+        chosen, (), f"linear expert: all features, for {num_rows:,} training rows are too few to choose by"
+    )
+
+
+def _with(config: ModelConfig, values: Mapping[str, Any]) -> ModelConfig:
+    return replace(config, **{key.removeprefix("model."): value for key, value in values.items()})
+
+
+def _try(
+    name: str,
+    texts: Sequence[str],
+    targets: np.ndarray,
+    *,
+    num_labels: int,
+    task: Task,
+    config: ModelConfig,
+    growth: float,
+    seed: int,
+) -> Trial:
+    """Return how well `config` labels each of three folds after learning from the other two."""
+    started = time.perf_counter()
+    features = ExpertFeatures.fit(texts, num_labels, config, vectors_of_expert(config))
+    rows = features.rows(texts)
+    prepared = time.perf_counter()
+    folds = np.arange(len(texts)) % _NUM_FOLDS  # the sample is in random order
+    held_out = held_out_logits(
+        features, rows, targets, folds, num_labels=num_labels, task=task, config=config, seed=seed
+    )
+    fitted = time.perf_counter()
+    per_fit = (fitted - prepared) / (_NUM_FOLDS - 1)  # each fit saw two thirds of the rows
+    wanted = Wanted.of(targets, num_labels, task=task)
+    (scale,), bias = fit_scales([held_out], wanted)
+    right = (held_out > 0) == (targets > 0) if task is Task.multi_label else held_out.argmax(axis=1) == targets
+    return Trial(
+        name,
+        float(right.mean()),
+        mean_loss(scale * held_out + bias, wanted),
+        growth * (prepared - started + per_fit),
+    )

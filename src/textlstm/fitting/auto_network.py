@@ -1,0 +1,190 @@
+"""Sizes, epochs and options of the network by the numbers of rows and tokens, as far as the time allows."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from textlstm.config import ModelConfig, Quality, TrainingConfig
+
+FEW_ROWS = 500
+"""With fewer training rows pretrained vectors stay as they are, and epochs are many."""
+LEAST_VALIDATION_ROWS = 200
+"""With fewer validation rows, cross-fitting takes their place where the time allows."""
+FEW_VALIDATION_ROWS = 50
+"""With fewer validation rows, it does so in any case."""
+NUM_FOLDS = 5
+
+# Epochs. Measured on validation rows of the public corpora: more bring nothing there, since the best epoch is kept.
+_EPOCHS_OF_RARE_CLASSES = 8
+_ROWS_OF_RARE_CLASSES = 200
+_EPOCHS = ((300_000, 6), (3_000_000, 5))
+_EPOCHS_OF_MANY_TOKENS = 4
+_EPOCHS_WITH_ADVERSARIAL = 8
+_LEAST_STEPS = 200
+"""A training of few rows takes at least so many steps, in at most `_MOST_EPOCHS`."""
+_MOST_EPOCHS = 20
+
+_SHORT_TEXT = 60
+"""Mean tokens of a text up to which adversarial training is tried: one changed word counts in a short text only."""
+_MANY_LABELS_TOKENS = 200_000
+
+# What an option multiplies the time of a training by (docs/training.md measures the first).
+_ADVERSARIAL_FACTOR = 3.0
+_REFIT_FACTOR = 1.8
+_SHARE_OF_OPTIONS = {Quality.fast: 0.0, Quality.balanced: 1 / 3, Quality.best: 1.0}
+"""Part of the minutes within which a training with such options must stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSize:
+    """The numbers that rules go by."""
+
+    num_rows: int
+    """Training rows."""
+    num_validation_rows: int
+    num_tokens: int
+    """Tokens of all training rows."""
+    num_labels: int
+
+    @property
+    def mean_length(self) -> float:
+        """Tokens a row."""
+        return self.num_tokens / max(1, self.num_rows)
+
+    @property
+    def rows_a_class(self) -> float:
+        """Training rows for each label, on average."""
+        return self.num_rows / max(1, self.num_labels)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkChoice:
+    """Settings of the network and its training, and why."""
+
+    model: ModelConfig
+    training: TrainingConfig
+    reasons: tuple[str, ...]
+    """A line each, for people."""
+
+
+def choose_sizes(size: DataSize, model: ModelConfig, training: TrainingConfig, free: frozenset[str]) -> NetworkChoice:
+    """Return the settings that do not depend on time: batches, learning rate of vectors, frozen vectors, folds."""
+    few = size.num_rows < FEW_ROWS
+    if "training.batch_size" in free:
+        training = replace(training, batch_size=_batch_size(size.num_rows))
+    if "training.embedding_learning_rate" in free:
+        training = replace(training, embedding_learning_rate=0.002 if model.embeddings else 0.008)
+    reasons = [f"batches of {training.batch_size} rows, for {size.num_rows:,} training rows"]
+    if "model.freeze_epochs" in free:
+        model = replace(model, freeze_epochs=-1 if few and model.embeddings else 0)
+        if model.freeze_epochs:
+            reasons.append(f"vectors stay fixed: {size.num_rows:,} rows cannot improve them")
+    if "training.cross_fit" in free:
+        training = replace(training, cross_fit=NUM_FOLDS if size.num_validation_rows < FEW_VALIDATION_ROWS else 0)
+        if training.cross_fit:
+            reasons.append(
+                f"{size.num_validation_rows:,} validation rows are too few to calibrate by (at least "
+                f"{LEAST_VALIDATION_ROWS} are needed): {training.cross_fit} folds of all rows take their place"
+            )
+    return NetworkChoice(model, training, tuple(reasons))
+
+
+def choose_within_time(
+    size: DataSize,
+    model: ModelConfig,
+    training: TrainingConfig,
+    free: frozenset[str],
+    *,
+    tokens_per_second: float,
+) -> NetworkChoice:
+    """Return the settings whose training fits `training.minutes` at this speed.
+
+    Args:
+        size: of the data.
+        model: settings with the sizes chosen.
+        training: likewise.
+        free: the settings that may change.
+        tokens_per_second: of a training with these settings, without options.
+    """
+    budget = 60 * training.minutes
+    reasons = []
+
+    # The base: as many epochs as the data want, fewer where they do not fit; then shorter texts.
+    epoch_seconds = size.num_tokens / tokens_per_second * max(1, training.cross_fit)
+    if "training.epochs" in free:
+        wanted = _epochs(size, training.batch_size)
+        training = replace(training, epochs=max(1, min(wanted, int(budget / max(epoch_seconds, 1e-9)))))
+        line = f"{training.epochs} epochs, about {training.epochs * epoch_seconds:,.0f} s"
+        if training.epochs < wanted:
+            line += f"; {wanted} epochs would take {wanted * epoch_seconds / 60:,.1f} minutes: set training.minutes"
+        reasons.append(line)
+        if epoch_seconds > budget and "model.max_tokens" in free:
+            share = budget / epoch_seconds
+            model = replace(model, max_tokens=max(64, int(min(model.max_tokens, 1.5 * size.mean_length) * share)))
+            epoch_seconds = budget
+            reasons.append(f"the first and last of {model.max_tokens} tokens of a text, for time")
+    seconds = training.epochs * epoch_seconds
+
+    # Options that multiply the time, the most useful first.
+    allowed = budget * _SHARE_OF_OPTIONS[training.quality]
+    for option in _options(size, training, free):
+        if "refit" in option.values and training.cross_fit:
+            continue  # the saved networks see all rows anyway
+        if seconds * option.factor <= allowed:
+            training = replace(training, **option.values)
+            seconds *= option.factor
+            reasons.append(f"{option.name}, about {seconds:,.0f} s in all")
+        else:
+            needed = seconds * option.factor / max(_SHARE_OF_OPTIONS[training.quality], 1 / 3) / 60
+            reasons.append(f"no {option.name}: it would need training.minutes={needed:.1f}")
+    return NetworkChoice(model, training, tuple(reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """Something that makes a training longer and its model better."""
+
+    name: str
+    factor: float
+    """By which it multiplies the time."""
+    values: dict[str, Any]
+    """Of `training`."""
+
+
+def _options(size: DataSize, training: TrainingConfig, free: frozenset[str]) -> list[_Option]:
+    """Return the options that suit the data, in the order of their worth for their time."""
+    options = []
+    few = size.num_validation_rows < LEAST_VALIDATION_ROWS and not training.cross_fit
+    if "training.cross_fit" in free and few:
+        name = f"calibration on {NUM_FOLDS} folds of all rows ({size.num_validation_rows:,} validation rows are few)"
+        options.append(_Option(name, float(NUM_FOLDS), {"cross_fit": NUM_FOLDS}))
+    short = size.mean_length <= _SHORT_TEXT
+    if "training.adversarial" in free and short:
+        more: dict[str, Any] = {"adversarial": 0.1}
+        epochs = training.epochs
+        if "training.epochs" in free and 2 * _ROWS_OF_RARE_CLASSES < size.rows_a_class < 2_000:
+            more["epochs"] = epochs = max(epochs, _EPOCHS_WITH_ADVERSARIAL)
+        factor = _ADVERSARIAL_FACTOR * epochs / training.epochs
+        options.append(_Option("adversarial training", factor, more))
+    if "training.refit" in free:
+        options.append(_Option("refit on training and validation rows", _REFIT_FACTOR, {"refit": True}))
+    if "training.num_models" in free and training.quality is Quality.best:
+        options.append(_Option("3 networks", 3.0, {"num_models": 3}))
+    return options
+
+
+def _batch_size(num_rows: int) -> int:
+    if num_rows >= 100_000:
+        return 128
+    if num_rows >= 30_000:
+        return 64
+    return 32 if num_rows >= FEW_ROWS else 8
+
+
+def _epochs(size: DataSize, batch_size: int) -> int:
+    """Return how many epochs the data want."""
+    if size.rows_a_class <= _ROWS_OF_RARE_CLASSES and size.num_tokens <= _MANY_LABELS_TOKENS:
+        epochs = _EPOCHS_OF_RARE_CLASSES
+    else:
+        epochs = next((number for most, number in _EPOCHS if size.num_tokens <= most), _EPOCHS_OF_MANY_TOKENS)
+    steps = max(1, size.num_rows // batch_size)
+    return max(epochs, min(_MOST_EPOCHS, -(-_LEAST_STEPS // steps)))

@@ -1,0 +1,107 @@
+"""Scores of rows by models that were trained without them, where validation rows are too few to learn from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from textlstm.config import TrainConfig
+from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
+from textlstm.embeddings.packages import vectors_of_expert
+from textlstm.fitting.networks import LabelledRows, encode_rows, fit_networks, network_inputs
+from textlstm.inference.torch_backend import choose_device
+from textlstm.models.linear.expert import LinearExpert
+from textlstm.models.network.predict import predict_logits
+
+LEAST_ROWS_OF_NETWORK = 200
+"""With fewer rows, held-out rows cannot tell whether a network adds to the linear expert; on draws it made it worse."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutScores:
+    """What both branches say about rows that they have not seen."""
+
+    recurrent_logits: np.ndarray
+    """(N, L) float32; zeros where rows are too few for a network to be judged."""
+    expert_logits: np.ndarray | None
+    """(N, L) float32; None without a linear expert."""
+    targets: np.ndarray
+    """(N,) int64 or (N, L) float32."""
+
+
+def cross_fit(
+    rows: LabelledRows,
+    corpus: PreparedCorpus,
+    config: TrainConfig,
+    *,
+    work_dir: Path | None,
+    stop: Callable[[], int] | None,
+) -> HeldOutScores:
+    """Return scores of all training and validation rows, each fold scored by branches trained on the other folds.
+
+    One network a fold is trained for all of `training.epochs`: no row decides when to stop. With fewer than
+    `LEAST_ROWS_OF_NETWORK` rows, and a linear expert to rely on, no network is.
+    """
+    joined = rows.joined()
+    texts, targets = joined.train.texts(), joined.train_targets
+    num_labels = len(corpus.labels)
+    single = replace(config, training=replace(config.training, num_models=1, refit=False))
+    device = choose_device(config.training.device)
+    recurrent = np.zeros((len(texts), num_labels), dtype=np.float32)
+    expert = np.zeros_like(recurrent) if config.model.linear_expert else None
+    pretrained = vectors_of_expert(config.model)
+    with_network = expert is None or len(texts) >= LEAST_ROWS_OF_NETWORK
+    folds = stratified_folds(targets, num_folds=config.training.cross_fit, seed=config.seed)
+    for fold in range(config.training.cross_fit):
+        kept, left = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        if not len(left) or not len(kept):
+            continue
+        # The network of the other folds.
+        if with_network:
+            train = _take(joined.train, kept)
+            inputs = network_inputs(
+                LabelledRows(train, targets[kept], joined.validation, joined.validation_targets), config
+            )
+            [network], _ = fit_networks(
+                inputs, corpus, single, work_dir=work_dir, on_epoch=None, stop=stop, name=f"fold-{fold}"
+            )
+            held_out = encode_rows(_take(joined.train, left), inputs.vocabulary, targets[left], config)
+            recurrent[left] = predict_logits(network.to(device), held_out, device=device)
+        # The linear expert of the other folds.
+        if expert is not None:
+            fitted = LinearExpert.fit(
+                [texts[i] for i in kept],
+                targets[kept],
+                num_labels=num_labels,
+                task=corpus.task,
+                config=config.model,
+                seed=config.seed,
+                pretrained=pretrained,
+            )
+            expert[left] = fitted.logits([texts[i] for i in left])
+    return HeldOutScores(recurrent, expert, targets)
+
+
+def stratified_folds(targets: np.ndarray, *, num_folds: int, seed: int) -> np.ndarray:
+    """Return the (N,) fold of each row; the rows of a label are spread evenly.
+
+    Rows with several labels are spread by their rarest one. Labels [0, 0, 1, 1] in 2 folds give [0, 1, 0, 1] or another
+    such order.
+    """
+    if targets.ndim == 2:
+        rarity = targets.sum(axis=0)
+        has_any = targets.any(axis=1)
+        classes = np.where(has_any, np.where(targets > 0, rarity, np.inf).argmin(axis=1), targets.shape[1])
+    else:
+        classes = targets
+    order = np.random.default_rng(seed).permutation(len(targets))
+    order = order[np.argsort(classes[order], kind="stable")]
+    folds = np.empty(len(targets), dtype=np.int64)
+    folds[order] = np.arange(len(targets)) % num_folds
+    return folds
+
+
+def _take(split: PreparedSplit, rows: np.ndarray) -> PreparedSplit:
+    return PreparedSplit(split.table.take(pa.array(rows)), digest="")
