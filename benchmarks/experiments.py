@@ -55,11 +55,16 @@ def found_corpora(names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
             yield name, settings
 
 
+def corpora_dir() -> Path:
+    """Return the folder of the corpora."""
+    return Path(os.environ.get("TEXTLSTM_CORPORA", ROOT.parent / "shared" / "data"))
+
+
 def data_settings(corpus: str) -> list[str] | None:
     """Return the data settings of a corpus, or None where its files are absent."""
     if corpus == "bbc":
         return []
-    folder = Path(os.environ.get("TEXTLSTM_CORPORA", ROOT.parent / "shared" / "data")) / FOLDERS.get(corpus, corpus)
+    folder = corpora_dir() / FOLDERS.get(corpus, corpus)
     if not folder.is_dir():
         return None
     files = {name: folder / f"{name}.jsonl.gz" for name in ("train", "validation", "test")}
