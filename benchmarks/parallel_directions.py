@@ -75,7 +75,7 @@ def measure(split: EncodedSplit, vocabulary_size: int, *, batch_size: int, round
             config = TrainingConfig(epochs=1, batch_size=batch_size, num_threads=threads, num_workers=1)
             # short batches open no threads; here they do, to show what that would cost
             opened = two_threads if threads else nullcontext
-            with mock.patch.object(compute, "two_lanes", opened), mock.patch.object(compute, "_TOKENS_A_THREAD", 1):
+            with mock.patch.object(compute, "two_threads", opened), mock.patch.object(compute, "_TOKENS_A_THREAD", 1):
                 result = fit(network, split, few, config=config, task=Task.single_label, seed=1)
             speeds[turn, k] = result.tokens_per_second
     return [float(speed) for speed in np.median(speeds[1:], axis=0)]

@@ -100,7 +100,7 @@ def test_a_failed_proof_falls_back_with_a_warning(monkeypatch):
     def fail(*_, **__):
         raise UnknownArchitecture("3 of 358 tags of the probe sentences differ from spaCy's")
 
-    monkeypatch.setattr(self_test, "proven_fast_tagging", fail)
+    monkeypatch.setattr(self_test, "self_tested_fast_tagger", fail)
     pipeline = TextPipeline(TextConfig())
     assert _engine(pipeline) == "SpacyTagging"
     assert (

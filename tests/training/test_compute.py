@@ -10,7 +10,7 @@ from textlstm.training.compute import compute_settings, num_threads_of
 
 
 @pytest.mark.parametrize(
-    ("settings", "lane_tokens", "expected"),
+    ("settings", "parallel_tokens", "expected"),
     [
         ({"batch_size": 16}, 0, 1),
         ({"batch_size": 63}, 0, 1),
@@ -36,7 +36,7 @@ def test_threads_are_shared_by_processes_and_put_back():
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize(("lane_tokens", "expected"), [(0, 4), (10_000, 2)])
-def test_lanes_share_the_threads_where_the_network_fits_them(parallel_tokens, expected):
+@pytest.mark.parametrize(("parallel_tokens", "expected"), [(0, 4), (10_000, 2)])
+def test_directions_share_the_threads_where_the_network_allows_it(parallel_tokens, expected):
     with compute_settings(TrainingConfig(num_threads=4), parallel_tokens=parallel_tokens):
         assert torch.get_num_threads() == expected
