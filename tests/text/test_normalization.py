@@ -1,6 +1,10 @@
+import numpy as np
 import pytest
 
-from textlstm.text.normalization import TokenNormalizer
+from textlstm.arrays.strings import TokenColumn
+from textlstm.text.normalization import TokenFilter, TokenNormalizer
+from textlstm.text.tagger.pos import POS_INDEX, POS_TAGS
+from textlstm.text.tokenized import TaggedTexts
 
 
 def _normalizer(**changes):
@@ -58,3 +62,40 @@ def test_stop_words_are_found_in_any_case():
     assert _normalizer().is_removed("The")
     assert not _normalizer().is_removed("then")
     assert not _normalizer(stop_words=frozenset()).is_removed("the")
+
+
+def _filter(*, stop_words=(), dropped_pos=()):
+    return TokenFilter(
+        _normalizer(stop_words=frozenset(stop_words)), np.array([tag not in dropped_pos for tag in POS_TAGS])
+    )
+
+
+def _tagged(distinct, numbers, **others):
+    offsets = np.array([0, 2, 2, len(numbers)], np.int64)
+    return TaggedTexts(TokenColumn(distinct, np.array(numbers, np.int32)), offsets, **({"pos": None} | others))
+
+
+def test_a_filter_removes_counts_and_normalizes():
+    pos = np.array([POS_INDEX[tag] for tag in ("DET", "NOUN", "NOUN", "PUNCT", "DET")], np.uint8)
+    tagged = _tagged(["The", "Dog", "dog", "!", "the"], [0, 1, 2, 3, 4], pos=pos)
+    kept = _filter(stop_words=["the"], dropped_pos=["PUNCT"]).apply(tagged)
+    assert [kept.text_tokens(index) for index in range(3)] == [["dog"], [], ["dog"]]
+    assert [POS_TAGS[tag] for tag in kept.pos] == ["NOUN", "NOUN"]
+    assert kept.num_removed.tolist() == [1, 0, 2]
+    everything = _filter().apply(tagged)
+    assert everything.tokens == ["the", "dog", "dog", "!", "the"]
+    assert everything.num_removed.tolist() == [0, 0, 0]
+
+
+def test_the_stop_list_holds_words_and_the_model_reads_lemmas():
+    tagged = _tagged(["was", "were", "be"], [0, 1, 2], lemmas=["be", "be", "be"])
+    kept = _filter(stop_words=["was"]).apply(tagged)
+    assert (kept.tokens, kept.num_removed.tolist()) == (["be", "be"], [1, 0, 0])
+
+
+def test_a_filter_looks_at_new_tokens_only_until_an_engine_starts_anew():
+    distinct, token_filter = ["A", "b"], _filter(stop_words=["a"])
+    assert token_filter.apply(_tagged(distinct, [0, 1])).tokens == ["b"]
+    distinct += ["C", "a"]
+    assert token_filter.apply(_tagged(distinct, [2, 3, 0])).tokens == ["c"]
+    assert token_filter.apply(_tagged(["a", "D"], [1, 0])).tokens == ["d"]

@@ -1,29 +1,31 @@
-"""Stop words: a packaged list without negations, or the user's file.
-
-spaCy's English list holds not, n't, no, nor, never, neither, without and their like, and a classifier that never sees
-them cannot tell "good" from "not good". The list here is spaCy's without every negation.
-"""
+"""From a token as spaCy cuts it to the token that the model sees: normalization, stop words, parts of speech."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from textlstm.errors import InputError
+import numpy as np
+from numpy.typing import NDArray
 
-# What becomes of one token: lower-casing, numbers, addresses, stop words. Depends on the token alone.
+from textlstm.arrays.ragged import ResizableArray
+from textlstm.arrays.strings import TokenColumn
+from textlstm.errors import InputError
+from textlstm.text.tokenized import TaggedTexts, TokenizedTexts
 
 NUMBER_TOKEN = "<num>"  # noqa: S105
 URL_TOKEN = "<url>"  # noqa: S105
 EMAIL_TOKEN = "<email>"  # noqa: S105
 
+_REMOVED = 0
+"""Number of the token that stands for removed ones."""
 _NUMBER = re.compile(r"[+\-−]?[.,]?\d+(?:[.,:/'’\-]\d+)*(?:%|st|nd|rd|th|s)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenNormalizer:
-    """From a token as spaCy cut it to the token that the model sees."""
+    """Lower-casing, numbers, addresses and stop words of one token, which nothing but the token decides."""
 
     lowercase: bool
     normalize_numbers: bool
@@ -52,6 +54,79 @@ class TokenNormalizer:
         return token.lower() if self.lowercase else token
 
 
+class TokenFilter:
+    """Removes stop words and unwanted parts of speech from tagged texts, and normalizes the tokens that are left.
+
+    All engines come here, so a setting means the same whichever of them cuts the texts. Each distinct token is looked
+    at once: an engine goes on in the same list of distinct tokens from call to call.
+    """
+
+    def __init__(self, normalizer: TokenNormalizer, kept_pos: NDArray[np.bool_]) -> None:
+        """Take what becomes of each token; `kept_pos` (len(POS_TAGS),) says which parts of speech stay."""
+        self._normalizer = normalizer
+        self._kept_pos = kept_pos
+        self._filters_pos = not kept_pos.all()
+        self._start_anew([])
+
+    def _start_anew(self, distinct: Sequence[str]) -> None:
+        self._distinct = distinct
+        """The engine's tokens, by the engine's numbers."""
+        self._numbers = ResizableArray(np.empty(0, np.int32), lambda count: np.empty(count, np.int32))
+        """For each of them, its place in `_normalized`; _REMOVED for a stop word."""
+        self._normalized = [""]
+        """The model's tokens; the first one stands for removed ones."""
+        self._places = {"": _REMOVED}
+
+    def apply(self, texts: TaggedTexts) -> TokenizedTexts:
+        """Return the kept tokens of N texts, and how many of each text were removed."""
+        numbers = self._model_numbers(texts)
+        is_kept: NDArray[np.bool_] | None = numbers != _REMOVED if self._normalizer.stop_words else None
+        if self._filters_pos and texts.pos is not None:
+            kept_pos = self._kept_pos[texts.pos]
+            is_kept = kept_pos if is_kept is None else is_kept & kept_pos
+        if is_kept is None:
+            num_removed = np.zeros(len(texts.offsets) - 1, np.int32)
+            tokens = TokenColumn(self._normalized, numbers)
+            return TokenizedTexts(tokens, texts.offsets, texts.pos, num_removed, texts.words)
+        kept_before = np.zeros(len(numbers) + 1, np.int64)
+        np.cumsum(is_kept, out=kept_before[1:])
+        offsets = kept_before[texts.offsets]
+        return TokenizedTexts(
+            tokens=TokenColumn(self._normalized, numbers[is_kept]),
+            offsets=offsets,
+            pos=None if texts.pos is None else texts.pos[is_kept],
+            num_removed=(np.diff(texts.offsets) - np.diff(offsets)).astype(np.int32),
+            words=texts.words,
+        )
+
+    def _model_numbers(self, texts: TaggedTexts) -> NDArray[np.int32]:
+        """Return (M,) int32 places of the model's tokens in `_normalized`."""
+        distinct = texts.tokens.distinct
+        if distinct is not self._distinct:
+            self._start_anew(distinct)
+        first = len(self._numbers)
+        if first < len(distinct):
+            self._numbers.append(self._learn(distinct[first:], texts.lemmas[first:] if texts.lemmas else None))
+        numbers: NDArray[np.int32] = self._numbers.rows[texts.tokens.numbers]
+        return numbers
+
+    def _learn(self, tokens: Sequence[str], lemmas: Sequence[str] | None) -> NDArray[np.int32]:
+        """Return the numbers of new tokens: the stop list holds words, the model reads lemmas where there are any."""
+        is_removed, normalize = self._normalizer.is_removed, self._normalizer.normalize
+        places, normalized = self._places, self._normalized
+        numbers = []
+        for token, form in zip(tokens, lemmas or tokens, strict=True):
+            model_token = "" if is_removed(token) else normalize(form)
+            number = places.setdefault(model_token, len(normalized))
+            if number == len(normalized):
+                normalized.append(model_token)
+            numbers.append(number)
+        return np.array(numbers, np.int32)
+
+
+# Stop-word lists. spaCy's English list holds not, n't, no, nor, never, neither, without and their like, and a
+# classifier that never sees them cannot tell "good" from "not good": the packaged list is spaCy's without negations.
+
 LIST_VERSION = 1
 """Version of the packaged list; saved models hold the words themselves."""
 
@@ -78,7 +153,7 @@ def load_stop_words(choice: str, *, language: str) -> frozenset[str]:
         language: spaCy language code.
 
     Raises:
-        InputError: The file cannot be read, or the language has no list.
+        InputError: the file cannot be read, or the language has no list.
     """
     match choice:
         case "keep":

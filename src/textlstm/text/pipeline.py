@@ -1,20 +1,21 @@
 """From texts to tokens and parts of speech, as the settings say."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textlstm.arrays.strings import TokenColumn
 from textlstm.config import Tagger, TextConfig
 from textlstm.errors import ConfigError
 from textlstm.text.fingerprint import CODE_VERSION, TextDescription, TextFingerprint, check_saved
-from textlstm.text.normalization import TokenNormalizer, load_stop_words
+from textlstm.text.normalization import TokenFilter, TokenNormalizer, load_stop_words
 from textlstm.text.spacy_models import SpacyPipeline, import_spacy_alone, load_pipeline
 from textlstm.text.tagger.pos import POS_TAGS
-from textlstm.text.tokenized import TokenizedTexts
+from textlstm.text.tokenized import TaggedTexts, TokenizedTexts, join_tokenized
 
 MAX_LEXEMES = 600_000
 """Words that spaCy has seen before the pipeline is loaded anew.
@@ -25,10 +26,10 @@ word that ever passed and double when they are full; at this number they have 2^
 
 
 class Engine(Protocol):
-    """One way to prepare texts; all give the same result."""
+    """One way to cut and tag texts; all give spaCy's tokens and tags. Filters come after them, once for all."""
 
-    def prepare(self, texts: Sequence[str]) -> TokenizedTexts:
-        """Tokenize, tag, filter and normalize."""
+    def tag_blocks(self, texts: Sequence[str]) -> Iterator[TaggedTexts]:
+        """Yield the tokens of all texts in order, some texts at a time; tokens of white space are left out."""
 
 
 class TextPipeline:
@@ -67,10 +68,11 @@ class TextPipeline:
         if saved is not None:
             check_saved(saved, self.saved, reads_spacy_model=config.pos or config.lemmas)
         self._needs_torch = "transformer" in loaded.nlp.pipe_names
-        self._config, self._saved_before, self._stop_words = config, saved, stop_words
+        self._config, self._saved_before = config, saved
         self._device = "numpy" if without_torch else device
         self._vocab = loaded.nlp.vocab
-        self._engine, warning = _choose_engine(config, loaded, stop_words, self._device)
+        self._filter = TokenFilter(_token_normalizer(config, loaded, stop_words), _kept_pos(config))
+        self._engine, warning = _choose_engine(config, loaded, self._device)
         self.warnings: tuple[str, ...] = (*loaded.warnings, *([warning] if warning else []))
 
     @property
@@ -91,10 +93,14 @@ class TextPipeline:
         if len(self._vocab) > MAX_LEXEMES:
             self._start_anew()
         try:
-            return self._engine.prepare(texts)
+            return self._prepare(texts)
         except UnicodeEncodeError:
-            prepared = self._engine.prepare([_without_surrogates(text) for text in texts])
+            prepared = self._prepare([_without_surrogates(text) for text in texts])
             return replace(prepared, words=None)  # they are of other texts
+
+    def _prepare(self, texts: Sequence[str]) -> TokenizedTexts:
+        parts = [self._filter.apply(block) for block in self._engine.tag_blocks(texts)]
+        return join_tokenized(parts) if parts else self._filter.apply(_no_texts(has_pos=self.saved.has_pos))
 
     def _start_anew(self) -> None:
         """Load the pipeline again: what spaCy's vocabulary has grown by is only given back with it."""
@@ -103,23 +109,19 @@ class TextPipeline:
         gc.collect()
         loaded = load_pipeline(self._config, saved=self._saved_before)
         self._vocab = loaded.nlp.vocab
-        self._engine, _ = _choose_engine(self._config, loaded, self._stop_words, self._device)
+        self._engine, _ = _choose_engine(self._config, loaded, self._device)
 
 
-def _choose_engine(
-    config: TextConfig, loaded: SpacyPipeline, stop_words: frozenset[str], device: str
-) -> tuple[Engine, str]:
+def _choose_engine(config: TextConfig, loaded: SpacyPipeline, device: str) -> tuple[Engine, str]:
     """Return the fastest engine that gives spaCy's results, and why a faster one was left ("" where none was)."""
     from textlstm.text.tagger.spacy_tagger import SpacyTagging
     from textlstm.text.tokenizer.word_tokenizer import supports_single_words
 
-    normalizer = _token_normalizer(config, loaded, stop_words)
-    kept_pos = _kept_pos(config)
     by_words = supports_single_words(loaded.nlp)
     if by_words and not loaded.has_pos and not loaded.has_lemmas:
         from textlstm.text.tokenizer.tokenizer import PlainTokens
 
-        return PlainTokens(loaded.nlp, normalizer=normalizer, max_run=config.max_run), ""
+        return PlainTokens(loaded.nlp, max_run=config.max_run), ""
     reason = ""
     if loaded.has_pos and config.tagger is not Tagger.spacy:
         from textlstm.text.tagger.self_test import self_tested_fast_tagger
@@ -129,12 +131,7 @@ def _choose_engine(
             if loaded.has_lemmas or not by_words:
                 raise UnknownArchitecture("it lemmatizes" if loaded.has_lemmas else "its tokenizer is not spaCy's own")
             engine = self_tested_fast_tagger(
-                loaded.nlp,
-                normalizer=normalizer,
-                kept_pos=kept_pos,
-                max_run=config.max_run,
-                precision=config.tagger_precision,
-                device=device,
+                loaded.nlp, max_run=config.max_run, precision=config.tagger_precision, device=device
             )
         except UnknownArchitecture as finding:
             reason = f"the fast tagger cannot run {loaded.model} {loaded.model_version}: {finding}"
@@ -144,14 +141,13 @@ def _choose_engine(
         else:
             return engine, ""
     engine_of_spacy = SpacyTagging(
-        loaded.nlp,
-        normalizer=normalizer,
-        kept_pos=kept_pos,
-        max_run=config.max_run,
-        has_pos=loaded.has_pos,
-        has_lemmas=loaded.has_lemmas,
+        loaded.nlp, max_run=config.max_run, has_pos=loaded.has_pos, has_lemmas=loaded.has_lemmas
     )
     return engine_of_spacy, reason
+
+
+def _no_texts(*, has_pos: bool) -> TaggedTexts:
+    return TaggedTexts(TokenColumn.of([]), np.zeros(1, np.int64), np.zeros(0, np.uint8) if has_pos else None)
 
 
 def _without_surrogates(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The result of preparation: tokens of many texts, flat."""
+"""Tokens of many texts, flat: as an engine cuts and tags them, and as the filters leave them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,24 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from textlstm.arrays.ragged import SplitWords
+from textlstm.arrays.ragged import SplitWords, join_split
 from textlstm.arrays.strings import TokenColumn
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedTexts:
+    """All tokens of N texts but white space, as spaCy cuts and tags them; nothing is filtered yet."""
+
+    tokens: TokenColumn
+    """(M,) as they are written. An engine that goes on in the same list of distinct tokens saves the filter's work."""
+    offsets: NDArray[np.int64]
+    """(N + 1,) int64; text i has `tokens[offsets[i]:offsets[i + 1]]`."""
+    pos: NDArray[np.uint8] | None
+    """(M,) uint8 index into POS_TAGS; None without tagger."""
+    lemmas: Sequence[str] | None = None
+    """The lemma of each of `tokens.distinct`; None where words stand for themselves."""
+    words: SplitWords | None = None
+    """The texts cut at white space, where the engine has done so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +32,15 @@ class TokenizedTexts:
     """Kept tokens of N texts, one after another; text i has `tokens[offsets[i]:offsets[i + 1]]`."""
 
     tokens: TokenColumn
-    """All kept tokens, normalized."""
+    """(M,) kept tokens, normalized."""
     offsets: NDArray[np.int64]
     """(N + 1,) int64."""
     pos: NDArray[np.uint8] | None
-    """(len(tokens),) uint8 index into POS_TAGS; None without tagger."""
+    """(M,) uint8 index into POS_TAGS; None without tagger."""
     num_removed: NDArray[np.int32]
     """(N,) int32 tokens that the stop-word and part-of-speech filters removed; white space does not count."""
     words: SplitWords | None = None
-    """The words of the texts as they were given, where preparation has found them; others may want them too."""
+    """The texts cut at white space, where the engine has done so: the linear expert reads the same words."""
 
     def __len__(self) -> int:
         """Return the number of texts."""
@@ -36,16 +52,24 @@ class TokenizedTexts:
 
 
 def join_tokenized(parts: Sequence[TokenizedTexts]) -> TokenizedTexts:
-    """Return the texts of all `parts`, in order; parts with and without tags cannot be mixed."""
+    """Return the texts of all `parts`, in order; parts with and without tags cannot be mixed.
+
+    Raises:
+        ValueError: some parts have tags and some have none.
+    """
+    if len(parts) == 1:
+        return parts[0]
     lengths = [np.diff(part.offsets) for part in parts]
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate([np.zeros(0, np.int64), *lengths]))])
     tags = [part.pos for part in parts if part.pos is not None]
     if tags and len(tags) != len(parts):
         raise ValueError("parts with and without tags cannot be joined")
-    pos = np.concatenate(tags) if tags else None
-    num_removed = np.concatenate([np.zeros(0, np.int32), *(part.num_removed for part in parts)])
     return TokenizedTexts(
-        tokens=_join_tokens([part.tokens for part in parts]), offsets=offsets, pos=pos, num_removed=num_removed
+        tokens=_join_tokens([part.tokens for part in parts]),
+        offsets=offsets,
+        pos=np.concatenate(tags) if tags else None,
+        num_removed=np.concatenate([np.zeros(0, np.int32), *(part.num_removed for part in parts)]),
+        words=_join_words(parts),
     )
 
 
@@ -53,3 +77,12 @@ def _join_tokens(columns: Sequence[TokenColumn]) -> TokenColumn:
     if columns and all(column.distinct is columns[0].distinct for column in columns):
         return TokenColumn(columns[0].distinct, np.concatenate([column.numbers for column in columns]))
     return TokenColumn.of(chain.from_iterable(columns))
+
+
+def _join_words(parts: Sequence[TokenizedTexts]) -> SplitWords | None:
+    """Return the words of all parts where every part has them in one numbering, else None."""
+    words = [part.words for part in parts if part.words is not None]
+    if not words or len(words) != len(parts):
+        return None
+    distinct = words[0].words.distinct
+    return join_split(words) if all(part.words.distinct is distinct for part in words) else None

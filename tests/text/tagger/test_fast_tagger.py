@@ -7,7 +7,8 @@ import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textlstm.config import Precision, TextConfig
+from textlstm.config import Precision, Tagger, TextConfig
+from textlstm.text.pipeline import TextPipeline
 from textlstm.text.spacy_models import load_pipeline
 from textlstm.text.tagger import fast_tagger as fast_tagging_module
 from textlstm.text.tagger import network_torch
@@ -79,13 +80,13 @@ def test_texts_do_not_depend_on_their_neighbors(tagging):
     assert _found(tagging, TEXTS[::-1]) == alone[::-1]
 
 
-def test_small_blocks_and_a_full_cache_do_not_change_results(monkeypatch, tagging, make_tagging):
+def test_small_blocks_and_a_full_cache_do_not_change_results(monkeypatch, tagging, make_tagging, prepare):
     texts = bbc_texts(3)
-    expected = tagging.prepare(texts)
+    expected = prepare(tagging, texts)
     monkeypatch.setattr(fast_tagging_module, "_BLOCK_CHARS", 2_000)
     monkeypatch.setattr(fast_tagging_module, "_MAX_FORMS", 300)
     monkeypatch.setattr(network_torch, "_CPU_ROWS", 37)
-    small = make_tagging().prepare(texts)
+    small = prepare(make_tagging(), texts)
     assert small.tokens == expected.tokens
     assert small.pos.tolist() == expected.pos.tolist()
     assert small.offsets.tolist() == expected.offsets.tolist()
@@ -110,10 +111,9 @@ def test_bf16_agrees_but_for_a_few_tags(reference_nlp, make_tagging):
     assert 0.995 < agreement <= 1
 
 
-def test_prepare_filters_by_part_of_speech_and_counts(make_tagging):
-    kept = np.array([tag not in {"PUNCT", "SPACE"} for tag in POS_TAGS])
-    tagging = make_tagging(kept_pos=kept)
-    prepared = tagging.prepare(["The old dog barked, loudly!", "...", "", "Yes"])
+def test_prepare_filters_by_part_of_speech_and_counts(tagging, prepare):
+    texts = ["The old dog barked, loudly!", "...", "", "Yes"]
+    prepared = prepare(tagging, texts, dropped_pos=["PUNCT", "SPACE"])
     assert [prepared.text_tokens(index) for index in range(4)] == [
         ["The", "old", "dog", "barked", "loudly"],
         [],
@@ -126,9 +126,11 @@ def test_prepare_filters_by_part_of_speech_and_counts(make_tagging):
     assert prepared.num_removed.tolist() == [2, 1, 0, 0]
 
 
-def test_nothing_to_prepare_gives_no_texts(tagging):
-    prepared = tagging.prepare([])
+@pytest.mark.parametrize("tagger", list(Tagger))
+def test_nothing_to_prepare_gives_no_texts(tagger):
+    prepared = TextPipeline(TextConfig(tagger=tagger)).prepare([])
     assert (prepared.tokens, prepared.offsets.tolist(), prepared.pos.tolist()) == ([], [0], [])
+    assert prepared.num_removed.tolist() == []
 
 
 def _static_vectors_pipeline():

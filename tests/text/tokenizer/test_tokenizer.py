@@ -6,27 +6,15 @@ import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textlstm.text.normalization import TokenNormalizer
 from textlstm.text.tokenized import join_tokenized
 from textlstm.text.tokenizer import tokenizer
 from textlstm.text.tokenizer.tokenizer import PlainTokens
 from textlstm.text.tokenizer.word_tokenizer import cut_long_runs
 
 
-def _normalizer(stop_words=()):
-    return TokenNormalizer(
-        lowercase=False,
-        normalize_numbers=False,
-        normalize_urls=False,
-        stop_words=frozenset(stop_words),
-        like_url=lambda _: False,
-        like_email=lambda _: False,
-    )
-
-
 @pytest.fixture(scope="module")
 def english():
-    engine = PlainTokens(spacy.blank("en"), normalizer=_normalizer(), max_run=200)
+    engine = PlainTokens(spacy.blank("en"), max_run=200)
     return SimpleNamespace(engine=engine, tokenizer=spacy.blank("en").tokenizer)
 
 
@@ -35,7 +23,7 @@ def _spacy_tokens(tokenizer, text):
 
 
 def _tokens(engine, text):
-    return engine.prepare([text]).tokens
+    return [token for block in engine.tag_blocks([text]) for token in block.tokens]
 
 
 SPECIAL_PIECES = [
@@ -66,7 +54,7 @@ def test_a_special_case_across_a_space_hides_a_shorter_one_as_in_spacy(english):
 
 @pytest.mark.parametrize("language", ["de", "es", "hu", "ru"])
 def test_tokens_of_other_languages_are_those_of_spacy(language):
-    engine = PlainTokens(spacy.blank(language), normalizer=_normalizer(), max_run=200)
+    engine = PlainTokens(spacy.blank(language), max_run=200)
     tokenizer = spacy.blank(language).tokenizer
     generator = random.Random(5)
     words = [*tokenizer.rules, *SPECIAL_PIECES, "Straße", "L'été", "пример", "EE. UU.", "gül'ün", "10km/h"]
@@ -75,26 +63,26 @@ def test_tokens_of_other_languages_are_those_of_spacy(language):
         assert _tokens(engine, text) == _spacy_tokens(tokenizer, text)
 
 
-def test_removed_words_are_counted():
-    engine = PlainTokens(spacy.blank("en"), normalizer=_normalizer({"the", "n't"}), max_run=200)
-    prepared = engine.prepare(["The cat isn't the dog.", "the The", "cat"])
+def test_removed_words_are_counted(prepare):
+    engine = PlainTokens(spacy.blank("en"), max_run=200)
+    prepared = prepare(engine, ["The cat isn't the dog.", "the The", "cat"], stop_words=["the", "n't"])
     assert [prepared.text_tokens(index) for index in range(3)] == [["cat", "is", "dog", "."], [], ["cat"]]
     assert prepared.num_removed.tolist() == [3, 2, 0]
     assert prepared.pos is None
 
 
-def test_empty_inputs_give_empty_results(english):
-    assert english.engine.prepare([]).offsets.tolist() == [0]
-    assert english.engine.prepare(["", " \n"]).offsets.tolist() == [0, 0, 0]
+def test_empty_inputs_give_empty_results(english, prepare):
+    assert prepare(english.engine, []).offsets.tolist() == [0]
+    assert prepare(english.engine, ["", " \n"]).offsets.tolist() == [0, 0, 0]
 
 
-def test_blocks_and_a_full_cache_do_not_change_tokens(monkeypatch):
+def test_blocks_and_a_full_cache_do_not_change_tokens(monkeypatch, prepare):
     texts = [f"word{number} is :-) here. The {number}th" for number in range(200)]
-    expected = PlainTokens(spacy.blank("en"), normalizer=_normalizer(), max_run=200).prepare(texts)
+    expected = prepare(PlainTokens(spacy.blank("en"), max_run=200), texts)
     monkeypatch.setattr(tokenizer, "_BLOCK_CHARS", 100)
     monkeypatch.setattr(tokenizer, "_MAX_WORDS", 20)
-    engine = PlainTokens(spacy.blank("en"), normalizer=_normalizer(), max_run=200)
-    small = join_tokenized([engine.prepare(texts[start : start + 20]) for start in range(0, len(texts), 20)])
+    engine = PlainTokens(spacy.blank("en"), max_run=200)
+    small = join_tokenized([prepare(engine, texts[start : start + 20]) for start in range(0, len(texts), 20)])
     assert small.tokens == expected.tokens
     assert small.offsets.tolist() == expected.offsets.tolist()
 
@@ -105,28 +93,28 @@ def test_long_runs_are_cut(english):
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from([*SPECIAL_PIECES, "a" * 199, ":)" * 120, "it's," * 60, "( "]), max_size=12))
-def test_tokens_around_long_runs_are_those_of_spacy(english, pieces):
+def test_tokens_around_long_runs_are_those_of_spacy(english, prepare, pieces):
     text = "".join(pieces)
-    prepared = english.engine.prepare(["before", text, "and after :)"])
+    prepared = prepare(english.engine, ["before", text, "and after :)"])
     assert prepared.text_tokens(1) == _spacy_tokens(english.tokenizer, text)
     assert prepared.words.words[:] == ["before", *text.split(), "and", "after", ":)"]
     assert prepared.words.counts.tolist() == [1, len(text.split()), 3]
 
 
-def test_long_words_fill_the_cache_sooner(monkeypatch):
+def test_long_words_fill_the_cache_sooner(monkeypatch, prepare):
     monkeypatch.setattr(tokenizer, "_MAX_WORD_CHARS", 1_000)
-    engine = PlainTokens(spacy.blank("en"), normalizer=_normalizer(), max_run=200)
-    first = engine.prepare(["a b"])
-    assert engine.prepare(["c" * 1_000]).words.words.distinct is first.words.words.distinct
-    assert engine.prepare(["c"]).words.words.distinct == ["c"]
+    engine = PlainTokens(spacy.blank("en"), max_run=200)
+    first = prepare(engine, ["a b"])
+    assert prepare(engine, ["c" * 1_000]).words.words.distinct is first.words.words.distinct
+    assert prepare(engine, ["c"]).words.words.distinct == ["c"]
 
 
 def test_an_error_leaves_no_word_without_tokens(english, monkeypatch):
-    engine = PlainTokens(spacy.blank("en"), normalizer=_normalizer(), max_run=200)
-    engine.prepare(["known words."])
+    engine = PlainTokens(spacy.blank("en"), max_run=200)
+    assert _tokens(engine, "known words.") == ["known", "words", "."]
     monkeypatch.setattr(engine._rules, "cut", lambda word: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        engine.prepare(["known new"])
+        _tokens(engine, "known new")
     monkeypatch.undo()
     assert _tokens(engine, "known new words.") == ["known", "new", "words", "."]
 

@@ -1,20 +1,19 @@
 """Tokens and parts of speech of many texts at once, equal to spaCy's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textlstm.arrays.chunks import Bounds, block_bounds
+from textlstm.arrays.chunks import block_bounds
 from textlstm.arrays.strings import TokenColumn
 from textlstm.config import Precision
-from textlstm.text.normalization import TokenNormalizer
 from textlstm.text.tagger.attribute_ruler import PosTable
 from textlstm.text.tagger.network import TagNetwork
 from textlstm.text.tagger.weights import TaggerWeights, read_weights
 from textlstm.text.tagger.word_features import WordForms
-from textlstm.text.tokenized import TokenizedTexts, join_tokenized
+from textlstm.text.tokenized import TaggedTexts
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -95,14 +94,12 @@ class TaggedBlock(NamedTuple):
 
 
 class FastTagger:
-    """The fast path with parts of speech."""
+    """The engine with parts of speech that computes spaCy's own tagger in large batches."""
 
     def __init__(
         self,
         nlp: "Language",
         *,
-        normalizer: TokenNormalizer,
-        kept_pos: NDArray[np.bool_],
         max_run: int,
         precision: Precision,
         device: str,
@@ -111,8 +108,6 @@ class FastTagger:
 
         Args:
             nlp: Pipeline of tok2vec, tagger and attribute_ruler.
-            normalizer: What becomes of each token.
-            kept_pos: (len(POS_TAGS),) which parts of speech stay.
             max_run: Longer runs without white space are cut.
             precision: fp32 gives spaCy's own tags.
             device: `cpu`, `cuda`, or `numpy` for the CPU without torch (always fp32).
@@ -123,7 +118,6 @@ class FastTagger:
         weights = read_weights(nlp)
         self._nlp = nlp
         _drop_unused_attributes(nlp, weights.columns)
-        self._kept_pos = kept_pos
         self._breaks_ties = precision is Precision.fp32
         self._network = _build_network(weights, device=device, precision=precision)
         self._table = PosTable(nlp, weights.labels)
@@ -132,16 +126,15 @@ class FastTagger:
             weights,
             self._network,
             pos_table=self._table,
-            normalizer=normalizer,
             max_run=max_run,
             max_forms=_MAX_FORMS,
         )
         self.tag_names = self._table.tag_names
 
-    def prepare(self, texts: Sequence[str]) -> TokenizedTexts:
-        """Tokenize, tag, filter and normalize; white-space tokens are dropped."""
-        bounds = list(block_bounds(texts, max_chars=_BLOCK_CHARS)) or [Bounds(0, 0)]
-        return join_tokenized([self._filter(self.tag(texts[start:end]), end - start) for start, end in bounds])
+    def tag_blocks(self, texts: Sequence[str]) -> Iterator[TaggedTexts]:
+        """Yield the tokens and tags of all texts, without white space, in blocks of about 80,000 tokens."""
+        for start, end in block_bounds(texts, max_chars=_BLOCK_CHARS):
+            yield self._words_of(self.tag(texts[start:end]), end - start)
 
     def tag(self, texts: Sequence[str]) -> TaggedBlock:
         """Return the word forms, tags and parts of speech of all texts, white space included."""
@@ -162,22 +155,14 @@ class FastTagger:
             pos=self._table.pos[classes, tags],
         )
 
-    def _filter(self, block: TaggedBlock, num_texts: int) -> TokenizedTexts:
-        """Drop gaps, white space, stop words and unwanted parts of speech."""
-        forms = self._forms
-        is_word = forms.is_word[block.form_ids]
-        kept = forms.has_token[block.form_ids] & self._kept_pos[block.pos]
-        before = np.concatenate([[0], np.cumsum(kept)])
+    def _words_of(self, block: TaggedBlock, num_texts: int) -> TaggedTexts:
+        """Drop gaps and white space: (R,) rows become (M,) tokens."""
+        is_word = self._forms.is_word[block.form_ids]
         words_before = np.concatenate([[0], np.cumsum(is_word)])
-        num_kept = before[block.ends] - before[block.starts]
-        num_words = words_before[block.ends] - words_before[block.starts]
         offsets = np.zeros(num_texts + 1, np.int64)
-        np.cumsum(num_kept, out=offsets[1:])
-        return TokenizedTexts(
-            tokens=TokenColumn(forms.tokens, block.form_ids[kept]),
-            offsets=offsets,
-            pos=block.pos[kept],
-            num_removed=(num_words - num_kept).astype(np.int32),
+        offsets[1:] = words_before[block.ends]
+        return TaggedTexts(
+            tokens=TokenColumn(self._forms.tokens, block.form_ids[is_word]), offsets=offsets, pos=block.pos[is_word]
         )
 
 

@@ -2,11 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from textlstm.config import Precision
-from textlstm.text.normalization import TokenNormalizer
 from textlstm.text.tagger.fast_tagger import FastTagger
 from textlstm.text.tagger.pos import POS_TAGS
 from textlstm.text.tagger.weights import UnknownArchitecture
@@ -43,8 +39,6 @@ PROBE_TEXTS: tuple[str, ...] = (
 def self_tested_fast_tagger(
     nlp: "Language",
     *,
-    normalizer: TokenNormalizer,
-    kept_pos: NDArray[np.bool_],
     max_run: int,
     precision: Precision,
     device: str,
@@ -58,9 +52,7 @@ def self_tested_fast_tagger(
     """
     with nlp.memory_zone():
         expected = [[(token.text, token.tag_, token.pos_) for token in doc] for doc in nlp.pipe(PROBE_TEXTS)]
-    tagging = FastTagger(
-        nlp, normalizer=normalizer, kept_pos=kept_pos, max_run=max_run, precision=precision, device=device
-    )
+    tagging = FastTagger(nlp, max_run=max_run, precision=precision, device=device)
     block = tagging.tag(PROBE_TEXTS)
     num_tokens = num_other = 0
     for start, end, tokens in zip(block.starts.tolist(), block.ends.tolist(), expected, strict=True):

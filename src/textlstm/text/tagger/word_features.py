@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textlstm.arrays.ragged import ResizableArray
-from textlstm.text.normalization import TokenNormalizer
 from textlstm.text.tagger.attribute_ruler import PosTable
 from textlstm.text.tagger.network import TagNetwork
 from textlstm.text.tagger.weights import TaggerWeights
@@ -38,7 +37,6 @@ class WordForms:
         network: TagNetwork,
         *,
         pos_table: PosTable,
-        normalizer: TokenNormalizer,
         max_run: int,
         max_forms: int,
     ) -> None:
@@ -46,7 +44,6 @@ class WordForms:
         self._weights = weights
         self._network = network
         self._pos_table = pos_table
-        self._normalizer = normalizer
         self._max_forms = max_forms
         self._max_run = max_run
         self.columns = ("ORTH", *weights.columns)
@@ -60,8 +57,7 @@ class WordForms:
         self._joined: set[str] = set()  # pieces whose tokens may depend on their neighbors
         self._numbers: dict[tuple[int, ...], int] = {}
         self.tokens: list[str] = [""]
-        """The model's token of each form; empty for the gap, white space and removed words."""
-        self._has_token = _growing(np.bool_)
+        """Each form as it is written; empty for the gap."""
         self._is_word = _growing(np.bool_)
         self._word_class = _growing(np.int64)
         self._attributes = _growing(np.uint64, len(self.columns))
@@ -71,12 +67,6 @@ class WordForms:
     def is_word(self) -> NDArray[np.bool_]:
         """(F,) whether the form is a word: neither gap nor white space."""
         rows: NDArray[np.bool_] = self._is_word.rows
-        return rows
-
-    @property
-    def has_token(self) -> NDArray[np.bool_]:
-        """(F,) whether the form is a word that is not removed."""
-        rows: NDArray[np.bool_] = self._has_token.rows
         return rows
 
     @property
@@ -160,14 +150,10 @@ class WordForms:
 
     def _add(self, words: list[str], attributes: NDArray[np.uint64]) -> None:
         """Append the forms of `words`; `attributes` (new, columns) starts with ORTH."""
-        tokens, classes = list[str](), list[int]()
         are_words = [not word.isspace() for word in words]
-        for word, is_word in zip(words, are_words, strict=True):
-            is_kept = is_word and not self._normalizer.is_removed(word)
-            tokens.append(self._normalizer.normalize(word) if is_kept else "")
-            classes.append(self._pos_table.word_class(word, is_space=not is_word))
-        self.tokens += tokens
-        self._has_token.append(np.array([bool(token) for token in tokens], np.bool_))
+        word_class = self._pos_table.word_class
+        classes = [word_class(word, is_space=not is_word) for word, is_word in zip(words, are_words, strict=True)]
+        self.tokens += words
         self._is_word.append(np.array(are_words, np.bool_))
         self._word_class.append(np.array(classes, np.int64))
         self._attributes.append(attributes)

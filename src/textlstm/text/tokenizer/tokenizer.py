@@ -3,19 +3,18 @@
 Words are numbered as they come, and so are tokens; a text then is some array look-ups.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textlstm.arrays.chunks import block_bounds
-from textlstm.arrays.ragged import GrowableRaggedArray, RaggedArray, ResizableArray, SplitWords, join_split
+from textlstm.arrays.ragged import GrowableRaggedArray, RaggedArray, ResizableArray, SplitWords
 from textlstm.arrays.strings import TokenColumn
-from textlstm.text.normalization import TokenNormalizer
-from textlstm.text.tokenized import TokenizedTexts
+from textlstm.text.tokenized import TaggedTexts
 from textlstm.text.tokenizer.rules import WordRules
 from textlstm.text.tokenizer.word_tokenizer import (
     WordTokenizer,
@@ -33,21 +32,21 @@ _MAX_WORDS = 250_000
 _MAX_WORD_CHARS = 20_000_000
 """The same, if words are long."""
 _BLOCK_CHARS = 1_000_000
-_REMOVED = 0
-"""Number of the token that stands for removed ones."""
 
 
 class PlainTokens:
-    """The fast path without parts of speech."""
+    """The engine without parts of speech."""
 
-    def __init__(self, nlp: "Language", *, normalizer: TokenNormalizer, max_run: int) -> None:
-        """Take `nlp` over: attributes of words that tokenizing does not need are switched off in it."""
+    def __init__(self, nlp: "Language", *, max_run: int) -> None:
+        """Take `nlp` over: attributes of words that tokenizing does not need are switched off in it.
+
+        Longer runs than `max_run` characters without white space are cut.
+        """
         from spacy.attrs import NORM
 
         getters = nlp.vocab.lex_attr_getters
         nlp.vocab.lex_attr_getters = {NORM: getters[NORM]}
         self._nlp = nlp
-        self._normalizer = normalizer
         self._max_run = max_run
         self._rules = WordRules(nlp)
         self._has_spaced_rule = spaced_rule_finder(nlp)
@@ -59,7 +58,7 @@ class PlainTokens:
         return WordTokenizer(self._nlp, ("ORTH", "NORM"), find_joined=False)
 
     def _clear(self) -> None:
-        self._pieces = _Pieces()
+        self._pieces = _Numbering()
         self._num_chars = 0
         """Of all pieces together."""
         self._tokens = GrowableRaggedArray(np.int32)
@@ -68,43 +67,32 @@ class PlainTokens:
         """Whether a piece is a word that does not have the same tokens everywhere, or a run that must be cut."""
         self._joined: set[str] = set()
         """Words whose tokens may depend on their neighbors, with and without the space that follows."""
-        self._normal = _NormalTokens(self._normalizer)
+        self._token_numbers = _Numbering()
 
-    def prepare(self, texts: Sequence[str]) -> TokenizedTexts:
-        """Return the tokens of all texts."""
+    def tag_blocks(self, texts: Sequence[str]) -> Iterator[TaggedTexts]:
+        """Yield the tokens of all texts, without tags, in blocks of about a million characters."""
         if len(self._pieces) > _MAX_WORDS or self._num_chars > _MAX_WORD_CHARS:
             self._clear()
-        try:
-            blocks = [
-                self._prepare_block(texts[start:end]) for start, end in block_bounds(texts, max_chars=_BLOCK_CHARS)
-            ]
-        except BaseException:
-            self._clear()  # some words may have a number and no tokens
-            raise
-        lengths = np.concatenate([np.zeros(1, np.int64), *(block.lengths for block in blocks)])
-        return TokenizedTexts(
-            tokens=TokenColumn(
-                self._normal.distinct, np.concatenate([np.empty(0, np.int32), *(block.tokens for block in blocks)])
-            ),
-            offsets=np.cumsum(lengths),
-            pos=None,
-            num_removed=np.concatenate([np.empty(0, np.int32), *(block.num_removed for block in blocks)]),
-            words=join_split([block.words for block in blocks]),
-        )
+        for start, end in block_bounds(texts, max_chars=_BLOCK_CHARS):
+            try:
+                block = self._cut_block(texts[start:end])
+            except BaseException:
+                self._clear()  # some words may have a number and no tokens
+                raise
+            yield block
 
-    def _prepare_block(self, texts: Sequence[str]) -> "_Block":
+    def _cut_block(self, texts: Sequence[str]) -> TaggedTexts:
+        # Every word gets its number; new words are cut into tokens on the way.
         words_of = [text.split() for text in texts]
         counts = np.fromiter(map(len, words_of), np.int64, len(texts))
         numbers = self._numbers(chain.from_iterable(words_of), int(counts.sum()), are_words=True)
         words = SplitWords(TokenColumn(self._pieces.distinct, numbers.astype(np.int32)), counts, goes_on=True)
+        # A few words are cut otherwise beside their neighbors: pieces stand in their place.
         pieces, num_pieces = self._look_around(texts, numbers, counts)
         tokens, sizes = self._tokens.take(pieces)
-        ends_of_texts = _ends(sizes)[_ends(num_pieces)]
-        if not self._normalizer.stop_words:
-            return _Block(tokens, np.diff(ends_of_texts), np.zeros(len(texts), np.int32), words)
-        is_kept = tokens != _REMOVED
-        lengths = np.diff(_ends(is_kept)[ends_of_texts])
-        return _Block(tokens[is_kept], lengths, (np.diff(ends_of_texts) - lengths).astype(np.int32), words)
+        # From tokens a piece to tokens a text: a text ends where its last piece ends.
+        offsets = _ends(sizes)[_ends(num_pieces)]
+        return TaggedTexts(TokenColumn(self._token_numbers.distinct, tokens), offsets, pos=None, words=words)
 
     def _numbers(self, pieces: Iterable[str], count: int, *, are_words: bool) -> NDArray[np.int64]:
         """Return the (count,) numbers of `pieces`, all of which have tokens then; other pieces may hold white space."""
@@ -158,7 +146,7 @@ class PlainTokens:
                 tokens_of[left[piece]] = tokens
         sizes = np.fromiter(map(len, tokens_of), np.int64, len(pieces))
         all_tokens = chain.from_iterable(tokens_of)
-        numbers = np.fromiter(map(self._normal.__getitem__, all_tokens), np.int32, int(sizes.sum()))
+        numbers = np.fromiter(map(self._token_numbers.__getitem__, all_tokens), np.int32, int(sizes.sum()))
         self._tokens.append(RaggedArray(numbers, sizes))
         self._is_special.append(is_special)
         self._num_chars += sum(map(len, pieces))
@@ -173,47 +161,17 @@ class PlainTokens:
             ]
 
 
-class _Block(NamedTuple):
-    tokens: NDArray[np.int32]
-    """(M,) numbers of the kept tokens."""
-    lengths: NDArray[np.int64]
-    """(N,) how many each text has."""
-    num_removed: NDArray[np.int32]
-    """(N,)"""
-    words: SplitWords
-    """Those of the N texts."""
-
-
-class _Pieces(dict[str, int]):
-    """The number of each piece; an unknown one gets the next number."""
+class _Numbering(dict[str, int]):
+    """The number of each string; an unknown one gets the next number."""
 
     def __init__(self) -> None:
         super().__init__()
         self.distinct: list[str] = []
-        """The pieces in the order of their numbers."""
+        """The strings in the order of their numbers."""
 
-    def __missing__(self, piece: str) -> int:
-        number = self[piece] = len(self)
-        self.distinct.append(piece)
-        return number
-
-
-class _NormalTokens(dict[str, int]):
-    """The number of each token's normalized form."""
-
-    def __init__(self, normalizer: TokenNormalizer) -> None:
-        super().__init__()
-        self._normalizer = normalizer
-        self.distinct = [""]
-        """The normalized forms; that of number 0 stands for removed tokens."""
-        self._numbers = {"": _REMOVED}
-
-    def __missing__(self, token: str) -> int:
-        normalized = "" if self._normalizer.is_removed(token) else self._normalizer.normalize(token)
-        number = self._numbers.setdefault(normalized, len(self.distinct))
-        if number == len(self.distinct):
-            self.distinct.append(normalized)
-        self[token] = number
+    def __missing__(self, string: str) -> int:
+        number = self[string] = len(self)
+        self.distinct.append(string)
         return number
 
 
