@@ -27,6 +27,7 @@ from textlstm.models.network.batch import DeviceSplit
 from textlstm.models.network.inputs import EncodedSplit
 from textlstm.models.network.network import NetworkSizes, TextNetwork
 from textlstm.models.network.predict import predict_logits
+from textlstm.training.job import TrainingJob
 from textlstm.training.loop import fit
 
 NUM_TRAIN, NUM_VALIDATION, NUM_TEST = 2_000, 300, 300
@@ -139,7 +140,8 @@ def look(seed: int, encoder: Encoder, model: ModelConfig) -> Found:
     torch.manual_seed(seed)
     settings = replace(model, encoder=encoder)
     network = TextNetwork(settings, NetworkSizes(corpus.vocabulary_size, corpus.num_keys))
-    fit(network, train, validation, config=TrainingConfig(num_threads=1), task=Task.single_label, seed=seed)
+    config = TrainingConfig(num_threads=1)
+    fit(TrainingJob(network, train, validation, config=config, task=Task.single_label, seed=seed))
     network.eval()
     accuracy = (predict_logits(network, test).argmax(axis=1) == test.targets).mean()
     batch = DeviceSplit(test, torch.device("cpu")).batch(torch.arange(NUM_TEST), width=int(test.lengths.max()))

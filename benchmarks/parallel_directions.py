@@ -22,6 +22,7 @@ from textlstm.models.network.inputs import EncodedSplit
 from textlstm.models.network.network import NetworkSizes, TextNetwork
 from textlstm.models.network.parallel import two_threads
 from textlstm.training import compute
+from textlstm.training.job import TrainingJob
 from textlstm.training.loop import fit
 from training import ROOT, first_rows, read_rows
 
@@ -76,7 +77,7 @@ def measure(split: EncodedSplit, vocabulary_size: int, *, batch_size: int, round
             # short batches open no threads; here they do, to show what that would cost
             opened = two_threads if threads else nullcontext
             with mock.patch.object(compute, "two_threads", opened), mock.patch.object(compute, "_TOKENS_A_THREAD", 1):
-                result = fit(network, split, few, config=config, task=Task.single_label, seed=1)
+                result = fit(TrainingJob(network, split, few, config=config, task=Task.single_label, seed=1))
             speeds[turn, k] = result.tokens_per_second
     return [float(speed) for speed in np.median(speeds[1:], axis=0)]
 

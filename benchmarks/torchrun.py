@@ -22,6 +22,7 @@ import torch
 from textlstm.config import Device, ModelConfig, Task, TrainingConfig
 from textlstm.models.network.network import NetworkSizes, TextNetwork
 from textlstm.processes.distributed import follows_another
+from textlstm.training.job import TrainingJob
 from textlstm.training.loop import fit
 from training import BATCH_SIZE, NUM_LABELS, ROOT, first_rows, read_rows
 
@@ -95,7 +96,9 @@ def train(folder: Path, *, rows: int, epochs: int, seed: int, threads: int, targ
     config = TrainingConfig(
         epochs=epochs, batch_size=BATCH_SIZE, num_threads=threads, num_workers=1, patience=0, device=Device.cpu
     )
-    result = fit(network, split, first_rows(test, NUM_TEST_ROWS), config=config, task=Task.single_label, seed=seed)
+    result = fit(
+        TrainingJob(network, split, first_rows(test, NUM_TEST_ROWS), config=config, task=Task.single_label, seed=seed)
+    )
     if not follows_another():
         figures = {"speed": result.tokens_per_second, "accuracy": result.history[-1].accuracy}
         Path(target).write_text(json.dumps(figures), encoding="utf-8")

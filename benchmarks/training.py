@@ -30,6 +30,7 @@ from textlstm.config import ModelConfig, Precision, Task, TrainingConfig, Traini
 from textlstm.models.network.inputs import EncodedSplit, encode_split
 from textlstm.models.network.network import NetworkSizes, TextNetwork
 from textlstm.models.network.precision import resolve_precision
+from textlstm.training.job import TrainingJob
 from textlstm.training.loop import fit
 from textlstm.vocabulary import Vocabulary
 
@@ -103,7 +104,7 @@ def build_contestants(split: EncodedSplit, vocabulary_size: int, *, threads: int
     def ours(num_workers: int) -> float:
         network = TextNetwork(ModelConfig(), NetworkSizes(vocabulary_size, NUM_LABELS))
         config = TrainingConfig(epochs=1, batch_size=BATCH_SIZE, num_threads=threads, num_workers=num_workers)
-        return fit(network, split, few, config=config, task=Task.single_label, seed=1).tokens_per_second
+        return fit(TrainingJob(network, split, few, config=config, task=Task.single_label, seed=1)).tokens_per_second
 
     best = resolve_precision(TrainingPrecision.auto, torch.device("cpu"))
     contestants = {

@@ -67,6 +67,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from textlstm.models.network.network import NetworkSizes, TextNetwork
     from textlstm.models.network.predict import predict_logits
     from textlstm.text.pipeline import TextPipeline
+    from textlstm.training.job import TrainingJob
     from textlstm.training.loop import fit
     from textlstm.vocabulary import Vocabulary
 
@@ -100,7 +101,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     network = TextNetwork(model, NetworkSizes(vocabulary_size=len(vocabulary), num_labels=3))
     config = TrainingConfig(epochs=4, deterministic=True)
-    fit(network, split, split, config=config, task=Task.single_label, seed=0)
+    fit(TrainingJob(network, split, split, config=config, task=Task.single_label, seed=0))
     expert = LinearExpert.fit(texts, y, num_labels=3, task=Task.single_label, config=model, seed=0)
     gate = BranchCombiner.fit(predict_logits(network, split), expert.logits(texts), y, task=Task.single_label)
     weights = {f"network.0.{name}": value for name, value in network.to_arrays().items()}

@@ -18,6 +18,7 @@ from textlstm.models.network.inputs import encode_split
 from textlstm.models.network.network import NetworkSizes, TextNetwork
 from textlstm.models.network.predict import predict_logits
 from textlstm.text.pipeline import TextPipeline
+from textlstm.training.job import TrainingJob
 from textlstm.training.loop import fit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -173,7 +174,7 @@ def test_54_batches_of_one_row_and_larger_than_the_data(batch_size: int) -> None
     split = encode_split(token_ids, offsets, None, targets, max_tokens=16)
     network = TextNetwork(ModelConfig(hidden_size=4, embedding_size=4), NetworkSizes(vocabulary_size=9, num_labels=2))
     config = TrainingConfig(epochs=1, batch_size=batch_size, deterministic=True)
-    fit(network, split, split, config=config, task=Task.single_label, seed=0)
+    fit(TrainingJob(network, split, split, config=config, task=Task.single_label, seed=0))
     assert predict_logits(network, split).shape == (23, 2)
     assert np.isfinite(predict_logits(network, split)).all()
 

@@ -9,6 +9,7 @@ from textlstm.models.network.batch import Batch, DeviceSplit
 from textlstm.models.network.inputs import EncodedSplit
 from textlstm.models.network.network import NetworkSizes, TextNetwork
 from textlstm.models.network.predict import predict_logits
+from textlstm.training.job import TrainingJob
 from textlstm.training.loop import fit
 
 NUM_WORDS, NUM_KEYS, LENGTH = 30, 3, 12
@@ -33,7 +34,8 @@ def test_the_key_word_survives() -> None:
     test, places = rows_with_an_early_key(300, seed=2025)
     torch.manual_seed(2026)
     network = TextNetwork(model, NetworkSizes(vocabulary_size=NUM_WORDS, num_labels=NUM_KEYS))
-    fit(network, train, validation, config=TrainingConfig(deterministic=True), task=Task.single_label, seed=2026)
+    config = TrainingConfig(deterministic=True)
+    fit(TrainingJob(network, train, validation, config=config, task=Task.single_label, seed=2026))
     network.eval()
     assert (predict_logits(network, test).argmax(axis=1) == test.targets).mean() > 0.98
 

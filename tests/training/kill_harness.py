@@ -17,7 +17,7 @@ import torch
 import toy
 
 from textlstm.training import checkpoints
-from textlstm.training.job import Progress
+from textlstm.training.job import Progress, TrainingJob
 from textlstm.training.loop import fit
 
 
@@ -47,17 +47,16 @@ def train(folder: Path, point: str) -> None:
         write(path, data)
 
     checkpoints._write_atomically = dying_write
-    result = fit(
+    job = TrainingJob(
         toy.network(),
         toy.split(300, seed=1),
         toy.split(80, seed=2),
         config=toy.config(epochs=3, checkpoint_seconds=1e-6),
         task=toy.TASK,
         seed=3,
-        checkpoint_dir=folder,
-        stop=stop,
         freeze_epochs=1,
     )
+    result = fit(job, checkpoint_dir=folder, stop=stop)
     weights = hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in result.best_state.values())).hexdigest()
     history = [
         {k: v for k, v in asdict(r).items() if k not in {"tokens_per_second", "seconds"}} for r in result.history

@@ -8,6 +8,8 @@ import torch
 from textlstm.config import TrainingConfig
 from textlstm.training.compute import compute_settings, num_threads_of
 
+CPU = torch.device("cpu")
+
 
 @pytest.mark.parametrize(
     ("settings", "parallel_tokens", "expected"),
@@ -31,12 +33,12 @@ def test_small_batches_have_few_threads(monkeypatch, settings, parallel_tokens, 
 
 def test_threads_are_shared_by_processes_and_put_back():
     before = torch.get_num_threads()
-    with compute_settings(TrainingConfig(num_threads=4), num_processes=2):
+    with compute_settings(TrainingConfig(num_threads=4), CPU, num_processes=2):
         assert torch.get_num_threads() == 2
     assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize(("parallel_tokens", "expected"), [(0, 4), (10_000, 2)])
 def test_directions_share_the_threads_where_the_network_allows_it(parallel_tokens, expected):
-    with compute_settings(TrainingConfig(num_threads=4), parallel_tokens=parallel_tokens):
+    with compute_settings(TrainingConfig(num_threads=4), CPU, parallel_tokens=parallel_tokens):
         assert torch.get_num_threads() == expected

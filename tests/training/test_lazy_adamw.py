@@ -14,8 +14,8 @@ def _enter(weights: LazyAdamW | FlatAdamW, token_ids: torch.Tensor) -> torch.Ten
     """Begin a step; return the numbers under which the table has the words of the batch."""
     if isinstance(weights, FlatAdamW):
         return token_ids
-    words = weights.find(token_ids)
-    weights.enter(words)
+    words = weights.lookup(token_ids)
+    weights.begin_step(words)
     return words.numbers
 
 

@@ -11,18 +11,20 @@ from textlstm.errors import ConfigError, Interrupted
 from textlstm.models.network.inputs import encode_split
 from textlstm.models.network.precision import has_bf16_kernels
 from textlstm.models.network.predict import predict_logits
-from textlstm.training.job import FitResult
+from textlstm.training.job import FitResult, TrainingJob
 from textlstm.training.loop import fit
 from textlstm.training.validation_scores import score
 
 sys.path.insert(0, str(Path(__file__).parent))
 toy = importlib.import_module("toy")
+CPU = torch.device("cpu")
 TRAIN, VALIDATION = toy.split(400, seed=1), toy.split(120, seed=2)
 
 
 def _fit(config: TrainingConfig, **settings: object) -> FitResult:
     network = settings.pop("network", None) or toy.network()
-    return fit(network, TRAIN, VALIDATION, config=config, task=toy.TASK, seed=3, **settings)
+    calls = {name: settings.pop(name) for name in ("checkpoint_dir", "on_epoch", "stop") if name in settings}
+    return fit(TrainingJob(network, TRAIN, VALIDATION, config=config, task=toy.TASK, seed=3, **settings), **calls)
 
 
 def _weights(result: FitResult) -> bytes:
@@ -49,7 +51,8 @@ def test_without_validation_rows_the_last_epoch_counts() -> None:
     config = toy.config(epochs=5, schedule=Schedule.cosine)
     none = encode_split(VALIDATION.token_ids[:0], np.zeros(1, np.int64), None, VALIDATION.targets[:0], max_tokens=400)
     reports = []
-    blind = fit(toy.network(), TRAIN, none, config=config, task=toy.TASK, seed=3, num_epochs=3, on_epoch=reports.append)
+    job = TrainingJob(toy.network(), TRAIN, none, config=config, task=toy.TASK, seed=3, num_epochs=3)
+    blind = fit(job, on_epoch=reports.append)
     assert (blind.best_epoch, len(reports), blind.events) == (3, 3, [])
     assert [report.is_best for report in reports] == [True, True, True]
 
@@ -62,7 +65,7 @@ def test_without_validation_rows_the_last_epoch_counts() -> None:
 def test_multi_label_training_learns() -> None:
     train, validation = toy.split(400, seed=1, multi_label=True), toy.split(120, seed=2, multi_label=True)
     config = toy.config(epochs=6)
-    result = fit(toy.network(), train, validation, config=config, task=Task.multi_label, seed=3)
+    result = fit(TrainingJob(toy.network(), train, validation, config=config, task=Task.multi_label, seed=3))
     assert result.history[result.best_epoch - 1].macro_f1 > 0.75
 
 
@@ -70,7 +73,7 @@ def test_equal_seeds_give_equal_bytes_and_other_seeds_others() -> None:
     config = toy.config()
     first, second = _fit(config), _fit(config)
     assert _weights(first) == _weights(second)
-    other = fit(toy.network(), TRAIN, VALIDATION, config=config, task=toy.TASK, seed=4)
+    other = fit(TrainingJob(toy.network(), TRAIN, VALIDATION, config=config, task=toy.TASK, seed=4))
     assert _weights(first) != _weights(other)
 
 
@@ -345,12 +348,12 @@ def test_thread_and_determinism_settings_reach_torch(monkeypatch: pytest.MonkeyP
         compute.torch, "use_deterministic_algorithms", lambda mode: seen.append(("deterministic", mode))
     )
     before = torch.get_num_threads()
-    with compute.compute_settings(TrainingConfig(num_threads=3)):
+    with compute.compute_settings(TrainingConfig(num_threads=3), CPU):
         pass
     assert seen == [("threads", 3), ("threads", before), ("deterministic", False)]
     seen.clear()
-    with compute.compute_settings(TrainingConfig(num_threads=3, deterministic=True)):
+    with compute.compute_settings(TrainingConfig(num_threads=3, deterministic=True), CPU):
         pass
     assert seen == [("threads", 1), ("deterministic", True), ("threads", before), ("deterministic", False)]
-    with compute.compute_settings(TrainingConfig(num_threads=6), num_processes=2):
+    with compute.compute_settings(TrainingConfig(num_threads=6), CPU, num_processes=2):
         assert seen[-1] == ("threads", 3)

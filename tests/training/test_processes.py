@@ -12,7 +12,7 @@ import torch
 
 from textlstm.config import TrainingConfig, TrainingPrecision
 from textlstm.errors import Interrupted, TextLSTMError
-from textlstm.training.job import FitResult
+from textlstm.training.job import FitResult, TrainingJob
 from textlstm.training.loop import fit
 from textlstm.training.workers import num_processes
 
@@ -26,7 +26,8 @@ def _fit(*, network: object = None, seed: int = 3, **settings: object) -> FitRes
     calls = {name: settings.pop(name) for name in ("on_epoch", "stop", "checkpoint_dir") if name in settings}
     config = toy.config(**SETTINGS | settings)
     train, validation = toy.split(400, seed=1), toy.split(120, seed=2)
-    return fit(network or toy.network(), train, validation, config=config, task=toy.TASK, seed=seed, **calls)
+    job = TrainingJob(network or toy.network(), train, validation, config=config, task=toy.TASK, seed=seed)
+    return fit(job, **calls)
 
 
 def _digest(result: FitResult) -> str:

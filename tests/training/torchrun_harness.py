@@ -9,19 +9,23 @@ from pathlib import Path
 import toy
 
 from textlstm.config import TrainingPrecision
+from textlstm.training.job import TrainingJob
 from textlstm.training.loop import fit
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
     reports = []
-    result = fit(
+    job = TrainingJob(
         toy.network(seed=1 + int(os.environ["RANK"])),  # other first weights in process 1 must not matter
         toy.split(400, seed=1),
         toy.split(120, seed=2),
         config=toy.config(epochs=3, deterministic=False, num_threads=2, precision=TrainingPrecision.fp32),
         task=toy.TASK,
         seed=3,
+    )
+    result = fit(
+        job,
         checkpoint_dir=folder / "checkpoints",
         on_epoch=reports.append,
     )

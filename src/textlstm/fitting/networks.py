@@ -14,7 +14,7 @@ from textlstm.embeddings import Embeddings, load_embeddings
 from textlstm.errors import InputError
 from textlstm.models.network.inputs import EncodedSplit, encode_texts
 from textlstm.models.network.network import NetworkSizes, TextNetwork
-from textlstm.training.job import EpochReport, FitResult
+from textlstm.training.job import EpochReport, FitResult, TrainingJob
 from textlstm.training.loop import fit
 from textlstm.vocabulary import Vocabulary
 
@@ -124,7 +124,7 @@ def fit_networks(
         seed = config.seed + SEED_STRIDE * index
         torch.manual_seed(seed)
         network = TextNetwork(config.model, sizes, embeddings=matrix)
-        result = fit(
+        job = TrainingJob(
             network,
             inputs.train,
             inputs.validation,
@@ -132,12 +132,11 @@ def fit_networks(
             task=corpus.task,
             seed=seed,
             freeze_epochs=config.model.freeze_epochs,
-            checkpoint_dir=None if work_dir is None else work_dir / f"{name}-{index}",
             run_key=repr(config.model),
             num_epochs=num_epochs[index] if num_epochs else 0,
-            on_epoch=on_epoch,
-            stop=stop,
         )
+        checkpoint_dir = None if work_dir is None else work_dir / f"{name}-{index}"
+        result = fit(job, checkpoint_dir=checkpoint_dir, on_epoch=on_epoch, stop=stop)
         networks.append(network.eval())
         results.append(result)
     return networks, tuple(results)

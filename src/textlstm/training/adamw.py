@@ -20,6 +20,7 @@ class FlatAdamW:
         self.flat = nn.Parameter(flat)
         self.flat.grad = torch.zeros_like(flat)
         self._point_at(self.flat.data)
+        # Backward adds into views of one gradient, which clipping, sums over processes and AdamW take whole.
         for parameter, gradient in zip(self.parameters, self._pieces(self.flat.grad), strict=True):
             parameter.grad = gradient
         self.average_decay = average_decay
@@ -96,5 +97,6 @@ class FlatAdamW:
             parameter.data = piece
 
     def _pieces(self, flat: Tensor) -> list[Tensor]:
+        # (P,) to one view a parameter, in its shape
         parts = torch.split(flat, [parameter.numel() for parameter in self.parameters])
         return [part.view(parameter.shape) for part, parameter in zip(parts, self.parameters, strict=True)]

@@ -12,7 +12,8 @@ from textlstm.models.network.parallel import two_threads
 from textlstm.models.network.precision import resolve_precision
 
 _ROWS_A_THREAD = 32
-"""Fewer rows of a batch a thread, and threads at one operation wait for each other longer than they compute."""
+"""Fewer rows of a batch a thread, and threads at one operation wait for each other longer than they compute (measured
+with `benchmarks/parallel_directions.py`, as is the next number)."""
 _TOKENS_A_THREAD = 375
 """With fewer tokens of a batch a thread, threads wait for Python's lock and each other longer than they compute."""
 
@@ -29,19 +30,17 @@ def num_threads_of(config: TrainingConfig, *, parallel_tokens: float = 0) -> int
 
 @contextmanager
 def compute_settings(
-    config: TrainingConfig, *, num_processes: int = 1, parallel_tokens: float = 0
-) -> Iterator[torch.device]:
-    """Set threads and determinism for the block and give its device; the processes of a machine share its threads.
+    config: TrainingConfig, device: torch.device, *, num_processes: int = 1, parallel_tokens: float = 0
+) -> Iterator[None]:
+    """Set threads and determinism for the block; the processes of a machine share its threads.
 
     Args:
         config: the settings.
+        device: where the training computes.
         num_processes: processes that train together.
         parallel_tokens: tokens of an average batch if the network trains in `two_threads` on a CPU, else 0.
-
-    Raises:
-        ConfigError: a GPU is asked for and torch sees none.
     """
-    device = choose_device(config.device)
+    # All of torch's state that is changed below, and the random state, which each batch seeds anew.
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     state = torch.random.get_rng_state()
     num_processes = int(os.environ.get("LOCAL_WORLD_SIZE", num_processes))  # what torchrun says counts
@@ -53,7 +52,7 @@ def compute_settings(
         torch.use_deterministic_algorithms(True)
     try:
         with two_threads() if _are_enough(parallel_tokens) else nullcontext():
-            yield device
+            yield
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)

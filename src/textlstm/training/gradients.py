@@ -36,11 +36,13 @@ class Gradients:
         """
         num_rows = len(targets)
         first, step = share.start, share.step
+        # Start again in twice as many pieces when memory runs out; the gradient stays that of the whole batch.
         while True:
             total = torch.zeros((), device=targets.device)
             try:
                 for piece in range(progress.pieces):
                     rows = slice(first + piece * step, None, step * progress.pieces)
+                    # (B, ...) to (B / pieces / processes, ...): every k-th row, so that pieces are about equally long
                     part = Batch(*(None if tensor is None else tensor[rows] for tensor in batch))  # type: ignore[arg-type]
                     if len(part.lengths):
                         _seed_generators(_mixed(self.seed, progress.epoch, progress.batch, rows.start))
@@ -62,8 +64,10 @@ class Gradients:
             optimizer.zero_gradients()
 
     def _backward(self, batch: Batch, targets: Tensor, *, num_rows: int) -> Tensor:
+        # Forward: (B, T) ids to (B, T, E) vectors and (B, L) logits.
         vectors, logits = self._forward(batch)
         losses = self.objective.losses(logits, targets)
+        # A second pass, over the worst change of the vectors or with another dropout mask, and their divergence.
         if self.config.r_drop or self.config.adversarial:
             change = None
             if self.config.adversarial:
@@ -71,6 +75,7 @@ class Gradients:
             _, again = self._forward(batch, change)
             losses = (losses + self.objective.losses(again, targets)) / 2
             losses = losses + self.config.r_drop * self.objective.divergence(logits, again)
+        # Backward. The mean is over the whole batch: sums over pieces and processes make it up.
         total = losses.sum()
         (total / num_rows).backward()  # type: ignore[no-untyped-call]
         return total.detach()
@@ -97,10 +102,13 @@ def worst_change(losses: Tensor, vectors: Tensor, lengths: Tensor) -> Tensor:
         vectors: (B, T, E).
         lengths: (B,) tokens of each text.
     """
+    # The graph of the losses is kept: the backward pass of the step runs through it once more.
     (gradient,) = torch.autograd.grad(losses.sum(), vectors, retain_graph=True)
     inside = torch.arange(vectors.shape[1], device=vectors.device) < lengths[:, None]
+    # Size: (B,) root mean square length of the text's token vectors; padding has no part in it.
     squares = vectors.detach().float().square().sum(dim=2) * inside
     size = (squares.sum(dim=1) / lengths.clamp(min=1)).sqrt()
+    # (B, T, E) gradient to its (B,) length over all tokens; a text without a gradient is not changed.
     steepness = gradient.float().flatten(1).norm(dim=1)
     scale = torch.where(steepness > 0, size / steepness.clamp(min=torch.finfo(torch.float32).tiny), 0)
     return (gradient.float() * scale[:, None, None]).to(vectors.dtype)

@@ -17,17 +17,24 @@ _MAY_CHANGE = ("checkpoint_seconds", "num_models", "refit")
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """A network, rows, and settings; see `loop.fit` for what each is."""
+    """A network, rows, and settings."""
 
     network: TextNetwork
+    """With fresh weights; it is trained in place."""
     train: EncodedSplit
     validation: EncodedSplit
+    """Rows that decide which epoch is the best and when to stop; there may be none."""
     config: TrainingConfig
     task: Task
+    """One label a row or several."""
     seed: int
-    freeze_epochs: int
-    run_key: str
-    num_epochs: int
+    """Of batches and dropout."""
+    freeze_epochs: int = 0
+    """Epochs in which the word vectors stay fixed; -1 means all."""
+    run_key: str = ""
+    """Whatever else must be equal for a training to be continued (the model's settings, say)."""
+    num_epochs: int = 0
+    """End after so many of `config.epochs`, whose learning rates stay as they are; 0 means all."""
 
     @property
     def num_labels(self) -> int:
@@ -151,6 +158,14 @@ class Progress:
     def best(self) -> EpochReport | None:
         """The report of the best epoch so far."""
         return self.history[self.best_epoch - 1] if self.best_epoch else None
+
+    def end_step(self, num_rows: int, num_tokens: int, *, width: int) -> None:
+        """Count a batch of `num_rows` rows padded to `width` tokens, and go to the next."""
+        self.batch += 1
+        self.step += 1
+        self.rows += num_rows
+        self.cells += num_rows * width
+        self.tokens += num_tokens
 
     def end_epoch(self, report: EpochReport) -> None:
         """Note the report of the epoch and go to the start of the next."""

@@ -40,7 +40,7 @@ class FoundWords(NamedTuple):
 
 
 class LazyAdamW:
-    """AdamW without weight decay over one (V, E) table; has the methods of `FlatAdamW`, and `find` and `enter`.
+    """AdamW without weight decay over one (V, E) table; has the methods of `FlatAdamW`, and `lookup` and `begin_step`.
 
     During a step the network's table holds the U words of the batch alone, so the gradient is (U, E) too.
     """
@@ -61,25 +61,28 @@ class LazyAdamW:
         self._rows = torch.zeros(0, 4, table.shape[1])
         self.show_weights()
 
-    def find(self, token_ids: Tensor) -> FoundWords:
+    def lookup(self, token_ids: Tensor) -> FoundWords:
         """Return the words of a batch; it may run beside a step, which changes nothing that this reads.
 
         Words beyond the table (spelled unknown words) become the unknown word.
         """
         size = len(self._updated)
         token_ids = token_ids.masked_fill(token_ids >= size, 1)
+        # Marks in a (V,) table give the distinct ids in rising order faster than sorting the (B, T) ids would.
         present = torch.zeros(size, dtype=torch.bool)
         present[:2] = True
         present[token_ids.reshape(-1)] = True
         ids = present.nonzero().squeeze(1)
+        # (V,) numbers are overwritten for the words of this batch only; other entries are stale and never read.
         self._number[ids] = torch.arange(len(ids))
         return FoundWords(ids, self._number[token_ids])
 
-    def enter(self, words: FoundWords) -> None:
+    def begin_step(self, words: FoundWords) -> None:
         """Begin a step: the network's table becomes the up-to-date words of the batch, in the order of their ids."""
         self._ids = words.ids
         self._rows = torch.empty(len(self._ids), *self._state.shape[1:])
         self.parameter.data = torch.empty(len(self._ids), self._state.shape[2])
+        # From (V, E) to (U, E): forward and backward see no other word in this step.
         idle = self._idle_factors(words.ids)
         both(*(partial(self._fetch, part, idle[:, part]) for part in self._halves()))
         self.parameter.grad = None
@@ -100,7 +103,9 @@ class LazyAdamW:
         if skip.item():
             return
         self._step += 1
+        # Adam's step size, with the corrections of both moments for their start at zero in one factor.
         size = learning_rate * (1 - BETAS[1] ** self._step) ** 0.5 / (1 - BETAS[0] ** self._step)
+        # First the books: every other word moves by this step without being touched, until a batch has it again.
         self._let_idle_words_move(size)
         self._updated[self._ids.numpy()] = self._step
         both(*(partial(self._update, part, size=size) for part in self._halves()))
@@ -117,10 +122,11 @@ class LazyAdamW:
 
     def _update(self, part: slice, *, size: float) -> None:
         """Take a step of this `size` with a part of the words of the batch."""
-        weight, mean, square, shadow = self._rows[part].unbind(1)
+        weight, mean, square, shadow = self._rows[part].unbind(1)  # (U, 4, E) to four (U, E) views
         gradient = self.gradients[0][part]
         mean.lerp_(gradient, 1 - BETAS[0])
         square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+        # The bias correction of the square is in the step size, so epsilon is scaled as dense Adam's would be.
         epsilon = EPSILON * (1 - BETAS[1] ** self._step) ** 0.5
         weight.addcdiv_(mean, _root(square).add_(epsilon), value=-size)
         if self.average_decay:
@@ -129,9 +135,11 @@ class LazyAdamW:
 
     def _let_idle_words_move(self, size: float) -> None:
         """Account for a step of this `size` that words last updated at each earlier step make without a gradient."""
+        # The tables of past steps double when they are full.
         while self._step >= self._moved.shape[1]:
             self._moved = np.concatenate([self._moved, np.zeros_like(self._moved)], axis=1)
             self._kept = _powers(self._moved.shape[1], self.average_decay)
+        # A word last updated at step s moves on by c_t (b1 / sqrt(b2))^(t - s); the oldest have come to a standstill.
         first = max(0, self._step - _MOVING_STEPS)
         self._moved[0, first : self._step] += size * _DECAYS[self._step - first - 1 :: -1]
         if self.average_decay:
@@ -142,8 +150,9 @@ class LazyAdamW:
     def _up_to_date(self, ids: Tensor, idle: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Return a (U, 4, E) copy, in `out`, of the state of the words `ids` as dense AdamW would have it now."""
         rows = torch.index_select(self._state, 0, ids, out=out)
-        weight, mean, square, shadow = rows.unbind(1)
+        weight, mean, square, shadow = rows.unbind(1)  # (U, 4, E) to four (U, E) views
         shift, shadow_shift, mean_kept, square_kept, shadow_kept, shadow_missed = idle
+        # Where an idle word heads: m / v at its last update, the same for all its idle steps.
         direction = (square + EPSILON**2).rsqrt_().mul_(mean)
         # two plain passes are faster here than one addcmul that repeats a column
         if self.average_decay:

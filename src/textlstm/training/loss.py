@@ -26,12 +26,14 @@ class Objective:
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return (B,) float32 losses of (B, L) `logits` for (B,) label ids or (B, L) zeros and ones."""
+        # (B, L) + (L,): frequent labels get a head start in training that they must do without later.
         if self.log_prior is not None:
             logits = logits + self.log_prior
         if self.task is Task.multi_label:
             return self._multi_label(logits, targets)
         losses = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
         if self.focal_gamma:
+            # (B, L) probabilities to the (B,) probability of the right label
             right = logits.softmax(dim=1).gather(1, targets.unsqueeze(1)).squeeze(1)
             losses = losses * (1 - right) ** self.focal_gamma
         return losses if self.class_weights is None else losses * self.class_weights[targets]
@@ -43,9 +45,10 @@ class Objective:
         )
         if self.focal_gamma:
             probabilities = logits.sigmoid()
+            # (B, L) probability of the wrong answer to each yes-or-no question
             wrong = torch.where(targets > 0, 1 - probabilities, probabilities)
             losses = losses * wrong**self.focal_gamma
-        return losses.mean(dim=1)
+        return losses.mean(dim=1)  # (B, L) to (B,)
 
     def divergence(self, first: Tensor, second: Tensor) -> Tensor:
         """Return (B,) symmetric Kullback-Leibler divergences of two (B, L) logits (R-Drop, Liang et al. 2021)."""

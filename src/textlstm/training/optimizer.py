@@ -35,17 +35,17 @@ class Optimizer:
         self.num_skipped = torch.zeros((), device=network.device)
         """() float32 steps left out because a gradient was not finite."""
 
-    def find(self, token_ids: Tensor) -> FoundWords | None:
+    def lookup(self, token_ids: Tensor) -> FoundWords | None:
         """Return the words of a batch, None where a step takes the whole table; it may run beside the step before."""
         if isinstance(self.words, FlatAdamW) or self.words_frozen:
             return None
-        return self.words.find(token_ids)
+        return self.words.lookup(token_ids)
 
-    def enter(self, words: FoundWords | None) -> None:
+    def begin_step(self, words: FoundWords | None) -> None:
         """Begin a step for a batch with these words, under whose numbers the network finds them from now on."""
         self.zero_gradients()
         if words and isinstance(self.words, LazyAdamW):
-            self.words.enter(words)
+            self.words.begin_step(words)
 
     def zero_gradients(self) -> None:
         """Forget the gradients of this step."""
@@ -60,6 +60,7 @@ class Optimizer:
 
     def step(self, factor: float) -> None:
         """Clip and update with `factor` times the peak learning rates; a non-finite gradient changes nothing."""
+        # One norm over all gradients, as a () tensor: whether it is finite is decided on the device, nobody waits.
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in self.gradients]))
         skip = (~torch.isfinite(norm)).float()
         self.num_skipped += skip

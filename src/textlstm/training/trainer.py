@@ -1,11 +1,12 @@
-"""The parts of a training and what happens to them in a step, an epoch, a checkpoint."""
+"""The state of a training and what happens to it in a step, at the end of an epoch, in a checkpoint."""
 
 import json
 import math
 import signal
 import time
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from textlstm.config import Imbalance
-from textlstm.errors import ConfigError
+from textlstm.errors import ConfigError, Interrupted
 from textlstm.models.network.batch import Batch, DeviceSplit
-from textlstm.models.network.batch_plan import plan_epoch
-from textlstm.models.network.parallel import both
+from textlstm.models.network.batch_plan import BatchPlan, plan_epoch
 from textlstm.models.network.predict import predict_on_device
 from textlstm.processes.distributed import Processes
 from textlstm.training.checkpoints import Checkpoint, CheckpointStore
@@ -37,35 +37,70 @@ _LOOK_STEPS = 16
 """Steps between two looks, on GPUs in several processes, at whether one was asked to stop."""
 
 
-class _Ready(NamedTuple):
-    """A batch before its step."""
+class TrainingBatch(NamedTuple):
+    """A batch, gathered on the device, before its step."""
 
-    batch: Batch
+    inputs: Batch
     targets: Tensor
+    """(B,) int64 label ids or (B, L) float32 zeros and ones."""
     words: FoundWords | None
+    """The words of `inputs`, whose ids are numbers among them; None where a step takes the whole table."""
+    num_rows: int
+    num_tokens: int
+    """Padding left out."""
 
 
-class TrainingRun:
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """The batches of one epoch, gathered one at a time."""
+
+    plan: BatchPlan
+    rows: Tensor
+    """(N,) int64 `plan.rows` on the device."""
+    split: DeviceSplit
+    optimizer: Optimizer
+
+    def batch(self, number: int) -> TrainingBatch | None:
+        """Return a batch, None after the last; it may be gathered beside the optimizer's step for the one before."""
+        if number >= self.plan.num_batches:
+            return None
+        first, last = int(self.plan.starts[number]), int(self.plan.starts[number + 1])
+        rows = self.rows[first:last]
+        inputs = self.split.batch(rows, width=int(self.plan.widths[number]))
+        # From ids in the vocabulary to numbers among the words of the batch: the table of a step holds only these.
+        words = self.optimizer.lookup(inputs.token_ids)
+        if words:
+            inputs = inputs._replace(token_ids=words.numbers)
+        num_tokens = int(self.split.lengths[self.plan.rows[first:last]].sum())
+        return TrainingBatch(inputs, self.split.targets[rows], words, last - first, num_tokens)
+
+
+class Trainer:
     """A training in one process; `loop.fit` drives it."""
 
     def __init__(
-        self, job: TrainingJob, processes: Processes, *, device: torch.device, store: CheckpointStore | None
+        self, job: TrainingJob, processes: Processes, *, device: torch.device, checkpoint_dir: Path | None
     ) -> None:
         """Put everything on the device; the first process takes over the newest checkpoint, the others its state."""
-        self.job, self.config, self.processes, self.device, self.store = job, job.config, processes, device, store
+        self.job, self.processes = job, processes
+        # The fingerprint is about the first weights, so it is taken before the optimizer rearranges them.
+        self.store: CheckpointStore | None = None
+        if checkpoint_dir and processes.is_first:
+            self.store = CheckpointStore(checkpoint_dir, fingerprint=job.fingerprint())
         self.network = job.network.to(device)
-        self.precision = precision_of(job.config, device)
         self.train, self.validation = DeviceSplit(job.train, device), DeviceSplit(job.validation, device)
-        targets, num_labels = job.train.targets, job.num_labels
-        objective = build_objective(job.config, job.task, targets=targets, num_labels=num_labels, device=device)
-        self.gradients = Gradients(self.network, objective, job.config, precision=self.precision, seed=job.seed)
-        balanced = job.config.imbalance is Imbalance.balanced_sampler
-        self.row_weights = row_weights(targets, num_labels) if balanced else None
+        objective = build_objective(
+            job.config, job.task, targets=job.train.targets, num_labels=job.num_labels, device=device
+        )
+        precision = precision_of(job.config, device)
+        self.gradients = Gradients(self.network, objective, job.config, precision=precision, seed=job.seed)
         self.optimizer = Optimizer(self.network, job.config)
         self.progress = Progress()
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        """Of the rows of the epoch so far; it stays on the device, so that a step does not wait for it."""
         self.best: dict[str, Tensor] = {}
-        found = store.load() if store else None
+        """state_dict of the best epoch so far, on the CPU."""
+        found = self.store.load() if self.store else None
         if found:
             self._take_over(found)
             where = f"epoch {self.progress.epoch + 1}, step {self.progress.step}"
@@ -76,83 +111,81 @@ class TrainingRun:
     @property
     def finished(self) -> bool:
         """Whether all epochs are done, or as many as patience allows."""
-        patience = self.config.patience
+        patience = self.job.config.patience
         return self.progress.epoch >= self.job.last_epoch or 0 < patience <= self.progress.stale_epochs
 
-    @property
-    def epoch_done(self) -> bool:
-        """Whether every batch of the epoch was seen."""
-        return self.progress.batch >= self.plan.num_batches
-
-    @property
-    def place(self) -> str:
-        """Where the training is, for people."""
-        return f"epoch {self.progress.epoch + 1}, batch {self.progress.batch} of {self.plan.num_batches}"
-
-    def begin_epoch(self) -> None:
-        """Plan the batches of the current epoch."""
-        epoch, freeze_epochs = self.progress.epoch, self.job.freeze_epochs
-        frozen = freeze_epochs < 0 or epoch < freeze_epochs
+    def begin_epoch(self) -> Epoch:
+        """Return the batches of the current epoch; word vectors are frozen or not, as its number says."""
+        job, number = self.job, self.progress.epoch
+        frozen = job.freeze_epochs < 0 or number < job.freeze_epochs
         self.network.train()
         self.network.set_word_embeddings_trainable(not frozen)
         self.optimizer.words_frozen = frozen
-        self.plan = plan_epoch(
+        balanced = job.config.imbalance is Imbalance.balanced_sampler
+        plan = plan_epoch(
             self.train.lengths,
-            batch_size=self.config.batch_size,
-            seed=self.job.seed,
-            epoch=epoch,
-            weights=self.row_weights,
+            batch_size=job.config.batch_size,
+            seed=job.seed,
+            epoch=number,
+            weights=row_weights(job.train.targets, job.num_labels) if balanced else None,
         )
-        self.plan_rows = torch.from_numpy(self.plan.rows).to(self.device)
-        self.ready: _Ready | None = None
+        rows = torch.from_numpy(plan.rows).to(self.loss_sum.device)
+        return Epoch(plan, rows, self.train, self.optimizer)
 
-    def step(self, *, asked_to_stop: int) -> int:
-        """Train on the next batch; return the signal by which any process is asked to stop, or 0."""
-        began, progress, plan = time.perf_counter(), self.progress, self.plan
-        ready = self.ready or self._prepare(progress.batch)
-        assert ready is not None
-        first, last = int(plan.starts[progress.batch]), int(plan.starts[progress.batch + 1])
-        self.optimizer.enter(ready.words)
-        loss = self.gradients.add(ready.batch, ready.targets, self.optimizer, progress, share=self.processes.share)
-        if self.processes.size > 1:
-            num_asked = torch.full_like(loss, float(asked_to_stop > 0))
-            self.processes.sum([*self.optimizer.gradients, loss, num_asked])
-            asked_to_stop = self._agree_to_stop(num_asked, asked_to_stop)
+    def sum_over_processes(self, loss: Tensor, *, asked_to_stop: int) -> int:
+        """Sum the gradients and the () `loss` over the processes; return the signal by which all stop now, or 0."""
+        if self.processes.size == 1:
+            return asked_to_stop
+        # One sum serves all: a process that was asked to stop adds a 1 beside its gradients.
+        num_asked = torch.full_like(loss, float(asked_to_stop > 0))
+        self.processes.sum([*self.optimizer.gradients, loss, num_asked])
+        # To read the sum is to wait for the GPU, so there all processes read it at the same few steps.
+        if loss.device.type == "cuda" and self.progress.step % _LOOK_STEPS:
+            return 0
+        return (asked_to_stop or signal.SIGTERM) if num_asked.item() else 0
+
+    def learning_rate_factor(self, rows: float) -> float:
+        """Return the part of the peak learning rate when `rows` rows of the epoch were seen."""
+        config = self.job.config
+        done = (self.progress.epoch + rows / self.job.train.num_rows) / config.epochs
+        return learning_rate_factor(config.schedule, done, warmup_fraction=config.warmup_fraction)
+
+    def end_step(self, batch: TrainingBatch, loss: Tensor, *, is_last: bool) -> None:
+        """Count a batch, whose rows have the () sum of losses `loss`; look now and then whether gradients are finite.
+
+        Raises:
+            ConfigError: too many steps were skipped.
+        """
         self.loss_sum += loss
-        factor = self._learning_rate_factor((first + last) / 2)
-        _, self.ready = both(partial(self.optimizer.step, factor), partial(self._prepare, progress.batch + 1))
-        progress.batch += 1
-        progress.step += 1
-        progress.rows += last - first
-        progress.cells += (last - first) * ready.batch.token_ids.shape[1]
-        progress.tokens += int(self.train.lengths[plan.rows[first:last]].sum())
-        if progress.step % _CHECK_STEPS == 0 or self.epoch_done:
-            self._check_finite()
-        progress.seconds += time.perf_counter() - began
-        return asked_to_stop
+        self.progress.end_step(batch.num_rows, batch.num_tokens, width=batch.inputs.token_ids.shape[1])
+        if self.progress.step % _CHECK_STEPS and not is_last:
+            return
+        num_skipped = int(self.optimizer.num_skipped)
+        if num_skipped >= _MOST_SKIPPED:
+            raise ConfigError(
+                f"training.learning_rate={self.job.config.learning_rate:g}: the gradient was not finite in "
+                f"{num_skipped} of {self.progress.step} steps; lower it (and training.embedding_learning_rate), or set "
+                "training.clip_norm=1 or training.precision=fp32"
+            )
 
-    def _prepare(self, number: int) -> _Ready | None:
-        """Return a batch of the epoch, None after its last; it may run beside the step before."""
-        if number >= self.plan.num_batches:
-            return None
-        rows = self.plan_rows[self.plan.starts[number] : self.plan.starts[number + 1]]
-        batch = self.train.batch(rows, width=int(self.plan.widths[number]))
-        words = self.optimizer.find(batch.token_ids)
-        if words:
-            batch = batch._replace(token_ids=words.numbers)
-        return _Ready(batch, self.train.targets[rows], words)
-
-    def end_epoch(self, *, between_batches: Callable[[], None] | None = None) -> EpochReport:
+    def end_epoch(self, epoch: Epoch, *, stop: Callable[[], int] | None) -> EpochReport:
         """Evaluate the averaged weights, keep them when they are the best, and go to the next epoch.
 
-        When `between_batches` raises, nothing has changed yet: a checkpoint then repeats the evaluation.
+        Raises:
+            Interrupted: `stop`, asked between batches in the first process, asks for it. Nothing has changed then: the
+                checkpoint repeats the evaluation.
         """
         progress, targets = self.progress, self.job.validation.targets
+
+        def between_batches() -> None:
+            if stop and self.processes.is_first:
+                self.stop_if_asked(stop(), epoch)
+
         with self.optimizer.averaged():
             logits = predict_on_device(
                 self.network,
                 self.validation,
-                precision=self.precision,
+                precision=self.gradients.precision,
                 processes=self.processes,
                 between_batches=between_batches,
             )
@@ -169,8 +202,8 @@ class TrainingRun:
             validation_loss=loss,
             macro_f1=scores.macro_f1,
             accuracy=scores.accuracy,
-            learning_rate=self.config.learning_rate * self._learning_rate_factor(progress.rows),
-            num_steps=self.plan.num_batches,
+            learning_rate=self.job.config.learning_rate * self.learning_rate_factor(progress.rows),
+            num_steps=epoch.plan.num_batches,
             num_skipped=int(self.optimizer.num_skipped),
             tokens_per_second=progress.tokens / max(progress.seconds, 1e-9),
             padding_share=1 - progress.tokens / max(progress.cells, 1),
@@ -185,9 +218,20 @@ class TrainingRun:
             )
         return report
 
+    def stop_if_asked(self, signal_number: int, epoch: Epoch) -> None:
+        """Write a checkpoint and end the training, unless `signal_number` is 0.
+
+        Raises:
+            Interrupted: it is not 0.
+        """
+        if signal_number:
+            self.save()
+            place = f"epoch {self.progress.epoch + 1}, batch {self.progress.batch} of {epoch.plan.num_batches}"
+            raise Interrupted(signal_number, f"stopped in {place}; the same command continues there")
+
     def save_if_due(self) -> None:
         """Write a checkpoint when the last one is old enough."""
-        if time.perf_counter() - self.saved_at >= self.config.checkpoint_seconds:
+        if time.perf_counter() - self.saved_at >= self.job.config.checkpoint_seconds:
             self.save()
 
     def save(self) -> None:
@@ -209,26 +253,6 @@ class TrainingRun:
             events=progress.events,
         )
 
-    def _agree_to_stop(self, num_asked: Tensor, asked_to_stop: int) -> int:
-        """Return the signal by which all processes stop after this step; GPUs are waited for now and then only."""
-        if self.device.type == "cuda" and self.progress.step % _LOOK_STEPS:
-            return 0
-        return (asked_to_stop or signal.SIGTERM) if num_asked.item() else 0
-
-    def _learning_rate_factor(self, rows: float) -> float:
-        """Return the part of the peak learning rate when `rows` rows of the epoch were seen."""
-        done = (self.progress.epoch + rows / len(self.plan.rows)) / self.config.epochs
-        return learning_rate_factor(self.config.schedule, done, warmup_fraction=self.config.warmup_fraction)
-
-    def _check_finite(self) -> None:
-        num_skipped = int(self.optimizer.num_skipped)
-        if num_skipped >= _MOST_SKIPPED:
-            raise ConfigError(
-                f"training.learning_rate={self.config.learning_rate:g}: the gradient was not finite in {num_skipped} "
-                f"of {self.progress.step} steps; lower it (and training.embedding_learning_rate), or set "
-                "training.clip_norm=1 or training.precision=fp32"
-            )
-
     def _tensors(self) -> dict[str, Tensor]:
         best = {f"best.{name}": tensor for name, tensor in self.best.items()}
         return {**self.optimizer.tensors(), **best, "loss_sum": self.loss_sum}
@@ -246,14 +270,17 @@ class TrainingRun:
             return
         from safetensors.torch import load, save
 
+        # Weights first, then the position: what a checkpoint holds, sent as its bytes.
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self._tensors().items()}
-        data = self.processes.from_first(save(tensors), device=self.device)
-        progress = self.processes.from_first(json.dumps(self.progress.to_json()).encode(), device=self.device)
+        device = self.loss_sum.device
+        data = self.processes.from_first(save(tensors), device=device)
+        progress = self.processes.from_first(json.dumps(self.progress.to_json()).encode(), device=device)
         if not self.processes.is_first:
             self._take_over(Checkpoint(load(data), json.loads(progress), events=[]))
 
 
 def _cross_entropy(logits: np.ndarray, targets: np.ndarray) -> float:
+    """Return the mean cross-entropy of (N, L) logits in nats a row (several labels: a label); NaN without rows."""
     if not len(targets):
         return math.nan
     scores, wanted = torch.from_numpy(logits), torch.from_numpy(targets)

@@ -12,11 +12,12 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import torch
 from torch import distributed
 
 from textlstm.config import TrainingConfig
 from textlstm.errors import Interrupted, TextLSTMError
-from textlstm.processes.distributed import Processes
+from textlstm.processes.distributed import Processes, joined, under_torchrun
 from textlstm.training.job import TrainingJob
 
 _FEWEST_ROWS = 16
@@ -25,7 +26,7 @@ _FEWEST_TOKENS = 3_000_000
 """Less training than this is done before a helper process has started."""
 _TIMEOUT = timedelta(minutes=30)
 
-Train = Callable[[TrainingJob, Processes], None]
+Train = Callable[[TrainingJob], object]
 
 
 def num_processes(config: TrainingConfig, *, num_tokens: int, is_cpu: bool) -> int:
@@ -41,8 +42,29 @@ def num_processes(config: TrainingConfig, *, num_tokens: int, is_cpu: bool) -> i
 
 
 @contextmanager
-def group(job: TrainingJob, *, size: int, train: Train) -> Iterator[Processes]:
-    """Start `size` - 1 processes that run `train(job, processes)`; give the first one's place to the block.
+def training_processes(job: TrainingJob, device: torch.device, *, train: Train) -> Iterator[Processes]:
+    """Give the block its place among the processes that train `job` together: `torchrun`'s, helpers', or alone.
+
+    Args:
+        job: the same in all processes.
+        device: where this process computes.
+        train: what a helper process runs on the job; there it joins the same processes by this function.
+
+    Raises:
+        TextLSTMError: a helper died.
+    """
+    if under_torchrun():
+        with joined(device) as processes:
+            yield processes
+        return
+    size = num_processes(job.config, num_tokens=len(job.train.token_ids), is_cpu=device.type == "cpu")
+    with _helpers(job, size=size, train=train) as processes:
+        yield processes
+
+
+@contextmanager
+def _helpers(job: TrainingJob, *, size: int, train: Train) -> Iterator[Processes]:
+    """Start `size` - 1 processes that run `train(job)`; give the first one's place to the block.
 
     Raises:
         TextLSTMError: a helper died.
@@ -51,7 +73,7 @@ def group(job: TrainingJob, *, size: int, train: Train) -> Iterator[Processes]:
         yield Processes()
         return
     context = multiprocessing.get_context("spawn")
-    # weights go over when all are joined: pickled tensors would need shared memory, which containers have little of
+    # Weights are sent when all have joined: pickled tensors would need shared memory, which containers have little of.
     empty = replace(job, network=copy.deepcopy(job.network).to("meta"))
     with tempfile.TemporaryDirectory(prefix="textlstm-") as folder:
         address = f"file://{Path(folder) / 'group'}"
@@ -61,6 +83,7 @@ def group(job: TrainingJob, *, size: int, train: Train) -> Iterator[Processes]:
         ]
         for helper in helpers:
             helper.start()
+        # This blocks until all have joined. A helper that dies breaks the next sum with a RuntimeError.
         try:
             _join(Processes(0, size), address)
             yield Processes(0, size)
@@ -75,6 +98,7 @@ def group(job: TrainingJob, *, size: int, train: Train) -> Iterator[Processes]:
         finally:
             if distributed.is_initialized():
                 distributed.destroy_process_group()
+            # A helper ends with its last epoch; one that still runs waits in a sum for this process.
             for helper in helpers:
                 helper.join(1)
                 helper.kill()
@@ -89,13 +113,15 @@ def _join(processes: Processes, address: str) -> None:
 
 def _help(job: TrainingJob, train: Train, processes: Processes, address: str) -> None:
     """Run in a helper: the first process decides when to stop, and its end is the helper's."""
+    # A terminal sends Ctrl-C to all processes; only the first listens, and tells the others in the next sum.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _join(processes, address)
+    # Any weights: those of the first process replace them before the first step.
     job.network.to_empty(device="cpu")
     try:
-        train(job, processes)
+        train(job)
     except Interrupted:  # the first process was asked to stop, and says so
         pass
     except TextLSTMError:  # as a rule the first process meets the same and reports it
