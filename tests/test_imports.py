@@ -13,7 +13,7 @@ FLOORS = [
     {"errors", "arrays", "html_pages", "__init__"},
     {"config", "storage", "processes", "vocabulary"},
     {"text", "models", "evaluation"},
-    {"corpus", "embeddings", "model_folder", "training"},
+    {"corpus", "embeddings", "model_card", "model_folder", "training"},
     {"inference"},
     {"fitting", "labelling", "explain", "tracking", "sweeping"},
     {"stages"},

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from textlstm.errors import IntegrityError, StorageError
-from textlstm.model_folder import DATA_FILES, MANIFEST_FILE, load_saved_model, model_digest, save_saved_model
+from textlstm.model_folder import (
+    CARD_FILE,
+    DATA_FILES,
+    MANIFEST_FILE,
+    add_figures,
+    load_saved_model,
+    model_digest,
+    save_saved_model,
+)
 
 EVERY_FILE = (*DATA_FILES, MANIFEST_FILE)
 
@@ -35,6 +43,7 @@ def test_saved_again_a_model_has_the_same_bytes(tiny_model: Path, tmp_path: Path
 
 def test_folder_holds_the_documented_files_only(tiny_model: Path) -> None:
     assert sorted(path.name for path in tiny_model.iterdir()) == [
+        "README.md",
         "config.json",
         "manifest.json",
         "stop_words.txt",
@@ -139,3 +148,22 @@ def test_loading_reads_no_pickle(tiny_model: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(pickle, "load", forbidden)
     monkeypatch.setattr(pickle, "loads", forbidden)
     assert load_saved_model(tiny_model).labels == ("film", "money", "sport")
+
+
+def test_the_card_tells_people_what_the_model_is(tiny_model: Path, tmp_path: Path) -> None:
+    model = copy_of(tiny_model, tmp_path)
+    digest = model_digest(model)
+    assert f"| digest | {digest} |" in (model / CARD_FILE).read_text()
+    assert "| labels | 3: film, money, sport |" in (model / CARD_FILE).read_text()
+    add_figures(model, {"test/accuracy": (0.9, 0.85, 0.95)})
+    assert "| test/accuracy | 0.9000 [0.8500, 0.9500] |" in (model / CARD_FILE).read_text()
+    assert model_digest(model) == digest
+    assert (load_saved_model(model).provenance or {})["figures"] == {"test/accuracy": [0.9, 0.85, 0.95]}
+
+
+def test_a_card_may_be_edited_or_absent(tiny_model: Path, tmp_path: Path) -> None:
+    model = copy_of(tiny_model, tmp_path)
+    (model / CARD_FILE).write_text("# Ours")
+    assert not refused(model)
+    (model / CARD_FILE).unlink()
+    assert not refused(model)

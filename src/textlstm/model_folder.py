@@ -6,13 +6,14 @@ stop_words.txt       one word a line
 weights.safetensors  every array: network.N.*, expert.*, baseline.*, gate.*
 model.onnx           of an exported model only: its networks, in place of network.N.*
 manifest.json        sha256 of the files above and of itself, library versions, provenance
+README.md            the model card, for people: nothing reads it, and it may be edited or absent
 """
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +24,8 @@ import numpy as np
 from textlstm.config import ModelConfig, Task, TextConfig
 from textlstm.config.checks import from_plain
 from textlstm.errors import IntegrityError, StorageError
+from textlstm.model_card import model_card, model_facts
+from textlstm.storage.files import atomic_file
 from textlstm.text.fingerprint import TextFingerprint, inference_text
 from textlstm.vocabulary import Vocabulary
 
@@ -33,6 +36,7 @@ STOP_WORDS_FILE = "stop_words.txt"
 WEIGHTS_FILE = "weights.safetensors"
 NETWORKS_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
+CARD_FILE = "README.md"
 DATA_FILES = (CONFIG_FILE, VOCABULARY_FILE, STOP_WORDS_FILE, WEIGHTS_FILE)
 RECORDED_LIBRARIES = (
     "textlstm",
@@ -141,10 +145,41 @@ def load_saved_model(directory: Path) -> SavedModel:
     Raises:
         IntegrityError: a file is missing, has other bytes, or is of a later format.
     """
+    manifest = read_manifest(directory)
+    names = [name for name in _data_files(manifest) if (directory / name).is_file()]
+    return _from_files({name: _read(directory / name) for name in names}, manifest, where=f"{directory}/")
+
+
+def load_saved_bytes(files: Mapping[str, bytes]) -> SavedModel:
+    """Return the model whose files are the values of `files`, by name, as `saved_bytes` gives them.
+
+    Raises:
+        IntegrityError: as `load_saved_model`.
+    """
+    manifest = _parse_manifest(files.get(MANIFEST_FILE, b""), where=MANIFEST_FILE)
+    return _from_files(files, _known_format(manifest, where=MANIFEST_FILE), where="")
+
+
+def saved_bytes(saved_model: SavedModel) -> dict[str, bytes]:
+    """Return the bytes of every file of the folder of `saved_model`, by name."""
+    files = _data_bytes(saved_model)
+    return {**files, MANIFEST_FILE: _sealed(_manifest_of(saved_model, files))}
+
+
+def _from_files(files: Mapping[str, bytes], manifest: Mapping[str, Any], *, where: str) -> SavedModel:
     from safetensors.numpy import load
 
-    manifest = read_manifest(directory)
-    files = _checked_files(directory, manifest)
+    # Every byte is compared with the manifest before anything is parsed.
+    problems = []
+    for name in _data_files(manifest):
+        if name not in files:
+            problems.append(f"{where}{name}: missing; copy the model folder again or train anew")
+        elif hashlib.sha256(files[name]).hexdigest() != manifest["sha256"].get(name):
+            problems.append(
+                f"{where}{name}: its sha256 is not the manifest's; copy the model folder again or train anew"
+            )
+    if problems:
+        raise IntegrityError(*problems)
     content = json.loads(files[CONFIG_FILE])
     weights = load(files[WEIGHTS_FILE])
     stop_words = files[STOP_WORDS_FILE].decode("utf-8").splitlines()
@@ -162,7 +197,7 @@ def load_saved_model(directory: Path) -> SavedModel:
         thresholds=Thresholds(**{**content["thresholds"], "per_class": tuple(content["thresholds"]["per_class"])}),
         label_shares=tuple(content["label_shares"]),
         provenance=manifest["provenance"],
-        onnx_model=files.get(NETWORKS_FILE),
+        onnx_model=files.get(NETWORKS_FILE) if NETWORKS_FILE in manifest["sha256"] else None,
     )
 
 
@@ -175,10 +210,13 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     path = directory / MANIFEST_FILE
     if not path.is_file():
         raise IntegrityError(f"{directory}: no model here ({MANIFEST_FILE} is missing); train one or set model_dir")
-    manifest = _parse_manifest(path)
-    if manifest["format_version"] != FORMAT_VERSION:
-        found = manifest["format_version"]
-        raise IntegrityError(f"{directory}: model format {found}, this textlstm reads {FORMAT_VERSION}; train it again")
+    return _known_format(_parse_manifest(_read(path), where=str(path)), where=str(directory))
+
+
+def _known_format(manifest: dict[str, Any], *, where: str) -> dict[str, Any]:
+    found = manifest["format_version"]
+    if found != FORMAT_VERSION:
+        raise IntegrityError(f"{where}: model format {found}, this textlstm reads {FORMAT_VERSION}; train it again")
     return manifest
 
 
@@ -188,24 +226,7 @@ def model_digest(directory: Path) -> str:
     Raises:
         IntegrityError: as `read_manifest`.
     """
-    return hashlib.sha256(_canonical(read_manifest(directory)["sha256"])).hexdigest()
-
-
-def _checked_files(directory: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the bytes of every data file, read once and checked before anyone parses them."""
-    problems = []
-    contents = {}
-    for name in _data_files(NETWORKS_FILE in manifest["sha256"]):
-        file = directory / name
-        if not file.is_file():
-            problems.append(f"{file}: missing; copy the model folder again or train anew")
-            continue
-        contents[name] = _read(file)
-        if hashlib.sha256(contents[name]).hexdigest() != manifest["sha256"].get(name):
-            problems.append(f"{file}: its sha256 is not the manifest's; copy the model folder again or train anew")
-    if problems:
-        raise IntegrityError(*problems)
-    return contents
+    return _digest(read_manifest(directory))
 
 
 def with_provenance(saved_model: SavedModel, **entries: object) -> SavedModel:
@@ -213,7 +234,37 @@ def with_provenance(saved_model: SavedModel, **entries: object) -> SavedModel:
     return replace(saved_model, provenance={**(saved_model.provenance or {}), **entries})
 
 
+def add_figures(directory: Path, figures: Mapping[str, Sequence[float]]) -> None:
+    """Add figures that came after saving to the manifest and the card of the model in `directory`.
+
+    The digest of the model stays, since its data files do.
+
+    Args:
+        directory: the model.
+        figures: by name, such as test/accuracy: a value, or value, low and high.
+
+    Raises:
+        IntegrityError: as `read_manifest`.
+        StorageError: the folder cannot be written.
+    """
+    manifest = read_manifest(directory)
+    known = manifest["provenance"].get("figures", {})
+    manifest["provenance"]["figures"] = {**known, **{name: list(values) for name, values in figures.items()}}
+    files = {name: _read(directory / name) for name in _data_files(manifest)}
+    for name, content in ((MANIFEST_FILE, _sealed(manifest)), (CARD_FILE, _card(files, manifest))):
+        with atomic_file(directory / name) as stream:
+            stream.write(content)
+
+
 def _write_files(saved_model: SavedModel, directory: Path) -> None:
+    files = _data_bytes(saved_model)
+    manifest = _manifest_of(saved_model, files)
+    for name, content in {**files, MANIFEST_FILE: _sealed(manifest), CARD_FILE: _card(files, manifest)}.items():
+        _write(directory / name, content)
+
+
+def _data_bytes(saved_model: SavedModel) -> dict[str, bytes]:
+    """Return the bytes of every file but the manifest and the card."""
     from safetensors.numpy import save
 
     text_fingerprint = asdict(saved_model.text_fingerprint)
@@ -229,29 +280,44 @@ def _write_files(saved_model: SavedModel, directory: Path) -> None:
         "thresholds": asdict(saved_model.thresholds),
         "label_shares": saved_model.label_shares,
     }
-    _write(directory / CONFIG_FILE, _canonical(content))
-    _write(directory / VOCABULARY_FILE, _lines(saved_model.vocabulary.to_lines()))
-    _write(directory / STOP_WORDS_FILE, _lines(stop_words))
-    _write(
-        directory / WEIGHTS_FILE,
-        save({name: np.asarray(value, order="C") for name, value in saved_model.weights.items()}),
-    )
-    if saved_model.onnx_model is not None:
-        _write(directory / NETWORKS_FILE, saved_model.onnx_model)
+    files = {
+        CONFIG_FILE: _canonical(content),
+        VOCABULARY_FILE: _lines(saved_model.vocabulary.to_lines()),
+        STOP_WORDS_FILE: _lines(stop_words),
+        WEIGHTS_FILE: save({name: np.asarray(value, order="C") for name, value in saved_model.weights.items()}),
+    }
+    return files if saved_model.onnx_model is None else {**files, NETWORKS_FILE: saved_model.onnx_model}
+
+
+def _manifest_of(saved_model: SavedModel, files: Mapping[str, bytes]) -> dict[str, Any]:
     spacy = saved_model.text_fingerprint
-    manifest = {
+    return {
         "format_version": FORMAT_VERSION,
-        "sha256": {name: _sha256(directory / name) for name in _data_files(saved_model.is_exported)},
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         "libraries": library_versions(),
         "spacy_model": f"{spacy.spacy_model} {spacy.spacy_model_version}".strip(),
         "provenance": dict(saved_model.provenance or {}),
     }
-    manifest["manifest_sha256"] = hashlib.sha256(_canonical(manifest)).hexdigest()
-    _write(directory / MANIFEST_FILE, _canonical(manifest))
 
 
-def _data_files(is_exported: bool) -> tuple[str, ...]:
-    return (*DATA_FILES, NETWORKS_FILE) if is_exported else DATA_FILES
+def _sealed(manifest: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a manifest with the sha256 of its own content in it."""
+    body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    return _canonical({**body, "manifest_sha256": hashlib.sha256(_canonical(body)).hexdigest()})
+
+
+def _card(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> bytes:
+    num_bytes = sum(len(content) for content in files.values())
+    facts = model_facts(json.loads(files[CONFIG_FILE]), manifest, num_bytes=num_bytes, digest=_digest(manifest))
+    return model_card(facts).encode("utf-8", "replace")
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_canonical(manifest["sha256"])).hexdigest()
+
+
+def _data_files(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    return (*DATA_FILES, NETWORKS_FILE) if NETWORKS_FILE in manifest["sha256"] else DATA_FILES
 
 
 def library_versions() -> dict[str, str]:
@@ -265,18 +331,14 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-def _parse_manifest(path: Path) -> dict[str, Any]:
-    raw = _read(path)
+def _parse_manifest(raw: bytes, *, where: str) -> dict[str, Any]:
     try:
         manifest = json.loads(raw)
-        body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
-        sound = (
-            raw == _canonical(manifest) and manifest["manifest_sha256"] == hashlib.sha256(_canonical(body)).hexdigest()
-        )
+        sound = raw == _canonical(manifest) and raw == _sealed(manifest)
     except (ValueError, KeyError, AttributeError, RecursionError):
         sound = False
     if not sound:
-        raise IntegrityError(f"{path}: damaged; copy the model folder again or train anew")
+        raise IntegrityError(f"{where}: damaged; copy the model folder again or train anew")
     return manifest  # type: ignore[no-any-return]
 
 
@@ -300,11 +362,6 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _swap(temporary: Path, directory: Path) -> None:

@@ -39,7 +39,7 @@ class DataConfig:
     validation_fraction: float = 0.1
     """Part of the training rows taken for validation when no file is given, in (0, 1)."""
     test_fraction: float = 0.2
-    """Part of the rows taken for test when no test file is given, in (0, 1)."""
+    """Part of the rows taken for test when no test file is given, in [0, 1); 0 takes none."""
     split_seed: int = 13
     """Seed of the split; the split depends on it and on the texts, never on the order of rows."""
     deduplicate: bool = False
@@ -65,7 +65,6 @@ class DataConfig:
         """Check ranges."""
         check_positive("data.validation_fraction", self.validation_fraction)
         check_fraction("data.validation_fraction", self.validation_fraction)
-        check_positive("data.test_fraction", self.test_fraction)
         check_fraction("data.test_fraction", self.test_fraction)
         check_fraction("data.max_reject_fraction", self.max_reject_fraction, below_one=False)
         check_at_least("data.max_classes", self.max_classes, 2)

@@ -1,11 +1,11 @@
 """A saved model at work: texts in, labels and probabilities out; label, evaluate and library users share it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from textlstm.arrays.ragged import SplitWords
 from textlstm.config import Device, Precision, Task
 from textlstm.errors import ConfigError
 from textlstm.inference.numpy_backend import NumpyNetworks, can_compute
-from textlstm.model_folder import SavedModel, load_saved_model
+from textlstm.inference.texts import text_list
+from textlstm.model_folder import SavedModel, load_saved_bytes, load_saved_model, saved_bytes
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.temperature import mean_logits, to_probabilities
 from textlstm.models.linear.expert import LinearExpert
@@ -74,6 +75,9 @@ class RecurrentBranch(Protocol):
     def prepare_for_many(self) -> None:
         """Do what pays for many texts only."""
 
+    def after_fork(self) -> None:
+        """Do what the networks, and a tagger of the same library, need in a forked process; nothing elsewhere."""
+
 
 class TextClassifier:
     """A model ready to predict.
@@ -103,6 +107,12 @@ class TextClassifier:
         """
         self.saved_model = saved_model
         self.labels = saved_model.labels
+        self._how = {
+            "device": device,
+            "num_threads": num_threads,
+            "precision": precision,
+            "without_torch": without_torch,
+        }
         without_torch = without_torch and can_compute(saved_model, device=device, precision=precision)
         self.recurrent: RecurrentBranch = (
             NumpyNetworks(saved_model, num_threads=num_threads)
@@ -138,6 +148,11 @@ class TextClassifier:
         return cls(
             saved_model, device=device, num_threads=num_threads, precision=precision, without_torch=without_torch
         )
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:
+        """Pickle as the bytes of the saved model, which are compared with their sha256 when they come back."""
+        how = {name: str(value) if isinstance(value, StrEnum) else value for name, value in self._how.items()}
+        return load_pickled, (type(self), saved_bytes(self.saved_model), how)
 
     @cached_property
     def tagging_pipeline(self) -> TextPipeline:
@@ -180,18 +195,37 @@ class TextClassifier:
             raise ConfigError(
                 "model_dir: an exported model cannot be looked into; set model_dir to the model that it came from"
             )
+        self.recurrent.after_fork()
         return self.recurrent
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """Return one prediction a text, in order."""
-        return self.decide(texts, self.score(texts).probabilities)
+    def predict(self, texts: Iterable[object]) -> list[Prediction]:
+        """Return one prediction a text, in order; `texts` is a list, series, array or other column of strings.
 
-    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Return calibrated probabilities, (N, L) float32, columns in the order of `labels`."""
-        return self.score(texts).probabilities
+        Raises:
+            InputError: a row is no string, or `texts` is no column; the message names the row.
+        """
+        given = self.given_texts(texts)
+        return self.decide(given, self.score(given).probabilities)
+
+    def predict_proba(self, texts: Iterable[object]) -> np.ndarray:
+        """Return calibrated probabilities, (N, L) float32, columns in the order of `labels`.
+
+        Raises:
+            InputError: as `predict`.
+        """
+        return self.score(self.given_texts(texts)).probabilities
+
+    def given_texts(self, texts: Iterable[object]) -> list[str]:
+        """Return `texts` as a list; of a table, the column that the model was trained on.
+
+        Raises:
+            InputError: as `predict`.
+        """
+        return text_list(texts, column=self.saved_model.columns.text)
 
     def score(self, texts: Sequence[str]) -> Scores:
         """Return the scores of every part of the model for `texts`."""
+        self.recurrent.after_fork()  # before the tagger, which may compute by torch
         return self.score_prepared(self.pipeline.prepare(texts), texts)
 
     def score_prepared(self, prepared: TokenizedTexts, texts: Sequence[str]) -> Scores:
@@ -216,6 +250,7 @@ class TextClassifier:
 
         `words` are those of `texts`, where they are at hand.
         """
+        self.recurrent.after_fork()
         saved_model = self.saved_model
         split = encode_texts(
             token_ids,
@@ -257,6 +292,16 @@ class TextClassifier:
             decision = Decision.accepted if accepted else Decision.abstained
             predictions.append(Prediction(",".join(names), float(highest[row]), decision, names))
         return predictions
+
+
+def load_pickled(kind: type[TextClassifier], files: Mapping[str, bytes], how: Mapping[str, Any]) -> TextClassifier:
+    """Return the classifier that a pickle holds as the `files` of its folder.
+
+    Raises:
+        IntegrityError: the bytes are not those of the manifest.
+    """
+    device, precision = Device(how["device"]), Precision(how["precision"])
+    return kind(load_saved_bytes(files), **{**how, "device": device, "precision": precision})
 
 
 def _open_networks(

@@ -233,6 +233,9 @@ class NumpyNetworks:
             if network.pos is None and network.bytes_of_word * len(network.words) <= MAX_TABLE_BYTES:
                 self._tables[index] = network.vocabulary_tables()
 
+    def after_fork(self) -> None:
+        """Numpy's BLAS starts its threads anew by itself."""
+
     def logits(self, split: EncodedSplit) -> list[np.ndarray]:
         """Return the (N, L) float32 logits of each network, the rows in their order."""
         return [

@@ -1,5 +1,6 @@
 """The networks of an exported model, computed by onnxruntime on the CPU."""
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,11 +37,17 @@ class OnnxNetworks:
                 "leave labelling.precision=fp32"
             )
         self._session = _open_session(model, num_threads)
+        self._model, self._process = model, os.getpid()
         self._input_names = {entry.name for entry in self._session.get_inputs()}
         self._output_names = [entry.name for entry in self._session.get_outputs()]
 
     def prepare_for_many(self) -> None:
         """Nothing pays for many texts only."""
+
+    def after_fork(self) -> None:
+        """Open a session of one thread in a forked process: the threads of the parent's session are gone."""
+        if os.getpid() != self._process:
+            self._session, self._process = _open_session(self._model, 1), os.getpid()
 
     def logits(self, split: EncodedSplit) -> list[np.ndarray]:
         """Return the (N, L) float32 logits of each network, the rows in their order."""

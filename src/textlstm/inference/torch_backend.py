@@ -6,6 +6,7 @@ the recurrent product only.
 """
 
 import copy
+import os
 from typing import cast
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.config import Device, Pooling, Precision
+from textlstm.errors import ConfigError
 from textlstm.model_folder import SavedModel
 from textlstm.models.network.batch import Batch
 from textlstm.models.network.embedder import UNKNOWN_ID
@@ -168,6 +170,7 @@ class TorchNetworks:
         self.networks = _build_networks(saved_model, self.device)
         self._precision = precision
         self._faster: list[nn.Module] | None = None
+        self._process = os.getpid()
 
     def prepare_for_many(self) -> None:
         """Put faster twins in the place of the networks, which pays from some thousand texts on; on a CPU only."""
@@ -180,6 +183,19 @@ class TorchNetworks:
             return [predict_logits(twin, split, device=self.device) for twin in self._faster]
         precision = self._precision
         return [predict_logits(network, split, device=self.device, precision=precision) for network in self.networks]
+
+    def after_fork(self) -> None:
+        """Compute on one thread in a forked process: the threads of its parent are gone, and OpenMP waits for them.
+
+        Raises:
+            ConfigError: the networks are on a GPU.
+        """
+        if os.getpid() == self._process:
+            return
+        if self.device.type != "cpu":
+            raise ConfigError("the model is on a GPU, which a forked process cannot use; load it after the fork")
+        torch.set_num_threads(1)
+        self._process = os.getpid()
 
 
 def choose_device(device: Device) -> torch.device:

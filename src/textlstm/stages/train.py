@@ -1,5 +1,6 @@
 """`textlstm train`: prepare, fit, pick the best epoch, calibrate, save, and score the test split."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from textlstm.errors import InputError
 from textlstm.fitting import Fitted, fit_classifier, join_training, resolve, typed_settings, with_values
 from textlstm.fitting.label_errors import write_label_errors
 from textlstm.fitting.unfinished import UnfinishedTraining, values_of_first_process
-from textlstm.model_folder import SavedModel, save_saved_model, with_provenance
+from textlstm.model_folder import SavedModel, add_figures, save_saved_model, with_provenance
 from textlstm.processes.distributed import follows_another, under_torchrun
 from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.evaluate import Evaluated, evaluate_split, print_evaluation
@@ -84,13 +85,14 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
             )
 
         # Save, and log how it went.
-        save_saved_model(_with_provenance(fitted.saved_model, config, corpus, run, values), model_dir)
+        save_saved_model(_with_provenance(fitted, config, corpus, run, values), model_dir)
         _log_outcome(run, fitted, seconds=watch.seconds)
 
         # Score the test split with the model as it was saved.
         evaluated = None
         if corpus.test is not None and len(corpus.test):
             evaluated = evaluate_split(model_dir, corpus.test, config, output_dir=evaluation_dir, run=run)
+            add_figures(model_dir, _test_figures(evaluated))
         if config.evaluation.label_errors:
             table = write_label_errors(corpus, config.data, evaluation_dir, seed=config.seed)
             note(f"training rows to look at: {table}")
@@ -191,21 +193,30 @@ def _log_outcome(run: Tracker, fitted: Fitted, *, seconds: float) -> None:
         run.set_tags({"training_events": "; ".join(fitted.events())})
 
 
+def _test_figures(evaluated: Evaluated) -> dict[str, Sequence[float]]:
+    """Return the main figures of the test rows, each with the ends of its interval."""
+    metrics = evaluated.evaluation.metrics
+    first = "accuracy" if "accuracy" in metrics.intervals else "micro_f1"
+    return {f"test/{name}": (metrics.values[name], *metrics.intervals[name]) for name in (first, "macro_f1")}
+
+
 def _with_provenance(
-    saved_model: SavedModel, config: TrainConfig, corpus: PreparedCorpus, run: Tracker, values: dict[str, Any]
+    fitted: Fitted, config: TrainConfig, corpus: PreparedCorpus, run: Tracker, values: dict[str, Any]
 ) -> SavedModel:
-    digests = {
-        name: split.digest
+    splits = {
+        name: split
         for name, split in (("train", corpus.train), ("validation", corpus.validation), ("test", corpus.test))
         if split is not None
     }
     return with_provenance(
-        saved_model,
+        fitted.saved_model,
         run_id=run.run_id or "",
         corpus=corpus.key,
-        data_digests=digests,
+        data_digests={name: split.digest for name, split in splits.items()},
+        num_rows={name: len(split) for name, split in splits.items()},
         data_source=str(config.data.source),
         seed=config.seed,
         training=asdict(config.training),
         chosen_settings=values,
+        figures={name: [value] for name, value in fitted.metrics().items() if name.startswith("validation/")},
     )

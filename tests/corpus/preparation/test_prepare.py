@@ -74,6 +74,14 @@ def test_equal_texts_end_on_the_same_side(write, rows, prepare: Prepare) -> None
     assert (len(train), len(validation), len(test)) == (20, 8, 12)
 
 
+def test_no_test_rows_are_taken_where_their_part_is_zero(write, rows, prepare: Prepare) -> None:
+    corpus = prepare(write("all.jsonl", rows(40)), test_fraction=0)
+    assert corpus.test is None
+    assert corpus.train is not None
+    assert corpus.validation is not None
+    assert (len(corpus.train), len(corpus.validation)) == (36, 4)
+
+
 def test_another_split_seed_gives_another_split(write, rows, prepare: Prepare) -> None:
     path = write("all.jsonl", rows(60))
     assert texts_of(prepare(path, split_seed=1)) != texts_of(prepare(path, split_seed=2))

@@ -125,7 +125,7 @@ def assign_rows(ingested: Ingested, data: DataConfig) -> Assignment:
     label_ids = _LabelIds(ingested.label_sets)
     warnings += _check_classes(train, assigned, label_ids, data)
     for split, fraction in ((Split.test, data.test_fraction), (Split.validation, data.validation_fraction)):
-        if split not in by_split:
+        if split not in by_split and fraction > 0:
             _carve(train, assigned, label_ids, split=split, fraction=fraction, split_seed=data.split_seed)
     labels = label_ids.names_of(train.label_set_ids[assigned == SPLITS.index(Split.train)])
     in_train: dict[Split, npt.NDArray[np.bool_]] = {}
