@@ -2,6 +2,7 @@
 
 import itertools
 import pkgutil
+import random
 import re
 import string
 
@@ -55,6 +56,32 @@ def test_longer_words_hold_nothing_to_find_either(language, word):
 
 
 BLANKS = {language: spacy.blank(language) for language in ("en", "de", "fr", "hu")}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_suffix_of_a_long_word_is_the_one_that_a_search_of_the_whole_word_finds(language):
+    nlp = _blank(language)
+    whole, end = nlp.tokenizer.suffix_search, searches_of(nlp).suffix_search
+    if whole is None:
+        pytest.skip("cuts off no suffixes")
+    draw = random.Random(1)
+    pieces = [
+        *(char for char in string.printable if not char.isspace()),
+        "...",
+        "km",
+        "°C",
+        "'s",
+        "€",
+        "—",
+        "\U0001f600",
+        "ж",
+    ]
+    pieces += [re.sub(r"\\(.)", r"\1", suffix) for suffix in nlp.Defaults.suffixes or () if len(suffix) < 8]
+    for _ in range(300):
+        head = "".join(draw.choices(pieces, k=draw.randrange(30, 60)))
+        for word in (head, head + draw.choice(pieces) * draw.randrange(1, 50)):
+            expected, found = whole(word), end(word)
+            assert (expected and expected.span()) == (found and found.span()), word
 
 
 def test_indonesian_prefixes_of_letters_are_still_found():
