@@ -22,7 +22,7 @@ from textlstm.evaluation.abstention import find_threshold
 from textlstm.evaluation.calibration import decision_bins
 from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
 from textlstm.inference.classifier import Scores, TextClassifier
-from textlstm.inference.scoring import scores_of, without_gate
+from textlstm.inference.scoring import without_gate
 from textlstm.model_folder import SavedModel, load_saved_model
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.confidence import AS_IT_IS
@@ -47,7 +47,7 @@ class Part(NamedTuple):
         """Return the rows of `split`."""
         saved_model = classifier.saved_model
         return cls(
-            scores_of(classifier, split, split.texts()),
+            classifier.score_prepared(split.tokenized(), split.texts()),
             split.targets(saved_model.labels, saved_model.task).astype(np.int64),
         )
 

@@ -89,15 +89,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prepared = pipeline.prepare(texts)
     counts = {token: prepared.tokens.count(token) for token in set(prepared.tokens)}
     vocabulary = Vocabulary.build(counts, max_size=100, min_count=1)
-    split = encode_texts(
-        vocabulary.encode(prepared.tokens),
-        prepared.offsets,
-        None,
-        tokens=list,
-        vocabulary=vocabulary,
-        model=model,
-        targets=y,
-    )
+    split = encode_texts(prepared, vocabulary=vocabulary, model=model, targets=y)
     torch.manual_seed(0)
     network = TextNetwork(model, NetworkSizes(vocabulary_size=len(vocabulary), num_labels=3))
     config = TrainingConfig(epochs=4, deterministic=True)

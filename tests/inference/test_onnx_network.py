@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from textlstm.arrays.strings import TokenColumn
 from textlstm.config import Device, Encoder, ExportPrecision, ModelConfig, Pooling, Precision
 from textlstm.models.network.inputs import EncodedSplit, encode_texts
 from textlstm.models.network.network import NetworkSizes, TextNetwork
 from textlstm.models.network.predict import predict_logits
+from textlstm.text.tokenized import TokenizedTexts
 from textlstm.vocabulary import Vocabulary
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra 'onnx')")
@@ -29,15 +31,14 @@ def split_of(config: ModelConfig, lengths: tuple[int, ...] = LENGTHS) -> Encoded
     random = np.random.default_rng(1)
     known = [*WORDS, "unseen", "und", "x", "anotherwordthatislongerthanaspelling"]
     tokens = random.choice(known, size=sum(lengths)).tolist()
-    return encode_texts(
-        VOCABULARY.encode(tokens),
-        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        random.integers(0, 19, size=len(tokens)).astype(np.uint8),
-        tokens=lambda: tokens,
-        vocabulary=VOCABULARY,
-        model=config,
-        targets=np.zeros(len(lengths), dtype=np.int64),
+    texts = TokenizedTexts(
+        tokens=TokenColumn.of(tokens),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        pos=random.integers(0, 19, size=len(tokens)).astype(np.uint8),
+        num_removed=np.zeros(len(lengths), np.int32),
     )
+    targets = np.zeros(len(lengths), dtype=np.int64)
+    return encode_texts(texts, vocabulary=VOCABULARY, model=config, targets=targets)
 
 
 def network_of(config: ModelConfig, seed: int = 0) -> TextNetwork:

@@ -1,6 +1,6 @@
 """A prepared corpus as other rooms see it: memory-mapped Arrow tables, and the columns that training needs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,8 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from textlstm.arrays.strings import TokenColumn
 from textlstm.config import Task
 from textlstm.text.fingerprint import TextFingerprint
+from textlstm.text.tokenized import TokenizedTexts
 
 SCHEMA_FIELDS = {
     "id": pa.string(),
@@ -58,8 +60,19 @@ class PreparedSplit:
         """Return where each text starts, (N+1,) int64: text i has the tokens [offsets[i], offsets[i+1])."""
         return _offsets(self.table.column("tokens"))
 
-    def pos_ids(self) -> npt.NDArray[np.uint8] | None:
-        """Return (M,) uint8 indices into POS_TAGS; None where tagging was off."""
+    def tokenized(self) -> TokenizedTexts:
+        """Return the tokens of all rows as the text pipeline gave them, each distinct token once."""
+        encoded = self.flat_tokens().dictionary_encode().unify_dictionaries()
+        distinct: list[str] = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
+        numbers = [np.zeros(0, np.int32), *(chunk.indices.to_numpy() for chunk in encoded.chunks)]
+        return TokenizedTexts(
+            tokens=TokenColumn(distinct, np.concatenate(numbers)),
+            offsets=self.offsets(),
+            pos=self._pos_ids(),
+            num_removed=self.table.column("num_removed").to_numpy(),
+        )
+
+    def _pos_ids(self) -> npt.NDArray[np.uint8] | None:
         column = self.table.column("pos")
         if column.null_count:
             return None
@@ -69,14 +82,6 @@ class PreparedSplit:
         """Return how often each token occurs, in order of first occurrence."""
         counted = pc.value_counts(self.flat_tokens())
         return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
-
-    def token_ids(self, encode: Callable[[Sequence[str]], npt.NDArray[np.int32]]) -> npt.NDArray[np.int32]:
-        """Return (M,) int32 vocabulary ids; `encode` (`Vocabulary.encode`) sees each distinct token once."""
-        encoded = self.flat_tokens().dictionary_encode().unify_dictionaries()
-        if encoded.num_chunks == 0:
-            return np.zeros(0, dtype=np.int32)
-        ids_of_distinct = encode(encoded.chunk(0).dictionary.to_pylist())
-        return np.concatenate([ids_of_distinct[chunk.indices.to_numpy()] for chunk in encoded.chunks])
 
     def targets(self, labels: Sequence[str], task: Task) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
         """Return what a loss compares logits with.

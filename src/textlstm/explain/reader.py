@@ -53,13 +53,7 @@ class TextReader:
         saved_model = classifier.saved_model
         targets = np.zeros(len(prepared), dtype=np.int64)
         self.split: EncodedSplit = encode_texts(
-            prepared.tokens.each(saved_model.vocabulary.encode),
-            prepared.offsets,
-            prepared.pos,
-            tokens=lambda: prepared.tokens,
-            vocabulary=saved_model.vocabulary,
-            model=saved_model.model,
-            targets=targets,
+            prepared, vocabulary=saved_model.vocabulary, model=saved_model.model, targets=targets
         )
         places = np.arange(len(prepared.tokens), dtype=np.int32)
         read = encode_split(places, prepared.offsets, None, targets, max_tokens=saved_model.model.max_tokens).token_ids

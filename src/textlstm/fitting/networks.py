@@ -83,15 +83,7 @@ def network_inputs(rows: LabelledRows, config: TrainConfig) -> NetworkInputs:
 
 def encode_rows(split: PreparedSplit, vocabulary: Vocabulary, targets: np.ndarray, config: TrainConfig) -> EncodedSplit:
     """Return prepared rows as ids of `vocabulary`, with their targets."""
-    return encode_texts(
-        split.token_ids(vocabulary.encode),
-        split.offsets(),
-        split.pos_ids(),
-        tokens=lambda: split.flat_tokens().to_pylist(),
-        vocabulary=vocabulary,
-        model=config.model,
-        targets=targets,
-    )
+    return encode_texts(split.tokenized(), vocabulary=vocabulary, model=config.model, targets=targets)
 
 
 def fit_networks(

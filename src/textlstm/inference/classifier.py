@@ -1,6 +1,6 @@
 """A saved model at work: texts in, labels and probabilities out; label, evaluate and library users share it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from textlstm.arrays.ragged import SplitWords
 from textlstm.config import Device, Precision, Task
 from textlstm.errors import ConfigError
 from textlstm.inference.numpy_backend import NumpyNetworks, can_compute
@@ -229,48 +228,21 @@ class TextClassifier:
         return self.score_prepared(self.pipeline.prepare(texts), texts)
 
     def score_prepared(self, prepared: TokenizedTexts, texts: Sequence[str]) -> Scores:
-        """Return scores for texts whose tokens are at hand; the linear expert reads the raw `texts`."""
-        tokens = prepared.tokens
-        token_ids = tokens.each(self.saved_model.vocabulary.encode)
-        return self.score_ids(
-            token_ids, prepared.offsets, prepared.pos, tokens=lambda: tokens, texts=texts, words=prepared.words
-        )
-
-    def score_ids(
-        self,
-        token_ids: np.ndarray,
-        offsets: np.ndarray,
-        pos: np.ndarray | None,
-        *,
-        tokens: Callable[[], Sequence[str]],
-        texts: Sequence[str],
-        words: SplitWords | None = None,
-    ) -> Scores:
-        """Return scores for N texts given as (M,) vocabulary ids; for the other arguments see `encode_texts`.
-
-        `words` are those of `texts`, where they are at hand.
-        """
+        """Return the scores of N texts whose tokens are at hand; the linear expert reads the raw `texts`."""
         self.recurrent.after_fork()
         saved_model = self.saved_model
-        split = encode_texts(
-            token_ids,
-            offsets,
-            pos,
-            tokens=tokens,
-            vocabulary=saved_model.vocabulary,
-            model=saved_model.model,
-            targets=np.zeros(len(texts), dtype=np.int64),
-        )
+        targets = np.zeros(len(texts), dtype=np.int64)
+        split = encode_texts(prepared, vocabulary=saved_model.vocabulary, model=saved_model.model, targets=targets)
         recurrent = mean_logits(self.recurrent.logits(split), saved_model.task).reshape(
             len(texts), len(saved_model.labels)
         )
-        expert = None if self.expert is None else self.expert.logits(texts, words)
+        expert = None if self.expert is None else self.expert.logits(texts, prepared.words)
         return Scores(
             probabilities=to_probabilities(self.combiner.combine(recurrent, expert), saved_model.task),
             recurrent_logits=recurrent,
             expert_logits=expert,
-            unknown_share=_unknown_share(token_ids, offsets),
-            num_tokens=np.diff(offsets),
+            unknown_share=_unknown_share(prepared.tokens.each(saved_model.vocabulary.encode), prepared.offsets),
+            num_tokens=np.diff(prepared.offsets),
         )
 
     def decide(self, texts: Sequence[str], probabilities: np.ndarray) -> list[Prediction]:

@@ -14,22 +14,10 @@ from textlstm.models.linear.expert import LinearExpert
 from textlstm.text.tagger.pos import POS_TAGS
 
 
-def scores_of(classifier: TextClassifier, split: PreparedSplit, texts: list[str]) -> Scores:
-    """Return what every part of the model says of the rows of `split`, whose texts are `texts`."""
-    return classifier.score_ids(
-        split.token_ids(classifier.saved_model.vocabulary.encode),
-        split.offsets(),
-        split.pos_ids(),
-        tokens=lambda: split.flat_tokens().to_pylist(),
-        texts=texts,
-    )
-
-
 def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
     """Return the rows of `split` scored by every part of the model and by the baseline saved beside it."""
-    saved_model, texts = classifier.saved_model, split.texts()
-    scores = scores_of(classifier, split, texts)
-    pos = split.pos_ids()
+    saved_model, texts, prepared = classifier.saved_model, split.texts(), split.tokenized()
+    scores = classifier.score_prepared(prepared, texts)
     found = split.targets(saved_model.labels, saved_model.task)
     targets: Integers | Booleans
     targets = found.astype(np.bool_) if saved_model.task is Task.multi_label else found.astype(np.int64)
@@ -54,10 +42,10 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
         majority_label=int(np.argmax(saved_model.label_shares)) if saved_model.label_shares else None,
         label_thresholds=thresholds,
         num_tokens=scores.num_tokens,
-        num_removed=split.table.column("num_removed").to_numpy(),
+        num_removed=prepared.num_removed,
         unknown_share=scores.unknown_share,
-        pos_share=None if pos is None else _pos_share(pos, split.offsets()),
-        pos_tags=POS_TAGS if pos is not None else (),
+        pos_share=None if prepared.pos is None else _pos_share(prepared.pos, prepared.offsets),
+        pos_tags=POS_TAGS if prepared.pos is not None else (),
     )
 
 
@@ -66,13 +54,7 @@ def with_filters_undone(rows: ScoredRows, classifier: TextClassifier, split: Pre
 
     Rows that lost no word keep their prediction. Costs a second preparation and a second look at the others.
     """
-    tokens, offsets = split.flat_tokens(), split.offsets()
-    unfiltered = score_unfiltered(
-        classifier,
-        rows.texts,
-        num_removed=split.table.column("num_removed").to_numpy(),
-        kept_tokens=lambda row: tokens.slice(offsets[row], offsets[row + 1] - offsets[row]).to_pylist(),
-    )
+    unfiltered = score_unfiltered(classifier, rows.texts, split.tokenized())
     if unfiltered is None:
         return rows
     predictions = rows.predictions().copy()

@@ -1,7 +1,7 @@
 """What preparation took out of a text, and what the decision would have been with it."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ class Unfiltered(NamedTuple):
 def undo_filters(classifier: TextClassifier, texts: Sequence[str], prepared: TokenizedTexts) -> list[Filtered | None]:
     """Return for each text what was removed; None where nothing was."""
     found: list[Filtered | None] = [None] * len(texts)
-    unfiltered = score_unfiltered(classifier, texts, num_removed=prepared.num_removed, kept_tokens=prepared.text_tokens)
+    unfiltered = score_unfiltered(classifier, texts, prepared)
     if unfiltered is not None:
         predictions = classifier.decide([texts[row] for row in unfiltered.rows], unfiltered.probabilities)
         for row, words, prediction in zip(unfiltered.rows, unfiltered.words, predictions, strict=True):
@@ -46,13 +46,7 @@ def undo_filters(classifier: TextClassifier, texts: Sequence[str], prepared: Tok
     return found
 
 
-def score_unfiltered(
-    classifier: TextClassifier,
-    texts: Sequence[str],
-    *,
-    num_removed: NDArray[np.int32],
-    kept_tokens: Callable[[int], list[str]],
-) -> Unfiltered | None:
+def score_unfiltered(classifier: TextClassifier, texts: Sequence[str], filtered: TokenizedTexts) -> Unfiltered | None:
     """Prepare and score those of the N `texts` that lost words once more, with all their words.
 
     The model never saw the words of its stop list in training, so they reach the network as unknown words.
@@ -60,18 +54,17 @@ def score_unfiltered(
     Args:
         classifier: the model.
         texts: the texts as they were given.
-        num_removed: (N,) int32 tokens that the filters removed.
-        kept_tokens: gives the tokens that were left of the text of that number.
+        filtered: what the filters left of them.
 
     Returns:
         What was removed and what it changes; None where no text lost a word.
     """
-    rows: list[int] = np.flatnonzero(num_removed).tolist()
+    rows: list[int] = np.flatnonzero(filtered.num_removed).tolist()
     if not rows:
         return None
     chosen = [texts[row] for row in rows]
     prepared = unfiltered_pipeline(classifier).prepare(chosen)
-    words = [missing_words(kept_tokens(row), prepared.text_tokens(place)) for place, row in enumerate(rows)]
+    words = [missing_words(filtered.text_tokens(row), prepared.text_tokens(place)) for place, row in enumerate(rows)]
     return Unfiltered(rows, words, classifier.score_prepared(prepared, chosen).probabilities)
 
 

@@ -99,7 +99,7 @@ def test_tokens_are_stored_flat(write, prepare: Prepare) -> None:
     assert corpus.train.flat_tokens().to_pylist() == ["one", "two", "three", "four", "five", "six", "one"]
     assert corpus.train.offsets().tolist() == [0, 2, 3, 6, 7]
     assert corpus.train.token_counts() == {"one": 2, "two": 1, "three": 1, "four": 1, "five": 1, "six": 1}
-    assert corpus.train.pos_ids() is None
+    assert corpus.train.tokenized().pos is None
     reject = json.loads((corpus.directory / REJECTS).read_text())
     assert (reject["file"], reject["row"]) == ("train.jsonl", 2)
     assert "1 row rejected; rejects.jsonl beside the data card says why" in corpus.warnings

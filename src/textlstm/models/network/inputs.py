@@ -1,12 +1,12 @@
 """Rows of a split as flat integer arrays: what training and prediction read. numpy alone."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from textlstm.config import ModelConfig
 from textlstm.models.network.spelling import SpelledTokens
+from textlstm.text.tokenized import TokenizedTexts
 from textlstm.vocabulary import Vocabulary
 
 
@@ -37,34 +37,17 @@ class EncodedSplit:
 
 
 def encode_texts(
-    token_ids: np.ndarray,
-    offsets: np.ndarray,
-    pos: np.ndarray | None,
-    *,
-    tokens: Callable[[], Sequence[str]],
-    vocabulary: Vocabulary,
-    model: ModelConfig,
-    targets: np.ndarray,
+    texts: TokenizedTexts, *, vocabulary: Vocabulary, model: ModelConfig, targets: np.ndarray
 ) -> EncodedSplit:
-    """Return what the network of `model` reads of N texts with M tokens in all.
-
-    Args:
-        token_ids: (M,) int32 vocabulary ids.
-        offsets: (N + 1,) int64 starts of the texts.
-        pos: (M,) uint8, or None where tagging was off.
-        tokens: gives the M tokens; called only where the network reads characters.
-        vocabulary: the words of the network.
-        model: the settings.
-        targets: (N,) or (N, L).
-    """
-    spellings = None
+    """Return what the network of `model` reads of N texts; `targets` is (N,) or (N, L)."""
+    token_ids, spellings = texts.tokens.each(vocabulary.encode), None
     if model.char_cnn_size or model.subword_buckets:
-        spelled = SpelledTokens(token_ids, tokens(), vocabulary.tokens)
+        spelled = SpelledTokens(token_ids, texts.tokens, vocabulary.tokens)
         token_ids, spellings = spelled.token_ids, spelled.table
     return encode_split(
         token_ids,
-        offsets,
-        pos if model.pos_embedding_size else None,
+        texts.offsets,
+        texts.pos if model.pos_embedding_size else None,
         targets,
         max_tokens=model.max_tokens,
         spellings=spellings,
