@@ -1,6 +1,6 @@
 """A saved model at work: texts in, labels and probabilities out; label, evaluate and library users share it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
