@@ -15,8 +15,8 @@ from textlstm.fitting import fit_classifier
 from textlstm.fitting.calibrating import calibrate
 from textlstm.inference.classifier import TextClassifier
 from textlstm.models.calibration.confidence import AS_IT_IS
-from textlstm.models.calibration.label_shift import label_shift_weights
 from textlstm.models.calibration.temperature import to_probabilities
+from textlstm.models.calibration.validation_rows import label_shift_weights
 
 LABELS = ("book", "pay", "oos")
 SETTINGS = (

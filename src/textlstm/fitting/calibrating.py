@@ -10,8 +10,8 @@ from textlstm.errors import ConfigError
 from textlstm.models.calibration.class_bias import fit_class_biases
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.confidence import fit_confidence_scale
-from textlstm.models.calibration.label_shift import label_shift_weights
 from textlstm.models.calibration.temperature import row_losses
+from textlstm.models.calibration.validation_rows import label_shift_weights
 
 
 class Calibrated(NamedTuple):

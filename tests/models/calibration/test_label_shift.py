@@ -7,8 +7,8 @@ from textlstm.config import Task
 from textlstm.errors import ConfigError
 from textlstm.models.calibration.class_bias import fit_class_biases
 from textlstm.models.calibration.combination import BranchCombiner
-from textlstm.models.calibration.label_shift import label_shift_weights
 from textlstm.models.calibration.temperature import log_softmax
+from textlstm.models.calibration.validation_rows import label_shift_weights
 
 LABELS = ("book", "pay", "oos")
 TARGETS = np.array([0] * 5 + [1] * 4 + [2])

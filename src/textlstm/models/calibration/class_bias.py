@@ -1,34 +1,34 @@
-"""A bias a class on top of calibrated logits, where held-out rows show that it is needed.
+"""Per-class biases of calibrated logits, used only if cross-validation shows a gain.
 
-A network learns the shares that the classes have among the training rows, or those that weights and samplers make of
-them. Where the rows that it will meet are others, as validation rows tell, one temperature cannot make up for that.
+A network learns the class shares of its training rows, after class weights and samplers. If validation rows have other
+shares, a temperature alone cannot correct that; one bias for each class can.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from textlstm.models.calibration.cross_fitting import LEAST_ROWS, folds, known_rows
 from textlstm.models.calibration.temperature import log_softmax
+from textlstm.models.calibration.validation_rows import LEAST_ROWS, folds, known_rows
 
 _PENALTY = 4.0
 """Weight of half the squared biases against the log loss summed over rows: a bias of 1 costs two nats."""
 _CERTAIN = 2.0
-"""Standard errors of the gain on other rows from which on it counts."""
+"""The gain must exceed this many of its standard errors."""
 _MAX_CELLS = 4_000_000
-"""Of more rows times classes, some rows do: the biases are shrunk, not searched for."""
+"""Rows times classes of one fit; beyond that, a part of the rows is enough for shrunk biases."""
 _MAX_STEPS = 60
 
 
 class ClassBiases(NamedTuple):
-    """What is added to logits."""
+    """Biases that are added to logits, and their cross-validated effect."""
 
     biases: np.ndarray
     """(L,) float64."""
     held_out: np.ndarray
-    """(N, L) float32 corrected log-probabilities of the rows of the fit, each by a fit without that row."""
+    """(N, L) float32 corrected log-probabilities of the validation rows, each from a fit without that row."""
     gain: float
-    """Mean log loss of the rows, each by a fit without that row, below that of the logits as they were, in nats."""
+    """Nats by which `held_out` lowers the mean log loss of the uncorrected logits."""
 
     def __call__(self, logits: np.ndarray) -> np.ndarray:
         """Return corrected log-probabilities of (N, L) logits."""
@@ -38,15 +38,15 @@ class ClassBiases(NamedTuple):
 def fit_class_biases(
     logits: np.ndarray, targets: np.ndarray, *, weights: np.ndarray | None = None, seed: int = 0
 ) -> ClassBiases | None:
-    """Return the correction that makes held-out rows likelier; None where it does not do so for other rows, too.
+    """Return per-class biases that lower validation log loss, or None if cross-validation shows no gain.
 
     These are the biases of Alexandari, Kundaje and Shrikumar (2020), "Maximum Likelihood with Bias-Corrected
-    Calibration is Hard-to-Beat at Label Shift Adaptation", shrunk, since classes have few rows. They are taken where,
-    cross-fitted, they lower the log loss by more than two standard errors.
+    Calibration is Hard-to-Beat at Label Shift Adaptation", shrunk towards 0 because classes have few rows. The gain
+    must exceed two standard errors.
 
     Args:
-        logits: (N, L) calibrated logits of rows that nothing was fitted on but their temperature.
-        targets: (N,) label ids; rows with -1, a label unknown to the model, teach nothing.
+        logits: (N, L) calibrated logits of validation rows.
+        targets: (N,) label ids; rows with -1, a label unknown to the model, are left out.
         weights: (N,) importance of the rows, None for equal.
         seed: of the folds.
     """
@@ -55,12 +55,16 @@ def fit_class_biases(
     num_labels = logits.shape[1]
     if len(order) < LEAST_ROWS or num_labels < 2:
         return None
+
+    # Fit on all rows, then on the other folds for each fold, so that every row has an unseen correction.
     base = log_softmax(logits.astype(np.float64))
     most = max(_MAX_CELLS // num_labels, LEAST_ROWS)
     biases = _fit(base, targets, order[:most], importance)
     held_out = log_softmax(base + biases)
     for others, rows in folds(order):
         held_out[rows] = log_softmax(base[rows] + _fit(base, targets, others[:most], importance))
+
+    # Is the gain on unseen rows more than chance?
     gains = importance[order] * (held_out[order, targets[order]] - base[order, targets[order]])
     gain = float(gains.mean())
     if gain <= _CERTAIN * float(gains.std(ddof=1)) / np.sqrt(len(order)):

@@ -1,4 +1,4 @@
-"""How far to trust the recurrent branch and the linear expert: scales of their logits, learned on validation."""
+"""Combination of the recurrent branch and the linear expert: scales of their logits, learned on validation rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -14,10 +14,10 @@ from textlstm.models.calibration.temperature import Wanted, fit_scales, log_soft
 class BranchCombiner:
     """Combined logits are `recurrent_scale * recurrent + expert_scale * expert + bias`.
 
-    A scale is an inverse temperature times a trust, so one fit calibrates and mixes. The two `*_alone_scale` are the
-    inverse temperatures with which each branch is calibrated when it stands alone. With several labels a text the
-    biases are numbers; with one, the combination has one a class, or 0 where none is needed, and the confidence of its
-    decisions may be scaled once more.
+    Each scale is the branch's inverse temperature times its mixing weight, so one fit both calibrates and mixes the
+    branches. `recurrent_alone_scale` and `expert_alone_scale` calibrate each branch by itself. With several labels a
+    text, each bias is one number. With one label a text, the bias is 0 or one number for each class, and the confidence
+    of the decision may be rescaled (see `confidence`).
     """
 
     task: Task
@@ -30,7 +30,7 @@ class BranchCombiner:
     expert_alone_scale: float
     expert_alone_bias: float
     expert_share: float
-    """How much of the spread of the combined logits was the expert's on validation, in [0, 1]."""
+    """The expert's share of the spread of the combined logits on validation rows, in [0, 1]."""
     confidence_slope: float = AS_IT_IS.slope
     confidence_shift: float = AS_IT_IS.shift
 
@@ -44,10 +44,10 @@ class BranchCombiner:
         task: Task,
         weights: np.ndarray | None = None,
     ) -> "BranchCombiner":
-        """Learn the scales on held-out rows: the mixture with the least cross-entropy.
+        """Return the combination with the least cross-entropy on held-out rows; each branch alone is one candidate.
 
-        Either branch alone is among the mixtures. How often a mixture is right plays no part: between good ones a
-        handful of validation rows would decide.
+        Weights are chosen by log loss, not accuracy: accuracy differences between good mixtures rest on a few
+        validation rows.
 
         Args:
             recurrent_logits: (N, L) logits of the network.
@@ -67,6 +67,8 @@ class BranchCombiner:
             weights = None if weights is None else weights[known]
         if not len(targets):
             raise ValueError("a combiner needs at least one validation row")
+
+        # Calibrate each branch by itself, then both together.
         wanted = Wanted.of(targets, recurrent_logits.shape[1], task=task, weights=weights)
         (recurrent_scale,), recurrent_bias = fit_scales([recurrent_logits], wanted)
         if expert_logits is None:
@@ -78,7 +80,7 @@ class BranchCombiner:
         return cls(task, scales[0], scales[1], bias, recurrent_scale, recurrent_bias, expert_scale, expert_bias, share)
 
     def without_network(self) -> "BranchCombiner":
-        """Return the combiner that trusts the linear expert alone."""
+        """Return the combiner that uses the linear expert alone."""
         return replace(
             self,
             recurrent_scale=0.0,
@@ -88,11 +90,11 @@ class BranchCombiner:
         )
 
     def with_class_biases(self, biases: np.ndarray) -> "BranchCombiner":
-        """Return the combiner that adds (L,) biases to the combined logits; the branches alone stay as they are."""
+        """Return the combiner that adds (L,) biases to the combined logits; the branches alone are unchanged."""
         return replace(self, bias=biases)
 
     def with_confidence_scale(self, scale: ConfidenceScale) -> "BranchCombiner":
-        """Return the combiner that scales the confidence of its decisions; the branches alone stay as they are."""
+        """Return the combiner that rescales the confidence of its decisions; the branches alone are unchanged."""
         return replace(self, confidence_slope=scale.slope, confidence_shift=scale.shift)
 
     def combine(self, recurrent_logits: np.ndarray, expert_logits: np.ndarray | None) -> np.ndarray:
@@ -110,11 +112,11 @@ class BranchCombiner:
         return np.asarray(scale(self._finish(combined + self.bias)), dtype=np.float32)
 
     def recurrent_alone(self, recurrent_logits: np.ndarray) -> np.ndarray:
-        """Return what `combine` returns, from the recurrent branch alone."""
+        """Return (N, L) float32 calibrated log-probabilities (or logits, as `combine`) of the network alone."""
         return self._finish(self.recurrent_alone_scale * recurrent_logits + self.recurrent_alone_bias)
 
     def expert_alone(self, expert_logits: np.ndarray) -> np.ndarray:
-        """Return what `combine` returns, from the linear expert alone."""
+        """Return (N, L) float32 calibrated log-probabilities (or logits, as `combine`) of the linear expert alone."""
         return self._finish(self.expert_alone_scale * expert_logits + self.expert_alone_bias)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -123,7 +125,7 @@ class BranchCombiner:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], *, task: Task) -> "BranchCombiner":
-        """Return the combiner that `to_arrays` wrote; what an earlier textlstm did not write keeps its default."""
+        """Return the combiner that `to_arrays` wrote; missing fields of older versions get their default."""
         bias = arrays["bias"]
         names = [field.name for field in fields(cls) if field.name in arrays and field.name != "bias"]
         numbers = {name: float(arrays[name]) for name in names}

@@ -1,24 +1,24 @@
-"""How far the confidence of decisions can be believed, where a temperature and class biases do not settle it.
+"""Platt scaling of the top label's log-odds, for models that temperature and class biases leave miscalibrated.
 
-A network may be too sure of its sure decisions and not sure enough of the others, as one trained with smoothed labels
-often is; no single temperature mends both.
+A network can be overconfident where it is confident and underconfident elsewhere, for example after training with
+smoothed labels. A single temperature cannot correct both.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from textlstm.models.calibration.cross_fitting import LEAST_ROWS, folds, known_rows
+from textlstm.models.calibration.validation_rows import LEAST_ROWS, folds, known_rows
 
 _PENALTY = 4.0
 """Weight of half the squared distance from slope 1 and shift 0 against the log loss summed over rows."""
 _LEAST_SLOPE = 0.001
 _LEAD = 1e-5
-"""Log-odds that the decision keeps before the second label; float32 still tells them apart."""
+"""Least lead in log-odds of the top label over the second; large enough for float32."""
 
 
 class ConfidenceScale(NamedTuple):
-    """The log-odds of the most likely label against all others become `slope` times themselves plus `shift`."""
+    """Maps the log-odds of the most likely label against all others to `slope * log_odds + shift`."""
 
     slope: float
     shift: float
@@ -26,8 +26,8 @@ class ConfidenceScale(NamedTuple):
     def __call__(self, log_probabilities: np.ndarray) -> np.ndarray:
         """Return rescaled (N, L) log-probabilities.
 
-        The other labels keep their proportions, and the most likely label stays it, by a hair where the scale says
-        otherwise.
+        The other labels keep their proportions. The most likely label stays the most likely one: its log-odds are
+        raised to just above those of the second where the scale would put them below.
         """
         if self == AS_IT_IS or log_probabilities.shape[1] < 2:
             return log_probabilities
@@ -51,7 +51,7 @@ class _Decisions(NamedTuple):
     odds: np.ndarray
     """(N,) log-odds against all others."""
     least_odds: np.ndarray
-    """(N,) log-odds with which it would be hardly more likely than the second."""
+    """(N,) log-odds at which it is only just more likely than the second."""
 
     @classmethod
     def of(cls, log_probabilities: np.ndarray) -> "_Decisions":
@@ -67,14 +67,14 @@ class _Decisions(NamedTuple):
 def fit_confidence_scale(
     log_probabilities: np.ndarray, targets: np.ndarray, *, weights: np.ndarray | None = None, seed: int = 0
 ) -> ConfidenceScale:
-    """Return the scale that makes it likeliest which decisions are right; none where that does not hold for other rows.
+    """Return the scale that best predicts whether decisions are right, or `AS_IT_IS` if cross-fitting shows no gain.
 
-    It is Platt scaling (1999) of whether the decision is right, top-label calibration in the words of Gupta and Ramdas
-    (2022), shrunk, and taken where, cross-fitted, it lowers the log loss.
+    This is Platt scaling (1999) of top-label correctness, called top-label calibration by Gupta and Ramdas (2022),
+    shrunk towards slope 1 and shift 0.
 
     Args:
-        log_probabilities: (N, L) of rows that hardly anything was fitted on.
-        targets: (N,) label ids; rows with -1, a label unknown to the model, teach nothing.
+        log_probabilities: (N, L) of validation rows.
+        targets: (N,) label ids; rows with -1, a label unknown to the model, are left out.
         weights: (N,) importance of the rows, None for equal.
         seed: of the folds.
     """
@@ -85,6 +85,7 @@ def fit_confidence_scale(
     odds, right = np.clip(decisions.odds, -50, 50), decisions.labels == targets
     importance = np.ones(len(targets)) if weights is None else weights
 
+    # Cross-fit: the scale counts only if it lowers the log loss of rows that it was not fitted on.
     def fit(rows: np.ndarray) -> ConfidenceScale:
         return _fit(odds[rows], right[rows], importance[rows])
 
@@ -96,7 +97,7 @@ def fit_confidence_scale(
 
 
 def _losses(scale: ConfidenceScale, odds: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return (N,) nats."""
+    """Return the (N,) log loss in nats of "the decision is right"."""
     scaled = scale.slope * odds + scale.shift
     return np.asarray(np.logaddexp(0, np.where(right, -scaled, scaled)))
 

@@ -1,4 +1,4 @@
-"""Scales of logits by maximum likelihood: temperature scaling (Guo et al. 2017) of one source, or of several summed."""
+"""Temperature scaling (Guo et al. 2017) of one source of logits, or of the weighted sum of several sources."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -8,10 +8,8 @@ import numpy as np
 
 from textlstm.config import Task
 
-# From logits to probabilities, of one network or the mean of several.
-
 _SMALLEST = 1e-12
-"""Of a probability whose logarithm is taken."""
+"""Smallest probability whose logarithm is taken."""
 
 
 def mean_logits(logits: Sequence[np.ndarray], task: Task) -> np.ndarray:
@@ -40,29 +38,28 @@ _SMALLEST_SCALE, _LARGEST_SCALE = 1e-3, 1e3
 
 
 class Scales(NamedTuple):
-    """Logits are the sum of scale times source, plus the bias."""
+    """Calibrated logits are the sum of each scale times its source, plus the bias."""
 
     scales: tuple[float, ...]
-    """One factor >= 0 a source."""
+    """One factor >= 0 for each source."""
     bias: float
-    """Added to every logit; 0 for one label a text, where it would change nothing."""
+    """Added to every logit; 0 for one label a text, where softmax cancels it."""
 
 
 class Wanted(NamedTuple):
-    """What N rows are."""
+    """Smoothed targets and weights of N rows, which scales are fitted to."""
 
     smoothed: np.ndarray
-    """(N, L) float64 targets that are never quite 0 or 1."""
+    """(N, L) float64 targets strictly between 0 and 1."""
     task: Task
     weights: np.ndarray
     """(N, 1) importance of the rows."""
 
     @classmethod
     def of(cls, targets: np.ndarray, num_labels: int, *, task: Task, weights: np.ndarray | None = None) -> "Wanted":
-        """Smooth `targets`, (N,) ids or (N, L) of 0 and 1, after Platt (1999).
+        """Return `targets`, (N,) ids or (N, L) of 0 and 1, smoothed by 1 / (N + 2) after Platt (1999).
 
-        With N rows a share of 1 / (N + 2) is uncertain, so that a validation set without a mistake, however small,
-        gives no infinite confidence. `weights` (N,) are 1 by default.
+        Smoothing keeps the scales finite on a validation set without mistakes. `weights` are (N,), 1 by default.
         """
         uncertain = 1 / (len(targets) + 2)
         if task is Task.multi_label:
@@ -96,11 +93,11 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def fit_scales(sources: Sequence[np.ndarray], wanted: Wanted) -> Scales:
-    """Return the scales >= 0 whose weighted sum of K >= 1 (N, L) `sources` has the least mean cross-entropy.
+    """Return the scales >= 0 with which the sum of K >= 1 (N, L) `sources` has the least mean cross-entropy.
 
-    The loss is convex, so the least lies where some sources have scales above 0 that are the best for these sources
-    alone and the others are left out (scale 0): Newton's method with halved steps fits every choice of sources. A
-    single source keeps at least a scale of 0.001, so that its ranking of labels is never lost.
+    The loss is convex, so at its minimum some sources have positive scales, the best for these sources alone, and all
+    others have scale 0. Newton's method with halved steps fits every choice of sources, and the best fit is returned. A
+    single source gets at least a scale of 0.001, which keeps its ranking of labels.
     """
     least = _SMALLEST_SCALE if len(sources) == 1 else 0.0
     choices = [active for size in range(1, len(sources) + 1) for active in combinations(range(len(sources)), size)]
@@ -126,10 +123,11 @@ def _summed(sources: Sequence[np.ndarray], fitted: Scales) -> np.ndarray:
 
 
 def _newton(sources: Sequence[np.ndarray], wanted: Wanted) -> Scales:
+    """Return the scales (of any sign) and the bias at the minimum of the loss."""
     num_sources, has_bias = len(sources), wanted.task is Task.multi_label
     terms = [*sources, np.ones_like(wanted.smoothed)] if has_bias else sources
-    stack = np.stack(terms).astype(np.float64)  # (K, N, L), with a bias as the last of K
-    scales = np.zeros(num_sources + has_bias)  # where no probability is near 0 or 1 and every step is sound
+    stack = np.stack(terms).astype(np.float64)  # (K, N, L), the bias as last of the K terms
+    scales = np.zeros(num_sources + has_bias)  # at 0 no probability is near 0 or 1, so the first step is safe
     loss = mean_loss(np.tensordot(scales, stack, 1), wanted)
     gained = np.inf
     for _ in range(_MAX_STEPS):

@@ -1,6 +1,6 @@
-"""The linear expert: TF-IDF n-grams and a linear support vector machine, fitted in seconds beside the network.
+"""The linear expert: TF-IDF n-grams and linear support vector machines, fitted in seconds beside the network.
 
-scikit-learn fits it; afterwards it is plain arrays and predicts with numpy (and scipy for characters). With fixed
+scikit-learn fits it; the fitted expert is plain arrays and predicts with numpy (and scipy for characters). With fixed
 settings the same class is the baseline that every model is compared with.
 """
 
@@ -19,24 +19,23 @@ from textlstm.models.linear.ngrams import NgramTable
 from textlstm.models.linear.svm import fit_linear_svm
 
 MAX_WEIGHTS = 64_000_000
-"""Columns times labels of an expert; rarer n-grams are left out beyond it."""
-
+"""Most columns times labels of an expert; the rarest n-grams are left out until it fits."""
 
 _MOST_BASELINE_ROWS = 3_000
 _MOST_BASELINE_CHARACTERS = 1_000_000
 _NUM_BASELINE_FOLDS = 3
-"""Rows, characters and folds by which words or characters are chosen for the baseline."""
+"""Most rows and characters, and the folds, of the choice between words and characters for the baseline."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinearExpert:
-    """One linear function of TF-IDF features a label; its logits are the margins of the support vector machines."""
+    """One linear function of TF-IDF features for each label; its logits are the margins of support vector machines."""
 
     table: NgramTable
     function: LinearFunction
     """From TF-IDF rows to margins."""
     vectors: VectorMeans | None = None
-    """What the mean of a text's pretrained vectors adds; None without `model.expert_vectors`."""
+    """Margins from the mean of a text's pretrained vectors; None without `model.expert_vectors`."""
 
     @classmethod
     def fit(
@@ -82,7 +81,7 @@ class LinearExpert:
         seed: int,
         spaceless: bool = False,
     ) -> "LinearExpert":
-        """Fit the honest bar, whatever the model's settings: the better of words and characters by cross-validation.
+        """Return the baseline, the same for all settings of a model: words or characters, chosen by cross-validation.
 
         Words are TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)), characters 2-5 have analyzer="char_wb", and
         characters 1-3, for texts in scripts without spaces, analyzer="char". LinearSVC() has its defaults.
@@ -92,7 +91,7 @@ class LinearExpert:
         words = partial(fit_table, characters=False)
         characters = partial(fit_table, characters=True, across_words=spaceless, with_words=False)
 
-        # Both label the same held-out rows; words win a tie.
+        # Count the right decisions of both on the same held-out rows; words win a tie.
         sample = bounded_sample(texts, seed, most_rows=_MOST_BASELINE_ROWS, most_characters=_MOST_BASELINE_CHARACTERS)
         few, its_targets = [texts[i] for i in sample], targets[sample]
         folds = np.arange(len(few)) % _NUM_BASELINE_FOLDS
@@ -107,6 +106,8 @@ class LinearExpert:
                     held_out[left] = function(rows.select(left))
             decided = held_out > 0 if task is Task.multi_label else held_out.argmax(axis=1)
             right.append(int((decided == its_targets).sum()))
+
+        # Fit the better one on all rows.
         table = characters(texts) if right[1] > right[0] else words(texts)
         return cls(table, solve(table.transform_all(texts), targets, num_features=table.num_features))
 
@@ -116,7 +117,7 @@ class LinearExpert:
         return self.table.description + (" and vectors" if self.vectors is not None else "")
 
     def logits(self, texts: Sequence[str], words: SplitWords | None = None) -> np.ndarray:
-        """Return (N, L) float32 margins of raw `texts`; `words` are theirs, where they are at hand."""
+        """Return (N, L) float32 margins of raw `texts`; `words` are their words, if known already."""
         parts = []
         for block in text_blocks(texts):
             its_words = SplitWords.of(texts[block]) if words is None else words.select(block.start, block.stop)
@@ -155,7 +156,7 @@ class ExpertFeatures:
     def fit(
         cls, texts: Sequence[str], num_labels: int, config: ModelConfig, pretrained: PieceVectors | None = None
     ) -> "ExpertFeatures":
-        """Return the features of `texts` that `config` asks for.
+        """Return the features of the training `texts` that `config` chooses.
 
         Raises:
             ValueError: model.expert_vectors is set, and there are no `pretrained` vectors.
@@ -176,11 +177,11 @@ class ExpertFeatures:
 
     @property
     def num_dense(self) -> int:
-        """Columns of the mean vectors."""
+        """Number of columns of the mean vectors."""
         return 0 if self.means is None else self.means.num_features
 
     def rows(self, texts: Sequence[str]) -> SparseRows:
-        """Return the rows of `texts`."""
+        """Return the (N, columns) rows of `texts`, n-grams first, then mean vectors."""
         rows = self.table.transform_all(texts)
         if self.means is None:
             return rows
@@ -188,7 +189,7 @@ class ExpertFeatures:
         return join_columns(rows, dense, num_left=self.table.num_features)
 
     def expert(self, function: LinearFunction) -> LinearExpert:
-        """Return the expert with this function of all columns."""
+        """Return the expert that computes `function`, which has weights for all columns."""
         if self.means is None:
             return LinearExpert(self.table, function)
         first_dense = self.table.num_features
@@ -206,7 +207,7 @@ def fit_rows(
     config: ModelConfig,
     seed: int,
 ) -> LinearFunction:
-    """Fit the machines on `rows` of `features`, with model.expert_c and model.expert_naive_bayes."""
+    """Return machines fitted on `rows` of `features`, with model.expert_c and model.expert_naive_bayes."""
     return fit_linear_svm(
         rows,
         targets,
@@ -231,10 +232,10 @@ def held_out_logits(
     config: ModelConfig,
     seed: int,
 ) -> np.ndarray:
-    """Return (N, L) float32 logits of `rows`, those of each fold by machines fitted on the other folds.
+    """Return (N, L) float32 logits of `rows`; the logits of each fold come from machines fitted on the other folds.
 
     Args:
-        features: the columns; n-grams and document frequencies come from all rows and hold no labels.
+        features: the columns; their n-grams and document frequencies come from all rows, but know no labels.
         rows: N rows of them.
         targets: (N,) int label ids, or (N, L) 0/1.
         folds: (N,) number of the fold of each row.
