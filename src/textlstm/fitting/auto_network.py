@@ -25,7 +25,8 @@ _MOST_EPOCHS = 20
 
 _SHORT_TEXT = 60
 """Mean tokens of a text up to which adversarial training is tried: one changed word counts in a short text only."""
-_MANY_LABELS_TOKENS = 200_000
+_FEW_TOKENS = 200_000
+"""Up to so many, more epochs cost little: for rare classes, and for adversarial training, which learns slowly."""
 
 # What an option multiplies the time of a training by (docs/training.md measures the first).
 _ADVERSARIAL_FACTOR = 3.0
@@ -129,6 +130,8 @@ def choose_within_time(
     for option in _options(size, training, free):
         if "refit" in option.values and training.cross_fit:
             continue  # the saved networks see all rows anyway
+        if "adversarial" in option.values and training.adversarial:
+            continue  # with more epochs, too
         if seconds * option.factor <= allowed:
             training = replace(training, **option.values)
             seconds *= option.factor
@@ -159,12 +162,12 @@ def _options(size: DataSize, training: TrainingConfig, free: frozenset[str]) -> 
         options.append(_Option(name, float(NUM_FOLDS), {"cross_fit": NUM_FOLDS}))
     short = size.mean_length <= _SHORT_TEXT
     if "training.adversarial" in free and short:
-        more: dict[str, Any] = {"adversarial": 0.1}
-        epochs = training.epochs
-        if "training.epochs" in free and 2 * _ROWS_OF_RARE_CLASSES < size.rows_a_class < 2_000:
-            more["epochs"] = epochs = max(epochs, _EPOCHS_WITH_ADVERSARIAL)
-        factor = _ADVERSARIAL_FACTOR * epochs / training.epochs
-        options.append(_Option("adversarial training", factor, more))
+        more = _EPOCHS_WITH_ADVERSARIAL / training.epochs
+        if "training.epochs" in free and more > 1 and size.num_tokens <= _FEW_TOKENS:
+            name = f"adversarial training in {_EPOCHS_WITH_ADVERSARIAL} epochs"
+            values = {"adversarial": 0.1, "epochs": _EPOCHS_WITH_ADVERSARIAL}
+            options.append(_Option(name, _ADVERSARIAL_FACTOR * more, values))
+        options.append(_Option("adversarial training", _ADVERSARIAL_FACTOR, {"adversarial": 0.1}))
     if "training.refit" in free:
         options.append(_Option("refit on training and validation rows", _REFIT_FACTOR, {"refit": True}))
     if "training.num_models" in free and training.quality is Quality.best:
@@ -182,7 +185,7 @@ def _batch_size(num_rows: int) -> int:
 
 def _epochs(size: DataSize, batch_size: int) -> int:
     """Return how many epochs the data want."""
-    if size.rows_a_class <= _ROWS_OF_RARE_CLASSES and size.num_tokens <= _MANY_LABELS_TOKENS:
+    if size.rows_a_class <= _ROWS_OF_RARE_CLASSES and size.num_tokens <= _FEW_TOKENS:
         epochs = _EPOCHS_OF_RARE_CLASSES
     else:
         epochs = next((number for most, number in _EPOCHS if size.num_tokens <= most), _EPOCHS_OF_MANY_TOKENS)
