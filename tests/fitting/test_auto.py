@@ -139,6 +139,12 @@ def test_options_are_taken_where_the_time_allows() -> None:
     assert any(reason.startswith("no adversarial training: it would need training.minutes=") for reason in reasons)
 
 
+def test_the_time_of_linear_fits_is_not_the_networks() -> None:
+    training = TrainingConfig(minutes=2.5, batch_size=32)
+    choice = choose_within_time(REVIEWS, ModelConfig(), training, ALL, tokens_per_second=90_000, linear_seconds=80)
+    assert (choice.training.epochs, choice.model.max_tokens) == (1, 400)  # two epochs would fit without
+
+
 def test_few_validation_rows_give_way_to_folds_in_time() -> None:
     size = replace(QUESTIONS, num_rows=1_200, num_validation_rows=130, num_tokens=12_000)
     model, training, reasons = _within(size, 40_000)

@@ -65,6 +65,7 @@ def resolve(
         )
 
     # The features of the linear expert.
+    linear_seconds = 0.0
     if model.linear_expert and free & set(EXPERT_KEYS):
         choice = choose_expert(
             texts,
@@ -77,7 +78,7 @@ def resolve(
             seconds=60 * training.minutes * _TIME_OF_EXPERT,
             seed=config.seed,
         )
-        model = choice.config
+        model, linear_seconds = choice.config, choice.seconds
         reasons.append(choice.reason)
 
     # The network: what the data decide, then what the time decides.
@@ -90,7 +91,9 @@ def resolve(
     sizes = choose_sizes(size, model, training, free)
     config = replace(config, model=sizes.model, training=sizes.training)
     speed = _tokens_per_second(rows, corpus, config, stop=stop) if measure_speed else ASSUMED_SPEED
-    within = choose_within_time(size, sizes.model, sizes.training, free, tokens_per_second=speed)
+    within = choose_within_time(
+        size, sizes.model, sizes.training, free, tokens_per_second=speed, linear_seconds=linear_seconds
+    )
     reasons += [*sizes.reasons, *within.reasons]
     resolved = replace(config, model=within.model, training=within.training, auto=[])
     return Resolved(resolved, {key: _value(resolved, key) for key in AUTO_SETTINGS if key in free}, tuple(reasons))

@@ -31,6 +31,8 @@ _FEW_TOKENS = 200_000
 # What an option multiplies the time of a training by (docs/training.md measures the first).
 _ADVERSARIAL_FACTOR = 3.0
 _REFIT_FACTOR = 1.8
+_LEAST_SHARE_OF_NETWORK = 0.3
+"""Part of the minutes that the network may use however long linear fits take."""
 _SHARE_OF_OPTIONS = {Quality.fast: 0.0, Quality.balanced: 1 / 3, Quality.best: 1.0}
 """Part of the minutes within which a training with such options must stay."""
 
@@ -96,6 +98,7 @@ def choose_within_time(
     free: frozenset[str],
     *,
     tokens_per_second: float,
+    linear_seconds: float = 0.0,
 ) -> NetworkChoice:
     """Return the settings whose training fits `training.minutes` at this speed.
 
@@ -105,8 +108,9 @@ def choose_within_time(
         training: likewise.
         free: the settings that may change.
         tokens_per_second: of a training with these settings, without options.
+        linear_seconds: of the minutes that the fits of the linear expert and the baseline take.
     """
-    budget = 60 * training.minutes
+    budget = max(60 * training.minutes - linear_seconds, 60 * training.minutes * _LEAST_SHARE_OF_NETWORK)
     reasons = []
 
     # The base: as many epochs as the data want, fewer where they do not fit; then shorter texts.
