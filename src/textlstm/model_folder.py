@@ -146,8 +146,7 @@ def load_saved_model(directory: Path) -> SavedModel:
         IntegrityError: a file is missing, has other bytes, or is of a later format.
     """
     manifest = read_manifest(directory)
-    names = [name for name in _data_files(manifest) if (directory / name).is_file()]
-    return _from_files({name: _read(directory / name) for name in names}, manifest, where=f"{directory}/")
+    return _from_files(_folder_files(directory, manifest), manifest, where=f"{directory}/")
 
 
 def load_saved_bytes(files: Mapping[str, bytes]) -> SavedModel:
@@ -166,10 +165,13 @@ def saved_bytes(saved_model: SavedModel) -> dict[str, bytes]:
     return {**files, MANIFEST_FILE: _sealed(_manifest_of(saved_model, files))}
 
 
-def _from_files(files: Mapping[str, bytes], manifest: Mapping[str, Any], *, where: str) -> SavedModel:
-    from safetensors.numpy import load
+def _folder_files(directory: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    names = [name for name in _data_files(manifest) if (directory / name).is_file()]
+    return {name: _read(directory / name) for name in names}
 
-    # Every byte is compared with the manifest before anything is parsed.
+
+def _checked(files: Mapping[str, bytes], manifest: Mapping[str, Any], *, where: str) -> Mapping[str, bytes]:
+    """Return `files`, every byte of which is compared with the manifest before anyone parses it."""
     problems = []
     for name in _data_files(manifest):
         if name not in files:
@@ -180,6 +182,13 @@ def _from_files(files: Mapping[str, bytes], manifest: Mapping[str, Any], *, wher
             )
     if problems:
         raise IntegrityError(*problems)
+    return files
+
+
+def _from_files(files: Mapping[str, bytes], manifest: Mapping[str, Any], *, where: str) -> SavedModel:
+    from safetensors.numpy import load
+
+    files = _checked(files, manifest, where=where)
     content = json.loads(files[CONFIG_FILE])
     weights = load(files[WEIGHTS_FILE])
     stop_words = files[STOP_WORDS_FILE].decode("utf-8").splitlines()
@@ -306,10 +315,29 @@ def _sealed(manifest: Mapping[str, Any]) -> bytes:
     return _canonical({**body, "manifest_sha256": hashlib.sha256(_canonical(body)).hexdigest()})
 
 
+def card_facts(saved_model: SavedModel) -> dict[str, str]:
+    """Return the facts that the card of `saved_model` tells, a line a fact."""
+    files = _data_bytes(saved_model)
+    return _facts(files, _manifest_of(saved_model, files))
+
+
+def folder_facts(directory: Path) -> dict[str, str]:
+    """Return the facts of the model in `directory`, whose files are checked.
+
+    Raises:
+        IntegrityError: as `load_saved_model`.
+    """
+    manifest = read_manifest(directory)
+    return _facts(_checked(_folder_files(directory, manifest), manifest, where=f"{directory}/"), manifest)
+
+
 def _card(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> bytes:
+    return model_card(_facts(files, manifest)).encode("utf-8", "replace")
+
+
+def _facts(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> dict[str, str]:
     num_bytes = sum(len(content) for content in files.values())
-    facts = model_facts(json.loads(files[CONFIG_FILE]), manifest, num_bytes=num_bytes, digest=_digest(manifest))
-    return model_card(facts).encode("utf-8", "replace")
+    return model_facts(json.loads(files[CONFIG_FILE]), manifest, num_bytes=num_bytes, digest=_digest(manifest))
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:

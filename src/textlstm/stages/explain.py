@@ -84,7 +84,7 @@ def explanation_page(
     explanations = explain_texts(classifier, texts)
     found = judge(classifier, explanations) if faithfulness else []
     view = view_corpus(explanations, found[0].method if found else Method.leave_one_out)
-    return _page(classifier, explanations[:num_shown], view, title=title, faithfulness=found), found
+    return page_of(classifier, explanations[:num_shown], view, title=title, faithfulness=found), found
 
 
 class ExplainedRows(NamedTuple):
@@ -114,14 +114,14 @@ def explain_rows(classifier: "TextClassifier", rows: ScoredRows, *, num_texts: i
         ClassWords(entry.label, entry.num_texts, _weights(entry.words), _weights(entry.pos)) for entry in view.classes
     )
     shown = explanations[: max(1, num_texts // 3)]
-    return ExplainedRows(_page(classifier, shown, view, title=title, faithfulness=found), words)
+    return ExplainedRows(page_of(classifier, shown, view, title=title, faithfulness=found), words)
 
 
 def _weights(counted: "Sequence[Counted]") -> tuple[WordWeight, ...]:
     return tuple(WordWeight(entry.name, entry.num_occurrences, entry.total) for entry in counted)
 
 
-def _page(
+def page_of(
     classifier: "TextClassifier",
     shown: "Sequence[Explanation]",
     view: "CorpusView",
@@ -129,6 +129,7 @@ def _page(
     title: str,
     faithfulness: "Sequence[Faithfulness]",
 ) -> bytes:
+    """Return the page that shows the explanations `shown` one by one, and a view over all of them."""
     from textlstm.explain.page import render_page
 
     model = classifier.saved_model.model

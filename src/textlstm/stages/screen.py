@@ -4,6 +4,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib.util import find_spec
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -20,9 +23,34 @@ def say(*lines: str) -> None:
 
 
 def note(*lines: str) -> None:
-    """Print remarks (what is going on, warnings) on stderr."""
+    """Print remarks (what is going on, warnings) on stderr, or give them to the program that uses the library."""
+    listener = _LISTENER.get()
     for line in lines:
-        print(line, file=sys.stderr)
+        if listener is None:
+            print(line, file=sys.stderr)
+        else:
+            listener.on_note(line)
+
+
+class Listener(NamedTuple):
+    """A program that calls stages as functions, in place of a person at the keyboard."""
+
+    on_note: Callable[[str], None]
+    shows_bars: bool
+    """Bars in terminals and notebooks; none where false."""
+
+
+_LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """Give the remarks of stages in the block to `listener`; nothing is printed on stderr but its bars."""
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
 
 
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -38,8 +66,10 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> N
 
 @contextmanager
 def progress(title: str) -> Iterator[Advance]:
-    """Show a bar with rows/s and the time left on stderr; quiet where stderr is not a terminal."""
-    if not sys.stderr.isatty():
+    """Show a bar with rows/s and the time left on stderr; quiet where stderr is no terminal and this no notebook."""
+    console, listener = Console(file=sys.stderr), _LISTENER.get()
+    in_notebook = listener is not None and console.is_jupyter and find_spec("ipywidgets") is not None
+    if not (sys.stderr.isatty() or in_notebook) or (listener is not None and not listener.shows_bars):
         yield lambda _done, _total, _note: None
         return
     bar = Progress(
@@ -49,7 +79,7 @@ def progress(title: str) -> Iterator[Advance]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(),
-        console=Console(file=sys.stderr),
+        console=console,
         transient=True,
     )
     with bar:

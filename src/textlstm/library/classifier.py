@@ -1,0 +1,179 @@
+"""`TextClassifier`: fit from rows in memory, save, load, predict, evaluate and explain."""
+
+import html
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+from textlstm.config import Device, EvaluationConfig, Precision, Task, TrackingConfig
+from textlstm.errors import InputError
+from textlstm.inference import classifier as inference
+from textlstm.library.explanations import Explanations
+from textlstm.library.report import EvaluationReport
+from textlstm.library.rows import GivenRows
+from textlstm.library.settings import train_config
+from textlstm.library.training import evaluate_given, train_rows
+from textlstm.model_folder import card_facts, load_saved_model, save_saved_model
+from textlstm.stages.train import refuse_existing
+from textlstm.tracking.registry import resolve_model_dir
+
+
+class TextClassifier(inference.TextClassifier):
+    """A text classifier: learned from labeled texts, or loaded from a folder or from MLflow.
+
+    Example:
+        classifier = TextClassifier.fit(["a fine film", "a dull film"] * 50, ["good", "bad"] * 50)
+        classifier.predict(["a fine play"])[0].label
+        classifier.save("model")
+        TextClassifier.load("model")
+    """
+
+    @classmethod
+    def fit(
+        cls,
+        texts: Iterable[object],
+        labels: Iterable[object],
+        *,
+        validation: tuple[Iterable[object], Iterable[object]] | None = None,
+        quality: str = "balanced",
+        seed: int = 1,
+        progress: bool = True,
+        **settings: object,
+    ) -> Self:
+        """Return a classifier learned from labeled texts, the same that `textlstm train` makes of a file of them.
+
+        Nothing is left on disk and nothing is sent to MLflow, unless settings ask for it.
+
+        Args:
+            texts: N texts: a list, array, series, Arrow or datasets column, or a table with a column `text`.
+            labels: a label a text, or a list of labels a text for a classifier that gives several.
+            validation: texts and labels to choose and calibrate by. None: a part of `texts` is held out for that
+                (`data.validation_fraction`).
+            quality: `fast`, `balanced` or `best`: how many times over the training may take longer to be better.
+            seed: of the weights, the order of batches and dropout.
+            progress: show a bar in terminals and notebooks. What the command says on stderr goes to the logger
+                `textlstm`.
+            **settings: any setting of `textlstm train` by its key or the last part of it, such as `epochs=3` or
+                `**{"training.epochs": 3}`; `output_dir="model"` keeps the model, `**{"tracking.enabled": True}` logs
+                the run to MLflow.
+
+        Raises:
+            InputError: a row cannot be used; the message names it.
+            ConfigError: a setting is unknown or out of range.
+        """
+        config = train_config({"quality": quality, "seed": seed, "data.test_fraction": 0, **settings})
+        rows = GivenRows.of(texts, labels)
+        held_out = None if validation is None else GivenRows.of(*validation, name="validation ")
+        if held_out is not None and held_out.is_multi_label != rows.is_multi_label:
+            raise InputError("validation labels and labels must both be one label a row, or both lists of labels")
+        saved_model = train_rows(rows, held_out, config, progress=progress)
+        return cls(saved_model, device=config.training.device)
+
+    @classmethod
+    def load(
+        cls,
+        directory: str | Path,
+        *,
+        device: Device | str = Device.auto,
+        num_threads: int | None = None,
+        precision: Precision | str = Precision.fp32,
+        without_torch: bool = False,
+        tracking_uri: str = "",
+        tracking_dir: str = "tracking",
+    ) -> Self:
+        """Return the classifier saved in a folder or registered in MLflow.
+
+        Args:
+            directory: a model folder, `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `runs:/RUN/model`.
+            device: auto, cpu or cuda.
+            num_threads: CPU threads of the networks; None means all cores.
+            precision: fp32 or bf16 matrix products.
+            without_torch: leave torch unloaded where numpy can compute the networks, which cannot be explained then.
+            tracking_uri: address of an MLflow server or sqlite:///FILE; empty means the store under `tracking_dir`.
+            tracking_dir: folder of the default store.
+
+        Raises:
+            InputError: there is no such model in MLflow.
+            IntegrityError: there is no model, or a file was changed.
+        """
+        tracking = TrackingConfig(uri=tracking_uri, dir=tracking_dir)
+        return cls(
+            load_saved_model(resolve_model_dir(str(directory), tracking)),
+            device=Device(device),
+            num_threads=num_threads,
+            precision=Precision(precision),
+            without_torch=without_torch,
+        )
+
+    def save(self, directory: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the model folder that `load` and every stage of the command read; return it.
+
+        Raises:
+            InputError: the folder exists, and `overwrite` is false.
+            StorageError: the disk is full or read-only.
+        """
+        refuse_existing(Path(directory), overwrite=overwrite)
+        return save_saved_model(self.saved_model, Path(directory))
+
+    def evaluate(
+        self,
+        texts: Iterable[object],
+        labels: Iterable[object],
+        *,
+        confidence: float = 0.95,
+        bootstrap_samples: int = 1000,
+        seed: int = 0,
+    ) -> EvaluationReport:
+        """Return figures on labeled texts with intervals, beside TF-IDF + LinearSVC on the same rows.
+
+        Args:
+            texts: as in `fit`.
+            labels: as in `fit`.
+            confidence: of the intervals, in (0, 1).
+            bootstrap_samples: resamples behind each interval.
+            seed: of the resamples.
+
+        Raises:
+            InputError: a row cannot be used, or the labels are none of the model's.
+        """
+        rows = GivenRows.of(self.given_texts(texts), labels)
+        if rows.is_multi_label != (self.saved_model.task is Task.multi_label):
+            raise InputError(
+                "labels are lists, but the model gives one label a text"
+                if rows.is_multi_label
+                else "labels are one a row, but the model gives a text several; give a list of labels for each text"
+            )
+        settings = EvaluationConfig(confidence=confidence, bootstrap_samples=bootstrap_samples, seed=seed)
+        return EvaluationReport(evaluate_given(self, rows, settings))
+
+    def explain(self, texts: Iterable[object], *, title: str = "Why the model decided") -> Explanations:
+        """Return why each text got its label: words, gates and n-grams; in a notebook, as a page.
+
+        Raises:
+            ConfigError: the model was exported, or loaded without torch.
+            InputError: as `predict`.
+        """
+        given = self.given_texts(texts)
+        self._torch_networks()  # before the texts are tagged: an exported model is refused, a forked process made ready
+        return Explanations(self, given, title=title)
+
+    def facts(self) -> dict[str, str]:
+        """Return what is known of the model: labels, network, data, figures, size, digest."""
+        return card_facts(self.saved_model)
+
+    def __repr__(self) -> str:
+        """Return a line that says what the model is."""
+        shown = ", ".join(self.labels[:5]) + (", ..." if len(self.labels) > 5 else "")
+        model = self.saved_model.model
+        return (
+            f"TextClassifier({len(self.labels)} labels: {shown}; {model.encoder} of {model.hidden_size} units"
+            f"{' + linear expert' if model.linear_expert else ''})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the facts as a table, for notebooks."""
+        rows = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+            for name, value in self.facts().items()
+        )
+        return f"<table><caption>TextClassifier</caption>{rows}</table>"
