@@ -1,4 +1,4 @@
-"""Are probabilities and promises kept on test rows? Calibration error and promised error rates of trained models.
+"""Are probabilities and promises kept on test rows? Calibration error and guaranteed error rates of trained models.
 
     python benchmarks/calibration.py [CORPUS ...] [--seed N ...] [--max-error E] [--output docs/evaluation.md]
 
@@ -168,10 +168,10 @@ def line(name: str, model: Model, calibrated: Calibrated, weights: np.ndarray | 
     """Return a line of the table: what the combiner and its threshold do on the test rows."""
     validation = to_probabilities(calibrated.log_probabilities, Task.single_label)
     correct = validation.argmax(axis=1) == model.validation.targets
-    promise = find_threshold(
+    guarantee = find_threshold(
         validation.max(axis=1), correct, max_error=max_error, confidence=CONFIDENCE, weights=weights
     )
-    threshold = promise.threshold
+    threshold = guarantee.threshold
     probabilities = to_probabilities(model.test.combined(calibrated.combiner), Task.single_label)
     right = probabilities.argmax(axis=1) == model.test.targets
     accepted = probabilities.max(axis=1) >= (np.inf if threshold is None else threshold)
@@ -194,8 +194,8 @@ def line(name: str, model: Model, calibrated: Calibrated, weights: np.ndarray | 
     )
 
 
-def cells(name: str, test: Part, combiner: BranchCombiner, *promised: str) -> str:
-    """Return a line with the figures of the probabilities, and what is `promised`, if anything."""
+def cells(name: str, test: Part, combiner: BranchCombiner, *guaranteed: str) -> str:
+    """Return a line with the figures of the probabilities, and what is `guaranteed`, if anything."""
     probabilities = to_probabilities(test.combined(combiner), Task.single_label)
     before, after = (
         decision_bins(test.targets, values, task=Task.single_label).expected_error
@@ -203,7 +203,7 @@ def cells(name: str, test: Part, combiner: BranchCombiner, *promised: str) -> st
     )
     accuracy = (probabilities.argmax(axis=1) == test.targets).mean()
     figures = [name, f"{len(test.targets):,}", f"{100 * accuracy:.2f}", f"{before:.3f}", f"{after:.3f}"]
-    return f"| {' | '.join([*figures, *(promised or [''] * 5)])} |"
+    return f"| {' | '.join([*figures, *(guaranteed or [''] * 5)])} |"
 
 
 def kept_in_resamples(accepted: np.ndarray, correct: np.ndarray, *, max_error: float) -> float:
@@ -224,8 +224,8 @@ def kept_when_exchangeable(confidences: np.ndarray, correct: np.ndarray, *, num_
     for _ in range(NUM_RESAMPLES):
         order = generator.permutation(len(correct))
         fit_on, held_out = order[:num_first], order[num_first:]
-        promise = find_threshold(confidences[fit_on], correct[fit_on], max_error=max_error, confidence=CONFIDENCE)
-        accepted = confidences[held_out] >= (np.inf if promise.threshold is None else promise.threshold)
+        guarantee = find_threshold(confidences[fit_on], correct[fit_on], max_error=max_error, confidence=CONFIDENCE)
+        accepted = confidences[held_out] >= (np.inf if guarantee.threshold is None else guarantee.threshold)
         kept += bool((accepted & ~correct[held_out]).sum() <= max_error * accepted.sum())
     return kept / NUM_RESAMPLES
 

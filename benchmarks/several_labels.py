@@ -17,7 +17,7 @@ from sklearn.metrics import f1_score
 
 from experiments import Difference, spread
 from textlstm.config import Task
-from textlstm.evaluation.abstention import fit_label_thresholds
+from textlstm.evaluation.label_thresholds import fit_label_thresholds
 from textlstm.models.linear.expert import LinearExpert
 
 SEVERAL_LABELS = ("goemotions",)

@@ -58,9 +58,9 @@ class Thresholds:
     abstain_below: float = 0.0
     """Rows whose highest probability is lower are abstained from; 0 means never."""
     max_error: float = 0.0
-    """The promised error rate of accepted rows; 0 means no promise."""
+    """The guaranteed error rate of accepted rows; 0 means no guarantee."""
     confidence: float = 0.0
-    """Confidence of that promise."""
+    """Confidence of that guarantee."""
     expected_coverage: float = 1.0
     """Part of validation rows that were accepted."""
     per_class: tuple[float, ...] = ()
@@ -241,6 +241,11 @@ def model_digest(directory: Path) -> str:
 def with_provenance(saved_model: SavedModel, **entries: object) -> SavedModel:
     """Return `saved_model` with more provenance."""
     return replace(saved_model, provenance={**(saved_model.provenance or {}), **entries})
+
+
+def saved_warnings(provenance: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return what training found wrong with a model, such as an error rate that it cannot guarantee, in sentences."""
+    return tuple((provenance or {}).get("warnings", ()))
 
 
 def add_figures(directory: Path, figures: Mapping[str, Sequence[float]]) -> None:

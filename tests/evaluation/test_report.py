@@ -179,7 +179,7 @@ def test_the_page_says_who_wins_and_what_was_promised(
     text = " ".join("".join(Elements(page).text).split())
     assert evaluation.comparisons[0].sentence in text
     assert "acquisitions & earnings" in text
-    assert "The promise was at most 20.00%: it is kept on these rows." in text
+    assert "The guarantee was at most 20.00%: it is kept on these rows." in text
     assert evaluation.signature in text
     assert "text number" in text
 

@@ -14,6 +14,7 @@ from textlstm.errors import ConfigError
 from textlstm.fitting import fit_classifier
 from textlstm.fitting.calibrating import calibrate
 from textlstm.inference.classifier import TextClassifier
+from textlstm.model_folder import Thresholds
 from textlstm.models.calibration.confidence import AS_IT_IS
 from textlstm.models.calibration.temperature import to_probabilities
 from textlstm.models.calibration.validation_rows import label_shift_weights
@@ -89,6 +90,17 @@ def test_label_shares_change_gate_and_threshold_and_no_branch(corpus: PreparedCo
         for fitted in (plain, moved)
     ]
     assert chances[1] > chances[0]
+
+
+def test_an_error_rate_out_of_reach_is_said_and_the_model_decides_every_row(corpus: PreparedCorpus) -> None:
+    fitted = fit_classifier(corpus, with_settings(TrainConfig(), [*SETTINGS, "evaluation.max_error=0.001"]))
+    assert fitted.saved_model.thresholds == Thresholds()
+    assert str(fitted.shortfall).startswith(
+        "evaluation.max_error=0.001 cannot be guaranteed from 300 validation rows: "
+        "the model has no threshold and decides every row. The smallest error rate that they guarantee is about 0."
+    )
+    decided = TextClassifier(fitted.saved_model).predict(["please the weather", "the bank"])
+    assert [prediction.decision.value for prediction in decided] == ["accepted", "accepted"]
 
 
 def test_a_share_of_an_unknown_label_is_refused_before_the_training(corpus: PreparedCorpus) -> None:

@@ -1,4 +1,4 @@
-"""Group `evaluation`: what evaluation computes and promises."""
+"""Group `evaluation`: what evaluation computes and guarantees."""
 
 import math
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from textlstm.config.checks import check_at_least, check_fraction, check_positiv
 
 @dataclass
 class EvaluationConfig:
-    """What evaluation computes and promises."""
+    """What evaluation computes and guarantees."""
 
     confidence: float = 0.95
-    """Confidence of every interval and promise, in (0, 1)."""
+    """Confidence of every interval and guarantee, in (0, 1)."""
     bootstrap_samples: int = 1000
     """Resamples behind each interval."""
     baseline: bool = True
@@ -21,11 +21,12 @@ class EvaluationConfig:
     slice_columns: bool = True
     """Also cut the rows by the other columns of the files that have 2 to 20 different values."""
     max_error: float = 0.0
-    """Promise: accepted rows are wrong at most this often; fixes the abstention threshold. 0 means never abstain."""
+    """Guarantee: accepted rows are wrong at most this often; fixes the abstention threshold. 0 means never abstain.
+    Where the validation rows cannot guarantee it, training says what they can, and the model decides every row."""
     label_shares: list[str] = field(default_factory=list)
     """Shares that labels have among the rows that the model will meet, where they are not those of the validation rows:
-    label:share, as in `[oos:0.18]`; the other labels share the rest. Probabilities, threshold and promise are for these
-    shares."""
+    label:share, as in `[oos:0.18]`; the other labels share the rest. Probabilities, threshold and guarantee are for
+    these shares."""
     top_k: int = 3
     """k of top-k accuracy."""
     num_examples: int = 20

@@ -1,4 +1,4 @@
-"""Thresholds learned on validation rows: from where on to trust a decision, and from where on to give a label."""
+"""Abstaining: which error rate can be guaranteed for accepted decisions, and how a threshold fares on other rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from textlstm.config import Task
 from textlstm.evaluation.bootstrap import Interval, proportion_interval
 from textlstm.evaluation.scored_rows import Booleans, Floats, Integers
 
-# What abstaining buys: error against coverage, and how a promised error rate fared on the evaluated rows.
+# What abstaining buys: error against coverage, and how a guaranteed error rate fared on the evaluated rows.
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Abstention:
 
     threshold: float
     max_error: float
-    """Promised largest share of wrong rows; 0 where nothing was promised."""
+    """Guaranteed largest share of wrong rows; 0 where nothing was guaranteed."""
     num_accepted: int
     num_rows: int
     error: float
@@ -52,8 +52,8 @@ class Abstention:
 
     @property
     def kept(self) -> bool:
-        """Whether the share of wrong rows is within the promise."""
-        return self.error <= self.max_error
+        """Whether rows were accepted and the share of wrong ones is within the guarantee."""
+        return self.num_accepted > 0 and self.error <= self.max_error
 
 
 def decision_confidence(probabilities: Floats, predictions: Integers | Booleans, *, task: Task) -> NDArray[np.float64]:
@@ -100,11 +100,11 @@ _SPARE = 16
 """The first weighted level has so many rows that, without an error, the chance would be this part of the risk."""
 
 
-class Promise(NamedTuple):
-    """What a threshold promises about new rows of the same kind as the validation rows."""
+class RiskGuarantee(NamedTuple):
+    """What a threshold guarantees about new rows of the same kind as the validation rows."""
 
     threshold: float | None
-    """Decisions with at least this probability are accepted; None: no threshold can be promised, accept nothing."""
+    """Decisions with at least this probability are accepted; None: no threshold has the guarantee."""
     max_error: float
     """Accepted decisions are wrong at most this often ..."""
     confidence: float
@@ -129,18 +129,18 @@ class _Test(NamedTuple):
 
 def find_threshold(
     confidences: Floats, correct: Booleans, *, max_error: float, confidence: float, weights: Floats | None = None
-) -> Promise:
-    """Return the lowest threshold for which `max_error` can be promised, from rows not used for fitting.
+) -> RiskGuarantee:
+    """Return the lowest threshold for which `max_error` can be guaranteed, from rows not used for fitting.
 
     Thresholds are tried from strict to lax at up to 10 levels of coverage, which depend on the confidences alone. Each
     is an exact binomial test (Clopper-Pearson) of "accepted rows are wrong more often than max_error". The levels share
     the risk 1 - confidence by the fallback procedure (Wiens 2003), a fixed-sequence test in which a rejection hands
-    its share on to the next level and a miss does not end the search; so the chance that the promise is broken is at
+    its share on to the next level and a miss does not end the search; so the chance that the guarantee is broken is at
     most 1 - confidence however many levels were looked at ("learn then test", Angelopoulos et al. 2021).
 
-    With `weights` the promise is about rows with other class shares. The test of a level is then that of Fay and Feuer
-    (1997) for directly standardized rates: the weighted errors, and one more of the largest weight, are taken for a
-    gamma variable. Few rows of large weight prove little, so the first of these levels gets the whole risk
+    With `weights` the guarantee is about rows with other class shares. The test of a level is then that of Fay and
+    Feuer (1997) for directly standardized rates: the weighted errors, and one more of the largest weight, are taken
+    for a gamma variable. Few rows of large weight prove little, so the first of these levels gets the whole risk
     (fixed-sequence test): it has rows enough for an error or two.
 
     Args:
@@ -165,7 +165,7 @@ def find_threshold(
             available = 0.0
     accepted = confidences >= (np.inf if threshold is None else threshold)
     importance = np.ones(len(correct)) if weights is None else weights
-    return Promise(
+    return RiskGuarantee(
         threshold,
         max_error,
         confidence,
@@ -174,6 +174,109 @@ def find_threshold(
         num_errors=int((accepted & ~correct).sum()),
         coverage=float(importance[accepted].sum() / max(importance.sum(), 1e-12)),
     )
+
+
+_NUM_TRIALS = 40
+"""Error rates between the wished one and 1 that are tried."""
+_MOST_TIMES = 4096
+"""A need of more than this many times the rows at hand is not told."""
+
+
+class Shortfall(NamedTuple):
+    """What stands in the way of a guarantee that the validation rows do not give."""
+
+    max_error: float
+    """The error rate that was asked for."""
+    num_rows: int
+    smallest_error: float | None
+    """The smallest error rate that these rows guarantee, found within 3 %; None: they guarantee none."""
+    rows_needed: int | None
+    """About how many validation rows would guarantee `max_error`, if the errors among them stay as they are; None:
+    the most certain decisions are wrong too often, so that more rows of this model would not do."""
+
+    def __str__(self) -> str:
+        """Say it to the person who trains."""
+        text = (
+            f"evaluation.max_error={self.max_error:g} cannot be guaranteed from {self.num_rows:,} validation rows: "
+            "the model has no threshold and decides every row. "
+        )
+        if self.smallest_error is None:
+            text += "These rows guarantee no error rate. "
+        else:
+            text += f"The smallest error rate that they guarantee is about {self.smallest_error:.3g}. "
+        if self.rows_needed is None:
+            return text + "More rows alone would not help: the most certain decisions are wrong too often."
+        return text + f"The one asked for needs about {self.rows_needed:,} validation rows with as few errors."
+
+
+def find_shortfall(
+    confidences: Floats, correct: Booleans, *, max_error: float, confidence: float, weights: Floats | None = None
+) -> Shortfall:
+    """Return which error rate could be guaranteed in place of `max_error`, and how many rows `max_error` needs.
+
+    The arguments are those of `find_threshold`. The error rate returned was chosen by the same rows that were to
+    guarantee it, so it says what to ask for and is no guarantee itself.
+    """
+    # From the wished rate towards 1 in steps of equal ratio; the first that passes is the smallest.
+    smallest = next(
+        (
+            float(error)
+            for error in np.geomspace(max_error, 0.999, _NUM_TRIALS + 1)[1:]
+            if find_threshold(
+                confidences, correct, max_error=float(error), confidence=confidence, weights=weights
+            ).threshold
+            is not None
+        ),
+        None,
+    )
+    if smallest is not None:
+        smallest = _refined(smallest, confidences, correct, max_error=max_error, confidence=confidence, weights=weights)
+    return Shortfall(
+        max_error=max_error,
+        num_rows=len(correct),
+        smallest_error=smallest,
+        rows_needed=_rows_needed(confidences, correct, max_error=max_error, risk=1 - confidence),
+    )
+
+
+def _refined(
+    passing: float,
+    confidences: Floats,
+    correct: Booleans,
+    *,
+    max_error: float,
+    confidence: float,
+    weights: Floats | None,
+) -> float:
+    """Return an error rate in (max_error, passing] that passes, by bisection to 3 %."""
+    failing = max_error
+    while passing > 1.03 * failing:
+        middle = (passing + failing) / 2
+        found = find_threshold(confidences, correct, max_error=middle, confidence=confidence, weights=weights)
+        if found.threshold is None:
+            failing = middle
+        else:
+            passing = middle
+    return passing
+
+
+def _rows_needed(confidences: Floats, correct: Booleans, *, max_error: float, risk: float) -> int | None:
+    """Return how many rows of this kind pass the exact test at one of the levels; None where none would."""
+    from scipy.stats import binom
+
+    num_rows = len(correct)
+    if not num_rows:
+        return None
+    errors = np.cumsum(~correct[np.argsort(-confidences, kind="stable")])
+    for times in np.unique(np.geomspace(num_rows, num_rows * _MOST_TIMES, 240).astype(np.int64)) / num_rows:
+        for share in np.linspace(1 / _NUM_LEVELS, 1.0, _NUM_LEVELS):
+            accepted = max(1, int(share * num_rows))
+            # Half an error more than was seen, so that few rows without a mistake are not taken for perfect.
+            rate = (errors[accepted - 1] + 0.5) / (accepted + 1)
+            num_tests = times * accepted
+            if rate < max_error and binom.cdf(np.ceil(rate * num_tests), num_tests, max_error) <= risk / _NUM_LEVELS:
+                return int(np.ceil(times * num_rows))
+    return None
 
 
 def _binomial_tests(confidences: Floats, correct: Booleans, *, max_error: float, risk: float) -> Iterator[_Test]:
@@ -221,28 +324,3 @@ def _even_levels(confidences: Floats, smallest: int) -> list[float]:
     falling = np.sort(confidences)[::-1]
     num_rows = np.unique(np.linspace(smallest, len(confidences), _NUM_LEVELS).astype(np.int64))
     return [float(value) for value in np.unique(falling[num_rows - 1])[::-1]]
-
-
-def fit_label_thresholds(probabilities: Floats, targets: Booleans) -> NDArray[np.float64]:
-    """Return (L,) thresholds that give each label its best F1 on validation rows, halfway between two probabilities.
-
-    Args:
-        probabilities: (N, L) of a multi-label model.
-        targets: (N, L) bool.
-
-    Returns:
-        Thresholds in (0, 1); 0.5 for a label that no row carries.
-    """
-    num_rows, num_labels = probabilities.shape
-    thresholds = np.full(num_labels, 0.5)
-    for label in range(num_labels):
-        order = np.argsort(-probabilities[:, label], kind="stable")
-        ranked, carried = probabilities[order, label].astype(np.float64), targets[order, label]
-        if not carried.any():
-            continue
-        f1 = 2 * np.cumsum(carried) / (np.arange(1, num_rows + 1) + carried.sum())
-        below = np.append(ranked[1:], 0.0)
-        last_of_ties = ranked > below
-        best = int(np.argmax(np.where(last_of_ties, f1, -1.0)))
-        thresholds[label] = (ranked[best] + below[best]) / 2
-    return np.asarray(np.clip(thresholds, 1e-6, 1 - 1e-6))

@@ -1,7 +1,7 @@
 """From scored rows to everything that is known about the model: `evaluate_rows`."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -126,7 +126,12 @@ class Evaluation:
 
 
 def evaluate_rows(
-    rows: ScoredRows, config: EvaluationConfig, *, threshold: float | None = None, max_error: float | None = None
+    rows: ScoredRows,
+    config: EvaluationConfig,
+    *,
+    threshold: float | None = None,
+    max_error: float | None = None,
+    warnings: Sequence[str] = (),
 ) -> Evaluation:
     """Return figures with intervals, comparisons, calibration, abstention, slices and examples.
 
@@ -134,7 +139,8 @@ def evaluate_rows(
         rows: what is true and what was said; at least one row.
         config: number of resamples, confidence, k, seed.
         threshold: the model's abstention threshold; None when it has none.
-        max_error: the error rate promised with that threshold; None: that of `config`.
+        max_error: the error rate guaranteed with that threshold; None: that of `config`.
+        warnings: what else limits the figures, in words.
     """
     # Decisions
     predictions = rows.predictions()
@@ -189,7 +195,7 @@ def evaluate_rows(
         confused=confused_pairs(rows, predictions, confidences, limit=config.num_examples),
         removed=removal_effects(rows, limit=config.num_examples),
         signature=signature(rows, config),
-        warnings=tuple(_warnings(rows)),
+        warnings=(*warnings, *_warnings(rows)),
     )
 
 

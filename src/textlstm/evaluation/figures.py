@@ -165,7 +165,7 @@ def _risk_coverage(evaluation: Evaluation) -> Picture:
             share = 100 * abstention.error
             axes.plot([abstention.coverage], [share], "o", color=ORANGE, label=f"threshold {abstention.threshold:.3f}")
             if abstention.max_error:
-                axes.axhline(100 * abstention.max_error, color=GREEN, linestyle="--", linewidth=1, label="promised")
+                axes.axhline(100 * abstention.max_error, color=GREEN, linestyle="--", linewidth=1, label="guaranteed")
             axes.legend(loc="upper left", frameon=False)
         axes.set_xlabel("coverage: share of rows accepted, most certain first")
         axes.set_ylabel("wrong among accepted, %")

@@ -8,6 +8,7 @@ cross-fitting. Then the expert is fitted anew on all rows, as are the baseline a
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from textlstm.config import DataConfig, Device, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
 from textlstm.embeddings.packages import vectors_of_expert
-from textlstm.evaluation.abstention import find_threshold, fit_label_thresholds
+from textlstm.evaluation.abstention import Shortfall, find_shortfall, find_threshold
+from textlstm.evaluation.label_thresholds import fit_label_thresholds
 from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
 from textlstm.fitting.cross_fit import cross_fit
 from textlstm.fitting.networks import (
@@ -37,9 +39,6 @@ from textlstm.text.language import is_spaceless
 from textlstm.training.job import EpochReport, FitResult
 from textlstm.training.validation_scores import score
 
-ACCEPT_NOTHING = 2.0
-"""Threshold of a model for which the promise cannot be kept at any probability."""
-
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
@@ -56,6 +55,8 @@ class Fitted:
     validation_targets: np.ndarray
     """(N,) int64 or (N, L) float32."""
     calibrated: Calibrated
+    shortfall: Shortfall | None = None
+    """Why the error rate that was asked for is not guaranteed; None where it is, or none was asked for."""
 
     def metrics(self) -> dict[str, float]:
         """Return the figures of the making, by name: validation scores, speed, padding, coverage of the vectors."""
@@ -202,6 +203,7 @@ class _Outcome:
 
 def _fitted(outcome: _Outcome, rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig) -> Fitted:
     """Put the model together; the expert and the baseline learn from training and validation rows."""
+    thresholds, shortfall = _thresholds(outcome, corpus.task, config)
     saved_model = SavedModel(
         labels=corpus.labels,
         task=corpus.task,
@@ -211,7 +213,7 @@ def _fitted(outcome: _Outcome, rows: LabelledRows, corpus: PreparedCorpus, confi
         vocabulary=outcome.inputs.vocabulary,
         weights=_weights(outcome.networks, outcome.calibrated.combiner) | _expert_and_baseline(rows, corpus, config),
         columns=columns_of(config.data),
-        thresholds=_thresholds(outcome.probabilities, outcome.targets, outcome.weights, corpus.task, config),
+        thresholds=thresholds,
         label_shares=_label_shares(rows.train_targets, len(corpus.labels)),
     )
     return Fitted(
@@ -222,6 +224,7 @@ def _fitted(outcome: _Outcome, rows: LabelledRows, corpus: PreparedCorpus, confi
         outcome.probabilities,
         outcome.targets,
         outcome.calibrated,
+        shortfall,
     )
 
 
@@ -291,29 +294,34 @@ def _weights(networks: list[TextNetwork], combiner: BranchCombiner) -> dict[str,
     return weights
 
 
-def _thresholds(
-    probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray | None, task: Task, config: TrainConfig
-) -> Thresholds:
+class _Guarded(NamedTuple):
+    """The thresholds of a model, and why the guarantee that was asked for is not among them."""
+
+    thresholds: Thresholds
+    shortfall: Shortfall | None
+
+
+def _thresholds(outcome: _Outcome, task: Task, config: TrainConfig) -> _Guarded:
+    """Return the thresholds that the validation rows give; without a guarantee the model decides every row."""
+    probabilities, targets = outcome.probabilities, outcome.targets
     if task is Task.multi_label:
-        return Thresholds(
-            per_class=tuple(float(t) for t in fit_label_thresholds(probabilities, targets.astype(np.bool_)))
-        )
+        per_class = fit_label_thresholds(probabilities, targets.astype(np.bool_))
+        return _Guarded(Thresholds(per_class=tuple(float(t) for t in per_class)), None)
     settings = config.evaluation
     if settings.max_error == 0:
-        return Thresholds()
-    found = find_threshold(
-        probabilities.max(axis=1),
-        probabilities.argmax(axis=1) == targets,
-        max_error=settings.max_error,
-        confidence=settings.confidence,
-        weights=weights,
-    )
-    return Thresholds(
-        abstain_below=ACCEPT_NOTHING if found.threshold is None else found.threshold,
+        return _Guarded(Thresholds(), None)
+    confidences, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    wanted = {"max_error": settings.max_error, "confidence": settings.confidence}
+    found = find_threshold(confidences, correct, **wanted, weights=outcome.weights)
+    if found.threshold is None:
+        return _Guarded(Thresholds(), find_shortfall(confidences, correct, **wanted, weights=outcome.weights))
+    thresholds = Thresholds(
+        abstain_below=found.threshold,
         max_error=settings.max_error,
         confidence=settings.confidence,
         expected_coverage=found.coverage,
     )
+    return _Guarded(thresholds, None)
 
 
 def _label_shares(targets: np.ndarray, num_labels: int) -> tuple[float, ...]:

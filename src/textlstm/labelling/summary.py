@@ -62,6 +62,8 @@ class LabelSummary:
         others = {name: count for name, count in self.decisions.items() if name != "accepted"}
         if others:
             lines.append("; ".join(f"{name} {count:,} ({count / total:.1%})" for name, count in others.items()))
+        if self.decisions.get("abstained", 0) and not self.decisions.get("accepted", 0):
+            lines.append("warning: no row reaches the model's threshold, so the model decides none of them")
         shown = list(self.labels.items())[:MAX_LABELS_SHOWN]
         lines += [f"  {count / total:7.2%}  {label or '(no label)'}" for label, count in shown]
         if len(self.labels) > len(shown):

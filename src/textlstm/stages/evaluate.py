@@ -15,7 +15,7 @@ from textlstm.evaluation.metrics import Metrics
 from textlstm.evaluation.output import EXPLANATIONS_FILE, METRICS_FILE, REPORT_FILE, write_evaluation
 from textlstm.inference.classifier import TextClassifier
 from textlstm.inference.scoring import score_split, with_filters_undone
-from textlstm.model_folder import SavedModel
+from textlstm.model_folder import SavedModel, saved_warnings
 from textlstm.stages.explain import explain_rows
 from textlstm.stages.screen import note, say, table
 from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
@@ -122,11 +122,13 @@ def evaluate_split(
         rows = replace(rows, columns=read_extra_columns(config.data, files, numbers))
     if settings.champion and (champion := _champion(classifier, config.tracking)):
         rows = replace(rows, champion_probabilities=champion.predict_proba(rows.texts))
+    warnings = saved_warnings(classifier.saved_model.provenance)
     evaluation = evaluate_rows(
         rows,
         settings,
-        threshold=promised_threshold(classifier),
+        threshold=abstention_threshold(classifier),
         max_error=classifier.saved_model.thresholds.max_error,
+        warnings=warnings,
     )
     title = f"{output_dir.name}: {len(split):,} rows"
     pictures = list(draw_figures(evaluation)) if settings.report else None
@@ -144,6 +146,7 @@ def evaluate_split(
         class_words=explained.class_words if explained else (),
         explanations=explained.page if explained else None,
     )
+    note(*(f"warning: {warning}" for warning in warnings))
     run.log_metrics({f"test/{name}": value for name, value in evaluation.flat_metrics().items()})
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -188,7 +191,7 @@ def _paired_rows(evaluation: Evaluation, *, digest: str) -> PairedRows:
     )
 
 
-def promised_threshold(classifier: TextClassifier) -> float | None:
+def abstention_threshold(classifier: TextClassifier) -> float | None:
     """Return the threshold under which the model abstains; None when it never does."""
     threshold = classifier.saved_model.thresholds.abstain_below
     return threshold if threshold > 0 else None

@@ -2,6 +2,7 @@
 
 from textlstm.config import LabelConfig
 from textlstm.labelling.job import label_files
+from textlstm.model_folder import read_manifest, saved_warnings
 from textlstm.stages.screen import note, progress
 from textlstm.tracking.registry import resolve_model_dir
 
@@ -12,3 +13,4 @@ def label(config: LabelConfig) -> None:
     with progress("labelling") as advance:
         summary = label_files(config, model_dir=model_dir, advance=advance)
     note(*summary.lines())
+    note(*(f"warning: {warning}" for warning in saved_warnings(read_manifest(model_dir)["provenance"])))

@@ -191,6 +191,9 @@ def _log_outcome(run: Tracker, fitted: Fitted, *, seconds: float) -> None:
     if fitted.events():
         note(*fitted.events())
         run.set_tags({"training_events": "; ".join(fitted.events())})
+    if fitted.shortfall is not None:
+        note(f"warning: {fitted.shortfall}")
+        run.set_tags({"training_warnings": str(fitted.shortfall)})
 
 
 def _test_figures(evaluated: Evaluated) -> dict[str, Sequence[float]]:
@@ -218,5 +221,6 @@ def _with_provenance(
         seed=config.seed,
         training=asdict(config.training),
         chosen_settings=values,
+        **({"warnings": [str(fitted.shortfall)]} if fitted.shortfall is not None else {}),
         figures={name: [value] for name, value in fitted.metrics().items() if name.startswith("validation/")},
     )
