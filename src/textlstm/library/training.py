@@ -16,7 +16,7 @@ from textlstm.inference.classifier import TextClassifier
 from textlstm.inference.scoring import score_split
 from textlstm.library.rows import LABEL_COLUMN, LABELS_COLUMN, TEXT_COLUMN, GivenRows
 from textlstm.model_folder import SavedModel, load_saved_model
-from textlstm.stages.evaluate import promised_threshold
+from textlstm.stages.evaluate import abstention_threshold
 from textlstm.stages.screen import Listener, heard_by
 from textlstm.stages.train import train_model
 
@@ -88,7 +88,7 @@ def evaluate_given(classifier: TextClassifier, rows: GivenRows, settings: Evalua
         return evaluate_rows(
             score_split(classifier, corpus.test),
             settings,
-            threshold=promised_threshold(classifier),
+            threshold=abstention_threshold(classifier),
             max_error=saved_model.thresholds.max_error,
         )
 
