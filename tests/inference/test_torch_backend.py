@@ -1,11 +1,16 @@
-"""Faster twins of a network say what the network says."""
+"""What stands in for the networks when many texts are computed has the networks' logits."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
-from textlstm.config import Encoder, ModelConfig, Pooling, Precision
-from textlstm.inference.torch_backend import CastNetwork, FoldedNetwork, can_fold, prepare_inference
+from textlstm.config import Device, Encoder, ModelConfig, Pooling, Precision
+from textlstm.inference.torch_backend import CastNetwork, TorchNetworks
+from textlstm.model_folder import load_saved_model
 from textlstm.models.network.batch import Batch
+from textlstm.models.network.inputs import EncodedSplit
 from textlstm.models.network.network import NetworkSizes, TextNetwork
 from textlstm.models.network.precision import has_bf16_kernels
 
@@ -27,45 +32,11 @@ def _network(**settings: object) -> TextNetwork:
     return network
 
 
-@pytest.mark.parametrize("bidirectional", [True, False])
-@pytest.mark.parametrize("pooling", [Pooling.max, Pooling.mean, Pooling.max_mean])
-def test_folded_network_equals_network(bidirectional, pooling):
-    network = _network(bidirectional=bidirectional, pooling=pooling)
-    folded = prepare_inference(network, precision=Precision.fp32)
-    assert isinstance(folded, FoldedNetwork)
-    with torch.inference_mode():
-        assert torch.allclose(folded(_batch()), network(_batch()), atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"encoder": Encoder.gru},
-        {"encoder": Encoder.cnn_lstm},
-        {"num_layers": 2},
-        {"pooling": Pooling.attention},
-        {"pos_embedding_size": 4},
-        {"char_cnn_size": 4},
-        {"subword_buckets": 10},
-    ],
-)
-def test_other_networks_are_used_as_they_are(settings):
-    network = _network(**settings)
-    assert not can_fold(network)
-    assert prepare_inference(network, precision=Precision.fp32) is network
-
-
-def test_a_table_that_would_be_too_large_is_not_folded(monkeypatch):
-    monkeypatch.setattr("textlstm.inference.torch_backend.MAX_TABLE_BYTES", 40 * 2 * 4 * 16 * 4 - 1)
-    assert not can_fold(_network())
-
-
 @needs_bf16
 @pytest.mark.parametrize("encoder", list(Encoder))
 def test_cast_network_is_close_and_leaves_the_original_alone(encoder):
     network = _network(encoder=encoder, num_layers=2, pooling=Pooling.attention)
-    cast = prepare_inference(network, precision=Precision.bf16)
-    assert isinstance(cast, CastNetwork)
+    cast = CastNetwork(network)
     with torch.inference_mode():
         expected, logits = network(_batch()), cast(_batch())
     assert logits.dtype is torch.float32
@@ -76,6 +47,26 @@ def test_cast_network_is_close_and_leaves_the_original_alone(encoder):
 def test_all_texts_empty():
     network = _network()
     empty = Batch(torch.zeros(2, 0, dtype=torch.int64), None, torch.zeros(2, dtype=torch.int64))
-    for precision in Precision:
-        logits = prepare_inference(network, precision=precision)(empty)
-        assert torch.allclose(logits, network.head.output.bias.expand(2, 3), atol=1e-6)
+    for module in (network, CastNetwork(network)):
+        assert torch.allclose(module(empty), network.head.output.bias.expand(2, 3), atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", [Precision.fp32, pytest.param(Precision.bf16, marks=needs_bf16)])
+def test_many_texts_have_the_logits_of_few(precision: Precision) -> None:
+    saved_model = load_saved_model(Path(__file__).parents[1] / "golden" / "model")
+    networks = TorchNetworks(saved_model, device=Device.cpu, num_threads=None, precision=precision)
+    random = np.random.default_rng(0)
+    lengths = random.integers(0, 9, 50)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    split = EncodedSplit(
+        token_ids=random.integers(1, len(saved_model.vocabulary), offsets[-1], dtype=np.int32),
+        offsets=offsets,
+        pos_ids=random.integers(0, 17, offsets[-1]).astype(np.uint8),
+        targets=np.zeros(50, np.int64),
+    )
+    (few,) = networks.logits(split)
+    networks.prepare_for_many()
+    (many,) = networks.logits(split)
+    np.testing.assert_allclose(many, few, rtol=0, atol=2e-6 if precision is Precision.fp32 else 2e-3)
+    assert few.std() > 0.02  # they differ, so that equality says something
+    assert not np.array_equal(many, few)  # another way to compute them

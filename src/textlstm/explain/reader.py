@@ -1,17 +1,15 @@
 """What the recurrent branch reads of some texts, and what it says when it reads only parts of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 
-from textlstm.config import Precision
 from textlstm.inference.classifier import TextClassifier
-from textlstm.inference.torch_backend import prepare_inference
+from textlstm.inference.numpy_backend import NumpyNetworks, can_fold
 from textlstm.models.calibration.temperature import mean_logits
 from textlstm.models.network.batch import Batch, DeviceSplit
 from textlstm.models.network.batch_plan import plan_sorted
@@ -23,7 +21,7 @@ from textlstm.text.tokenized import TokenizedTexts
 _BATCH_CELLS = 4_096
 _MOST_ROWS = 64
 _MANY_VARIANTS = 2_000
-"""From this many texts on, folding the embedding into the network pays."""
+"""From this many variants on, `NumpyNetworks` with tables of the whole vocabulary are faster than torch."""
 
 
 class Rows(NamedTuple):
@@ -93,15 +91,18 @@ class TextReader:
             targets=np.zeros(num_variants, dtype=np.int64),
             spellings=split.spellings,
         )
-        networks: Sequence[nn.Module] = self.classifier.networks
-        if num_variants >= _MANY_VARIANTS and self.classifier.device.type == "cpu":
-            networks = self._folded
-        found = [predict_logits(network, cut, device=self.classifier.device) for network in networks]
-        return mean_logits(found, self.classifier.saved_model.task)
+        saved_model, device = self.classifier.saved_model, self.classifier.device
+        if num_variants >= _MANY_VARIANTS and device.type == "cpu" and can_fold(saved_model.model):
+            found = self._numpy_networks.logits(cut)
+        else:
+            found = [predict_logits(network, cut, device=device) for network in self.classifier.networks]
+        return mean_logits(found, saved_model.task)
 
     @cached_property
-    def _folded(self) -> list[nn.Module]:
-        return [prepare_inference(network, precision=Precision.fp32) for network in self.classifier.networks]
+    def _numpy_networks(self) -> NumpyNetworks:
+        networks = NumpyNetworks(self.classifier.saved_model, num_threads=None)
+        networks.prepare_for_many()
+        return networks
 
 
 def make_variants(reader: TextReader, pieces: Callable[[int], list[np.ndarray]]) -> Variants:

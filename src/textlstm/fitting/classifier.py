@@ -28,13 +28,13 @@ from textlstm.fitting.networks import (
     network_inputs,
     refit_networks,
 )
-from textlstm.inference.torch_backend import choose_device
 from textlstm.model_folder import Columns, SavedModel, Thresholds
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.temperature import mean_logits, to_probabilities
 from textlstm.models.linear.expert import LinearExpert
 from textlstm.models.network.network import TextNetwork
 from textlstm.models.network.predict import predict_logits
+from textlstm.processes.distributed import choose_device
 from textlstm.text.language import is_spaceless
 from textlstm.training.job import EpochReport, FitResult
 from textlstm.training.validation_scores import score
@@ -136,7 +136,7 @@ def fit_classifier(
     validation = inputs.validation
 
     # The combiner and the thresholds learn from the validation rows.
-    device = choose_device(config.training.device)
+    device = choose_device(config.training.device, key="training.device")
     logits = [predict_logits(network.to(device), validation, device=device) for network in networks]
     recurrent = mean_logits(logits, corpus.task)
     expert_logits = None if expert is None else expert.logits(rows.validation.texts())

@@ -11,9 +11,9 @@ from textlstm.config import TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.embeddings.packages import vectors_of_expert
 from textlstm.fitting.networks import LabelledRows, encode_rows, fit_networks, network_inputs
-from textlstm.inference.torch_backend import choose_device
 from textlstm.models.linear.expert import LinearExpert
 from textlstm.models.network.predict import predict_logits
+from textlstm.processes.distributed import choose_device
 
 LEAST_ROWS_OF_NETWORK = 200
 """With fewer rows, held-out rows cannot tell whether a network adds to the linear expert; on draws it made it worse."""
@@ -48,7 +48,7 @@ def cross_fit(
     texts, targets = joined.train.texts(), joined.train_targets
     num_labels = len(corpus.labels)
     single = replace(config, training=replace(config.training, num_models=1, refit=False))
-    device = choose_device(config.training.device)
+    device = choose_device(config.training.device, key="training.device")
     recurrent = np.zeros((len(texts), num_labels), dtype=np.float32)
     expert = np.zeros_like(recurrent) if config.model.linear_expert else None
     pretrained = vectors_of_expert(config.model)

@@ -112,8 +112,8 @@ def load_model(directory: Path, settings: LabellingConfig, many_texts: bool) -> 
 
     One thread in every process: on a CPU, several one-thread workers beat one worker with several threads, and the
     last bits of a probability do not depend on the number of workers. torch is left out where numpy can compute the
-    networks. Where it cannot, networks are replaced by their faster twins with `many_texts`, which takes a moment and
-    pays from some thousand texts on.
+    networks. With `many_texts`, tables that make each text faster are computed first, which pays from some thousand
+    texts on.
 
     Raises:
         IntegrityError: The model's files were changed, or another spaCy model is installed.

@@ -87,15 +87,9 @@ def tagger_device(config: TextConfig) -> str:
     """
     if not may_use_gpu(config):
         return "cpu"
-    import torch
+    from textlstm.processes.distributed import choose_device
 
-    if torch.cuda.is_available():
-        return "cuda"
-    if config.tagger_device is Device.cuda:
-        raise ConfigError(
-            f"text.tagger_device=cuda: torch {torch.__version__} sees no GPU here; set text.tagger_device=auto or cpu"
-        )
-    return "cpu"
+    return choose_device(config.tagger_device, key="text.tagger_device").type
 
 
 def resolve_device(config: TextConfig) -> TextConfig:

@@ -6,8 +6,7 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 
-from textlstm.config import Device, Precision, TrainingConfig
-from textlstm.errors import ConfigError
+from textlstm.config import Precision, TrainingConfig
 from textlstm.models.network.parallel import two_threads
 from textlstm.models.network.precision import resolve_precision
 
@@ -61,22 +60,6 @@ def compute_settings(
 
 def _are_enough(parallel_tokens: float) -> bool:
     return parallel_tokens >= 2 * _TOKENS_A_THREAD
-
-
-def choose_device(device: Device) -> torch.device:
-    """Return the torch device; under `torchrun` each process of a machine gets its own GPU.
-
-    Raises:
-        ConfigError: a GPU is asked for and torch sees none.
-    """
-    available = torch.cuda.is_available()
-    if device is Device.cuda and not available:
-        raise ConfigError(
-            f"training.device=cuda: torch {torch.__version__} sees no GPU here; set training.device=auto or cpu"
-        )
-    if device is Device.cpu or not available:
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
 def precision_of(config: TrainingConfig, device: torch.device) -> Precision:

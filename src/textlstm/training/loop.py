@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from textlstm.models.network.parallel import both
-from textlstm.training.compute import choose_device, compute_settings
+from textlstm.processes.distributed import choose_device
+from textlstm.training.compute import compute_settings
 from textlstm.training.job import EpochReport, FitResult, TrainingJob
 from textlstm.training.trainer import Trainer
 from textlstm.training.workers import training_processes
@@ -41,7 +42,7 @@ def fit(
         StorageError: a checkpoint cannot be written.
         TextLSTMError: a helper process died.
     """
-    device = choose_device(job.config.device)
+    device = choose_device(job.config.device, key="training.device")
     with (
         training_processes(job, device, train=fit) as processes,
         compute_settings(job.config, device, num_processes=processes.size, parallel_tokens=job.parallel_tokens),
