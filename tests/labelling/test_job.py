@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -129,14 +130,14 @@ def test_late_rows_with_a_key_of_an_added_column_are_rejected(tmp_path: Path, ru
 
 
 def test_too_many_rejects_refuse_the_job_and_leave_nothing(tmp_path: Path, run) -> None:
-    (tmp_path / "in.jsonl").write_text('{"text": "a"}\n{"text": null}\n{"text": 3}\n')
+    (tmp_path / "in.jsonl").write_text('{"text": "a"}\n{"text": []}\n{"text": 3}\n')
     with pytest.raises(InputError) as refused:
         run("in.jsonl", "out.jsonl", max_reject_fraction=0.5)
     file = tmp_path / "in.jsonl"
     assert refused.value.problems == (
         f"{file}: 2 of 3 rows cannot be used; labelling.max_reject_fraction=0.5 allows 1. "
         "Mend the rows or raise labelling.max_reject_fraction.",
-        f"{file}:2: column 'text': the text is null, not a string",
+        f"{file}:2: column 'text': the text is a list, not a string",
         f"{file}:3: column 'text': the text is a number, not a string",
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "model"]
@@ -333,3 +334,57 @@ def test_file_names_that_are_not_utf8_are_carried(tmp_path: Path, run) -> None:
     [line] = (tmp_path / "out.jsonl.rejects.jsonl").read_text().splitlines()
     assert json.loads(line)["file"] == str(tmp_path / name)
     assert json.loads((tmp_path / "out.jsonl.manifest.json").read_bytes())["inputs"][0]["name"] == str(tmp_path / name)
+
+
+def _labelled_texts(path: Path) -> list[tuple[object, object]]:
+    if path.suffix == ".parquet":
+        table = pq.read_table(path).to_pydict()
+        return list(zip(table["text"], table["decision"], strict=True))
+    return [(row.get("text"), row["decision"]) for row in map(json.loads, path.read_text().splitlines())]
+
+
+def test_a_null_text_is_an_empty_text_in_every_format(tmp_path: Path, run) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "four"}\n{"text": null}\n{"n": 1}\n{"text": "seven"}\n')
+    pq.write_table(pa.table({"text": ["four", None, "seven"]}), tmp_path / "in.parquet")
+    (tmp_path / "in.csv").write_text('text\nfour\n""\nseven\n')
+    for name, rows in (("in.jsonl", 4), ("in.parquet", 3), ("in.csv", 3)):
+        summary = run(name, f"{name}.out.jsonl", max_reject_fraction=0.0)
+        assert (summary.num_rows, summary.num_rejects) == (rows, 0)
+        assert summary.decisions["empty"] == rows - 2
+    run("in.parquet", "out.parquet")
+    assert _labelled_texts(tmp_path / "out.parquet")[1] == (None, "empty")
+    assert _labelled_texts(tmp_path / "in.jsonl.out.jsonl")[1:3] == [(None, "empty"), (None, "empty")]
+    assert json.loads((tmp_path / "in.jsonl.out.jsonl").read_text().splitlines()[2])["n"] == 1
+
+
+def test_a_text_of_another_type_is_still_rejected(tmp_path: Path, run) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "four"}\n{"text": 7}\n')
+    summary = run("in.jsonl", "out.jsonl")
+    assert (summary.num_rows, summary.num_rejects) == (1, 1)
+
+
+def test_parquet_output_keeps_the_metadata_of_pandas_and_datasets(tmp_path: Path, run) -> None:
+    note = {b"huggingface": b'{"info": {"features": {"text": {"dtype": "string", "_type": "Value"}}}}'}
+    frame = pd.DataFrame({"text": ["four", "seven"], "day": pd.Categorical(["a", "b"])}, index=["x", "y"])
+    table = pa.Table.from_pandas(frame)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, **note}), tmp_path / "in.parquet")
+    run("in.parquet", "out.parquet")
+    schema = pq.read_schema(tmp_path / "out.parquet")
+    assert schema.metadata[b"huggingface"] == note[b"huggingface"]
+    labelled = pd.read_parquet(tmp_path / "out.parquet")
+    assert list(labelled.index) == ["x", "y"]
+    assert list(labelled["predicted_label"]) == ["odd", "three"]
+
+
+def test_maps_and_times_of_parquet_are_json_in_other_formats(tmp_path: Path, run) -> None:
+    kinds = {"text": pa.string(), "m": pa.map_(pa.string(), pa.int64()), "at": pa.time64("ns"), "n": pa.float64()}
+    values = {"text": ["four"], "m": [[("k", 1)]], "at": [1_123_456_789], "n": [float("nan")]}
+    arrays = [pa.array(values[name], kind) for name, kind in kinds.items()]
+    pq.write_table(pa.Table.from_arrays(arrays, names=list(kinds)), tmp_path / "in.parquet")
+    run("in.parquet", "out.csv")
+    assert (tmp_path / "out.csv").read_text().splitlines()[
+        1
+    ] == 'four,"{""k"": 1}",00:00:01.123456789,,odd,0.54,abstained'
+    run("in.parquet", "out.jsonl")
+    row = json.loads((tmp_path / "out.jsonl").read_text())
+    assert (row["m"], row["at"], row["n"]) == ({"k": 1}, "00:00:01.123456789", None)

@@ -13,7 +13,7 @@ from textlstm.labelling.trace import replay_row, trace_row
 def labelled(tmp_path: Path, run) -> Path:
     """Two inputs of five rows, the second row of each rejected, in shards of three."""
     for name in ("a", "b"):
-        rows = [f'{{"text": "{name} {n}"}}' if n != 1 else '{"text": null}' for n in range(5)]
+        rows = [f'{{"text": "{name} {n}"}}' if n != 1 else '{"text": 7}' for n in range(5)]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(rows) + "\n")
     run(["a.jsonl", "b.jsonl"], "out.jsonl", top_k=1)
     return tmp_path / "out.jsonl"

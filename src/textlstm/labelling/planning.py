@@ -227,4 +227,4 @@ def _common_schema(planned: Sequence[Planned], reading: ReadSettings) -> str:
                 )
     if problems:
         raise InputError(*problems)
-    return base64.b64encode(first.remove_metadata().serialize().to_pybytes()).decode("ascii")
+    return base64.b64encode(first.serialize().to_pybytes()).decode("ascii")

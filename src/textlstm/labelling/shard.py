@@ -17,7 +17,7 @@ from textlstm.corpus.rows.records import Record, Reject, reject_line
 from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
 from textlstm.corpus.rows.streams import packed_stream
 from textlstm.corpus.rows.writers import RecordWriter, record_writer
-from textlstm.corpus.sources.examples import example_reader
+from textlstm.corpus.sources.examples import text_problem, text_to_label
 from textlstm.errors import InputError
 from textlstm.labelling.columns import AddedColumns, explain_rows
 from textlstm.labelling.inputs import local_path
@@ -40,7 +40,7 @@ def settings_of_reading(settings: LabellingConfig, *, text_column: str) -> ReadS
 def read_rows(
     file: InputFile, shard: Shard, settings: LabellingConfig, *, text_column: str
 ) -> Iterator[Record | Reject]:
-    """Yield the rows of `shard` whose text can be labelled, and a reject for each other one.
+    """Yield the rows of `shard` whose text can be labelled or is missing, and a reject for each other one.
 
     Raises:
         InputError: The file changed since it was planned.
@@ -49,15 +49,17 @@ def read_rows(
     reading = replace(
         settings_of_reading(settings, text_column=text_column), format=file.format, encoding=file.encoding
     )
-    check = example_reader(reading, keep_blank=True)
     start = RowStart(shard.first_row, shard.offset) if shard.offset >= 0 else None
     rows = RowRange(shard.first_row, shard.last_row, start, file.state)
     for row in read_records(local_path(file.path), reading, rows=rows):
-        found = check(row) if isinstance(row, Record) else row
-        if isinstance(found, Reject):
-            yield found._replace(file=file.name)
-        else:
-            yield found.record
+        checked = checked_row(row, reading)
+        yield checked._replace(file=file.name) if isinstance(checked, Reject) else checked
+
+
+def checked_row(row: Record | Reject, reading: ReadSettings) -> Record | Reject:
+    """Return the row itself, or a reject where its text cannot be labelled."""
+    problem = text_problem(row, reading) if isinstance(row, Record) else ""
+    return Reject(row.file, row.number, row.offset, problem) if problem else row
 
 
 @contextmanager
@@ -199,7 +201,7 @@ def label_block(
     rows: list[dict[str, object]] = []
     confidence_sum = 0.0
     if records:
-        texts = [str(record.fields[text_column]) for record in records]
+        texts = [text_to_label(record, text_column) for record in records]
         probabilities = classifier.predict_proba(texts)
         predictions = classifier.decide(texts, probabilities)
         explanations = explain_rows(texts, probabilities, classifier) if settings.explanation else ()
@@ -220,7 +222,7 @@ def cut_blocks(rows: Iterator[Record | Reject], *, text_column: str, max_rows: i
     for row in rows:
         block.append(row)
         if isinstance(row, Record):
-            num_chars += len(str(row.fields[text_column]))
+            num_chars += len(text_to_label(row, text_column))
         if num_chars >= BLOCK_CHARS or len(block) >= max_rows:
             yield block
             block, num_chars = [], 0

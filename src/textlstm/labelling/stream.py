@@ -8,14 +8,13 @@ from typing import BinaryIO
 from textlstm.config import FileFormat, LabelConfig
 from textlstm.corpus.rows.inputs import expand_inputs
 from textlstm.corpus.rows.readers import kind_of_input, read_records
-from textlstm.corpus.rows.records import Record, Reject, RejectCount, reject_line
+from textlstm.corpus.rows.records import RejectCount, reject_line
 from textlstm.corpus.rows.writers import RecordWriter, record_writer
-from textlstm.corpus.sources.examples import Example, example_reader
 from textlstm.errors import InputError
 from textlstm.labelling.columns import AddedColumns
 from textlstm.labelling.journal import ShardRecord
 from textlstm.labelling.model import ModelCard, RowClassifier
-from textlstm.labelling.shard import LabelledBlock, cut_blocks, label_block, settings_of_reading
+from textlstm.labelling.shard import LabelledBlock, checked_row, cut_blocks, label_block, settings_of_reading
 from textlstm.labelling.summary import LabelSummary, summarize
 
 STREAM_ROWS = 1000
@@ -36,12 +35,11 @@ def label_stream(
     paths = expand_inputs(config.input)
     format = _stream_format(config, {kind_of_input(path, reading).format for path in paths})
     added = AddedColumns(settings, classifier.labels)
-    check = example_reader(reading, keep_blank=True)
     count = RejectCount()
     total = _Total()
     writer: RecordWriter | None = None
     rows = chain.from_iterable(read_records(path, reading) for path in paths)
-    checked = (_usable(check(row)) if isinstance(row, Record) else row for row in rows)
+    checked = (checked_row(row, reading) for row in rows)
     for block in cut_blocks(checked, text_column=reading.columns.text, max_rows=STREAM_ROWS):
         done = label_block(block, classifier, settings=settings, added=added, text_column=reading.columns.text)
         count.num_rows += len(block)
@@ -97,10 +95,6 @@ class _Total:
             confidence_sum=self._confidence_sum,
             seconds={},
         )
-
-
-def _usable(found: Example | Reject) -> Record | Reject:
-    return found if isinstance(found, Reject) else found.record
 
 
 def _stream_format(config: LabelConfig, input_formats: set[FileFormat]) -> FileFormat:

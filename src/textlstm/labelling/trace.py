@@ -14,6 +14,7 @@ from textlstm.corpus.rows.readers import read_records
 from textlstm.corpus.rows.records import Record
 from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
 from textlstm.corpus.rows.values import cell_text
+from textlstm.corpus.sources.examples import text_to_label
 from textlstm.errors import InputError, IntegrityError
 from textlstm.labelling.columns import AddedColumns
 from textlstm.labelling.inputs import local_path
@@ -186,7 +187,7 @@ def _input_text(trace: RowTrace, settings: LabellingConfig) -> str:
     start = RowStart(first, offset) if offset >= 0 else None
     for record in read_records(path, reading, rows=RowRange(trace.input_row, trace.input_row, start)):
         if isinstance(record, Record):
-            return str(record.fields[reading.columns.text])
+            return text_to_label(record, reading.columns.text)
     raise IntegrityError(f"{source['name']}: row {trace.input_row} cannot be read although it was labelled")
 
 

@@ -12,7 +12,7 @@ from textlstm.corpus.rows.readers import read_records
 from textlstm.corpus.rows.records import Record, Reject, RejectCount
 from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
 from textlstm.corpus.rows.values import JsonNumber
-from textlstm.corpus.sources.examples import Example, example_reader
+from textlstm.corpus.sources.examples import Example, example_reader, text_problem, text_to_label
 from textlstm.errors import InputError
 
 LABELLED = ReadSettings(need_labels=True)
@@ -32,10 +32,10 @@ def read(name: str, content: bytes, settings: ReadSettings = LABELLED) -> list[o
     return [dict(row.fields) if isinstance(row, Record) else (row.number, row.offset, row.reason) for row in rows]
 
 
-def examples(name: str, content: bytes, settings: ReadSettings = LABELLED, *, keep_blank: bool = False) -> list[object]:
+def examples(name: str, content: bytes, settings: ReadSettings = LABELLED) -> list[object]:
     """Return text and labels of every example, and row and reason of every reject."""
     Path(name).write_bytes(content)
-    interpret = example_reader(settings, keep_blank=keep_blank)
+    interpret = example_reader(settings)
     found: list[object] = []
     for row in read_records(Path(name), settings):
         example = interpret(row) if isinstance(row, Record) else row
@@ -177,7 +177,9 @@ def test_31_36_37_40_cells_that_look_like_something_else_are_literal(text: str) 
 def test_32_33_empty_texts_are_rejected_for_training_and_kept_for_labelling(text: str) -> None:
     content = f"id,text,label\n1,{text},pos\n".encode()
     assert examples("x.csv", content) == ["x.csv:1: column 'text': the text is empty or only white space"]
-    assert examples("x.csv", content, TO_LABEL, keep_blank=True) == [(text, "pos")]
+    [row] = read_records(Path("x.csv"), TO_LABEL)
+    assert isinstance(row, Record)
+    assert (text_problem(row, TO_LABEL), text_to_label(row, "text")) == ("", text)
 
 
 def test_35_a_text_of_an_address_or_punctuation_is_an_example() -> None:

@@ -109,11 +109,11 @@ def test_parquet_values_in_other_formats() -> None:
     rows = _rows_of(stream.getvalue())
     assert written(FileFormat.csv, *rows, columns=table.column_names) == (
         b"text,when,day,bytes,list,big,real,odd\n"
-        b'a,2023-11-14T22:13:20.123456789,2022-01-08,AP8=,"[1, null]",1152921504606846976,0.1,nan\n'
+        b'a,2023-11-14T22:13:20.123456789,2022-01-08,AP8=,"[1, null]",1152921504606846976,0.1,\n'
     )
     assert written(FileFormat.jsonl, *rows) == (
         b'{"text": "a", "when": "2023-11-14T22:13:20.123456789", "day": "2022-01-08", "bytes": "AP8=", '
-        b'"list": [1, null], "big": 1152921504606846976, "real": 0.1, "odd": "nan"}\n'
+        b'"list": [1, null], "big": 1152921504606846976, "real": 0.1, "odd": null}\n'
     )
 
 

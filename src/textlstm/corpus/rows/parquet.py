@@ -1,9 +1,10 @@
 """Records of Parquet files, column values without loss."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from textlstm.corpus.rows.lines import ReadCounts
 from textlstm.corpus.rows.records import Record, Reject, Rows
@@ -30,7 +31,7 @@ def read_parquet_schema(path: Path, settings: ReadSettings) -> "pa.Schema":
     problems = header_problems(schema.names, settings, name=str(path))
     if num_rows == 0:
         problems.append(f"{path}: has no data rows.")
-    if settings.columns.text in schema.names:
+    if schema.names.count(settings.columns.text) == 1:
         text_type = schema.field(settings.columns.text).type
         if not _is_text(text_type):
             problems.append(
@@ -42,16 +43,20 @@ def read_parquet_schema(path: Path, settings: ReadSettings) -> "pa.Schema":
     return schema
 
 
-def read_parquet(path: Path, *, first: int, last: int | None, counts: ReadCounts) -> Rows:
-    """Yield rows `first` to `last` (None: the last one); row groups before them are not read."""
+def read_parquet(path: Path, settings: ReadSettings, *, first: int, last: int | None, counts: ReadCounts) -> Rows:
+    """Yield rows `first` to `last` (None: the last one); row groups before them are not read.
+
+    Where labels are read, classes that Hugging Face's `datasets` wrote as numbers have their names.
+    """
     name = str(path)
     with _open(path) as file:
+        classes = class_names(file.schema_arrow) if settings.need_labels else {}
         number, groups = _groups(file, first, last)
         for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=groups):
             end = number + batch.num_rows
             if end >= first:
                 skip = max(0, first - number - 1)
-                yield from _records(batch.slice(skip), name, number + skip, counts)
+                yield from _records(batch.slice(skip), name, number + skip, counts, classes)
             number = end
             if last is not None and number >= last:
                 return
@@ -81,9 +86,39 @@ def count_parquet_rows(path: Path) -> int:
         return int(file.metadata.num_rows)
 
 
-def _records(batch: "pa.RecordBatch", name: str, number: int, counts: ReadCounts) -> Rows:
+def class_names(schema: "pa.Schema") -> dict[str, tuple[str, ...]]:
+    """Return the names of each column of class numbers, which `datasets` notes in the metadata of what it writes."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        found = {column: _names_of(feature) for column, feature in features.items()}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+    return {column: names for column, names in found.items() if names}
+
+
+def _names_of(feature: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of a ClassLabel, or of a list of them; () for other columns."""
+    inner = feature.get("feature", feature)
+    return tuple(inner["names"]) if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" else ()
+
+
+def class_name(value: object, names: Sequence[str]) -> object:
+    """Return the name of a class number, or of each in a list; None for -1, which stands for no label."""
+    if hasattr(value, "as_py"):
+        value = value.as_py()
+    if isinstance(value, list):
+        return [class_name(item, names) for item in value]
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else None
+
+
+def _records(
+    batch: "pa.RecordBatch", name: str, number: int, counts: ReadCounts, classes: Mapping[str, Sequence[str]]
+) -> Rows:
     columns = tuple(batch.schema.names)
     values = [_values(column) for column in batch.columns]
+    for place, column in enumerate(columns):
+        if column in classes:
+            values[place] = [class_name(value, classes[column]) for value in values[place]]
     for row in zip(*values, strict=True):
         number += 1
         counts.rows += 1

@@ -122,7 +122,7 @@ def _open_rows(
             return read_jsonl(source, start=start, counts=counts)
         case FileFormat.parquet:
             read_parquet_schema(path, settings)
-            return read_parquet(path, first=first, last=last, counts=counts)
+            return read_parquet(path, settings, first=first, last=last, counts=counts)
         case FileFormat.text:
             if settings.need_labels:
                 raise InputError(

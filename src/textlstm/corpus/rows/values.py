@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from json.encoder import encode_basestring as _quote
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 MAX_NESTING = 64
 """Lists and objects inside each other."""
@@ -181,21 +181,29 @@ def cell_text(value: object) -> str:
 
 
 def plain_value(value: object) -> object:
-    """Return `value` as what JSON can hold: Arrow scalars and bytes are turned, NaN and infinity become strings.
+    """Return `value` as what JSON can hold: Arrow scalars and bytes are turned, NaN is null, infinity a string.
 
-    Dates and times are ISO text, decimals keep their digits, bytes are base64.
+    Dates and times are ISO text, decimals keep their digits, bytes are base64. A map is an object; a map or
+    struct that has a key twice is a list of pairs.
     """
+    if hasattr(value, "as_py"):
+        value = _python_value(value)
     if value is None or isinstance(value, str | bool | int | JsonNumber):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else repr(value)
+        return None if is_missing(value) else value if math.isfinite(value) else repr(value)
     if isinstance(value, Mapping):
         return {cell_text(key): plain_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain_value(item) for item in value]
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
-    return _plain_scalar(value)
+    return str(value)
+
+
+def is_missing(value: object) -> bool:
+    """Return whether a value stands for none: null, or the NaN that pandas writes for it into a column of numbers."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def excel_safe(text: str) -> str:
@@ -203,18 +211,32 @@ def excel_safe(text: str) -> str:
     return "'" + text if text.startswith(FORMULA_STARTS) else text
 
 
-def _plain_scalar(scalar: object) -> object:
-    """Return an Arrow scalar, or a Python object out of one, as a plain value."""
+def _python_value(scalar: Any) -> object:
+    """Return an Arrow scalar as what it holds: a list or mapping of scalars, text of a time, or a Python value."""
     import pyarrow as pa
 
-    if not isinstance(scalar, pa.Scalar):
-        return str(scalar)
+    kind = scalar.type
+    found: object
     if not scalar.is_valid:
-        return None
-    if pa.types.is_nested(scalar.type) or pa.types.is_dictionary(scalar.type):
-        return plain_value(scalar.as_py())
-    if pa.types.is_decimal(scalar.type):
-        return JsonNumber(str(scalar))
-    if pa.types.is_temporal(scalar.type):
-        return str(scalar).replace(" ", "T", 1) if pa.types.is_timestamp(scalar.type) else str(scalar)
-    return plain_value(scalar.as_py())
+        found = None
+    elif isinstance(scalar, pa.MapScalar):
+        found = _mapping_or_pairs([(cell_text(pair["key"]), pair["value"]) for pair in scalar.values])
+    elif isinstance(scalar, pa.StructScalar):
+        found = _mapping_or_pairs([(kind.field(place).name, scalar[place]) for place in range(kind.num_fields)])
+    elif isinstance(scalar, pa.ListScalar):  # and its kinds: large, fixed-size, views
+        found = list(scalar.values)
+    elif pa.types.is_decimal(kind):
+        found = JsonNumber(str(scalar))
+    elif pa.types.is_time64(kind) and kind.unit == "ns" and scalar.value % 1000:
+        found = str(scalar.cast(pa.string()))  # a Python time ends at microseconds
+    elif pa.types.is_temporal(kind):
+        found = str(scalar).replace(" ", "T", 1) if pa.types.is_timestamp(kind) else str(scalar)
+    else:
+        found = scalar.as_py()
+    return found
+
+
+def _mapping_or_pairs(pairs: list[tuple[str, object]]) -> object:
+    """Return pairs of name and value as a mapping, or as they are where a name stands twice."""
+    mapping = dict(pairs)
+    return mapping if len(mapping) == len(pairs) else pairs

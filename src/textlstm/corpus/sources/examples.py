@@ -8,7 +8,7 @@ from textlstm.corpus.rows.inputs import expand_inputs
 from textlstm.corpus.rows.readers import read_records
 from textlstm.corpus.rows.records import Record, Reject
 from textlstm.corpus.rows.settings import STDIN, ReadSettings
-from textlstm.corpus.rows.values import JsonNumber, JsonRowError, cell_text, kind_of, parse_array
+from textlstm.corpus.rows.values import JsonNumber, JsonRowError, cell_text, is_missing, kind_of, parse_array
 
 _INVISIBLE = "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 """Characters without width that are no white space: soft hyphen, zero-width space, joiners, direction marks, BOM."""
@@ -39,24 +39,19 @@ def is_blank_text(text: str) -> bool:
 _DROP_INVISIBLE = dict.fromkeys(map(ord, _INVISIBLE))
 
 
-def example_reader(settings: ReadSettings, *, keep_blank: bool = False) -> ExampleReader:
+def example_reader(settings: ReadSettings) -> ExampleReader:
     """Return the function that turns a record into an example, or into a reject that says why not.
 
     With `settings.need_labels`, a row without a label is rejected; without, labels are read where the column is there
-    and a row without one has labels (). Blank texts are rejected unless `keep_blank`.
+    and a row without one has labels (). Blank texts are rejected.
     """
-    columns, max_chars = settings.columns, settings.max_chars
+    columns = settings.columns
     text_column, id_column = columns.text, columns.id
 
     def read(record: Record) -> Example | Reject:
         try:
-            text = _text(record, text_column)
-            if len(text) > max_chars:
-                raise _RefusedError(
-                    f"column {text_column!r}: {len(text):,} characters; at most {settings.key_prefix}.max_chars="
-                    f"{max_chars:,} are allowed"
-                )
-            if not keep_blank and is_blank_text(text):
+            text = _text(record, settings)
+            if is_blank_text(text):
                 raise _RefusedError(f"column {text_column!r}: the text is empty or only white space")
             labels = _labels(record, settings)
             row_id = _scalar_text(record, id_column) if id_column else str(record.number)
@@ -67,24 +62,50 @@ def example_reader(settings: ReadSettings, *, keep_blank: bool = False) -> Examp
     return read
 
 
-def _text(record: Record, column: str) -> str:
+def text_to_label(record: Record, column: str) -> str:
+    """Return the text of a row to label: "" where it is null or not there, as if the row had an empty cell."""
+    value = record.fields.get(column)
+    return value if isinstance(value, str) else ""
+
+
+def text_problem(record: Record, settings: ReadSettings) -> str:
+    """Return why the text of a row cannot be labelled; "" where it can, or where there is none."""
+    if is_missing(record.fields.get(settings.columns.text)):
+        return ""
+    try:
+        _text(record, settings)
+    except _RefusedError as refused:
+        return str(refused)
+    return ""
+
+
+def _text(record: Record, settings: ReadSettings) -> str:
+    column = settings.columns.text
     value = _value(record, column)
-    if isinstance(value, str):
-        return value
-    raise _RefusedError(f"column {column!r}: the text is {kind_of(value)}, not a string")
+    if not isinstance(value, str):
+        raise _RefusedError(f"column {column!r}: the text is {kind_of(value)}, not a string")
+    if len(value) > settings.max_chars:
+        raise _RefusedError(
+            f"column {column!r}: {len(value):,} characters; at most {settings.key_prefix}.max_chars="
+            f"{settings.max_chars:,} are allowed"
+        )
+    return value
 
 
 def _value(record: Record, column: str) -> object:
+    """Return the value of `column`, None where it is null or NaN."""
     try:
-        return record.fields[column]
+        value = record.fields[column]
     except KeyError:
         raise _RefusedError(f"column {column!r} is missing in this row") from None
+    return None if is_missing(value) else value
 
 
 def _scalar_text(record: Record, column: str) -> str:
-    text = scalar_text(_value(record, column))
+    value = _value(record, column)
+    text = scalar_text(value)
     if text is None:
-        raise _RefusedError(f"column {column!r}: the id is {kind_of(record.fields[column])}")
+        raise _RefusedError(f"column {column!r}: the id is {kind_of(value)}")
     if not text:
         raise _RefusedError(f"column {column!r}: the id is empty")
     return text
@@ -138,7 +159,7 @@ def _many_labels(value: object, settings: ReadSettings) -> tuple[str, ...]:
         value = value.as_py()
     if not isinstance(value, list):
         raise _RefusedError(f"column {column!r}: the labels are {kind_of(value)}, not a list")
-    labels = [scalar_text(item) for item in value]
+    labels = [None if is_missing(item) else scalar_text(item) for item in value]
     if any(not label for label in labels):
         raise _RefusedError(f"column {column!r}: one of the labels is empty, null or not a string")
     named = tuple(label for label in labels if label)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from textlstm.config import DataConfig
 from textlstm.corpus.prepared import Split
+from textlstm.corpus.rows.parquet import class_name
 from textlstm.corpus.rows.records import Record
 from textlstm.corpus.rows.settings import ReadSettings, header_problems
 from textlstm.errors import InputError
@@ -63,7 +64,7 @@ class HubSplit:
             for row in _as_table(table).to_pylist():
                 for column, names in self._class_names.items():
                     if column in row:
-                        row[column] = _named(row[column], names)
+                        row[column] = class_name(row[column], names)
                 yield row
 
 
@@ -132,13 +133,6 @@ def _class_names(feature: Any) -> tuple[str, ...]:
     inner = getattr(feature, "feature", feature)
     names = getattr(inner, "names", None)
     return tuple(names) if names and hasattr(inner, "int2str") else ()
-
-
-def _named(value: object, names: tuple[str, ...]) -> object:
-    """Return the name of a class number, or of each in a list; None for -1, which stands for no label."""
-    if isinstance(value, list):
-        return [_named(item, names) for item in value]
-    return names[value] if isinstance(value, int) and 0 <= value < len(names) else None
 
 
 def _as_table(batch: Any) -> pa.Table:
