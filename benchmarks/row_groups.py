@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.config import Precision, TrainingPrecision
-from textlstm.models.network.precision import resolve_precision
-from textlstm.models.network.predict import autocast
+from textlstm.models.network.precision import autocast, resolve_precision
 
 CPU = torch.device("cpu")
 NUM_STEPS, INPUT_SIZE, HIDDEN_SIZE = 45, 100, 128

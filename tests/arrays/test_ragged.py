@@ -1,7 +1,14 @@
 import numpy as np
 import torch
 
-from textlstm.arrays.ragged import GrowableRaggedArray, RaggedArray, ResizableArray
+from textlstm.arrays.ragged import (
+    GrowableRaggedArray,
+    RaggedArray,
+    ResizableArray,
+    offsets_of,
+    places_of,
+    row_numbers,
+)
 
 
 def test_rows_stay_in_order_while_they_grow():
@@ -36,3 +43,12 @@ def test_runs_are_taken_by_their_numbers_while_they_grow():
     assert values.dtype == np.int32
     assert values.tolist() == [value for number in wanted for value in expected[number]]
     assert sizes.tolist() == [len(expected[number]) for number in wanted]
+
+
+def test_offsets_rows_and_places_of_ragged_rows() -> None:
+    sizes = np.array([2, 0, 3])
+    assert offsets_of(sizes).tolist() == [0, 2, 2, 5]
+    assert row_numbers(sizes).tolist() == [0, 0, 2, 2, 2]
+    assert places_of(np.array([7, 1, 3]), sizes).tolist() == [7, 8, 3, 4, 5]
+    none = np.zeros(0, np.int64)
+    assert (offsets_of(none).tolist(), row_numbers(none).tolist(), places_of(none, none).tolist()) == ([0], [], [])

@@ -1,11 +1,12 @@
 """64-bit hashes of many strings at once, in numpy, equal in every process."""
 
 import hashlib
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from textlstm.arrays.strings import PackedStrings
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -21,31 +22,24 @@ def mix(values: Hashes) -> Hashes:
     return values ^ (values >> np.uint64(31))
 
 
-class StringBytes(NamedTuple):
-    """UTF-8 bytes of N strings, one after another; string i has data[offsets[i]:offsets[i + 1]]."""
-
-    data: npt.NDArray[np.uint8]
-    offsets: npt.NDArray[np.int64]
-
-
-def string_bytes(strings: pa.StringArray) -> StringBytes:
-    """Return the bytes of strings without nulls as Arrow holds them, without a copy."""
+def string_bytes(strings: pa.StringArray) -> PackedStrings:
+    """Return the bytes of N strings without nulls; `data` is Arrow's own memory, not a copy."""
     if not len(strings):
-        return StringBytes(np.zeros(0, np.uint8), np.zeros(1, np.int64))
+        return PackedStrings(np.zeros(0, np.uint8), np.zeros(1, np.int64))
     _, offset_buffer, data_buffer = strings.buffers()
     offsets = np.frombuffer(offset_buffer, np.int32)[strings.offset : strings.offset + len(strings) + 1].astype(
         np.int64
     )
     first, last = int(offsets[0]), int(offsets[-1])
     data = np.frombuffer(data_buffer, np.uint8)[first:last] if last > first else np.zeros(0, np.uint8)
-    return StringBytes(data, offsets - first)
+    return PackedStrings(data, offsets - first)
 
 
 def hash_strings(strings: pa.StringArray) -> Hashes:
     """Return a (N,) uint64 hash of the UTF-8 bytes of each of N strings.
 
-    The hash of bytes b is the polynomial sum of (b[i] + 1) * BASE^i modulo 2^64, mixed. Sums over all strings at once
-    are differences of one running sum, divided by the power at which a string starts.
+    The hash of bytes b is the sum of (b[i] + 1) * BASE^i modulo 2^64, mixed. The sum of one string is the difference of
+    two values of one running sum, divided by the power of BASE at which the string starts.
     """
     data, offsets = string_bytes(strings)
     starts, ends = offsets[:-1], offsets[1:]
@@ -61,14 +55,14 @@ def _powers(base: int, length: int) -> Hashes:
     return np.cumprod(powers, dtype=np.uint64)[:length]
 
 
-# Where integer keys stand in a table: a hash table made of arrays, several times faster than binary search.
+# A hash table made of arrays, several times faster than binary search.
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: Fibonacci hashing
 _EMPTY = -1
 
 
 class KeyIndex:
-    """An immutable set of distinct int64 keys, each with its place in `keys`."""
+    """A lookup from distinct int64 keys to their places in the array `keys`."""
 
     def __init__(self, keys: np.ndarray) -> None:
         """Index (N,) int64 `keys`."""
@@ -79,14 +73,16 @@ class KeyIndex:
         self._slots = np.full(2**num_bits, _EMPTY, dtype=np.int32)
         pending = np.arange(len(keys), dtype=np.int32)
         slots = self._first_slots(keys)
-        while len(pending):  # all keys try one slot a round; of those that want the same free one, one gets it
+        # Open addressing in rounds: every pending key tries its next slot, and one of the keys that share a free slot
+        # gets it.
+        while len(pending):
             free = self._slots[slots] == _EMPTY
             self._slots[slots[free]] = pending[free]
             left = self._slots[slots] != pending
             pending, slots = pending[left], (slots[left] + 1) & self._mask
 
     def places(self, wanted: np.ndarray) -> np.ndarray:
-        """Return (M,) int64: where each of the (M,) int64 keys stands, -1 if it is none of them."""
+        """Return (M,) int64 places of the (M,) int64 keys `wanted`, -1 for unknown keys."""
         found = np.full(len(wanted), -1, dtype=np.int64)
         searching = np.arange(len(wanted))
         slots = self._first_slots(wanted)
@@ -107,8 +103,8 @@ class KeyIndex:
 def content_hash(text: str) -> int:
     """Return the first 64 bits of sha256 of the text's words, joined by single spaces.
 
-    Texts with equal hashes count as equal, so white space makes no difference. Among a million different texts a false
-    pair has a chance of 3e-8.
+    Texts that differ in white space only have equal hashes. Among a million different texts, the probability of any
+    two equal hashes is 3e-8.
     """
     words = " ".join(text.split())
     return int.from_bytes(hashlib.sha256(words.encode("utf-8", "surrogatepass")).digest()[:8], "big")

@@ -15,16 +15,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from textlstm.arrays.hashing import Hashes, hash_strings, mix
+from textlstm.arrays.ragged import offsets_of, places_of
 
 THRESHOLD = 0.8
-"""Resemblance from which texts are called near-duplicates."""
+"""Least resemblance of near-duplicates."""
 SHINGLE_TOKENS = 3
 NUM_BANDS, BAND_SIZE = 8, 4
 """A pair is a candidate if all BAND_SIZE minima of a band agree: 98 % of pairs at resemblance 0.8, 40 % at 0.5."""
 SKETCH_SIZE = 256
-"""Smallest shingle hashes kept of a text: resemblance is exact up to this many shingles, else known to about 0.03."""
+"""Number of smallest shingle hashes kept of a text; resemblance is exact up to this many shingles, else within 0.03."""
 MAX_CHECKS = 10
-"""Candidates that are compared with one text before it counts as having no near-duplicate."""
+"""Most candidates that are compared with one text; after that it counts as having no near-duplicate."""
 
 _FACTORS = mix(np.arange(1, NUM_BANDS * BAND_SIZE + 1, dtype=np.uint64)) | np.uint64(1)
 
@@ -41,17 +42,17 @@ class Shingles(NamedTuple):
 
 
 class NearDuplicate(NamedTuple):
-    """A probe text and the first other text that resembles it."""
+    """A probe text and the first other text that is like it."""
 
     probe: int
-    """In the order of `add_probes`."""
+    """Number of the probe, in the order of `add_probes`."""
     other: int
-    """In the batch of `search`."""
+    """Number of the text in the batch of `search`."""
     resemblance: float
 
 
 class NearDuplicateFinder:
-    """Looks for near-duplicates of some probe texts in batches of other texts; memory grows with the probes alone."""
+    """Finds near-duplicates of probe texts in batches of other texts; memory grows with the number of probes only."""
 
     def __init__(self) -> None:
         self._probes_of_key: defaultdict[int, list[int]] = defaultdict(list)
@@ -60,7 +61,7 @@ class NearDuplicateFinder:
         self._checks_left: list[int] = []
 
     def add_probes(self, shingles: Shingles) -> None:
-        """Number the texts on from those added before; all probes come before the first `search`."""
+        """Add probes, numbered after those added before; call it before the first `search`."""
         for text, keys in enumerate(band_keys(shingles)):
             sketch = shingles.sketch(text)
             if len(sketch):
@@ -70,7 +71,7 @@ class NearDuplicateFinder:
             self._checks_left.append(MAX_CHECKS)
 
     def search(self, shingles: Shingles) -> list[NearDuplicate]:
-        """Return the probes that have a near-duplicate among these texts and had none before."""
+        """Return the probes that have a near-duplicate among these texts and had none in earlier batches."""
         if len(self._sorted_keys) != len(self._probes_of_key):
             self._sorted_keys = np.sort(np.fromiter(self._probes_of_key, np.uint64, len(self._probes_of_key)))
         if not len(self._sorted_keys):
@@ -86,7 +87,7 @@ class NearDuplicateFinder:
         return found
 
     def _open_probes(self, key: int) -> list[int]:
-        """Return the probes of a key that are still looked for; forget the others."""
+        """Return the probes of a key that still need a near-duplicate, and remove the others from the key."""
         probes = [probe for probe in self._probes_of_key.get(key, ()) if self._checks_left[probe]]
         if probes:
             self._probes_of_key[key] = probes
@@ -114,15 +115,15 @@ def shingle(token_hashes: Hashes, offsets: npt.NDArray[np.int64]) -> Shingles:
     """
     lengths = np.diff(offsets)
     padded = np.concatenate([token_hashes, np.zeros(SHINGLE_TOKENS - 1, np.uint64)])
-    last = np.repeat(offsets[1:], lengths)
-    position = np.arange(len(token_hashes))
+    position = places_of(np.zeros(len(lengths), np.int64), lengths)  # of each token within its text
+    length = np.repeat(lengths, lengths)
     total = np.zeros(len(token_hashes), np.uint64)
     for step in range(SHINGLE_TOKENS):
-        inside = position + step < last
+        inside = position + step < length
         total = mix(total + np.where(inside, padded[step : step + len(token_hashes)], np.uint64(step)))
     num_shingles = np.where(lengths > 0, np.maximum(lengths - SHINGLE_TOKENS + 1, 1), 0)
-    keep = position - np.repeat(offsets[:-1], lengths) < np.repeat(num_shingles, lengths)
-    return Shingles(total[keep], np.concatenate([[0], np.cumsum(num_shingles)]).astype(np.int64))
+    keep = position < np.repeat(num_shingles, lengths)
+    return Shingles(total[keep], offsets_of(num_shingles))
 
 
 def band_keys(shingles: Shingles) -> Hashes:
@@ -150,22 +151,22 @@ def resemblance(left: Hashes, right: Hashes) -> float:
     return float(shared.sum() / len(both))
 
 
-# Rows that say the same: near-duplicates as `textlstm prepare` finds them, whatever case, space and punctuation.
+# Near-duplicate rows of a list of texts; case, white space and punctuation are ignored.
 
 _WORD = re.compile(r"\w+")
 
 
 class DuplicatePair(NamedTuple):
-    """Two rows that say the same, `first` < `second`."""
+    """Two near-duplicate rows, `first` < `second`."""
 
     first: int
     second: int
     similarity: float
-    """1.0: the same words in the same order, whatever case, space and punctuation."""
+    """Resemblance; 1.0 for the same words in the same order, up to case, white space and punctuation."""
 
 
 def near_duplicates(texts: Sequence[str], *, min_similarity: float = THRESHOLD) -> list[DuplicatePair]:
-    """Return near-duplicates, each row at most once as `second`, joined to an earlier row like it.
+    """Return pairs of near-duplicates; each row is at most once `second`, with an earlier row as `first`.
 
     Rows without words are left out. Cost grows with the number of words, not with the number of pairs.
     """
@@ -200,7 +201,7 @@ def _candidates(shingles: Shingles) -> list[tuple[int, int]]:
         order = np.argsort(band, kind="stable")
         same = np.flatnonzero(band[order][1:] == band[order][:-1])
         leaders = np.arange(len(order))
-        for position in same:  # the first row of a run of equal values leads it
+        for position in same:  # the first row of a run of equal values is its leader
             leaders[position + 1] = leaders[position]
         pairs.update((int(rows[order[leaders[at + 1]]]), int(rows[order[at + 1]])) for at in same)
         pairs.update((int(rows[order[at]]), int(rows[order[at + 1]])) for at in same)

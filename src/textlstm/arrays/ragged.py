@@ -1,4 +1,7 @@
-"""Rows that are appended again and again: room is taken in doublings, so that a row is copied a few times at most."""
+"""Ragged data: rows of different lengths, one after another in one flat array, and arrays that grow.
+
+Rows of 2, 0 and 1 values have sizes [2, 0, 1] and offsets [0, 2, 2, 3]: row i is values[offsets[i]:offsets[i + 1]].
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,11 +15,35 @@ from numpy.typing import DTypeLike, NDArray
 from textlstm.arrays.strings import TokenColumn
 
 
+def offsets_of(sizes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Return (N + 1,) int64 offsets of N rows; `sizes` [2, 0, 1] give [0, 2, 2, 3]."""
+    offsets = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    return offsets
+
+
+def row_numbers(sizes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Return (M,) int64: the row that each of the M values is in; `sizes` [2, 0, 1] give [0, 0, 2]."""
+    return np.repeat(np.arange(len(sizes)), sizes)
+
+
+def places_of(starts: NDArray[np.int64], sizes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Return (M,) int64: start, start + 1, ... of each row; `starts` [7, 3] and `sizes` [2, 3] give [7, 8, 3, 4, 5].
+
+    With all `starts` 0, they are the positions of the values within their rows.
+    """
+    offsets = offsets_of(sizes)
+    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)
+
+
 class ResizableArray:
-    """An array or a tensor (N, ...) whose first dimension grows."""
+    """An array or a tensor (N, ...) whose first dimension grows.
+
+    Room is taken in doublings, so each row is copied a few times at most.
+    """
 
     def __init__(self, first: Any, allocate: Callable[[int], Any]) -> None:
-        """Start with the rows of `first`; `allocate` gives room for a number of such rows, whatever is in it."""
+        """Start with the rows of `first`; `allocate(n)` returns uninitialized room for n such rows."""
         self._room = first
         self._allocate = allocate
         self._num_rows = len(first)
@@ -27,7 +54,7 @@ class ResizableArray:
 
     @property
     def rows(self) -> Any:
-        """(N, ...) the rows so far; a view that later growth leaves behind."""
+        """(N, ...) the rows so far; a view, which later calls of `append` may not update."""
         return self._room[: self._num_rows]
 
     def append(self, more: Any) -> None:
@@ -42,42 +69,40 @@ class ResizableArray:
 
 
 class RaggedArray(NamedTuple):
-    """Some runs of values, one after another."""
+    """N rows of values, one after another."""
 
     values: NDArray[Any]
     """(M,) all values."""
     sizes: NDArray[np.int64]
-    """(N,) how many values each run has."""
+    """(N,) number of values of each row."""
 
 
 class GrowableRaggedArray:
     """Rows of any length, numbered as they are appended."""
 
     def __init__(self, dtype: DTypeLike) -> None:
-        """Start without a run."""
+        """Start without a row."""
         self._values = ResizableArray(np.empty(0, dtype), partial(np.empty, dtype=dtype))
         self._ends = ResizableArray(np.zeros(1, np.int64), partial(np.empty, dtype=np.int64))
-        """Run k has the values of places `ends[k]` to `ends[k + 1] - 1`."""
+        """Offsets: row k has the values at places `ends[k]` to `ends[k + 1] - 1`."""
 
     def __len__(self) -> int:
-        """Return the number of runs."""
+        """Return the number of rows."""
         return len(self._ends) - 1
 
     def append(self, more: RaggedArray) -> None:
-        """Add the runs of `more`."""
+        """Add the rows of `more`."""
         self._ends.append(self._ends.rows[-1] + np.cumsum(more.sizes))
         self._values.append(more.values)
 
     def take(self, numbers: NDArray[np.integer[Any]]) -> RaggedArray:
-        """Return the runs of these (N,) numbers, in that order."""
+        """Return the rows with these (N,) numbers, in that order."""
         starts = self._ends.rows[numbers]
         sizes = self._ends.rows[numbers + 1] - starts
-        ends = np.cumsum(sizes)
-        places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - sizes), sizes)
-        return RaggedArray(self._values.rows[places], sizes)
+        return RaggedArray(self._values.rows[places_of(starts, sizes)], sizes)
 
 
-# Texts cut at white space, as numbers: what is found out of one word serves every place where it stands.
+# Texts cut at white space. Words are numbers, so that each distinct word is analyzed once.
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +112,9 @@ class SplitWords:
     words: TokenColumn
     """All words as they are written, M of them."""
     counts: NDArray[np.int64]
-    """(N,) how many words each text has."""
+    """(N,) number of words of each text."""
     goes_on: bool = False
-    """Whether other texts come in the same numbering of words, which grows; otherwise it is of these texts alone."""
+    """Whether later texts continue this numbering of words; otherwise `words.distinct` belongs to these texts alone."""
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Self:

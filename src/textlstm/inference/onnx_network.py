@@ -8,7 +8,7 @@ import onnx
 
 from textlstm.config import Encoder, ExportPrecision, ModelConfig, Pooling
 from textlstm.inference.onnx_graph import FLOAT, INT32, INT64, GraphInput, GraphWriter, Weights
-from textlstm.models.network.spelling import HASH_MODULUS, HASH_MULTIPLIER, NGRAM_WIDTHS, SPELLING_SIZE
+from textlstm.models.network.inputs import HASH_MODULUS, HASH_MULTIPLIER, NGRAM_WIDTHS, SPELLING_SIZE
 from textlstm.vocabulary import Vocabulary
 
 # From token ids to vectors, as `models/network/embedder.py`: words, parts of speech, characters, pieces of unknown

@@ -9,7 +9,7 @@ from textlstm.config import Precision, TrainingConfig
 from textlstm.errors import ConfigError
 from textlstm.models.network.batch import Batch
 from textlstm.models.network.network import TextNetwork
-from textlstm.models.network.predict import autocast
+from textlstm.models.network.precision import autocast
 from textlstm.training.job import Progress
 from textlstm.training.loss import Objective
 from textlstm.training.optimizer import Optimizer

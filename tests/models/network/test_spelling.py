@@ -6,8 +6,8 @@ import torch
 from textlstm.config import ModelConfig
 from textlstm.models.network.batch import Batch
 from textlstm.models.network.embedder import CharacterCNN, SubwordBuckets
+from textlstm.models.network.inputs import SpelledTokens, spell
 from textlstm.models.network.network import NetworkSizes, TextNetwork
-from textlstm.models.network.spelling import SpelledTokens, spell
 
 
 def test_spelling_is_bytes_between_marks():

@@ -4,22 +4,22 @@ Within words they are 2- to 5-grams (analyzer="char_wb"), across words 1- to 3-g
 """
 
 import re
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
 
 from textlstm.arrays.chunks import text_blocks
-from textlstm.arrays.sparse import SparseRows
+from textlstm.arrays.ragged import offsets_of
 from textlstm.arrays.strings import pack_strings, unpack_strings
-from textlstm.models.linear.tfidf import inverse_document_frequencies, tfidf_rows
+from textlstm.models.linear.tfidf import SparseRows, inverse_document_frequencies, tfidf_rows
 
 _SHORTEST, _LONGEST = 2, 5
 _LONGEST_ACROSS = 3
 _WHITE_SPACE = re.compile(r"\s\s+")  # scikit-learn joins runs of two and more
 _MAX_WORD = 100
-"""Longer words count with their first characters only, so that no row costs more than its length."""
+"""Longer words are cut to their first characters, so that the work is linear in the length of a text."""
 _MAX_CACHED_WORDS = 200_000
 
 
@@ -76,7 +76,7 @@ class CharacterNgrams:
         return cls({ngram: i for i, ngram in enumerate(ngrams)}, arrays["idf"], "across_words" in arrays)
 
     def _columns(self, word: str) -> np.ndarray:
-        """Return the columns of a word's n-grams, one an occurrence; frequent words are remembered."""
+        """Return the column of each n-gram of a word, repeated if it occurs again; words are cached."""
         columns = self._cache.get(word)
         if columns is None:
             ngrams_of = _ngrams_across if self.across_words else _ngrams
@@ -84,34 +84,33 @@ class CharacterNgrams:
             columns = np.array([column for column in found if column >= 0], dtype=np.int64)
             if len(self._cache) >= _MAX_CACHED_WORDS:
                 self._cache.clear()
-            if not self.across_words:  # a whole text hardly ever comes again
+            if not self.across_words:  # a whole text hardly ever occurs again
                 self._cache[word] = columns
         return columns
 
 
 def _count(texts: Sequence[str], columns_of: Callable[[str], np.ndarray], *, across_words: bool = False) -> SparseRows:
-    """Return how often each column occurs in each text: texts by words times words by columns."""
+    """Return how often each column occurs in each text: the product of (texts, words) and (words, columns) counts."""
     from scipy.sparse import csr_array
 
     numbers: dict[str, int] = {}
     cut = _whole if across_words else _words
     words = [[numbers.setdefault(word, len(numbers)) for word in cut(text)] for text in texts]
     columns = [columns_of(word) for word in numbers]
-    in_texts = np.fromiter(chain.from_iterable(words), np.int64, sum(map(len, words)))
+    words_a_text = np.fromiter(map(len, words), np.int64, len(words))
+    columns_a_word = np.fromiter(map(len, columns), np.int64, len(columns))
+    in_texts = np.fromiter(chain.from_iterable(words), np.int64, int(words_a_text.sum()))
     in_words = np.concatenate([np.zeros(0, dtype=np.int64), *columns])
     num_columns = int(in_words.max(initial=0)) + 1
     texts_by_words = csr_array(
-        (np.ones(len(in_texts), dtype=np.float32), in_texts, _starts(words)), shape=(len(words), len(numbers))
+        (np.ones(len(in_texts), dtype=np.float32), in_texts, offsets_of(words_a_text)), shape=(len(words), len(numbers))
     )
     words_by_columns = csr_array(
-        (np.ones(len(in_words), dtype=np.float32), in_words, _starts(columns)), shape=(len(numbers), num_columns)
+        (np.ones(len(in_words), dtype=np.float32), in_words, offsets_of(columns_a_word)),
+        shape=(len(numbers), num_columns),
     )
     counts = texts_by_words @ words_by_columns
     return SparseRows(counts.indptr.astype(np.int64), counts.indices.astype(np.int64), counts.data)
-
-
-def _starts(rows: Sequence[Sized]) -> np.ndarray:
-    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum([len(row) for row in rows], dtype=np.int64)])
 
 
 def _words(text: str) -> list[str]:
@@ -119,7 +118,7 @@ def _words(text: str) -> list[str]:
 
 
 def _whole(text: str) -> list[str]:
-    """Return the text as one word, as scikit-learn's analyzer "char" reads it: runs of white space are one space."""
+    """Return the text as one word with runs of white space as one space, as scikit-learn's analyzer "char" does."""
     return [_WHITE_SPACE.sub(" ", text.lower())]
 
 
@@ -133,12 +132,12 @@ def _ngrams_across(text: str) -> list[str]:
 def _ngrams(word: str) -> list[str]:
     """Return the n-grams of a word, as scikit-learn cuts them.
 
-    "ab" stands as " ab ": [" a", "ab", "b ", " ab", "ab ", " ab "]; a width beyond the word gives the whole, once.
+    "ab" is padded to " ab " and gives [" a", "ab", "b ", " ab", "ab ", " ab "]; then the padded word once.
     """
     padded = f" {word} "
     found = []
     for width in range(_SHORTEST, _LONGEST + 1):
         found += [padded[i : i + width] for i in range(max(len(padded) - width, 0) + 1)]
-        if len(padded) <= width:  # what longer widths would give stands there already
+        if len(padded) <= width:  # longer widths would repeat the padded word
             break
     return found

@@ -12,11 +12,11 @@ import numpy as np
 
 from textlstm.arrays.chunks import bounded_sample, text_blocks
 from textlstm.arrays.ragged import SplitWords
-from textlstm.arrays.sparse import LinearFunction, SparseRows, join_columns
 from textlstm.config import ModelConfig, Task
 from textlstm.models.linear.mean_vectors import MeanVectorFeatures, PieceVectors, VectorMeans
 from textlstm.models.linear.ngrams import NgramTable
 from textlstm.models.linear.svm import fit_linear_svm
+from textlstm.models.linear.tfidf import LinearFunction, SparseRows, join_columns
 
 MAX_WEIGHTS = 64_000_000
 """Most columns times labels of an expert; the rarest n-grams are left out until it fits."""

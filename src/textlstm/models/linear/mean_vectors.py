@@ -1,7 +1,7 @@
-"""A linear function of the mean of a text's pretrained vectors, stored as one score per word piece and label.
+"""A linear function of the mean of a text's pretrained vectors, stored as one score for each word piece and label.
 
-The mean of vectors times weights equals the mean of (vector times weights), so that the saved model needs the scores of
-the pieces alone: no vectors, and no package at prediction time.
+The mean of vectors times weights equals the mean of (vector times weights), so the saved model stores the scores of the
+pieces only: prediction needs neither the vectors nor their package.
 """
 
 from collections import Counter
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from textlstm.arrays.ragged import GrowableRaggedArray, RaggedArray, SplitWords
-from textlstm.arrays.sparse import SparseRows
+from textlstm.arrays.ragged import GrowableRaggedArray, RaggedArray, SplitWords, offsets_of, row_numbers
 from textlstm.arrays.strings import pack_strings
+from textlstm.models.linear.tfidf import SparseRows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -32,7 +32,7 @@ class PieceVectors(NamedTuple):
 
 
 class PieceCounter:
-    """Counts the word pieces of texts; the pieces of a word are remembered while texts come in one numbering."""
+    """Counts the word pieces of texts; the pieces of a word are cached while texts continue one numbering of words."""
 
     def __init__(self, tokenizer_json: str) -> None:
         """Read a tokenizer of the library tokenizers.
@@ -51,30 +51,30 @@ class PieceCounter:
         """Ids of the pieces of each distinct word that was met."""
 
     def shares(self, texts: SplitWords) -> "csr_array":
-        """Return (N, P) float32: the part of each text that each piece is; rows sum to 1, or 0."""
+        """Return (N, P) float32 shares of each piece among the pieces of each text; a row sums to 1, or to 0."""
         from scipy.sparse import csr_array
 
-        # What is known of the distinct words, and what must be found out.
+        # Tokenize the distinct words that are not cached.
         distinct = texts.words.distinct
         known = self._pieces if distinct is self._distinct else GrowableRaggedArray(np.int64)
         if texts.goes_on:
             self._distinct, self._pieces = distinct, known
         known.append(self._pieces_of([word[:_MAX_WORD] for word in distinct[len(known) :]]))
 
-        # From words to texts.
+        # From the pieces of each word to the pieces of each text: one row number for each piece.
         ids, sizes = known.take(texts.words.numbers)
-        rows = np.repeat(np.repeat(np.arange(len(texts)), texts.counts), sizes)
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(texts)))])
+        rows = np.repeat(row_numbers(texts.counts), sizes)
+        offsets = offsets_of(np.bincount(rows, minlength=len(texts)))
         weights = (1 / np.diff(offsets).clip(1))[rows].astype(np.float32)
         shares = csr_array((weights, ids, offsets), shape=(len(texts), self.num_pieces))
         shares.sum_duplicates()
         return shares
 
     def sums(self, words: Sequence[str], scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the (W, L) sums of the (P, L) `scores` of the pieces of each word, and (W,) how many they are."""
+        """Return the (W, L) sums of the (P, L) `scores` of each word's pieces, and the (W,) numbers of pieces."""
         ids, sizes = self._pieces_of([word[:_MAX_WORD] for word in words])
         sums = np.zeros((len(words), scores.shape[1]), dtype=np.float32)
-        np.add.at(sums, np.repeat(np.arange(len(words)), sizes), scores[ids])
+        np.add.at(sums, row_numbers(sizes), scores[ids])
         return sums, sizes
 
     def _pieces_of(self, words: list[str]) -> RaggedArray:
@@ -85,7 +85,7 @@ class PieceCounter:
 
 
 class WordParts(NamedTuple):
-    """The words of a text and what each adds to the margins; the sum is the whole."""
+    """The distinct words of a text and the summand of each in the margins."""
 
     words: tuple[str, ...]
     margins: np.ndarray
@@ -98,7 +98,7 @@ class VectorMeans:
 
     tokenizer_json: str
     scores: np.ndarray
-    """(P, L) float32: what each piece adds to each label's margin in a text of one piece."""
+    """(P, L) float32 margins of a text that consists of this piece only."""
     _counter: PieceCounter = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ class VectorMeans:
         return np.asarray(self._counter.shares(texts) @ self.scores, dtype=np.float32)
 
     def parts(self, text: str) -> "WordParts":
-        """Return what each distinct word of `text` adds to the margins."""
+        """Return the summand of each distinct word of `text` in the margins."""
         counts = Counter(text.split())
         words = list(counts)
         scores, num_pieces = self._counter.sums(words, self.scores)
@@ -130,9 +130,10 @@ class VectorMeans:
 
 @dataclass(frozen=True, slots=True)
 class MeanVectorFeatures:
-    """The mean vector of each text as columns for a linear machine, all scaled by one number.
+    """The mean vector of each text as columns for a linear machine.
 
-    The number makes the root mean square length of the training rows `weight`; rows of n-grams have length 1.
+    All vectors are scaled by one number, so that training rows have a root mean square length of `weight`; rows of
+    n-grams have length 1.
     """
 
     tokenizer_json: str
@@ -160,5 +161,5 @@ class MeanVectorFeatures:
         return SparseRows(offsets, np.tile(np.arange(num_columns, dtype=np.int64), num_rows), means.ravel())
 
     def with_weights(self, weights: np.ndarray) -> VectorMeans:
-        """Return the function that (E, L) `weights` of the columns make."""
+        """Return the linear function with these (E, L) `weights` of the columns."""
         return VectorMeans(self.tokenizer_json, np.ascontiguousarray(self.vectors @ weights, dtype=np.float32))

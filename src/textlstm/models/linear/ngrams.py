@@ -7,8 +7,8 @@ import numpy as np
 
 from textlstm.arrays.chunks import text_blocks
 from textlstm.arrays.ragged import SplitWords
-from textlstm.arrays.sparse import SparseRows, join_columns, stack_rows
 from textlstm.models.linear.char_ngrams import CharacterNgrams
+from textlstm.models.linear.tfidf import SparseRows, join_columns, stack_rows
 from textlstm.models.linear.word_ngrams import WordNgrams
 
 
@@ -35,9 +35,9 @@ class NgramTable:
         Args:
             texts: the training texts.
             all_tokens: words of one letter and punctuation marks count as words.
-            characters: whether character n-grams stand beside the words.
-            across_words: those go across words, not within them.
-            with_words: false leaves the words out.
+            characters: whether there are character n-grams too.
+            across_words: whether character n-grams span words, or stay within words.
+            with_words: whether there are word n-grams.
             max_features: most columns.
         """
         split, min_count = SplitWords.of(texts if with_words else []), 1
@@ -67,7 +67,7 @@ class NgramTable:
     def transform(self, texts: Sequence[str], words: SplitWords | None = None) -> SparseRows:
         """Return the TF-IDF rows of `texts`; the word part and the character part each have length 1 (or 0).
 
-        `words` are those of `texts`, where they are at hand.
+        `words` are the words of `texts`, if known already.
         """
         rows = self.words.transform(SplitWords.of(texts) if words is None else words)
         if self.characters is None:
@@ -75,7 +75,7 @@ class NgramTable:
         return join_columns(rows, self.characters.transform(texts), num_left=self.words.num_features)
 
     def transform_all(self, texts: Sequence[str]) -> SparseRows:
-        """Return what `transform` returns, for any number of texts in bounded temporary memory."""
+        """Return the rows of `transform` for any number of texts, in bounded temporary memory."""
         return stack_rows([self.transform(texts[block]) for block in text_blocks(texts)])
 
     def to_arrays(self) -> dict[str, np.ndarray]:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textlstm.arrays.sparse import LinearFunction, SparseRows
 from textlstm.config import Task
+from textlstm.models.linear.tfidf import LinearFunction, SparseRows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -39,20 +39,22 @@ def fit_linear_svm(
         seed: order in which the solver visits rows.
         naive_bayes: scale the columns by `log_count_ratios` of each label before its machine is fitted, as the NBSVM of
             Wang and Manning (2012) does; the ratios end up in the weights.
-        num_dense: the last so many columns hold numbers of any sign, not counts; naive Bayes leaves them as they are.
+        num_dense: columns at the end that hold values of any sign, not counts; naive Bayes does not scale them.
 
     Returns:
-        One margin a label: near +1 for it, near -1 against it. Of two classes both share one machine with opposite
-        signs. A label that no row has gets the constant -2, one that all rows have +2.
+        One function for each label with a margin near +1 for the label and near -1 against it. Two classes share one
+        machine with opposite signs. A label that no row has gets the constant -2, one that all rows have +2.
     """
     from scipy.sparse import csr_matrix
     from sklearn.svm import LinearSVC
 
-    num_features = max(num_features, 1)  # no text has a word: one column of zeros keeps scikit-learn content
+    num_features = max(num_features, 1)  # no text has a word: one column of zeros satisfies scikit-learn
     matrix = csr_matrix((rows.values, rows.features, rows.offsets), shape=(len(rows.offsets) - 1, num_features))
     weights = np.zeros((num_features, num_labels), dtype=np.float32)
     bias = np.full(num_labels, -_CONSTANT_LOGIT, dtype=np.float32)
     fit_one = partial(_fit_one, strength=strength, seed=seed, num_dense=num_dense)
+
+    # Several labels a text: one machine for each label.
     if task is Task.multi_label:
         for label in range(num_labels):
             has_label = targets[:, label] > 0.5
@@ -62,6 +64,7 @@ def fit_linear_svm(
                 weights[:, label], bias[label] = fit_one(matrix, has_label, naive_bayes=naive_bayes)
         return LinearFunction(weights, bias)
 
+    # One label a text: one machine for two classes, else one for each class against the rest.
     present = np.unique(targets)
     if len(present) == 1:
         bias[present[0]] = _CONSTANT_LOGIT

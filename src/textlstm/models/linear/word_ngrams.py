@@ -9,18 +9,17 @@ from typing import NamedTuple
 import numpy as np
 
 from textlstm.arrays.hashing import KeyIndex
-from textlstm.arrays.ragged import GrowableRaggedArray, RaggedArray, SplitWords
-from textlstm.arrays.sparse import SparseRows
+from textlstm.arrays.ragged import GrowableRaggedArray, RaggedArray, SplitWords, row_numbers
 from textlstm.arrays.strings import pack_strings, unpack_strings
-from textlstm.models.linear.tfidf import count_rows, inverse_document_frequencies, tfidf_rows
+from textlstm.models.linear.tfidf import SparseRows, count_rows, inverse_document_frequencies, tfidf_rows
 
-# The words and marks that the linear expert reads, found once for each distinct word between white space.
+# Words and punctuation marks, found once for each distinct string between white space.
 
 _END = "\n"
-"""Behind each word of a text that holds many, where neither a part nor a rule of lower case reaches over."""
+"""Separates words in one long string; neither a part nor a rule of lower case reaches across it."""
 _PATTERNS = {
     False: re.compile(rf"(?u)\w\w+|{_END}"),  # scikit-learn's token_pattern; \b around it changes nothing
-    True: re.compile(r"(?u)\W|\w+"),  # short words and punctuation count too
+    True: re.compile(r"(?u)\W|\w+"),  # one-letter words and punctuation marks too
 }
 
 
@@ -28,27 +27,27 @@ class PartRows(NamedTuple):
     """The parts of N texts, one after another."""
 
     ids: np.ndarray
-    """(M,) int64, -1 for a part that has no number."""
+    """(M,) int64, -1 for a part that is not in the table."""
     rows: np.ndarray
     """(M,) int64 number of the text that the part is in."""
 
 
 class WordParts:
-    """Cuts words into parts and gives those numbers.
+    """Cuts words into parts and looks up the ids of the parts.
 
-    What a word consists of is remembered while texts come in one numbering that goes on.
+    The parts of a word are cached while texts continue one numbering of words.
     """
 
     def __init__(self, number: Callable[[list[str]], np.ndarray], *, all_tokens: bool) -> None:
-        """Give the parts the ids that `number` returns for them.
+        """Take ids from `number`, which maps a list of parts to int64 ids.
 
-        With `all_tokens` words of one letter and punctuation marks are parts; scikit-learn's default leaves them out.
+        With `all_tokens`, one-letter words and punctuation marks are parts; scikit-learn's default leaves them out.
         """
         self._number = number
         self._find_parts = _PATTERNS[all_tokens].findall
         self._distinct: Sequence[str] = ()
         self._ids = GrowableRaggedArray(np.int64)
-        """Of the parts of each word of `_distinct` that was met."""
+        """Ids of the parts of each word of `_distinct` that was met."""
 
     def find(self, texts: SplitWords) -> PartRows:
         """Return the parts of `texts`."""
@@ -58,7 +57,7 @@ class WordParts:
             self._distinct, self._ids = distinct, known
         known.append(self._parts_of(distinct[len(known) :]))
         ids, sizes = known.take(texts.words.numbers)
-        return PartRows(ids, np.repeat(np.repeat(np.arange(len(texts)), texts.counts), sizes))
+        return PartRows(ids, np.repeat(row_numbers(texts.counts), sizes))
 
     def _parts_of(self, words: Sequence[str]) -> RaggedArray:
         """Return the ids of the parts of each word."""
@@ -82,7 +81,7 @@ class WordNgrams:
     idf: np.ndarray
     """(columns,) float32."""
     all_tokens: bool
-    """Words of one letter and punctuation marks count as words; scikit-learn's default leaves them out."""
+    """Whether one-letter words and punctuation marks count as words; scikit-learn's default leaves them out."""
     _parts: WordParts = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +96,7 @@ class WordNgrams:
         def number(words: list[str]) -> np.ndarray:
             return np.array([first_seen.setdefault(word, len(first_seen)) for word in words], dtype=np.int64)
 
+        # Number the words in the order of first occurrence, then alphabetically.
         found, rows = WordParts(number, all_tokens=all_tokens).find(texts)
         in_order = sorted(first_seen)
         renumber = np.empty(len(in_order), dtype=np.int64)
@@ -104,10 +104,12 @@ class WordNgrams:
         word_ids = renumber[found]
         pair_keys, pair_rows = _pair_keys(PartRows(word_ids, rows), len(in_order))
 
+        # Document frequencies of words and of pairs.
         word_df = np.bincount(_distinct(word_ids, rows, len(in_order)), minlength=len(in_order))
         pairs, pair_ids = np.unique(pair_keys, return_inverse=True)
         pair_df = np.bincount(_distinct(pair_ids, pair_rows, len(pairs)), minlength=len(pairs))
-        # A frequent pair has frequent words, so the words of every kept pair are kept.
+
+        # Drop rare n-grams. A frequent pair has frequent words, so the words of every kept pair are kept.
         kept = np.flatnonzero(word_df >= min_count)
         new_ids = np.full(len(in_order), -1)
         new_ids[kept] = np.arange(len(kept))
@@ -168,6 +170,6 @@ def _pair_keys(words: PartRows, num_words: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def _distinct(features: np.ndarray, rows: np.ndarray, num_features: int) -> np.ndarray:
-    """Return the features, each once for every row that has it."""
+    """Return each feature once for every row that has it."""
     distinct: np.ndarray = np.unique(rows * np.int64(max(num_features, 1)) + features) % max(num_features, 1)
     return distinct

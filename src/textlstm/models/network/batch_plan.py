@@ -1,23 +1,24 @@
-"""Which rows go into which batch. numpy alone.
+"""Assignment of rows to batches, in numpy.
 
-A batch holds a budget of cells (rows times the longest row), so that short texts come in large batches and long ones
-in small batches: every step costs about the same, and hardly any cell is padding. Large batches have full groups of
-rows.
+Each batch fills a budget of cells (rows times tokens of the longest row). Short texts come in large batches and long
+texts in small ones, so every training step takes about the same time, and few cells are padding.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from textlstm.arrays.ragged import offsets_of, places_of
+
 _BATCHES_A_POOL = 50
-"""Rows are shuffled, cut into pools of this many average batches, and sorted by length inside a pool only."""
+"""Rows are shuffled, cut into pools of this many average batches, and sorted by length within each pool."""
 _MOST_ROWS = 4
-"""A batch of short texts has at most this many times `batch_size` rows."""
+"""A batch of short texts has at most this multiple of `batch_size` rows."""
 _GROUP = 16
-"""Large batches have a multiple of so many rows. oneDNN cuts a batch into equal groups for the matrix unit (AMX), so an
-LSTM over 61 rows takes twice as long as one over 64; `benchmarks/row_groups.py` measures it."""
+"""Large batches have a multiple of this number of rows. oneDNN cuts a batch into equal groups for the matrix unit
+(AMX), so an LSTM over 61 rows takes twice as long as one over 64; `benchmarks/row_groups.py` measures it."""
 _FEWEST_GROUPED = 32
-"""Below so many rows the number makes no difference."""
+"""Batches with fewer rows are not rounded to groups: there it makes no difference in speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,23 @@ def plan_epoch(lengths: np.ndarray, *, batch_size: int, seed: int, epoch: int, w
         batch_size: rows of a batch of average length.
         seed: seed of the run.
         epoch: number of the epoch; each has another order.
-        weights: (N,) chances by which rows are drawn with replacement, or None for each row once.
+        weights: (N,) probabilities of drawing a row, with replacement; None takes each row once.
     """
     random = np.random.default_rng([seed, epoch])
     num_rows = len(lengths)
     rows = random.permutation(num_rows) if weights is None else random.choice(num_rows, num_rows, p=weights)
     budget = max(1, round(batch_size * float(np.maximum(lengths, 1).mean())))
     pool_size = _BATCHES_A_POOL * batch_size
+
+    # Sort each pool by falling length and cut it into batches.
     bounds, ordered = [], []
     for begin in range(0, num_rows, pool_size):
         pool = rows[begin : begin + pool_size]
         pool = pool[np.argsort(-lengths[pool], kind="stable")]
         bounds.append(begin + _cut(lengths[pool], budget=budget, most_rows=_MOST_ROWS * batch_size, spare=_GROUP // 2))
         ordered.append(pool)
+
+    # Shuffle the batches of all pools.
     rows = np.concatenate(ordered)
     edges = np.concatenate([*bounds, [num_rows]])
     return _shuffled(rows, edges, lengths, random.permutation(len(edges) - 1))
@@ -93,8 +98,8 @@ def _cut(lengths: np.ndarray, *, budget: int, most_rows: int, spare: int) -> np.
 
 
 def _shuffled(rows: np.ndarray, edges: np.ndarray, lengths: np.ndarray, order: np.ndarray) -> BatchPlan:
+    """Return the batches rows[edges[k]:edges[k + 1]] in the order of the batch numbers `order`."""
     sizes = np.diff(edges)[order]
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    source = np.repeat(edges[:-1][order] - starts[:-1], sizes) + np.arange(len(rows))
-    rows = rows[source]
+    starts = offsets_of(sizes)
+    rows = rows[places_of(edges[:-1][order], sizes)]
     return BatchPlan(rows, starts, np.maximum(lengths[rows[starts[:-1]]], 1))

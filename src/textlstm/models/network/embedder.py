@@ -7,7 +7,7 @@ from torch.nn import functional
 from textlstm.config import ModelConfig
 from textlstm.models.network.batch import Batch
 from textlstm.models.network.dropout import LockedDropout, drop_words, word_type_scale
-from textlstm.models.network.spelling import HASH_MODULUS, HASH_MULTIPLIER, NGRAM_WIDTHS
+from textlstm.models.network.inputs import HASH_MODULUS, HASH_MULTIPLIER, NGRAM_WIDTHS
 
 # What a token's spelling says: a CNN over its bytes, and hashed n-grams for words outside the vocabulary.
 

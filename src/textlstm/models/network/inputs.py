@@ -1,13 +1,24 @@
 """Rows of a split as flat integer arrays: what training and prediction read. numpy alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from textlstm.arrays.ragged import offsets_of, places_of
 from textlstm.config import ModelConfig
-from textlstm.models.network.spelling import SpelledTokens
 from textlstm.text.tokenized import TokenizedTexts
 from textlstm.vocabulary import Vocabulary
+
+SPELLING_SIZE = 24
+"""Bytes of a spelling, both marks included; longer words keep their first 14 and last 8 bytes."""
+NUM_CHARS = 256
+_BEGIN, _END = 0xFE, 0xFF  # never occur in UTF-8
+_HEAD, _TAIL = 14, 8
+NGRAM_WIDTHS = (3, 4, 5)
+"""Bytes of the n-grams of unknown words (`model.subword_buckets`)."""
+HASH_MULTIPLIER, HASH_MODULUS = 1_000_003, 2**31 - 1
+"""Constants of the polynomial hash that puts n-grams into buckets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,7 @@ def encode_split(
         keep = _capped(lengths, max_tokens)
         token_ids = token_ids[keep]
         pos = None if pos is None else pos[keep]
-        offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, max_tokens))])
+        offsets = offsets_of(np.minimum(lengths, max_tokens))
     dtype = np.float32 if targets.ndim == 2 else np.int64
     return EncodedSplit(
         token_ids=np.ascontiguousarray(token_ids, dtype=np.int32),
@@ -101,9 +112,47 @@ def encode_split(
 
 
 def _capped(lengths: np.ndarray, max_tokens: int) -> np.ndarray:
-    """Return (M,) bool, True for tokens that stay."""
+    """Return (M,) bool, True for the tokens that are kept."""
     tail = max_tokens // 4
-    starts = np.cumsum(lengths) - lengths
-    position = np.arange(lengths.sum()) - np.repeat(starts, lengths)
+    position = places_of(np.zeros(len(lengths), np.int64), lengths)  # of each token within its text
     last = np.repeat(np.maximum(lengths - tail, 0), lengths)
     return np.asarray((position < max_tokens - tail) | (position >= last))
+
+
+# Spellings: the bytes of a word as a row of numbers, which the character CNN and the subword n-grams read.
+
+
+def spell(words: Sequence[str]) -> np.ndarray:
+    """Return (N, SPELLING_SIZE) uint8 UTF-8 bytes between a begin and an end mark, padded with 0.
+
+    `spell(["ab"])[0]` is [254, 97, 98, 255, 0, 0, ...].
+    """
+    rows = bytearray(len(words) * SPELLING_SIZE)
+    for i, word in enumerate(words):
+        encoded = word.encode("utf-8", "surrogatepass").replace(b"\0", b"")
+        if len(encoded) > _HEAD + _TAIL:
+            encoded = encoded[:_HEAD] + encoded[-_TAIL:]
+        start = i * SPELLING_SIZE
+        rows[start : start + len(encoded) + 2] = bytes([_BEGIN]) + encoded + bytes([_END])
+    return np.frombuffer(rows, dtype=np.uint8).reshape(len(words), SPELLING_SIZE)
+
+
+class SpelledTokens:
+    """Token ids in which unknown words keep their spelling.
+
+    Words of the vocabulary keep their id; the k-th distinct unknown word gets id `vocabulary size + k`. The network
+    treats those ids as unknown, and `table[token_ids]` are the `Batch.char_ids`.
+    """
+
+    def __init__(self, token_ids: np.ndarray, tokens: Sequence[str], vocabulary: Sequence[str]) -> None:
+        """Extend (M,) `token_ids`, the ids of `tokens` in `vocabulary`, whose id 1 is the unknown word."""
+        unknown = np.flatnonzero(token_ids == 1)
+        numbers: dict[str, int] = {}
+        extended = token_ids.copy()
+        for i in unknown.tolist():
+            extended[i] = len(vocabulary) + numbers.setdefault(tokens[i], len(numbers))
+        self.token_ids = extended
+        """(M,) ids, possibly beyond the vocabulary."""
+        self.table = np.concatenate([spell(vocabulary), spell(list(numbers))])
+        """(V + distinct unknown words, SPELLING_SIZE) uint8; rows 0 (padding) and 1 (unknown) are all zero."""
+        self.table[:2] = 0

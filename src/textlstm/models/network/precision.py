@@ -1,4 +1,4 @@
-"""Which number formats the recurrent kernels of this machine know."""
+"""The number format that networks compute in: fp32, or bf16 where the machine has kernels for it."""
 
 from functools import cache
 
@@ -34,8 +34,13 @@ def check_precision(key: str, precision: Precision, device: torch.device) -> Non
         )
 
 
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return the context that runs matrix products in `precision`."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.bf16)
+
+
 def as_computed(inputs: Tensor) -> Tensor:
-    """Return `inputs` in the format that autocast gives them in products: cast before they are copied, not after."""
+    """Return `inputs` in the format of autocast, if it is on, so that copies of them are half as large."""
     device_type = inputs.device.type
     return inputs.to(torch.get_autocast_dtype(device_type)) if torch.is_autocast_enabled(device_type) else inputs
 

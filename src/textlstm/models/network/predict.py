@@ -10,6 +10,7 @@ from textlstm.config import Precision
 from textlstm.models.network.batch import DeviceSplit
 from textlstm.models.network.batch_plan import plan_sorted
 from textlstm.models.network.inputs import EncodedSplit
+from textlstm.models.network.precision import autocast
 from textlstm.processes.distributed import Processes
 
 _MOST_ROWS = 256
@@ -72,8 +73,3 @@ def predict_on_device(
     if logits is None:
         return np.zeros((0, split.targets.shape[1] if split.targets.ndim == 2 else 0), np.float32)
     return logits.cpu().numpy()
-
-
-def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Return the context that runs matrix products in `precision`."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.bf16)
