@@ -98,7 +98,7 @@ class LSTMTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 found = "1 class" if len(targets) else "no class"
                 raise RowsError(f"y has {found} in {len(targets)} rows; at least two classes are needed")
             labels = [str(self.classes_[place]) for place in places]
-        given = {
+        given: dict[str, Any] = {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "hidden_size": self.hidden_size,
