@@ -24,6 +24,8 @@ MAX_WEIGHTS = 64_000_000
 _MOST_BASELINE_ROWS = 3_000
 _MOST_BASELINE_CHARACTERS = 1_000_000
 _NUM_BASELINE_FOLDS = 3
+_MOST_SPELLED, _MOST_SPELLED_LABELS = 20_000_000, 100_000_000
+"""Characters, and characters times labels, up to which the baseline may read characters: a fit takes many seconds."""
 """Most rows and characters, and the folds, of the choice between words and characters for the baseline."""
 
 
@@ -90,6 +92,12 @@ class LinearExpert:
         fit_table = partial(NgramTable.fit, all_tokens=False, max_features=MAX_WEIGHTS // num_labels)
         words = partial(fit_table, characters=False)
         characters = partial(fit_table, characters=True, across_words=spaceless, with_words=False)
+
+        # Characters of long texts take minutes, so words stand for both there.
+        num_characters = sum(map(len, texts))
+        if not spaceless and (num_characters > _MOST_SPELLED or num_characters * num_labels > _MOST_SPELLED_LABELS):
+            table = words(texts)
+            return cls(table, solve(table.transform_all(texts), targets, num_features=table.num_features))
 
         # Count the right decisions of both on the same held-out rows; words win a tie.
         sample = bounded_sample(texts, seed, most_rows=_MOST_BASELINE_ROWS, most_characters=_MOST_BASELINE_CHARACTERS)
