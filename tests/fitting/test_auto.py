@@ -107,7 +107,8 @@ def test_folds_spread_every_label() -> None:
 
 
 @pytest.mark.parametrize(
-    ("num_rows", "batch_size", "freeze_epochs"), [(100, 8, -1), (5_000, 32, 0), (50_000, 64, 0), (400_000, 128, 0)]
+    ("num_rows", "batch_size", "freeze_epochs"),
+    [(100, 8, -1), (2_000, 16, 0), (5_000, 32, 0), (50_000, 64, 0), (400_000, 128, 0)],
 )
 def test_batches_grow_with_the_rows(num_rows: int, batch_size: int, freeze_epochs: int) -> None:
     size = DataSize(num_rows=num_rows, num_validation_rows=500, num_tokens=20 * num_rows, num_labels=2)

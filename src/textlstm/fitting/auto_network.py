@@ -184,7 +184,9 @@ def _batch_size(num_rows: int) -> int:
         return 128
     if num_rows >= 30_000:
         return 64
-    return 32 if num_rows >= FEW_ROWS else 8
+    if num_rows >= 3_000:
+        return 32
+    return 16 if num_rows >= FEW_ROWS else 8
 
 
 def _epochs(size: DataSize, batch_size: int) -> int:
