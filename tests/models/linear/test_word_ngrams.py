@@ -46,3 +46,11 @@ def test_a_word_is_cut_once_while_its_numbering_goes_on():
     more = SplitWords(TokenColumn(distinct, np.array([2, 1], np.int32)), np.array([2]), goes_on=True)
     assert finder.find(more).ids.tolist() == [1, 1, 4]
     assert asked == ["a", "b", ".", "b", "a", "b"]
+
+
+def test_a_numbering_may_hold_pieces_of_several_lines():
+    """A tokenizer numbers such pieces beside the words; no text has them as a word."""
+    finder = WordParts(_number, all_tokens=True)
+    distinct = ["a", "b\n\na .", "b"]
+    texts = SplitWords(TokenColumn(distinct, np.array([2, 0], np.int32)), np.array([2]), goes_on=True)
+    assert finder.find(texts).ids.tolist() == [1, 0]

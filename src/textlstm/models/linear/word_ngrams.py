@@ -61,7 +61,10 @@ class WordParts:
 
     def _parts_of(self, words: Sequence[str]) -> RaggedArray:
         """Return the ids of the parts of each word."""
-        found = self._find_parts("".join([f"{word}{_END}" for word in words]).lower())
+        joined = "".join([f"{word}{_END}" for word in words])
+        if joined.count(_END) > len(words):  # a tokenizer also numbers pieces of several words and lines
+            joined = "".join([f"{word.replace(_END, ' ')}{_END}" for word in words])
+        found = self._find_parts(joined.lower())
         is_part = np.fromiter(map(_END.__ne__, found), np.bool_, len(found))
         ends = np.flatnonzero(~is_part) - np.arange(len(words))
         return RaggedArray(self._number(list(compress(found, is_part))), np.diff(ends, prepend=0))
