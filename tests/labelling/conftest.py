@@ -12,6 +12,7 @@ from fake_model import FAKE_MODELS
 
 from textlstm.config import Engine, LabelConfig, LabellingConfig
 from textlstm.labelling.job import label_files
+from textlstm.labelling.model import ModelSource
 from textlstm.labelling.summary import LabelSummary
 
 Run = Callable[..., LabelSummary]
@@ -34,6 +35,7 @@ def run(tmp_path: Path) -> Run:
         *,
         overwrite: bool = False,
         engine: Engine = Engine.local,
+        models: ModelSource = FAKE_MODELS,
         **settings: object,
     ) -> LabelSummary:
         names = [inputs] if isinstance(inputs, str) else inputs
@@ -45,6 +47,6 @@ def run(tmp_path: Path) -> Run:
             overwrite=overwrite,
             engine=engine,
         )
-        return label_files(config, models=FAKE_MODELS)
+        return label_files(config, models=models)
 
     return label

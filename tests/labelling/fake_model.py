@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ LABELS = ("even", "odd", "three")
 
 @dataclass(frozen=True)
 class FakePrediction:
-    label: str
+    labels: tuple[str, ...]
     probability: float
     decision: str
 
@@ -24,6 +24,7 @@ class FakeClassifier:
     """Label by len(text) % 3; the probability is 0.5 plus a hundredth for each of the first 40 characters."""
 
     labels = LABELS
+    is_multi_label = False
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         probabilities = np.full((len(texts), 3), 0.0, dtype=np.float32)
@@ -37,11 +38,11 @@ class FakeClassifier:
         predictions = []
         for text, row in zip(texts, probabilities, strict=True):
             if not text.strip():
-                predictions.append(FakePrediction("", 0.0, "empty"))
+                predictions.append(FakePrediction((), 0.0, "empty"))
             else:
                 best = int(row.argmax())
                 decision = "accepted" if row[best] >= 0.55 else "abstained"
-                predictions.append(FakePrediction(LABELS[best], float(row[best]), decision))
+                predictions.append(FakePrediction((LABELS[best],), float(row[best]), decision))
         return predictions
 
 
@@ -60,6 +61,25 @@ def load(directory: Path, settings: LabellingConfig, many_texts: bool) -> FakeCl
     return FakeClassifier()
 
 
+class FakeMultiLabelClassifier(FakeClassifier):
+    """The labels of a text are the letters a to c that it holds, each with a comma before it."""
+
+    labels = (",a", ",b", ",c")
+    is_multi_label = True
+
+    def decide(self, texts: Sequence[str], probabilities: np.ndarray) -> list[FakePrediction]:
+        predictions = []
+        for text in texts:
+            labels = tuple(label for label in self.labels if label[1] in text)
+            predictions.append(FakePrediction(labels, 0.75, "accepted" if text.strip() else "empty"))
+        return predictions
+
+
+FAKE_MULTI_LABEL_MODELS = ModelSource(
+    describe=lambda directory: replace(describe(directory), labels=(",a", ",b", ",c"), is_multi_label=True),
+    load=lambda directory, settings, many_texts: FakeMultiLabelClassifier(),
+    worker_command=("no worker is needed for a few rows",),
+)
 FAKE_MODELS = ModelSource(describe=describe, load=load, worker_command=(sys.executable, __file__))
 
 

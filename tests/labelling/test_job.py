@@ -11,8 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from fake_model import FAKE_MULTI_LABEL_MODELS
 
+from textlstm.corpus.rows.readers import read_records
+from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
+from textlstm.corpus.rows.values import cell_text
+from textlstm.corpus.sources.examples import example_reader
 from textlstm.errors import ConfigError, InputError
+from textlstm.labelling.trace import replay_row
 
 ROWS = 'id,text\n01,four\n02,"a ""b""\nc"\n03,\n'
 LABELLED = (
@@ -388,3 +394,28 @@ def test_maps_and_times_of_parquet_are_json_in_other_formats(tmp_path: Path, run
     run("in.parquet", "out.jsonl")
     row = json.loads((tmp_path / "out.jsonl").read_text())
     assert (row["m"], row["at"], row["n"]) == ({"k": 1}, "00:00:01.123456789", None)
+
+
+SEVERAL = [("ab", [",a", ",b"]), ("c", [",c"]), ("x", []), (" ", [])]
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.tsv", "out.jsonl", "out.parquet"])
+def test_labels_of_a_multi_label_model_are_read_back_as_they_were(tmp_path: Path, run, name: str) -> None:
+    (tmp_path / "in.csv").write_text("".join(f"{text}\n" for text in ("text", *(text for text, _ in SEVERAL))))
+    run("in.csv", name, models=FAKE_MULTI_LABEL_MODELS, num_workers=1)
+    settings = ReadSettings(columns=ColumnNames(labels="predicted_label"), need_labels=True)
+    read = example_reader(settings)
+    rows = [row for row in read_records(tmp_path / name, settings) if row.fields["text"].strip()]
+    assert [(example.text, list(example.labels)) for example in map(read, rows)] == SEVERAL[:3]
+    last = list(read_records(tmp_path / name, settings))[-1].fields
+    assert (cell_text(last["predicted_label"]), last["decision"]) == ("[]", "empty")
+
+
+def test_a_csv_cell_of_several_labels_is_a_json_list(tmp_path: Path, run) -> None:
+    (tmp_path / "in.csv").write_text("text\nab\nx\n")
+    summary = run("in.csv", "out.csv", models=FAKE_MULTI_LABEL_MODELS, num_workers=1, decision_name="")
+    assert (tmp_path / "out.csv").read_text() == (
+        'text,predicted_label,probability\nab,"["",a"", "",b""]",0.75\nx,[],0.75\n'
+    )
+    assert summary.labels == {'[",a", ",b"]': 1, "[]": 1}
+    assert replay_row(str(tmp_path / "out.csv"), 1, models=FAKE_MULTI_LABEL_MODELS).differences == ()

@@ -30,11 +30,12 @@ def write_input(directory: Path, format: str, *, num_rows: int = NUM_ROWS) -> st
         lines = [f'{n},"text {n}\n{"x" * (n % 50)}"' if n % 40 else f"{n},a,b" for n in range(num_rows)]
         path.write_text("id,text\n" + "\n".join(lines) + "\n")
     elif format == "jsonl":
-        rows = [{"id": n, "text": f"text {n} {'x' * (n % 50)}" if n % 40 else None} for n in range(num_rows)]
+        rows = [{"id": n, "text": f"text {n} {'x' * (n % 50)}" if n % 40 else n} for n in range(num_rows)]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     else:
-        texts = [f"text {n} {'x' * (n % 50)}" if n % 40 else None for n in range(num_rows)]
-        pq.write_table(pa.table({"id": range(num_rows), "text": texts}), path, row_group_size=25)
+        texts = [f"text {n} {'x' * (n % 50)}".encode() if n % 40 else b"\xff" for n in range(num_rows)]
+        text = pa.array(texts, pa.binary()).view(pa.string())  # which is no UTF-8 in every 40th row
+        pq.write_table(pa.table({"id": range(num_rows), "text": text}), path, row_group_size=25)
     return path.name
 
 

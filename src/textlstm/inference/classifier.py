@@ -153,6 +153,11 @@ class TextClassifier:
         how = {name: str(value) if isinstance(value, StrEnum) else value for name, value in self._how.items()}
         return load_pickled, (type(self), saved_bytes(self.saved_model), how)
 
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a text may have any number of labels."""
+        return self.saved_model.task is Task.multi_label
+
     @cached_property
     def tagging_pipeline(self) -> TextPipeline:
         """The preparation of training: the same tokens as `pipeline`, with tags for a reader if the model reads none.

@@ -18,16 +18,17 @@ PROBABILITY_DIGITS = 6
 class AddedColumns:
     """The columns that one job adds, in order: label, probability, decision, top k, all probabilities, explanation."""
 
-    def __init__(self, settings: LabellingConfig, labels: Sequence[str]) -> None:
-        """Fix the names for a model with `labels`."""
+    def __init__(self, settings: LabellingConfig, labels: Sequence[str], *, is_multi_label: bool) -> None:
+        """Fix the names for a model with `labels`; where a text may have several, the label column holds lists."""
         self._settings = settings
+        self._is_multi_label = is_multi_label
         self._labels = tuple(labels)
         self._num_top = min(settings.top_k, len(self._labels))
         self.types: dict[str, type] = dict(self._types())
         self.names = tuple(self.types)
 
     def _types(self) -> Iterator[tuple[str, type]]:
-        yield self._settings.label_name, str
+        yield self._settings.label_name, list if self._is_multi_label else str
         yield self._settings.probability_name, float
         if self._settings.decision_name:
             yield self._settings.decision_name, str
@@ -71,7 +72,7 @@ class AddedColumns:
         for row, prediction in enumerate(predictions):
             is_empty = prediction.decision == "empty"
             values: dict[str, object] = {
-                settings.label_name: self._label(prediction),
+                settings.label_name: self._labels_of(prediction),
                 settings.probability_name: round(float(prediction.probability), PROBABILITY_DIGITS),
             }
             if settings.decision_name:
@@ -91,14 +92,16 @@ class AddedColumns:
     def _needs_all(self) -> bool:
         return self._num_top > 0 or self._settings.all_probabilities
 
-    def _label(self, prediction: RowPrediction) -> str:
+    def _labels_of(self, prediction: RowPrediction) -> str | list[str]:
         match str(prediction.decision):
             case "empty":
-                return self._settings.empty_label
+                labels = [self._settings.empty_label] if self._settings.empty_label else []
             case "abstained" if self._settings.abstain_label:
-                return self._settings.abstain_label
+                labels = [self._settings.abstain_label]
             case _:
-                return prediction.label
+                labels = list(prediction.labels)
+        # A list and not one text with separators: a label may hold any separator.
+        return labels if self._is_multi_label else "".join(labels)
 
 
 # The words that counted: what a label's probability loses when a word is left out of the text.

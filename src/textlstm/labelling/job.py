@@ -47,7 +47,7 @@ def commit_output(
         StorageError: A file cannot be written.
     """
     _check_inputs(plan)
-    added = AddedColumns(config.labelling, card.labels)
+    added = AddedColumns(config.labelling, card.labels, is_multi_label=card.is_multi_label)
     store = target.store
     num_rejects = sum(record.num_rejects for record in records)
     if sum(record.num_rows for record in records) + num_rejects != plan.num_rows:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from textlstm.config import LabellingConfig
+from textlstm.config import LabellingConfig, Task
 from textlstm.errors import IntegrityError
 
 
@@ -22,8 +22,8 @@ class RowPrediction(Protocol):
     """The label of one text, as `predictor.Prediction`."""
 
     @property
-    def label(self) -> str:
-        """The most probable label, or all labels of a multi-label text joined by a comma."""
+    def labels(self) -> Sequence[str]:
+        """The most probable label alone, or all labels of a multi-label text; none of an empty text."""
 
     @property
     def probability(self) -> float:
@@ -40,6 +40,10 @@ class RowClassifier(Protocol):
     @property
     def labels(self) -> Sequence[str]:
         """The L labels, in the order of the columns of probabilities."""
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a text may have any number of labels."""
 
     def predict_proba(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return (N, L) float32 probabilities of N texts."""
@@ -63,6 +67,8 @@ class ModelCard:
     """spaCy model and version that texts are prepared with."""
     provenance: Mapping[str, Any] | None = None
     """Run id, data digests and so on, as the model folder records them."""
+    is_multi_label: bool = False
+    """Whether a text may have any number of labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,7 @@ def describe_model(directory: Path) -> ModelCard:
         label_shares=tuple(config["label_shares"]),
         spacy_model=manifest["spacy_model"],
         provenance=manifest["provenance"],
+        is_multi_label=config["task"] == Task.multi_label.value,
     )
 
 

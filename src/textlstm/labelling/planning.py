@@ -64,7 +64,7 @@ def make_plan(names: Sequence[str], config: LabelConfig, card: ModelCard, *, unp
     """
     settings = config.labelling
     reading = settings_of_reading(settings, text_column=card.text_column)
-    added = AddedColumns(settings, card.labels)
+    added = AddedColumns(settings, card.labels, is_multi_label=card.is_multi_label)
     problems: list[str] = []
     planned: list[Planned] = []
     for name in names:
@@ -78,6 +78,8 @@ def make_plan(names: Sequence[str], config: LabelConfig, card: ModelCard, *, unp
         raise InputError(*problems)
     shards = [shard for one in planned for shard in one.shards]
     kept = {key: value for key, value in asdict(settings).items() if key not in WITHOUT_EFFECT}
+    if card.is_multi_label:
+        kept["labels"] = "list"  # version 0.1.0 joined them by commas: such a job is not continued with lists
     return Plan(
         inputs=tuple(one.file for one in planned),
         shards=tuple(shard._replace(number=number) for number, shard in enumerate(shards)),

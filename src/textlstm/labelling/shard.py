@@ -16,6 +16,7 @@ from textlstm.corpus.rows.readers import read_records
 from textlstm.corpus.rows.records import Record, Reject, reject_line
 from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
 from textlstm.corpus.rows.streams import packed_stream
+from textlstm.corpus.rows.values import cell_text
 from textlstm.corpus.rows.writers import RecordWriter, record_writer
 from textlstm.corpus.sources.examples import text_problem, text_to_label
 from textlstm.errors import InputError
@@ -143,7 +144,7 @@ def label_shard(
     decisions: Counter[str] = Counter()
     rejects: list[Reject] = []
     num_rows, confidence_sum = 0, 0.0
-    added = AddedColumns(settings, classifier.labels)
+    added = AddedColumns(settings, classifier.labels, is_multi_label=classifier.is_multi_label)
     with journal.part(task.shard.number) as stream, write_rows(stream, task.output, added, settings=settings) as writer:
         clock = time.perf_counter()
         rows = read_rows(task.file, task.shard, settings, text_column=task.text_column)
@@ -208,7 +209,7 @@ def label_block(
         values_of_rows = added.values(predictions, probabilities, explanations=explanations)
         for record, values in zip(records, values_of_rows, strict=True):
             rows.append({**record.fields, **values})
-            labels[str(values[settings.label_name])] += 1
+            labels[cell_text(values[settings.label_name])] += 1
         for prediction in predictions:
             decisions[str(prediction.decision)] += 1
             confidence_sum += float(prediction.probability)

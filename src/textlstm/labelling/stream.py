@@ -34,7 +34,7 @@ def label_stream(
     reading = settings_of_reading(settings, text_column=card.text_column)
     paths = expand_inputs(config.input)
     format = _stream_format(config, {kind_of_input(path, reading).format for path in paths})
-    added = AddedColumns(settings, classifier.labels)
+    added = AddedColumns(settings, classifier.labels, is_multi_label=classifier.is_multi_label)
     count = RejectCount()
     total = _Total()
     writer: RecordWriter | None = None

@@ -121,7 +121,9 @@ def replay_row(output: str, row: int, *, model_dir: Path | None = None, models: 
     text = _input_text(trace, settings)
     probabilities = classifier.predict_proba([text])
     predictions = classifier.decide([text], probabilities)
-    added = AddedColumns(replace(settings, explanation=False), classifier.labels)
+    added = AddedColumns(
+        replace(settings, explanation=False), classifier.labels, is_multi_label=classifier.is_multi_label
+    )
     [values] = added.values(predictions, probabilities)
     differences = [
         f"{output}:{row}: {name} was {trace.values.get(name)!r}, now it is {value!r}"
@@ -154,7 +156,7 @@ def _rejected_rows(target: Target, name: str, first: int, last: int) -> set[int]
 
 def _added_values(output: str, row: int, manifest: Manifest) -> dict[str, str]:
     settings = from_plain(LabellingConfig, manifest.config["labelling"])
-    added = AddedColumns(settings, sorted(manifest.counts["labels"]))
+    added = AddedColumns(settings, sorted(manifest.counts["labels"]), is_multi_label=False)  # for its names
     reading = ReadSettings(
         format=FileFormat(manifest.output["format"]),
         columns=ColumnNames(text=settings.label_name, label=""),
@@ -192,6 +194,8 @@ def _input_text(trace: RowTrace, settings: LabellingConfig) -> str:
 
 
 def _same(before: str | None, now: object) -> bool:
+    if isinstance(now, list):  # labels, which version 0.1.0 joined by commas
+        return before in (cell_text(now), ",".join(now))
     if not isinstance(now, float) or before is None:
         return before == now
     try:

@@ -249,10 +249,10 @@ class ParquetWriter:
 
 
 def with_columns(schema: "pa.Schema", added: Mapping[str, type]) -> "pa.Schema":
-    """Return `schema` with columns appended, of type str, float, int or bool."""
+    """Return `schema` with columns appended, of type str, float, int or bool, or list for lists of strings."""
     import pyarrow as pa
 
-    kinds = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
+    kinds = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_(), list: pa.list_(pa.string())}
     for name, kind in added.items():
         schema = schema.append(pa.field(name, kinds[kind]))
     return schema
