@@ -78,6 +78,16 @@ def test_stage_help_documents_every_setting(stage: str, capsys: pytest.CaptureFi
             ["train", "hydra.launcher._target_=os.system"],
             "textlstm: hydra.launcher._target_: settings cannot be added, removed or name code; only known ones can be changed\n",
         ),
+        (
+            ["train", "seed=1,2,3"],
+            "textlstm: seed: expected a whole number, got '1,2,3'; a setting has one value, and "
+            "`textlstm sweep sweep.space=['seed=1,2,3']` tries several\n",
+        ),
+        (
+            ["train", "model.encoder=lstm,gru"],
+            "textlstm: model.encoder: expected one of rnn, lstm, gru, cnn_lstm, got 'lstm,gru'; a setting has one value",
+        ),
+        (["train", "model.bidirectional=2"], "textlstm: model.bidirectional: expected true or false, got '2'\n"),
         (["train", "model=gigantic"], "textlstm: model=gigantic: no such choice; there is"),
         (
             ["train", "output_dir=${oc.env:HOME}"],
@@ -168,3 +178,30 @@ def test_lists_are_taken_in_brackets() -> None:
 
     config = compose_config("train", TrainConfig, ["data=files", "data.train=[a.csv,b.csv]", "text.keep_pos=[NOUN]"])
     assert (config.data.train, config.text.keep_pos) == (["a.csv", "b.csv"], ["NOUN"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "items"),
+    [
+        ("[9d0b8a73,53327e75]", ["9d0b8a73", "53327e75"]),
+        ("[1e5, 007, null, true]", ["1e5", "007", "null", "true"]),
+        ("['a,b.csv', \"it's\", c d.csv]", ["a,b.csv", "it's", "c d.csv"]),
+        ("[oos:0.18]", ["oos:0.18"]),
+        ("[]", []),
+        ("", []),
+        ("trial 3", ["trial 3"]),
+    ],
+)
+def test_items_of_lists_stay_as_they_were_typed(typed: str, items: list[str]) -> None:
+    from textlstm.cli.settings import text_items
+
+    assert text_items(typed) == items
+
+
+def test_runs_are_named_by_place_and_never_read_as_numbers() -> None:
+    from textlstm.cli.main import STAGES, _split_options
+    from textlstm.cli.settings import compose_config
+    from textlstm.config import CompareConfig
+
+    overrides, _ = _split_options(["9d0b8a73", "53327e75"], STAGES["compare"])
+    assert compose_config("compare", CompareConfig, overrides).runs == ["9d0b8a73", "53327e75"]

@@ -9,6 +9,7 @@ import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -167,14 +168,56 @@ def _typed(config_class: type, overrides: Sequence[str]) -> Any:
         value: object
         if hint is str:
             value = _unquoted(raw)
-        elif get_origin(hint) is list and get_args(hint) == (str,) and not raw.startswith("["):
-            value = [_unquoted(raw)] if raw else []
+        elif get_origin(hint) is list and get_args(hint) == (str,):
+            value = text_items(raw)
         else:
-            value = OverridesParser.create().parse_override(override).value()
-            if isinstance(value, list):
-                value = [str(item) for item in value]
+            parsed = OverridesParser.create().parse_override(override)
+            if parsed.is_sweep_override():
+                raise ConfigError(
+                    f"{key}: expected {_kind(hint)}, got '{raw}'; a setting has one value, "
+                    f"and `textlstm sweep sweep.space=['{key}={raw}']` tries several"
+                )
+            value = parsed.value()
+            if hint is bool and isinstance(value, int) and value not in (0, 1):
+                raise ConfigError(f"{key}: expected {_kind(hint)}, got '{raw}'")
         OmegaConf.update(result, key, value, force_add=True)
     return result
+
+
+def _kind(hint: Any) -> str:
+    """Return what a setting of this type takes, in words."""
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return f"one of {', '.join(str(member.value) for member in hint)}"
+    return {bool: "true or false", int: "a whole number", float: "a number"}.get(hint, "one value")
+
+
+def text_items(raw: str) -> list[str]:
+    """Return the items of a typed list of texts, each as it was typed: ids and names are never taken for numbers.
+
+    Items stand in brackets with commas between them; an item with a comma of its own stands in quotation marks or
+    has it inside brackets. Without the outer brackets there is one item.
+
+    >>> text_items("[9d0b8a73,53327e75]"), text_items("[007, 'a,b', f(x,y)]"), text_items("a,b.csv"), text_items("")
+    (['9d0b8a73', '53327e75'], ['007', 'a,b', 'f(x,y)'], ['a,b.csv'], [])
+    """
+    if not (raw.startswith("[") and raw.endswith("]")):
+        return [_unquoted(raw)] if raw else []
+    items, item, quote, depth = [], "", "", 0
+    for char in raw[1:-1]:
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"" and not item.strip():
+            quote = char
+        elif char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+        if char == "," and not quote and not depth:
+            items.append(item)
+            item = ""
+        else:
+            item += char
+    return [_unquoted(text.strip()) for text in (*items, item) if text.strip()]
 
 
 def _unquoted(raw: str) -> str:

@@ -60,6 +60,9 @@ class DataConfig:
     """Largest ratio of unpacked to packed size of a compressed file."""
     limit: int = 0
     """Read at most this many rows of each split; 0 means all."""
+    train_limit: int = 0
+    """Train on at most this many rows, taken class by class after splitting; validation and test rows stay as they are.
+    A larger limit takes the rows of a smaller one and more. 0 means all."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -71,6 +74,7 @@ class DataConfig:
         check_at_least("data.max_chars", self.max_chars, 1)
         check_at_least("data.max_expansion", self.max_expansion, 1)
         check_at_least("data.limit", self.limit, 0)
+        check_at_least("data.train_limit", self.train_limit, 0)
         if self.source is not DataSource.files:
             given = [key for key in ("train", "validation", "test") if getattr(self, key)]
             require(not given, f"data.{given[0] if given else ''} is only read with data=files; add data=files")

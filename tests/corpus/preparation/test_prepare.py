@@ -373,6 +373,18 @@ def test_limit_reads_so_many_rows_of_each_split(write, rows, prepare: Prepare) -
     assert [len(part) for part in texts_of(corpus)] == [9, 1, 10]
 
 
+def test_train_limit_leaves_the_rows_that_figures_are_of(write, rows, prepare: Prepare) -> None:
+    name, test = write("train.jsonl", rows(100)), write("test.jsonl", rows(30, word="t"))
+    whole, many, few = (texts_of(prepare(name, test=test, train_limit=limit)) for limit in (0, 40, 10))
+    assert [len(part) for part in whole] == [90, 10, 30]
+    assert [len(part) for part in many] == [40, 10, 30]
+    assert [len(part) for part in few] == [10, 10, 30]
+    assert whole[1:] == many[1:] == few[1:]
+    assert few[0] < many[0] < whole[0]
+    labels = {row.as_py()[0] for row in prepare(name, test=test, train_limit=10).train.table.column("labels")}
+    assert labels == {"even", "odd"}
+
+
 def test_packed_files_and_globs_are_read(tmp_path: Path, rows, prepare: Prepare) -> None:
     for part in range(2):
         lines = [json.dumps({"text": text, "label": label}) for text, label in rows(40)[part::2]]

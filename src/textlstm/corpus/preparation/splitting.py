@@ -127,6 +127,8 @@ def assign_rows(ingested: Ingested, data: DataConfig) -> Assignment:
     for split, fraction in ((Split.test, data.test_fraction), (Split.validation, data.validation_fraction)):
         if split not in by_split and fraction > 0:
             _carve(train, assigned, label_ids, split=split, fraction=fraction, split_seed=data.split_seed)
+    if data.train_limit:
+        _limit_train(train, assigned, label_ids, limit=data.train_limit, split_seed=data.split_seed)
     labels = label_ids.names_of(train.label_set_ids[assigned == SPLITS.index(Split.train)])
     in_train: dict[Split, npt.NDArray[np.bool_]] = {}
     for split, fate in ((Split.validation, "are left out of training"), (Split.test, "count as always wrong")):
@@ -301,3 +303,17 @@ def _carve(
             f"train: too few different texts a class to take a part for {split}. Give data.{split} a file."
         )
     assigned[rows[taken]] = SPLITS.index(split)
+
+
+def _limit_train(
+    train: IngestedSource, assigned: npt.NDArray[np.int8], label_ids: _LabelIds, *, limit: int, split_seed: int
+) -> None:
+    """Keep a stratified choice of at most `limit` training rows; the other splits stay."""
+    rows = np.flatnonzero(assigned == SPLITS.index(Split.train)).astype(np.uint32)
+    if len(rows) <= limit:
+        return
+    set_ids = train.label_set_ids[rows]
+    strata = label_ids.rarest_of_sets(label_ids.counts(set_ids)).astype(np.int32)[set_ids]
+    taken = take_part(train.hashes[rows], strata=strata, fraction=limit / len(rows), split_seed=split_seed)
+    taken[np.flatnonzero(taken)[limit:]] = False  # a text that occurs often brings more rows than texts
+    assigned[rows[~taken]] = DROPPED
