@@ -27,7 +27,7 @@ from textlstm.training.loop import fit
 from training import ROOT, first_rows, read_rows
 
 CORPORA = ["trec6", "sst2", "mr", "ag_news_10k", "r8", "imdb"]
-WAYS = [("one thread", 1, False), ("two threads", 2, False), ("two lanes", 2, True)]
+WAYS = [("one thread", 1, False), ("two threads", 2, False), ("a thread for each direction", 2, True)]
 
 
 def main() -> int:
@@ -71,11 +71,11 @@ def measure(split: EncodedSplit, vocabulary_size: int, *, batch_size: int, round
     few = first_rows(split, 64)
     speeds = np.zeros((rounds + 1, len(WAYS)))
     for turn in range(rounds + 1):
-        for k, (_, threads, threads) in enumerate(WAYS):
+        for k, (_, threads, each_direction) in enumerate(WAYS):
             network = TextNetwork(ModelConfig(), NetworkSizes(vocabulary_size, int(split.targets.max()) + 1))
             config = TrainingConfig(epochs=1, batch_size=batch_size, num_threads=threads, num_workers=1)
-            # short batches open no threads; here they do, to show what that would cost
-            opened = two_threads if threads else nullcontext
+            # Short batches open no second thread; here they do, to show the cost.
+            opened = two_threads if each_direction else nullcontext
             with mock.patch.object(compute, "two_threads", opened), mock.patch.object(compute, "_TOKENS_A_THREAD", 1):
                 result = fit(TrainingJob(network, split, few, config=config, task=Task.single_label, seed=1))
             speeds[turn, k] = result.tokens_per_second

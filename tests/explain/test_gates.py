@@ -52,7 +52,7 @@ def _train(encoder, vectors: torch.Tensor, lengths: torch.Tensor) -> None:
     """Fit the first unit of each text's last state to the sign of its first number, at the default learning rate."""
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=TrainingConfig().learning_rate)
     for _ in range(100):
-        state = encoder(vectors, lengths).ahead[lengths - 1, torch.arange(len(lengths)), 0]
+        state = encoder(vectors, lengths).forward_states[lengths - 1, torch.arange(len(lengths)), 0]
         loss = ((state - vectors[:, 0, 0].sign()) ** 2).mean()
         optimizer.zero_grad()
         loss.backward()

@@ -146,11 +146,15 @@ def trace_encoder(
 
 
 def _trace_layer(layer: RecurrentLayer, inputs: Tensor, encoded: Encoded, *, number: int) -> list[CellTrace]:
-    traced = [_trace_cell(layer.forwards, inputs, encoded.ahead, encoded.lengths, (number, Direction.forwards))]
-    if layer.backwards is not None and encoded.behind is not None:
+    traced = [
+        _trace_cell(layer.forwards, inputs, encoded.forward_states, encoded.lengths, (number, Direction.forwards))
+    ]
+    if layer.backwards is not None and encoded.backward_states is not None:
         turned = reverse_padded(inputs, reversal_index(encoded.lengths, inputs.shape[0]))
         traced.append(
-            _trace_cell(layer.backwards, turned, encoded.behind, encoded.lengths, (number, Direction.backwards))
+            _trace_cell(
+                layer.backwards, turned, encoded.backward_states, encoded.lengths, (number, Direction.backwards)
+            )
         )
     return traced
 

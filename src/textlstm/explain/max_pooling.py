@@ -25,7 +25,7 @@ def count_max_pool_wins(network: TextNetwork, trace: EncoderTrace, reading: Read
     if network.pool.pooling not in (Pooling.max, Pooling.max_mean):
         return None
     lengths = trace.encoded.lengths
-    num_steps = trace.encoded.ahead.shape[0]
+    num_steps = trace.encoded.forward_states.shape[0]
     inside = padding_mask(lengths, num_steps).t().unsqueeze(2)
     begin = 0
     units = np.zeros((len(lengths), num_steps), dtype=np.int64)
@@ -46,6 +46,6 @@ def count_max_pool_wins(network: TextNetwork, trace: EncoderTrace, reading: Read
 
 def unit_effects(trace: EncoderTrace, reading: ReadOut) -> np.ndarray:
     """Return (B, D, H) float32: gradient times value of the pooled features, summed over those of the same unit."""
-    num_directions, size = len(trace.encoded.directions), trace.encoded.ahead.shape[2]
+    num_directions, size = len(trace.encoded.directions), trace.encoded.forward_states.shape[2]
     parts = (reading.pooled * reading.pooled_gradient).view(len(reading.pooled), -1, num_directions, size)
     return np.asarray(parts.sum(dim=1).cpu().numpy())

@@ -41,7 +41,7 @@ def _gradients(network: TextNetwork, *, seed: int = 3) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("encoder", [Encoder.lstm, Encoder.gru, Encoder.rnn])
 @pytest.mark.parametrize("pooling", [Pooling.max_mean, Pooling.last, Pooling.attention])
-def test_gradients_are_those_of_one_lane(encoder, pooling):
+def test_gradients_are_those_of_one_thread(encoder, pooling):
     network = _network(encoder=encoder, pooling=pooling, num_layers=2, recurrent_dropout=0.3)
     expected = _gradients(network)
     with two_threads():
@@ -54,7 +54,7 @@ def test_gradients_are_those_of_one_lane(encoder, pooling):
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_prediction_is_that_of_one_lane(mode):
+def test_prediction_is_that_of_one_thread(mode):
     network = _network().eval()
     with mode():
         expected = network(_batch())
@@ -64,7 +64,7 @@ def test_prediction_is_that_of_one_lane(mode):
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-def test_autocast_reaches_both_lanes():
+def test_autocast_reaches_both_threads():
     weight = torch.randn(4, 4, requires_grad=True)
     with two_threads(), torch.autocast("cpu", dtype=torch.bfloat16):
         first, second = both_layers(*[Layer(torch.mm, (torch.eye(4), weight))] * 2)
@@ -94,7 +94,7 @@ def test_halves_run_at_once_inside_the_block_only():
         both(meeting.wait, meeting.wait)
 
 
-def test_lanes_share_the_threads_of_torch():
+def test_both_halves_share_the_threads_of_torch():
     torch.set_num_threads(4)
     with two_threads():
         assert both(torch.get_num_threads, torch.get_num_threads) == (2, 2)
@@ -107,7 +107,7 @@ def test_lanes_share_the_threads_of_torch():
 
 
 @pytest.mark.parametrize("failing", [0, 1])
-def test_an_error_in_a_lane_is_raised_when_both_have_ended(failing):
+def test_an_error_in_one_half_is_raised_when_both_have_ended(failing):
     ended = []
 
     def fail() -> None:
@@ -131,5 +131,5 @@ def test_an_error_in_a_lane_is_raised_when_both_have_ended(failing):
         ({"char_cnn_size": 4}, False),
     ],
 )
-def test_which_networks_fit_lanes(settings, expected):
+def test_which_networks_train_in_two_threads(settings, expected):
     assert _network(**settings).can_run_in_parallel is expected

@@ -1,7 +1,8 @@
-"""What the network reads: one batch of texts as integers, gathered on the device.
+"""Batches: texts as integers, gathered on the device.
 
-Legend of all of `models/`: B texts of a batch, T tokens of its longest text, C bytes of a spelling, E embedding
-dimensions, H features of a time step after the encoder, P features after pooling, L labels.
+Dimensions in all of `models/network`: B texts of a batch, T tokens of its longest text, C bytes of a spelling,
+E embedding dimensions, H units of a direction, P features after pooling, L labels, N rows of a split, V words of the
+vocabulary.
 """
 
 from typing import NamedTuple
@@ -32,12 +33,12 @@ class Batch(NamedTuple):
 
 
 class DeviceSplit:
-    """A split whose tokens lie on the device as one flat tensor; batches are gathered there."""
+    """A split on the device, as flat tensors; batches are gathered there."""
 
     def __init__(self, split: EncodedSplit, device: torch.device) -> None:
         """Copy the arrays of `split` to `device` (on the CPU they are shared, not copied)."""
         self.lengths = split.lengths
-        """(N,) int64, numpy, on the host: the plan of batches needs it there."""
+        """(N,) int64 numpy array on the host, for the plan of batches."""
         flat = split.token_ids if len(split.token_ids) else np.zeros(1, np.int32)
         self.token_ids = _on(device, flat)
         self.starts = _on(device, split.offsets[:-1])
@@ -47,14 +48,16 @@ class DeviceSplit:
         self.targets = _on(device, split.targets)
 
     def batch(self, rows: Tensor, *, width: int) -> Batch:
-        """Return the batch of (B,) int64 `rows`, padded to `width` tokens; nothing waits for the device."""
-        lengths = self.row_lengths[rows]
+        """Return the batch of (B,) int64 `rows`, padded to T = `width` tokens, without waiting for the device."""
+        lengths = self.row_lengths[rows]  # (B,)
         steps = torch.arange(width, device=rows.device)
         inside = steps < lengths.unsqueeze(1)  # (B, T)
+
+        # (B, T) places in the flat tensors; padding reads place 0 and is then set to 0.
         places = (self.starts[rows].unsqueeze(1) + steps).masked_fill_(~inside, 0)
         token_ids = self.token_ids[places].masked_fill_(~inside, 0).long()
         pos_ids = None if self.pos_ids is None else self.pos_ids[places].masked_fill_(~inside, 0).long()
-        char_ids = None if self.spellings is None else self.spellings[token_ids].long()
+        char_ids = None if self.spellings is None else self.spellings[token_ids].long()  # (B, T, C)
         return Batch(token_ids, pos_ids, lengths, char_ids)
 
 

@@ -1,4 +1,4 @@
-"""The dropouts of recurrent text classifiers, each with the mask shape that its paper found to work."""
+"""The dropouts of recurrent text classifiers, each with the mask shape of its paper."""
 
 import torch
 from torch import Tensor, nn
@@ -6,9 +6,9 @@ from torch.nn import functional
 
 
 def dropout(values: Tensor, probability: float) -> Tensor:
-    """Return `values`, each zero with this `probability`, else divided by 1 - `probability`.
+    """Return `values`, each set to zero with this `probability`, else divided by 1 - `probability`.
 
-    On a CPU the mask is the one that `functional.dropout` draws without MKL, in a third of the time.
+    On a CPU the mask equals the one that `functional.dropout` draws without MKL, and takes a third of the time.
     """
     if values.device.type != "cpu":
         return functional.dropout(values, probability)
@@ -56,7 +56,7 @@ def drop_words(token_ids: Tensor, probability: float, *, unknown_id: int) -> Ten
 def word_type_scale(token_ids: Tensor, probability: float, *, vocabulary_size: int) -> Tensor:
     """Return float32 factors of token ids, with a last axis of 1, that drop whole word types (Merity et al. 2018).
 
-    All occurrences of a word share its fate: 0 with this `probability`, else 1 / (1 - probability).
+    All occurrences of a word have the same factor: 0 with this `probability`, else 1 / (1 - probability).
     """
     types = dropout(torch.ones(vocabulary_size, device=token_ids.device), probability)
     return types[token_ids].unsqueeze(-1)

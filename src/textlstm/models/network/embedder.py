@@ -1,4 +1,7 @@
-"""From token ids to vectors: words, parts of speech, characters and pieces of unknown words, side by side."""
+"""From token ids to vectors: words, parts of speech, characters and n-grams of unknown words.
+
+Dimensions: B texts, T tokens, C bytes of a spelling, E dimensions of a token vector, V words of the vocabulary.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +12,7 @@ from textlstm.models.network.batch import Batch
 from textlstm.models.network.dropout import LockedDropout, drop_words, word_type_scale
 from textlstm.models.network.inputs import HASH_MODULUS, HASH_MULTIPLIER, NGRAM_WIDTHS
 
-# What a token's spelling says: a CNN over its bytes, and hashed n-grams for words outside the vocabulary.
+# Vectors from spellings: a CNN over bytes, and hashed n-grams for words outside the vocabulary.
 
 
 class CharacterCNN(nn.Module):
@@ -25,7 +28,8 @@ class CharacterCNN(nn.Module):
         """Return (T, B, filters) from (T, B, C) byte ids; a padded token gives zeros."""
         T, B, C = char_ids.shape
         flat = char_ids.reshape(T * B, C).long()
-        filtered = functional.relu(self.convolution(self.embedding(flat).transpose(1, 2)))  # (T * B, filters, C)
+        # (T * B, C) bytes -> (T * B, C, embedding) -> (T * B, filters, C) -> maximum over C -> (T, B, filters)
+        filtered = functional.relu(self.convolution(self.embedding(flat).transpose(1, 2)))
         filtered = filtered * (flat > 0).unsqueeze(1)
         return filtered.amax(dim=2).view(T, B, filtered.shape[1])
 
@@ -45,6 +49,7 @@ class SubwordBuckets(nn.Module):
     def forward(self, char_ids: Tensor, wanted: Tensor) -> Tensor:
         """Return (T, B, size) means of n-gram vectors from (T, B, C) bytes, zeros where (T, B, 1) `wanted` is false."""
         T, B, C = char_ids.shape
+        # (T, B, C) bytes -> (T * B, n-grams) buckets -> (T * B, size) sums -> (T, B, size) means
         ids = self.bucket_ids(char_ids.reshape(T * B, C).long() * wanted.reshape(T * B, 1))
         total = functional.embedding_bag(ids, self.vectors.weight, mode="sum", padding_idx=0)
         return (total / (ids > 0).sum(dim=1, keepdim=True).clamp(min=1)).view(T, B, total.shape[1])
@@ -59,7 +64,7 @@ class SubwordBuckets(nn.Module):
             key = torch.full_like(char_ids[:, : C - width + 1], width)
             for k in range(width):
                 key = (key * HASH_MULTIPLIER + char_ids[:, k : C - width + 1 + k]) % HASH_MODULUS
-            full = char_ids[:, width - 1 :] > 0  # spellings have no inner zeros: the last byte decides
+            full = char_ids[:, width - 1 :] > 0  # spellings have no inner zeros, so the last byte tells
             found.append((key % self.num_buckets + 1) * full)
         return torch.cat(found, dim=1)
 
@@ -109,22 +114,25 @@ class Embedder(nn.Module):
         self.output_size = word_size + config.pos_embedding_size + config.char_cnn_size
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return (B, T, E) float32 vectors, whose memory has the steps first, as the encoder wants them.
+        """Return (B, T, E) float32 vectors with the steps first in memory, the layout that the encoder needs.
 
         Raises:
             ValueError: the network reads parts of speech or characters and the batch has none.
         """
+        # Words: ids beyond the vocabulary are unknown words; from here on the steps come first.
         token_ids = batch.token_ids.long()
         token_ids = token_ids.masked_fill(token_ids >= self.words.num_embeddings, UNKNOWN_ID).t()  # (T, B)
         if self.training:
             token_ids = drop_words(token_ids, self.word_dropout, unknown_id=UNKNOWN_ID)
-        vectors = self.words(token_ids.contiguous())
+        vectors = self.words(token_ids.contiguous())  # (T, B, word_size)
         if self.subwords is not None:
             unknown = (token_ids == UNKNOWN_ID).unsqueeze(-1)
             vectors = vectors + self.subwords(_by_step(batch.char_ids, "char_ids"), unknown)
         if self.training and self.embedding_dropout > 0:
             size = self.words.num_embeddings
             vectors = vectors * word_type_scale(token_ids, self.embedding_dropout, vocabulary_size=size)
+
+        # Beside them parts of speech and characters: (T, B, E).
         parts = [vectors]
         if self.pos is not None:
             parts.append(self.pos(_by_step(batch.pos_ids, "pos_ids").long()))
@@ -136,7 +144,7 @@ class Embedder(nn.Module):
 
 
 def _by_step(part: Tensor | None, name: str) -> Tensor:
-    """Return a part of the batch with the steps before the texts."""
+    """Return (B, T, ...) as (T, B, ...); raise ValueError if the batch has no such part."""
     if part is None:
         raise ValueError(f"the network reads Batch.{name}, but the batch has none")
     return part.transpose(0, 1).contiguous()

@@ -1,8 +1,10 @@
 """Recurrent encoders over right-padded float sequences, without packing.
 
-A bidirectional layer is two one-directional cells: `forwards` reads the rows as they stand (padding comes after the
-tokens, so it cannot reach them), `backwards` reads them reversed, each by its own length. That equals
-`pack_padded_sequence`, keeps the fast oneDNN and cuDNN kernels, and allows texts of length 0.
+A bidirectional layer is two one-directional cells. `forwards` reads the rows in order; padding comes after the tokens,
+so it cannot change their states. `backwards` reads each row reversed by its own length. The results equal those of
+`pack_padded_sequence`, but the fast oneDNN and cuDNN kernels stay in use, and texts may have length 0.
+
+Dimensions: B texts, T time steps, E features of an input, H units of a direction, P = H times the number of directions.
 """
 
 from functools import partial
@@ -18,7 +20,7 @@ from textlstm.models.network.dropout import LockedDropout, dropout
 from textlstm.models.network.parallel import Layer, both_layers
 from textlstm.models.network.precision import as_computed
 
-# Right-padded rows: their mask, and their reversal, each by its own length.
+# Masks and reversals of right-padded rows.
 
 
 def padding_mask(lengths: Tensor, num_steps: int) -> Tensor:
@@ -27,9 +29,9 @@ def padding_mask(lengths: Tensor, num_steps: int) -> Tensor:
 
 
 def reversal_index(lengths: Tensor, num_steps: int) -> Tensor:
-    """Return (T * B,) int64: which of the T * B vectors, steps first, stands where after each text is reversed.
+    """Return the (T * B,) int64 index that reverses each text among T * B vectors, steps first.
 
-    Padding stays where it is, so the index is its own inverse. Lengths [3, 1] and 4 steps: text 0 has its vectors at
+    Padding keeps its place, so the index is its own inverse. Lengths [3, 1] and 4 steps: text 0 has its vectors at
     0, 2, 4 (and padding at 6), text 1 at 1 (and padding at 3, 5, 7), so the index is [4, 1, 2, 3, 0, 5, 6, 7].
     """
     steps = torch.arange(num_steps, device=lengths.device).unsqueeze(1)
@@ -39,7 +41,7 @@ def reversal_index(lengths: Tensor, num_steps: int) -> Tensor:
 
 
 class _Permute(torch.autograd.Function):
-    """Reorder rows by an index that is its own inverse: the gradient is the same cheap reordering, no scatter."""
+    """Reorders rows by an index that is its own inverse, so the gradient is the same cheap gather, not a scatter."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, rows: Tensor, index: Tensor) -> Tensor:
@@ -54,7 +56,7 @@ class _Permute(torch.autograd.Function):
 
 def reverse_padded(states: Tensor, index: Tensor) -> Tensor:
     """Reverse each text of (T, B, E) `states` by its own length; `index` is `reversal_index` of the lengths."""
-    flat = states.reshape(-1, states.shape[-1])
+    flat = states.reshape(-1, states.shape[-1])  # (T * B, E)
     if flat.requires_grad and torch.is_grad_enabled():
         permuted: Tensor = _Permute.apply(flat, index)  # type: ignore[no-untyped-call]
     else:
@@ -63,12 +65,12 @@ def reverse_padded(states: Tensor, index: Tensor) -> Tensor:
 
 
 class Encoded(NamedTuple):
-    """What an encoder makes of B texts; the steps come first in memory, as the recurrent kernels want them."""
+    """States of B texts; the time steps come first in memory, the layout that recurrent kernels need."""
 
-    ahead: Tensor
-    """(T, B, H) outputs of the forward cell; values at padded steps mean nothing."""
-    behind: Tensor | None
-    """(T, B, H) outputs of the backward cell in the order it read, each text's last token first; None without one."""
+    forward_states: Tensor
+    """(T, B, H) outputs of the forward cell; values at padded steps are arbitrary."""
+    backward_states: Tensor | None
+    """(T, B, H) outputs of the backward cell in its reading order, last token first; None for one direction."""
     lengths: Tensor
     """(B,) int64 time steps of each text (fewer than tokens after a pooling convolution)."""
 
@@ -79,7 +81,7 @@ class Encoded(NamedTuple):
 
     @property
     def last(self) -> Tensor:
-        """(B, P) what each direction knows at its end: after the last token and at the first; zeros without tokens."""
+        """(B, P) state of each direction after its last step; zeros for a text without tokens."""
         rows = torch.arange(len(self.lengths), device=self.lengths.device)
         ends = (self.lengths - 1).clamp(min=0)
         found = [states[ends, rows] for states in self.directions]
@@ -87,15 +89,16 @@ class Encoded(NamedTuple):
 
     @property
     def directions(self) -> tuple[Tensor, ...]:
-        """The one or two (T, B, H) outputs; steps of padding come after the tokens in both."""
-        return (self.ahead,) if self.behind is None else (self.ahead, self.behind)
+        """One or two tensors (T, B, H), each in reading order; padding comes after the tokens in both."""
+        return (self.forward_states,) if self.backward_states is None else (self.forward_states, self.backward_states)
 
     def by_step(self) -> Tensor:
         """Return (T, B, P): `states` with the steps first."""
-        if self.behind is None:
-            return self.ahead
-        index = reversal_index(self.lengths, self.ahead.shape[0])
-        return torch.cat([self.ahead, reverse_padded(self.behind, index)], dim=2)
+        if self.backward_states is None:
+            return self.forward_states
+        # Back to the order of the tokens, then both directions side by side: two (T, B, H) become (T, B, 2H).
+        index = reversal_index(self.lengths, self.forward_states.shape[0])
+        return torch.cat([self.forward_states, reverse_padded(self.backward_states, index)], dim=2)
 
 
 class CellWeights(NamedTuple):
@@ -119,9 +122,9 @@ def cell_weights(cell: nn.RNNBase) -> CellWeights:
 class RecurrentLayer(nn.Module):
     """One layer of one or two directions.
 
-    `forwards` and `backwards` (None when one-directional) are plain `nn.LSTM`, `nn.GRU` or `nn.RNN` of a single layer
-    and direction (steps first), so their weights are `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0` and `bias_hh_l0` in
-    torch's own order of gates (LSTM: input, forget, cell, output; GRU: reset, update, new).
+    `forwards` and `backwards` (None for one direction) are plain `nn.LSTM`, `nn.GRU` or `nn.RNN` modules of a single
+    layer and direction (steps first). Their weights are `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0` and `bias_hh_l0`
+    in torch's order of gates (LSTM: input, forget, cell, output, or i, f, g, o; GRU: reset, update, new).
     """
 
     def __init__(self, family: Encoder, input_size: int, hidden_size: int, *, bidirectional: bool) -> None:
@@ -132,16 +135,20 @@ class RecurrentLayer(nn.Module):
         self.output_size = hidden_size * (2 if bidirectional else 1)
 
     def forward(self, inputs: Tensor, lengths: Tensor, *, recurrent_dropout: float = 0.0) -> Encoded:
-        """Run over (T, B, E) `inputs` of right-padded rows."""
+        """Return the states of right-padded (T, B, E) `inputs`."""
         inputs = as_computed(inputs).contiguous()
-        ahead = partial(_run_cell, self.forwards)
-        weights = _weights_in_use(self.forwards, recurrent_dropout)
+        forward_cell = partial(_run_cell, self.forwards)
+        forward_weights = _weights_in_use(self.forwards, recurrent_dropout)
         if self.backwards is None:
-            return Encoded(ahead(inputs, *weights), None, lengths)
+            return Encoded(forward_cell(inputs, *forward_weights), None, lengths)
+
+        # The backward cell reads each text from its last token on. On a CPU both cells may run at once.
         reverse = reverse_padded(inputs, reversal_index(lengths, inputs.shape[0]))
-        behind = partial(_run_cell, self.backwards)
-        its_weights = _weights_in_use(self.backwards, recurrent_dropout)
-        states = both_layers(Layer(ahead, (inputs, *weights)), Layer(behind, (reverse, *its_weights)))
+        backward_cell = partial(_run_cell, self.backwards)
+        backward_weights = _weights_in_use(self.backwards, recurrent_dropout)
+        states = both_layers(
+            Layer(forward_cell, (inputs, *forward_weights)), Layer(backward_cell, (reverse, *backward_weights))
+        )
         return Encoded(*states, lengths)
 
 
@@ -177,14 +184,14 @@ class RecurrentEncoder(nn.Module):
     def forward(self, vectors: Tensor, lengths: Tensor) -> Encoded:
         """Encode (B, T, E) float `vectors` of right-padded rows with (B,) `lengths`.
 
-        Vectors whose memory has the steps first (as the embedder makes them) are not copied.
+        Vectors with the steps first in memory, as the embedder returns them, are not copied.
         """
-        if vectors.shape[1] == 0:  # no text has a token: torch refuses to run over no steps
+        if vectors.shape[1] == 0:  # no text has a token, and torch refuses to run over no steps
             vectors = functional.pad(vectors, (0, 0, 0, 1))
-        inputs = vectors.transpose(0, 1)
+        inputs = vectors.transpose(0, 1)  # (T, B, E)
         encoded: Encoded = self.layers[0](inputs, lengths, recurrent_dropout=self.recurrent_dropout)
         for layer in self.layers[1:]:
-            inputs = self.dropout(encoded.states).transpose(0, 1)
+            inputs = self.dropout(encoded.states).transpose(0, 1)  # (B, T, P) to (T, B, P)
             encoded = layer(inputs, lengths, recurrent_dropout=self.recurrent_dropout)
         return encoded
 
@@ -214,10 +221,14 @@ class ConvolutionalRecurrentEncoder(nn.Module):
         """Encode (B, T, E) float `vectors`; the result has ceil(T / pool) steps: 5 tokens and pool 2 give 3."""
         if vectors.shape[1] == 0:
             vectors = functional.pad(vectors, (0, 0, 0, 1))
+
+        # Convolution over time: (B, T, E) to (B, filters, T). Padding is zero before and after it.
         mask = padding_mask(lengths, vectors.shape[1]).unsqueeze(1)  # (B, 1, T)
         before = (self.convolution.kernel_size[0] - 1) // 2
         padded = functional.pad(vectors.transpose(1, 2) * mask, (before, self.convolution.kernel_size[0] - 1 - before))
         filtered = functional.relu(self.convolution(padded)) * mask
+
+        # Maximum of `pool` steps: (B, filters, T) to (B, filters, ceil(T / pool)); filters are >= 0 after ReLU.
         pooled = functional.max_pool1d(filtered, self.pool, ceil_mode=True)
         encoded: Encoded = self.recurrent(pooled.transpose(1, 2), (lengths + self.pool - 1) // self.pool)
         return encoded
@@ -268,10 +279,10 @@ def _build_cell(family: Encoder, input_size: int, hidden_size: int) -> nn.RNNBas
 
 
 def _weights_in_use(cell: nn.RNNBase, recurrent_dropout: float) -> CellWeights:
-    """Return the weights of a cell; in training the recurrent ones may lose some connections.
+    """Return the weights of a cell, in training with dropout of the recurrent weights.
 
-    Weight-drop (Merity et al. 2018): one mask of `weight_hh` for all texts and steps of the batch, so that the fused
-    kernels stay in use.
+    This is weight-drop (Merity et al. 2018): one mask of `weight_hh` for all texts and steps of the batch, so that the
+    fused kernels stay in use.
     """
     kept = cell_weights(cell)
     if not cell.training or recurrent_dropout == 0:

@@ -1,4 +1,7 @@
-"""The recurrent text classifier: embedder -> encoder -> pooling -> head."""
+"""The recurrent text classifier: embedder -> encoder -> pooling -> head.
+
+token ids (B, T) -> vectors (B, T, E) -> states (T, B, H) a direction -> pooled (B, P) -> logits (B, L)
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,8 +17,6 @@ from textlstm.models.network.dropout import Dropout
 from textlstm.models.network.embedder import Embedder
 from textlstm.models.network.encoders import Encoded, RecurrentEncoder, build_encoder
 from textlstm.models.network.pooling import Pool
-
-# The layers after pooling.
 
 
 class Head(nn.Module):
@@ -40,12 +41,12 @@ class Head(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class NetworkSizes:
-    """What the data decide: the sizes that a `ModelConfig` does not hold."""
+    """Sizes that come from the data, not from a `ModelConfig`."""
 
     vocabulary_size: int
     """Rows of the word table, `<pad>` and `<unk>` included."""
     num_labels: int
-    """Logits a text."""
+    """Logits for each text."""
     num_pos: int = 19
     """Length of POS_TAGS; counts only with model.pos_embedding_size."""
     num_chars: int = 256
@@ -58,7 +59,7 @@ class TextNetwork(nn.Module):
     """Logits of a batch of texts.
 
     The parts are `embedder`, `encoder` (with `encoder.layers`), `pool` and `head`; `forward` is
-    `classify(encode(embed(batch), batch.lengths))`, so attribution can enter between any two.
+    `classify(encode(embed(batch), batch.lengths))`, so attribution can start after any of these steps.
     """
 
     def __init__(self, config: ModelConfig, sizes: NetworkSizes, *, embeddings: Tensor | None = None) -> None:
@@ -95,9 +96,9 @@ class TextNetwork(nn.Module):
 
     @classmethod
     def from_arrays(cls, config: ModelConfig, sizes: NetworkSizes, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Return a network in evaluation mode that uses the arrays that `to_arrays` gave, uncopied.
+        """Return a network in evaluation mode whose weights share memory with `arrays`, as `to_arrays` returned them.
 
-        No random weights are made, and the dimensions of pretrained word vectors are read off the arrays.
+        No random weights are drawn; the dimensions of pretrained word vectors are taken from the arrays.
         """
         state = {name: torch.from_numpy(array) for name, array in arrays.items()}
         sizes = replace(sizes, word_size=state["embedder.words.weight"].shape[1])
@@ -126,7 +127,7 @@ class TextNetwork(nn.Module):
         return logits
 
     def word_embedding_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters that `training.embedding_learning_rate` and `model.freeze_epochs` are about."""
+        """Return the parameters that `training.embedding_learning_rate` and `model.freeze_epochs` apply to."""
         return list(self.embedder.words.parameters())
 
     def set_word_embeddings_trainable(self, trainable: bool) -> None:
@@ -138,14 +139,14 @@ class TextNetwork(nn.Module):
 
     @property
     def can_run_in_parallel(self) -> bool:
-        """Whether it trains faster with a thread a direction (`two_threads`) than with all threads at one operation.
+        """Whether training is faster with one thread for each direction (`two_threads`) than with all threads in one.
 
-        It does with two directions; convolutions want all threads.
+        It is with two directions, except with convolutions, which use all threads.
         """
         two_directions = isinstance(self.encoder, RecurrentEncoder) and self.encoder.bidirectional
         return two_directions and self.embedder.chars is None
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.embedder.words.weight.device

@@ -1,7 +1,7 @@
-"""Two halves of a computation at once, each in a thread of its own. For the CPU.
+"""Two halves of a computation at once on a CPU, the first in this thread and the other in a second thread.
 
-A core each for the two directions of a layer wastes less than two cores for one direction after the other: the threads
-meet twice a layer, not at every time step. Threads are open inside `two_threads`; elsewhere the halves run in turn.
+With a thread for each direction of a layer, the threads wait for each other twice a layer. With two threads in each
+operation, they wait at every time step. Halves run at once inside `two_threads`, elsewhere one after the other.
 """
 
 import threading
@@ -21,14 +21,17 @@ Second = TypeVar("Second")
 
 
 class Layer(NamedTuple):
-    """A function of tensors that draws no random numbers, and the tensors."""
+    """A function of tensors that draws no random numbers, and its arguments."""
 
     function: Callable[..., Tensor]
     tensors: Sequence[Tensor]
 
 
 class _Task:
-    """A function that the helper runs, and what came of it; a training step has a dozen, so it is kept light."""
+    """A function for the second thread, and its result or error.
+
+    A training step has a dozen tasks, so it is kept light: one lock, no Future.
+    """
 
     __slots__ = ("_ended", "_error", "_function", "_result")
 
@@ -58,8 +61,8 @@ class _Task:
         return self._result
 
 
-class _Helper(threading.Thread):
-    """The thread of the second thread."""
+class _SecondThread(threading.Thread):
+    """The second thread: it runs its tasks in order until `stop`."""
 
     def __init__(self) -> None:
         super().__init__(name="second direction", daemon=True)
@@ -68,66 +71,67 @@ class _Helper(threading.Thread):
     def run(self) -> None:
         while (task := self._tasks.get()) is not None:
             task.run()
-            del task  # and the tensors that it holds
+            del task  # with the tensors that it holds, before the next wait
 
     def send(self, function: Callable[[], Any]) -> _Task:
         task = _Task(function)
         self._tasks.put(task)
         return task
 
-    def dismiss(self) -> None:
+    def stop(self) -> None:
         self._tasks.put(None)
         self.join()
 
 
-_HELPER: ContextVar[_Helper | None] = ContextVar("helper", default=None)
+_SECOND: ContextVar[_SecondThread | None] = ContextVar("second thread", default=None)
 
 
 @contextmanager
 def two_threads() -> Iterator[None]:
-    """Let the halves that this thread gives to `both` and `both_layers` run at once inside the block.
+    """Run the halves that this thread gives to `both` and `both_layers` at once inside the block.
 
-    The threads share the threads that torch has; with a single one, or inside another such block, nothing changes.
+    Each half gets half of torch's threads. With a single one, or inside another such block, nothing changes.
     """
     num_threads = torch.get_num_threads()
-    if num_threads < 2 or _HELPER.get():
+    if num_threads < 2 or _SECOND.get():
         yield
         return
     share = num_threads // 2
-    helper = _Helper()
-    helper.start()
-    token = _HELPER.set(helper)
+    thread = _SecondThread()
+    thread.start()
+    token = _SECOND.set(thread)
     try:
-        helper.send(partial(torch.set_num_threads, share)).result()  # OpenMP counts for each thread that asks
+        thread.send(partial(torch.set_num_threads, share)).result()  # OpenMP has one count for each calling thread
         torch.set_num_threads(share)
         yield
     finally:
-        _HELPER.reset(token)
-        helper.dismiss()
+        _SECOND.reset(token)
+        thread.stop()
         torch.set_num_threads(num_threads)
 
 
 def both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
-    """Return what two functions return that need nothing of each other; they must draw no random numbers."""
-    helper = _HELPER.get()
-    if helper is None:
+    """Return the results of two independent functions; they must not draw random numbers."""
+    thread = _SECOND.get()
+    if thread is None:
         return first(), second()
     mode = _Mode.of_this_thread()
-    task = helper.send(partial(mode.run, second))
+    task = thread.send(partial(mode.run, second))
     try:
         result = mode.run(first)
     except BaseException:
-        task.wait()  # ended, so that nothing changes under the caller's feet
+        task.wait()  # so that the second thread changes nothing after this call
         raise
     return result, task.result()
 
 
 def both_layers(first: Layer, second: Layer) -> tuple[Tensor, Tensor]:
-    """Return the outputs of two layers, and compute the gradients of both at once too.
+    """Return the outputs of two layers; their backward passes run at once too.
 
-    The gradients are those of the tensors given, whatever else the functions read, and cannot be differentiated again.
+    Gradients reach the tensors of the layers only, not other tensors that the functions read, and cannot be
+    differentiated again.
     """
-    if _HELPER.get() is None or not torch.is_grad_enabled():
+    if _SECOND.get() is None or not torch.is_grad_enabled():
         return both(partial(first.function, *first.tensors), partial(second.function, *second.tensors))
     outputs: tuple[Tensor, Tensor] = _BothLayers.apply(  # type: ignore[no-untyped-call]
         (first.function, second.function), len(first.tensors), *first.tensors, *second.tensors
@@ -136,12 +140,13 @@ def both_layers(first: Layer, second: Layer) -> tuple[Tensor, Tensor]:
 
 
 class _BothLayers(torch.autograd.Function):
-    """Each half is a graph of its own, from copies of its tensors to its output; a backward pass runs through both."""
+    """Each half has its own autograd graph from detached tensors to its output; each thread runs one backward."""
 
     @staticmethod
     def forward(
         ctx: FunctionCtx, functions: Sequence[Callable[..., Tensor]], num_first: int, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
+        # Cut the graph at the inputs: each half gets leaves that share memory with the given tensors.
         leaves = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors]
         inputs = leaves[:num_first], leaves[num_first:]
         with torch.enable_grad():
@@ -161,14 +166,14 @@ class _BothLayers(torch.autograd.Function):
 
 
 def _gradients(output: Tensor, inputs: Sequence[Tensor], gradient: Tensor) -> list[Tensor | None]:
-    """Return the gradient of each input, None where it wants none; the graph stays, for a second backward pass."""
+    """Return the gradient of each input, None if it needs none; the graph is kept for a second backward pass."""
     wanted = [tensor for tensor in inputs if tensor.requires_grad]
     found = iter(torch.autograd.grad(output, wanted, gradient, retain_graph=True) if wanted else ())
     return [next(found) if tensor.requires_grad else None for tensor in inputs]
 
 
 class _Mode(NamedTuple):
-    """The modes of torch that each thread has for itself."""
+    """The modes of torch that are separate in each thread."""
 
     grad_enabled: bool
     inference: bool
@@ -187,7 +192,7 @@ class _Mode(NamedTuple):
     def run(self, function: Callable[[], First]) -> First:
         if not self.autocast and self == _Mode.of_this_thread():
             return function()
-        # without the cache of casts, which all threads share
+        # The cache of casts is shared by all threads, so it is off.
         with (
             torch.inference_mode(self.inference),
             torch.set_grad_enabled(self.grad_enabled),

@@ -1,4 +1,7 @@
-"""From the states of all time steps to one vector a text; padding never takes part."""
+"""Pooling: from the states of all time steps to one vector for each text, without padding.
+
+Dimensions: B texts, T time steps, M last time steps, H units of a direction, P features after pooling.
+"""
 
 from functools import partial
 from typing import NamedTuple, assert_never
@@ -11,30 +14,30 @@ from textlstm.config import Pooling
 from textlstm.models.network.encoders import Encoded, padding_mask
 from textlstm.models.network.parallel import Layer, both_layers
 
-# Maximum and mean over the tokens of a text, padding left out, with a gradient of few passes over memory.
+# Maximum and mean over the tokens of a text, with a gradient that reads memory only a few times.
 
 
 class TokenMask(NamedTuple):
-    """Which of the T steps of B texts are tokens, in the forms that pooling wants.
+    """Which of the T steps of B texts are tokens, in the forms that pooling needs.
 
-    The first steps are tokens of all texts, and most steps are where the texts of a batch are about equally long; masks
-    of the last M steps will do.
+    The first T - M steps are tokens of every text, so only the last M steps have masks. In a batch of texts of similar
+    length, M is small.
     """
 
     inside: Tensor
-    """(M, B, 1) 1 where a step is a token, else 0, of the dtype of the states: products are faster than bool fills."""
+    """(M, B, 1) 1 for tokens, 0 for padding, in the dtype of the states: products are faster than bool fills."""
     lowest: Tensor
-    """(M, B, 1) the least number of the dtype where a step is padding, else 0."""
+    """(M, B, 1) 0 for tokens, the least number of the dtype for padding."""
     has_tokens: Tensor
     """(B, 1) bool."""
     num_tokens: Tensor
-    """(B, 1) int64 tokens of a text, 1 for a text without any."""
+    """(B, 1) int64 number of tokens of a text, 1 for a text without any."""
 
     @classmethod
     def of(cls, lengths: Tensor, states: Tensor) -> "TokenMask":
         """Return the mask of the first `lengths` steps of (T, B, H) `states`.
 
-        On a GPU, which is not to be waited for, M = T.
+        On a GPU, M = T: reading the shortest length would wait for the device.
         """
         num_full = int(lengths.min()) if states.device.type == "cpu" and len(lengths) else 0
         inside = torch.arange(num_full, states.shape[0], device=states.device).unsqueeze(1) < lengths
@@ -54,12 +57,12 @@ def masked_max_mean(states: Tensor, mask: TokenMask) -> Tensor:
 
 
 class _MaxMean(torch.autograd.Function):
-    """Autograd's own max keeps int64 indices, which takes 10 times as long as the maximum itself on a CPU."""
+    """Maximum and mean; autograd's own max stores int64 indices: on a CPU 10 times the time of the maximum."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, states: Tensor, *mask: Tensor) -> Tensor:
         inside, lowest, has_tokens, num_tokens = mask
-        full, ends = states.tensor_split((len(states) - len(inside),))
+        full, ends = states.tensor_split((len(states) - len(inside),))  # (T - M, B, H) without padding, (M, B, H)
         shown = ends + lowest
         parts = [part.amax(dim=0) for part in (full, shown) if len(part)]
         highest = parts[0] if len(parts) == 1 else torch.maximum(*parts)
@@ -71,11 +74,14 @@ class _MaxMean(torch.autograd.Function):
     @staticmethod
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         states, shown, highest, inside, has_tokens, num_tokens = ctx.saved_tensors  # type: ignore[attr-defined]
-        hit = torch.empty_like(states)  # 1 at the maximum; several steps may tie: they share the gradient
+        # (T, B, H): 1 at the maximum, else 0. If several steps tie, they share the gradient.
+        hit = torch.empty_like(states)
         places = (len(states) - len(inside),)
         (full, _), (hit_full, hit_ends) = states.tensor_split(places), hit.tensor_split(places)
         torch.eq(full, highest, out=hit_full)
         torch.eq(shown, highest, out=hit_ends)
+
+        # hit * share + even, with `even` for tokens only, written over `hit`.
         share = gradient[0] * has_tokens / hit.sum(dim=0)
         even = (gradient[1] / num_tokens).to(states.dtype)
         torch.addcmul(even, hit_full, share, out=hit_full)
@@ -103,7 +109,7 @@ class Pool(nn.Module):
                 states = encoded.states
                 return (states * self.attention(states, encoded.lengths)).sum(dim=1)
             case Pooling.max | Pooling.mean | Pooling.max_mean:
-                # The order of steps does not matter here, so the backward states need not be turned round.
+                # The order of steps does not matter here, so the backward states are not reversed.
                 pooled = _max_mean(encoded)
                 highest, mean = [part[0] for part in pooled], [part[1] for part in pooled]
                 parts = {Pooling.max: highest, Pooling.mean: mean, Pooling.max_mean: highest + mean}
@@ -126,8 +132,8 @@ class Pool(nn.Module):
 
 
 def _max_mean(encoded: Encoded) -> tuple[Tensor, ...]:
-    """Return (2, B, H) the maximum and the mean over time of each direction."""
-    pool = partial(masked_max_mean, mask=TokenMask.of(encoded.lengths, encoded.ahead))
-    if encoded.behind is None:
-        return (pool(encoded.ahead),)
-    return both_layers(Layer(pool, (encoded.ahead,)), Layer(pool, (encoded.behind,)))
+    """Return for each direction (2, B, H): the maximum and the mean over time."""
+    pool = partial(masked_max_mean, mask=TokenMask.of(encoded.lengths, encoded.forward_states))
+    if encoded.backward_states is None:
+        return (pool(encoded.forward_states),)
+    return both_layers(Layer(pool, (encoded.forward_states,)), Layer(pool, (encoded.backward_states,)))

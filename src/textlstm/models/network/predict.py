@@ -1,4 +1,4 @@
-"""Logits of a whole split: length-sorted batches, results in the order of the rows."""
+"""Logits of a whole split, from batches of similar length, in the order of the rows."""
 
 from collections.abc import Callable
 
@@ -62,7 +62,7 @@ def predict_on_device(
                 if logits is not None and k % processes.size != processes.rank:
                     continue
                 batch_logits = network(split.batch(mine, width=int(plan.widths[k]))).float()
-                if logits is None:  # the first batch tells the number of labels to every process
+                if logits is None:  # every process computes the first batch, which has the number of labels
                     logits = batch_logits.new_zeros(len(rows), batch_logits.shape[1])
                 if k % processes.size == processes.rank:
                     logits[mine] = batch_logits
