@@ -52,7 +52,7 @@ def test_first_version_becomes_champion_and_later_ones_do_not(
     assert answers["label"].tolist() == [prediction.label for prediction in expected]
     assert answers["decision"].tolist() == [str(prediction.decision) for prediction in expected]
     assert answers["probability"].tolist() == pytest.approx([prediction.probability for prediction in expected])
-    assert [column.name for column in model.metadata.signature.inputs.inputs] == ["text"]
+    assert [column.name for column in model.metadata.signature.inputs.inputs] == [0, "text"]
     assert model.metadata.saved_input_example_info is not None
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MODEL_FOLDER_ARTIFACT = "bundle"
 INPUT_COLUMN = "text"
+UNNAMED_COLUMN: Any = 0
+"""What MLflow calls the column that it makes of a list of strings or of a series without a name."""
 OUTPUT_COLUMNS = {"label": "string", "probability": "double", "decision": "string"}
 CHAMPION = "champion"
 EVENT_TAG = "textlstm.event"
@@ -97,12 +99,20 @@ def save_pyfunc(saved_model_dir: Path, folder: Path, *, description: "Model | No
 
 
 def signature() -> "ModelSignature":
-    """Return what goes in (a column of texts) and what comes out (label, probability, decision)."""
+    """Return what goes in (a column of texts, named or not) and what comes out (label, probability, decision)."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
     return ModelSignature(
-        inputs=Schema([ColSpec(DataType.string, INPUT_COLUMN)]),
+        inputs=Schema(
+            [ColSpec(DataType.string, name, required=False) for name in (UNNAMED_COLUMN, INPUT_COLUMN)],
+        ),
+        params=ParamSchema(
+            [
+                ParamSpec("top_k", DataType.long, 0),
+                ParamSpec("probabilities", DataType.boolean, False),
+            ]
+        ),
         outputs=Schema([ColSpec(DataType[kind], name) for name, kind in OUTPUT_COLUMNS.items()]),
     )
 
