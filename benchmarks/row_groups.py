@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textlstm.config import Precision, TrainingPrecision
-from textlstm.models.network.precision import autocast, resolve_precision
+from textlstm.config import TrainingPrecision
+from textlstm.models.network.precision import NumberFormat, computing_in, resolve_precision
 
 CPU = torch.device("cpu")
 NUM_STEPS, INPUT_SIZE, HIDDEN_SIZE = 45, 100, 128
@@ -50,7 +50,7 @@ def main() -> int:
     return 0
 
 
-def measure(numbers: list[int], precision: Precision, *, rounds: int) -> dict[int, list[float]]:
+def measure(numbers: list[int], precision: NumberFormat, *, rounds: int) -> dict[int, list[float]]:
     """Return the seconds of each round, the first included, for each number of rows."""
     cell = nn.LSTM(INPUT_SIZE, HIDDEN_SIZE)
     inputs = {rows: torch.randn(NUM_STEPS, rows, INPUT_SIZE) for rows in numbers}
@@ -63,8 +63,8 @@ def measure(numbers: list[int], precision: Precision, *, rounds: int) -> dict[in
     return seconds
 
 
-def _forward_and_backward(cell: nn.LSTM, inputs: Tensor, precision: Precision) -> None:
-    with autocast(CPU, precision):
+def _forward_and_backward(cell: nn.LSTM, inputs: Tensor, precision: NumberFormat) -> None:
+    with computing_in(precision, CPU):
         outputs = cell(inputs)[0]
     torch.autograd.grad(outputs, list(cell.parameters()), torch.ones_like(outputs))
 

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from textlstm.config import ModelConfig, Precision, Task, TrainingConfig, TrainingPrecision
+from textlstm.config import ModelConfig, Task, TrainingConfig, TrainingPrecision
 from textlstm.models.network.inputs import EncodedSplit, encode_split
 from textlstm.models.network.network import NetworkSizes, TextNetwork
-from textlstm.models.network.precision import resolve_precision
+from textlstm.models.network.precision import NumberFormat, resolve_precision
 from textlstm.training.job import TrainingJob
 from textlstm.training.loop import fit
 from textlstm.vocabulary import Vocabulary
@@ -108,7 +108,7 @@ def build_contestants(split: EncodedSplit, vocabulary_size: int, *, threads: int
 
     best = resolve_precision(TrainingPrecision.auto, torch.device("cpu"))
     contestants = {
-        "bare loop, packed sequences, fp32": lambda: bare_epoch(split, vocabulary_size, Precision.fp32, packed=True),
+        "bare loop, packed sequences, fp32": lambda: bare_epoch(split, vocabulary_size, NumberFormat.fp32, packed=True),
         f"bare loop, padded, {best}": lambda: bare_epoch(split, vocabulary_size, best, packed=False),
         "textlstm, one process (the default)": lambda: ours(1),
     }
@@ -140,7 +140,7 @@ class BareNetwork(nn.Module):
         return logits
 
 
-def bare_epoch(split: EncodedSplit, vocabulary_size: int, precision: Precision, *, packed: bool) -> float:
+def bare_epoch(split: EncodedSplit, vocabulary_size: int, precision: NumberFormat, *, packed: bool) -> float:
     """Train one epoch by a plain loop; return tokens per second."""
     network = BareNetwork(vocabulary_size, packed=packed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3)
@@ -155,7 +155,7 @@ def bare_epoch(split: EncodedSplit, vocabulary_size: int, precision: Precision, 
         for i, row in enumerate(rows):
             text = split.token_ids[split.offsets[row] : split.offsets[row + 1]]
             token_ids[i, : len(text)] = torch.from_numpy(text)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision is Precision.bf16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision is NumberFormat.bf16):
             logits = network(token_ids, lengths)
         loss = functional.cross_entropy(logits.float(), torch.from_numpy(split.targets[rows]))
         optimizer.zero_grad()

@@ -50,7 +50,8 @@ class TrainingConfig:
     patience: int = 3
     """Epochs without a better validation macro-F1 before training stops; 0 means never."""
     precision: TrainingPrecision = TrainingPrecision.auto
-    """auto, fp32, or bf16 autocast with fp32 weights; auto means bf16 where the processor has kernels for it."""
+    """auto, fp32, tf32 (float32 products rounded as GPUs since Ampere can), or bf16 autocast with fp32 weights;
+    auto means bf16 where the processor has kernels for it."""
     device: Device = Device.auto
     """auto, cpu or cuda."""
     num_threads: int = 0

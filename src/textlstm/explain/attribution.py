@@ -3,7 +3,8 @@
 Every method gives one number a word, in log-odds of the explained label (see `scores`); above 0 the word speaks for it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from textlstm.explain.reader import TextReader, make_variants
 from textlstm.models.network.batch import Batch
 from textlstm.models.network.encoders import ConvolutionalRecurrentEncoder, Encoded
 from textlstm.models.network.network import TextNetwork
+from textlstm.models.network.precision import tf32_set_to
 
 # The cell decomposition of Murdoch and Szlam (2017): the score as an exact sum over the words in the memory.
 
@@ -102,6 +104,7 @@ class Method(StrEnum):
     """Sundararajan et al. (2017), from zero vectors, by Captum (extra `explain`)."""
 
 
+@tf32_set_to(False)
 def attribute(reader: TextReader, labels: np.ndarray) -> Mapping[Method, list[np.ndarray]]:
     """Return for each method that applies here one (T,) float32 array a text, in the order of its tokens.
 
@@ -152,6 +155,18 @@ def cell_decomposition(reader: TextReader, labels: np.ndarray) -> list[np.ndarra
     return [found[row] for row in range(len(labels))]
 
 
+@contextmanager
+def _without_cudnn() -> Iterator[None]:
+    """Let torch compute recurrent cells itself: cuDNN has no gradient of a cell in evaluation mode."""
+    # torch's own `cudnn.flags` refuses to work where TF32 is set for recurrent layers alone.
+    before = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = before
+
+
 def integrated_gradients(reader: TextReader, labels: np.ndarray) -> list[np.ndarray] | None:
     """Return the integrated gradients of the token vectors, summed over dimensions; None without Captum."""
     if find_spec("captum") is None:
@@ -164,7 +179,7 @@ def integrated_gradients(reader: TextReader, labels: np.ndarray) -> list[np.ndar
         return log_odds(network.classify(network.encode(vectors, lengths)), wanted, task)
 
     found: dict[int, np.ndarray] = {}
-    with torch.backends.cudnn.flags(enabled=False):  # cuDNN has no gradient of a cell in evaluation mode
+    with _without_cudnn():
         for rows, batch in reader.batches(batch_cells=_GRADIENT_CELLS):
             vectors, wanted = token_vectors(reader, batch), pick_labels(labels, rows, batch.lengths)
             parts = IntegratedGradients(score).attribute(

@@ -23,6 +23,7 @@ from textlstm.explain.reader import TextReader, make_variants
 from textlstm.inference.classifier import Prediction, Scores, TextClassifier
 from textlstm.inference.unfiltered import Filtered, undo_filters
 from textlstm.models.calibration.temperature import to_probabilities
+from textlstm.models.network.precision import tf32_set_to
 from textlstm.text.tagger.pos import POS_TAGS
 
 # The decision as the words come in: the recurrent branch on ever longer beginnings and ends of a text.
@@ -145,6 +146,7 @@ class Inside(NamedTuple):
     unit_effects: np.ndarray
 
 
+@tf32_set_to(False)
 def explain_texts(classifier: TextClassifier, texts: Sequence[str]) -> list[Explanation]:
     """Return one explanation a text, in order.
 

@@ -28,6 +28,7 @@ from textlstm.models.network.encoders import (
     reversal_index,
     reverse_padded,
 )
+from textlstm.models.network.precision import tf32_set_to
 
 TOLERANCE = 1e-5
 """Recomputed hidden states may differ from the encoder's by this much."""
@@ -115,6 +116,7 @@ class EncoderTrace(NamedTuple):
     """The states of the last layer, as the encoder itself computes them."""
 
 
+@tf32_set_to(False)
 def trace_encoder(
     encoder: RecurrentEncoder | ConvolutionalRecurrentEncoder, vectors: Tensor, lengths: Tensor
 ) -> EncoderTrace:

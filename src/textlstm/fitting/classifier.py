@@ -34,7 +34,7 @@ from textlstm.models.calibration.temperature import mean_logits, to_probabilitie
 from textlstm.models.linear.expert import LinearExpert
 from textlstm.models.network.network import TextNetwork
 from textlstm.models.network.predict import predict_logits
-from textlstm.processes.distributed import choose_device
+from textlstm.processes.devices import choose_device
 from textlstm.text.language import is_spaceless
 from textlstm.training.job import EpochReport, FitResult
 from textlstm.training.validation_scores import score

@@ -13,7 +13,7 @@ from textlstm.embeddings.packages import vectors_of_expert
 from textlstm.fitting.networks import LabelledRows, encode_rows, fit_networks, network_inputs
 from textlstm.models.linear.expert import LinearExpert
 from textlstm.models.network.predict import predict_logits
-from textlstm.processes.distributed import choose_device
+from textlstm.processes.devices import choose_device
 
 LEAST_ROWS_OF_NETWORK = 200
 """With fewer rows, held-out rows cannot tell whether a network adds to the linear expert; on draws it made it worse."""

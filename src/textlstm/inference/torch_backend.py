@@ -19,7 +19,7 @@ from textlstm.models.network.inputs import EncodedSplit
 from textlstm.models.network.network import NetworkSizes, TextNetwork
 from textlstm.models.network.precision import check_precision
 from textlstm.models.network.predict import predict_logits
-from textlstm.processes.distributed import choose_device
+from textlstm.processes.devices import choose_device
 
 
 class CastNetwork(nn.Module):

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed
 
-from textlstm.config import Device
-from textlstm.errors import ConfigError
-
 
 @dataclass(frozen=True, slots=True)
 class Processes:
@@ -80,19 +77,3 @@ def joined(device: torch.device) -> Iterator[Processes]:
     finally:
         if mine:
             distributed.destroy_process_group()
-
-
-def choose_device(device: Device, *, key: str) -> torch.device:
-    """Return the torch device for `device`, the value of the setting `key`; `auto` takes a GPU if there is one.
-
-    Under `torchrun` each process of a machine gets its own GPU.
-
-    Raises:
-        ConfigError: a GPU is asked for and torch sees none.
-    """
-    available = torch.cuda.is_available()
-    if device is Device.cuda and not available:
-        raise ConfigError(f"{key}=cuda: torch {torch.__version__} sees no GPU here; set {key}=auto or cpu")
-    if device is Device.cpu or not available:
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % max(torch.cuda.device_count(), 1))

@@ -16,6 +16,7 @@ from textlstm.evaluation.output import EXPLANATIONS_FILE, METRICS_FILE, REPORT_F
 from textlstm.inference.classifier import TextClassifier
 from textlstm.inference.scoring import score_split, with_filters_undone
 from textlstm.model_folder import SavedModel, saved_warnings
+from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.stages.explain import explain_rows
 from textlstm.stages.screen import note, say, table
 from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
@@ -46,6 +47,7 @@ def evaluate(config: EvaluateConfig) -> None:
         InputError: no labelled rows were named, their columns are not for the task of the model, their labels are not
             the model's, or output_dir holds an evaluation and overwrite is false.
     """
+    refuse_missing_gpu(device=config.device)
     output_dir = Path(config.output_dir)
     if not config.data.test:
         raise InputError("data.test: name the labelled rows to score, such as data.test=reviews.csv")

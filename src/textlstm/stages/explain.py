@@ -16,6 +16,7 @@ from textlstm.corpus.sources.examples import example_reader
 from textlstm.errors import InputError
 from textlstm.evaluation.report import ClassWords, WordWeight
 from textlstm.evaluation.scored_rows import ScoredRows
+from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.stages.screen import note, say, table
 from textlstm.storage.files import atomic_file
 from textlstm.tracking.registry import resolve_model_dir
@@ -36,6 +37,7 @@ def explain(config: ExplainConfig) -> None:
     from textlstm.explain.page import METHOD_NAMES
     from textlstm.inference.classifier import TextClassifier
 
+    refuse_missing_gpu(device=config.device)
     output = Path(config.output)
     if not config.explain.text and not config.input:
         raise InputError('no text to explain; set explain.text="..." or input=FILE')

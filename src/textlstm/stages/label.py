@@ -1,14 +1,17 @@
 """`textlstm label`: label files with a saved model, every row exactly once."""
 
-from textlstm.config import LabelConfig
+from textlstm.config import Engine, LabelConfig
 from textlstm.labelling.job import label_files
 from textlstm.model_folder import read_manifest, saved_warnings
+from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.stages.screen import note, progress
 from textlstm.tracking.registry import resolve_model_dir
 
 
 def label(config: LabelConfig) -> None:
     """Label `config.input` into `config.output` and say on stderr what came out (stdout may be the output)."""
+    if config.engine is Engine.local:  # with Ray other machines label, which may have a GPU
+        refuse_missing_gpu(labelling__device=config.labelling.device)
     model_dir = resolve_model_dir(config.model_dir, config.tracking)
     with progress("labelling") as advance:
         summary = label_files(config, model_dir=model_dir, advance=advance)

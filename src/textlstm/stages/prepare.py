@@ -5,11 +5,13 @@ from pathlib import Path
 from textlstm.config import PrepareConfig
 from textlstm.corpus.preparation.prepare import Phase, Progress, prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
+from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.stages.screen import Stopwatch, note, progress, say, table
 
 
 def prepare(config: PrepareConfig) -> None:
     """Prepare the corpus that `config` names, or find it in the store, and say what it holds."""
+    refuse_missing_gpu(text__tagger_device=config.text.tagger_device)
     corpus = prepared(config, overwrite=config.overwrite)
     describe(corpus)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from textlstm.config import LabelConfig, RunConfig
 from textlstm.corpus.prepared import PreparedSplit
 from textlstm.labelling.job import label_files
+from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.stages.evaluate import print_evaluation
 from textlstm.stages.prepare import describe
 from textlstm.stages.screen import Stopwatch, note, say
@@ -14,6 +15,7 @@ from textlstm.stages.train import train_model
 
 def run(config: RunConfig) -> None:
     """Run the whole pipeline into `config.output_dir`: model/, evaluation/, test_rows.csv and labelled.csv."""
+    refuse_missing_gpu(labelling__device=config.labelling.device)
     watch = Stopwatch()
     output_dir = Path(config.output_dir)
     trained = train_model(config, model_dir=output_dir / "model", evaluation_dir=output_dir / "evaluation")

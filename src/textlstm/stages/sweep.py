@@ -18,6 +18,7 @@ from textlstm.errors import ConfigError
 from textlstm.evaluation.scored_rows import decide
 from textlstm.fitting import Fitted, fit_classifier, resolve
 from textlstm.inference.classifier import TextClassifier
+from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import note, progress, say, table
@@ -39,6 +40,7 @@ def sweep(config: SweepConfig) -> None:
     """
     if not config.sweep.space:
         raise ConfigError("sweep.space: name what to search, such as sweep.space=model.hidden_size=64,128")
+    refuse_missing_gpu(training__device=config.training.device, text__tagger_device=config.text.tagger_device)
     output_dir = Path(config.output_dir)
     corpus = prepared(config)
     config = _with_chosen_values(config, corpus)

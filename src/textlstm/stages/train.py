@@ -13,6 +13,7 @@ from textlstm.fitting import Fitted, fit_classifier, join_training, resolve, typ
 from textlstm.fitting.label_errors import write_label_errors
 from textlstm.fitting.unfinished import UnfinishedTraining, values_of_first_process
 from textlstm.model_folder import SavedModel, add_figures, save_saved_model, with_provenance
+from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.processes.distributed import follows_another, under_torchrun
 from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.evaluate import Evaluated, evaluate_split, print_evaluation
@@ -36,6 +37,7 @@ class Trained:
 def train(config: TrainConfig) -> None:
     """Train a model into `config.output_dir` and print how good it is; under `torchrun`, in all its processes."""
     if follows_another():
+        refuse_missing_gpu(training__device=config.training.device)
         with cooperative_stop() as stop:
             store = Path(config.prepared_dir)
             corpus = prepare_corpus(config.data, config.text, prepared_dir=store, num_workers=config.num_workers)
@@ -58,6 +60,7 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
     Raises:
         InputError: `model_dir` holds a finished model and `config.overwrite` is false.
     """
+    refuse_missing_gpu(training__device=config.training.device, text__tagger_device=config.text.tagger_device)
     refuse_existing(model_dir, overwrite=config.overwrite)
     corpus = prepared(config)
     unfinished = UnfinishedTraining.open(model_dir, config, corpus)

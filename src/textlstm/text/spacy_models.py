@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from textlstm.config import Device, Precision, Tagger, TextConfig
 from textlstm.errors import ConfigError
+from textlstm.processes.devices import choose_device
 from textlstm.text.fingerprint import TextFingerprint
 from textlstm.text.tagger.pos import check_pos_tags
 
@@ -87,8 +88,6 @@ def tagger_device(config: TextConfig) -> str:
     """
     if not may_use_gpu(config):
         return "cpu"
-    from textlstm.processes.distributed import choose_device
-
     return choose_device(config.tagger_device, key="text.tagger_device").type
 
 

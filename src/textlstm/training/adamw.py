@@ -1,4 +1,4 @@
-"""Weights of the network as one flat tensor: AdamW and the moving average take a few calls, whatever the network."""
+"""Weights of the network as a few flat tensors: AdamW and the moving average take a few calls, whatever the network."""
 
 from collections.abc import Sequence
 
@@ -6,49 +6,67 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from textlstm.models.network.one_piece import as_one_piece, split_like
+
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 
 
 class FlatAdamW:
-    """AdamW (fused) with a moving average over parameters that become views of one flat tensor."""
+    """AdamW (fused) with a moving average over parameters that become views of flat tensors, one a group."""
 
-    def __init__(self, parameters: Sequence[nn.Parameter], *, weight_decay: float, average_decay: float) -> None:
-        """Move `parameters` into one tensor of P values, keeping their device and dtype (float32)."""
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        *,
+        weight_decay: float,
+        average_decay: float,
+        groups: Sequence[Sequence[nn.Parameter]] = (),
+    ) -> None:
+        """Move `parameters` (float32, P values) into one tensor a group, on their device.
+
+        Args:
+            parameters: all of them, in the order in which `tensors` lists their values.
+            weight_decay: decoupled.
+            average_decay: of the moving average; 0 means none.
+            groups: parameters that shall lie in one piece; what is in no group is one more. None of them: one tensor.
+        """
         self.parameters = list(parameters)
-        flat = torch.cat([parameter.detach().reshape(-1) for parameter in self.parameters])
-        self.flat = nn.Parameter(flat)
-        self.flat.grad = torch.zeros_like(flat)
-        self._point_at(self.flat.data)
-        # Backward adds into views of one gradient, which clipping, sums over processes and AdamW take whole.
-        for parameter, gradient in zip(self.parameters, self._pieces(self.flat.grad), strict=True):
-            parameter.grad = gradient
+        grouped = {id(parameter) for group in groups for parameter in group}
+        rest = [parameter for parameter in self.parameters if id(parameter) not in grouped]
+        self._groups = [group for group in (*map(list, groups), rest) if group]
         self.average_decay = average_decay
-        self.shadow = torch.zeros_like(flat) if average_decay else torch.empty(0)
         self.num_averaged = 0
         self._weight_decay = weight_decay
-        self._mean, self._square = torch.zeros_like(flat), torch.zeros_like(flat)
-        self._num_steps = torch.zeros((), device=flat.device)
+        self._flats = [_flat(group) for group in self._groups]
+        self._shadows, self._means, self._squares = ([torch.zeros_like(flat) for flat in self._flats] for _ in range(3))
+        self._num_steps = [torch.zeros((), device=flat.device) for flat in self._flats]
+        self._gradients: list[Tensor] = []
+        self._point_at(self._flats)
 
     @property
     def gradients(self) -> list[Tensor]:
-        """The (P,) gradient, accumulated since `zero_gradients`."""
-        assert self.flat.grad is not None
-        return [self.flat.grad]
+        """The flat gradient of each group, accumulated since `zero_gradients`."""
+        # Backward hands over a gradient a parameter; they are put side by side at the first call of a step.
+        if not self._gradients:
+            self._gradients = [_flat_gradient(group) for group in self._groups]
+        return self._gradients
 
     def zero_gradients(self) -> None:
         """Start a new step."""
-        self.gradients[0].zero_()
+        self._gradients = []
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def step(self, learning_rate: float, *, skip: Tensor) -> None:
         """Update the weights and their average, or nothing where the () float32 `skip` is 1; never waits for a GPU."""
         adamw(
-            [self.flat.data],
+            self._flats,
             self.gradients,
-            [self._mean],
-            [self._square],
+            self._means,
+            self._squares,
             [],
-            [self._num_steps],
+            self._num_steps,
             fused=True,
             found_inf=skip,
             amsgrad=False,
@@ -60,43 +78,63 @@ class FlatAdamW:
             maximize=False,
         )
         if self.average_decay:
-            self.shadow.lerp_(self.flat.data, 1 - self.average_decay)
+            torch._foreach_lerp_(self._shadows, self._flats, 1 - self.average_decay)
             self.num_averaged += 1
 
     def show_average(self) -> None:
         """Let the network see the average of all steps so far, corrected for its start at zero (as Adam does)."""
         if self.num_averaged:
-            self._point_at(self.shadow / (1 - self.average_decay**self.num_averaged))
+            self._point_at([shadow / (1 - self.average_decay**self.num_averaged) for shadow in self._shadows])
 
     def show_weights(self) -> None:
         """Let the network see the weights that are trained."""
-        self._point_at(self.flat.data)
+        self._point_at(self._flats)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return everything that a resumed training needs, by name."""
+        """Return everything that a resumed training needs, by name, in the order of the parameters."""
         return {
-            "weights": self.flat.data,
-            "mean": self._mean,
-            "square": self._square,
-            "steps": self._num_steps,
-            "shadow": self.shadow,
+            "weights": self._in_order(self._flats),
+            "mean": self._in_order(self._means),
+            "square": self._in_order(self._squares),
+            "steps": self._num_steps[0],
+            "shadow": self._in_order(self._shadows) if self.average_decay else torch.empty(0),
             "num_averaged": torch.tensor(self.num_averaged),
         }
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Take over the tensors of `tensors()` of an equally shaped network."""
-        self.flat.data.copy_(tensors["weights"])
-        self._mean.copy_(tensors["mean"])
-        self._square.copy_(tensors["square"])
-        self._num_steps.copy_(tensors["steps"])
-        self.shadow.copy_(tensors["shadow"])
+        """Take over the tensors of `tensors()` of an equally shaped network, from any device."""
+        values = {"weights": self._flats, "mean": self._means, "square": self._squares}
+        if self.average_decay:
+            values["shadow"] = self._shadows
+        for name, flats in values.items():
+            for piece, value in zip(self._views(flats), split_like(tensors[name], self.parameters), strict=True):
+                piece.copy_(value)
+        for num_steps in self._num_steps:
+            num_steps.copy_(tensors["steps"])
         self.num_averaged = int(tensors["num_averaged"])
 
-    def _point_at(self, flat: Tensor) -> None:
-        for parameter, piece in zip(self.parameters, self._pieces(flat), strict=True):
-            parameter.data = piece
+    def _point_at(self, flats: Sequence[Tensor]) -> None:
+        for parameter, view in zip(self.parameters, self._views(flats), strict=True):
+            parameter.data = view
 
-    def _pieces(self, flat: Tensor) -> list[Tensor]:
-        # (P,) to one view a parameter, in its shape
-        parts = torch.split(flat, [parameter.numel() for parameter in self.parameters])
-        return [part.view(parameter.shape) for part, parameter in zip(parts, self.parameters, strict=True)]
+    def _views(self, flats: Sequence[Tensor]) -> list[Tensor]:
+        """Return the part of each parameter, in their order, in one flat tensor a group."""
+        found: dict[int, Tensor] = {}
+        for group, flat in zip(self._groups, flats, strict=True):
+            found |= {id(parameter): view for parameter, view in zip(group, split_like(flat, group), strict=True)}
+        return [found[id(parameter)] for parameter in self.parameters]
+
+    def _in_order(self, flats: Sequence[Tensor]) -> Tensor:
+        """Return (P,) the values of all parameters, in their order."""
+        return flats[0] if len(flats) == 1 else torch.cat([view.reshape(-1) for view in self._views(flats)])
+
+
+def _flat(parameters: Sequence[nn.Parameter]) -> Tensor:
+    return torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
+
+
+def _flat_gradient(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """Return the gradients of a group as one tensor; without a copy where they lie so."""
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    piece = as_one_piece(gradients)
+    return torch.cat([gradient.reshape(-1) for gradient in gradients]) if piece is None else piece

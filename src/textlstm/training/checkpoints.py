@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from textlstm.errors import ConfigError, IntegrityError, StorageError
@@ -27,6 +28,20 @@ class Checkpoint:
     progress: dict[str, Any]
     events: list[str]
     """Damaged newer checkpoints that were passed over, one line each."""
+
+
+def on_host(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return contiguous copies on the CPU; from a GPU all go through pinned memory, with one wait at the end."""
+    copies = {}
+    for name, tensor in tensors.items():
+        if tensor.is_cuda:
+            copies[name] = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+            copies[name].copy_(tensor.detach(), non_blocking=True)
+        else:
+            copies[name] = tensor.detach().contiguous()
+    if any(tensor.is_cuda for tensor in tensors.values()):
+        torch.cuda.synchronize()
+    return copies
 
 
 class CheckpointStore:
@@ -49,7 +64,7 @@ class CheckpointStore:
             self.directory.mkdir(parents=True, exist_ok=True)
             numbers = [int(path.name[6:12]) for path in self.directory.glob("state-??????.*")]
             name = f"state-{max(numbers, default=0) + 1:06d}"
-            data = save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
+            data = save(tensors)
             _write_atomically(self.directory / f"{name}.safetensors", data)
             content = {"format": _FORMAT, "fingerprint": self.fingerprint, "progress": progress}
             content["tensors_sha256"] = hashlib.sha256(data).hexdigest()

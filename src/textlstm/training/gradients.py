@@ -5,11 +5,11 @@ import hashlib
 import torch
 from torch import Tensor
 
-from textlstm.config import Precision, TrainingConfig
+from textlstm.config import TrainingConfig
 from textlstm.errors import ConfigError
 from textlstm.models.network.batch import Batch
 from textlstm.models.network.network import TextNetwork
-from textlstm.models.network.precision import autocast
+from textlstm.models.network.precision import NumberFormat, computing_in
 from textlstm.training.job import Progress
 from textlstm.training.loss import Objective
 from textlstm.training.optimizer import Optimizer
@@ -19,11 +19,17 @@ class Gradients:
     """Adds the gradients of batches to the parameters of a network."""
 
     def __init__(
-        self, network: TextNetwork, objective: Objective, config: TrainingConfig, *, precision: Precision, seed: int
+        self,
+        network: TextNetwork,
+        objective: Objective,
+        config: TrainingConfig,
+        *,
+        number_format: NumberFormat,
+        seed: int,
     ) -> None:
-        """Compute in `precision`; dropout masks are a function of `seed`, the epoch, the batch and the row's place."""
+        """Compute in `number_format`; dropout masks are a function of `seed`, epoch, batch and the row's place."""
         self.network, self.objective, self.config = network, objective, config
-        self.precision, self.seed = precision, seed
+        self.number_format, self.seed = number_format, seed
 
     def add(self, batch: Batch, targets: Tensor, optimizer: Optimizer, progress: Progress, *, share: slice) -> Tensor:
         """Add the gradients of the mean loss of a batch, as far as the rows of `share` (every k-th) make it up.
@@ -48,7 +54,7 @@ class Gradients:
                         _seed_generators(_mixed(self.seed, progress.epoch, progress.batch, rows.start))
                         total += self._backward(part, targets[rows], num_rows=num_rows)
             except RuntimeError as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if progress.pieces * step >= num_rows:
                     raise ConfigError(
@@ -57,6 +63,9 @@ class Gradients:
                     ) from error
             else:
                 return total
+            # The graph of the failed try is gone with its error; what torch keeps of it is given back to libraries.
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
             progress.pieces *= 2
             progress.events.append(
                 f"step {progress.step + 1}: out of memory; from here on a batch is computed in {progress.pieces} pieces"
@@ -82,7 +91,7 @@ class Gradients:
 
     def _forward(self, batch: Batch, change: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return (B, T, E) word vectors and (B, L) logits of one pass, with `change` added to the vectors."""
-        with autocast(batch.token_ids.device, self.precision):
+        with computing_in(self.number_format, batch.token_ids.device):
             vectors = self.network.embed(batch)
             if self.config.adversarial and not vectors.requires_grad:  # all tables are frozen
                 vectors.requires_grad_()
@@ -119,8 +128,13 @@ def _mixed(*numbers: int) -> int:
     return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:8]) >> 1
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+_NO_MEMORY = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+"""In messages of torch's CPU allocator, CUDA (also as an AcceleratorError), cuBLAS and cuDNN."""
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Return whether memory ran out, in torch or in a library that allocates by itself."""
+    return isinstance(error, torch.OutOfMemoryError) or any(message in str(error) for message in _NO_MEMORY)
 
 
 def _seed_generators(seed: int) -> None:

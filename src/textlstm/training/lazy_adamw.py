@@ -191,8 +191,34 @@ class LazyAdamW:
         moved, updated = torch.from_numpy(self._moved), torch.from_numpy(self._updated)
         return {"state": self._state, "updated": updated, "idle": moved, "steps": torch.tensor(self._step)}
 
+    def dense_tensors(self) -> dict[str, Tensor]:
+        """Return what `FlatAdamW.tensors` would return had it taken the same steps."""
+        weight, mean, square, shadow = (part.reshape(-1) for part in self._all_up_to_date().clone().unbind(1))
+        return {
+            "weights": weight,
+            "mean": mean,
+            "square": square,
+            "steps": torch.tensor(float(self._step)),
+            "shadow": shadow if self.average_decay else torch.empty(0),
+            "num_averaged": torch.tensor(self._step if self.average_decay else 0),
+        }
+
+    def _load_dense(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the tensors of a `FlatAdamW` over an equally shaped table, where no word is ever idle."""
+        for place, name in ((_WEIGHT, "weights"), (_MEAN, "mean"), (_SQUARE, "square"), (_SHADOW, "shadow")):
+            if tensors[name].numel():
+                self._state[:, place] = tensors[name].view(len(self._state), -1)
+        self._step = int(tensors["steps"])
+        self._updated[:] = self._step
+        self._moved = np.zeros((2, self._step + 1))
+        self._kept = _powers(self._step + 1, self.average_decay)
+        self.parameter.data = self._state[:, _WEIGHT].contiguous()
+
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Take over the tensors of `tensors()` of an equally shaped table."""
+        """Take over the tensors of `tensors()`, or of a `FlatAdamW`'s, of an equally shaped table."""
+        if "state" not in tensors:  # a GPU wrote them
+            self._load_dense(tensors)
+            return
         self._state.copy_(tensors["state"])
         self._updated = tensors["updated"].numpy().copy()
         self._moved = tensors["idle"].numpy().copy()

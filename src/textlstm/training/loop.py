@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from textlstm.models.network.parallel import both
-from textlstm.processes.distributed import choose_device
+from textlstm.processes.devices import choose_device
 from textlstm.training.compute import compute_settings
 from textlstm.training.job import EpochReport, FitResult, TrainingJob
 from textlstm.training.trainer import Trainer

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import assert_never
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from textlstm.config import Schedule, TrainingConfig
 from textlstm.models.network.network import TextNetwork
@@ -24,7 +24,10 @@ class Optimizer:
         word_ids = {id(parameter) for parameter in words}
         others = [parameter for parameter in network.parameters() if id(parameter) not in word_ids]
         decay = config.ema_decay
-        self.others = FlatAdamW(others, weight_decay=config.weight_decay, average_decay=decay)
+        # On a GPU the weights of each recurrent cell lie in one piece, as cuDNN takes them.
+        cells = [module for module in network.modules() if isinstance(module, nn.RNNBase)]
+        groups = [] if network.device.type == "cpu" else [list(cell.parameters()) for cell in cells]
+        self.others = FlatAdamW(others, weight_decay=config.weight_decay, average_decay=decay, groups=groups)
         self.words: FlatAdamW | LazyAdamW
         if network.device.type == "cpu":
             (table,) = words
@@ -61,13 +64,12 @@ class Optimizer:
     def step(self, factor: float) -> None:
         """Clip and update with `factor` times the peak learning rates; a non-finite gradient changes nothing."""
         # One norm over all gradients, as a () tensor: whether it is finite is decided on the device, nobody waits.
-        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in self.gradients]))
-        skip = (~torch.isfinite(norm)).float()
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(self.gradients)))
+        skip = (norm - norm != 0).float()  # infinity and NaN, less themselves, are NaN
         self.num_skipped += skip
         if self._config.clip_norm:
             scale = (self._config.clip_norm / (norm + 1e-6)).clamp(max=1.0)
-            for gradient in self.gradients:
-                gradient.mul_(scale)
+            torch._foreach_mul_(self.gradients, scale)
         self.others.step(self._config.learning_rate * factor, skip=skip)
         if not self.words_frozen:
             self.words.step(self._config.embedding_learning_rate * factor, skip=skip)
@@ -92,9 +94,17 @@ class Optimizer:
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Take over the tensors of `tensors()`."""
         self.num_skipped.copy_(tensors["num_skipped"])
-        for part, weights in (("others", self.others), ("words", self.words)):
-            prefix = f"{part}."
-            weights.load({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
+        others, words = (
+            {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+            for prefix in ("others.", "words.")
+        )
+        self.others.load(others)
+        # A CPU keeps idle words behind; a GPU, which takes over its training, wants the whole table up to date.
+        if isinstance(self.words, FlatAdamW) and "state" in words:
+            lazy = LazyAdamW(nn.Parameter(words["state"][:, 0].clone()), average_decay=self._config.ema_decay)
+            lazy.load(words)
+            words = lazy.dense_tensors()
+        self.words.load(words)
 
 
 # How the learning rate moves, as a function of the part of the training that is done.

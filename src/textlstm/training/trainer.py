@@ -20,8 +20,8 @@ from textlstm.models.network.batch import Batch, DeviceSplit
 from textlstm.models.network.batch_plan import BatchPlan, plan_epoch
 from textlstm.models.network.predict import predict_on_device
 from textlstm.processes.distributed import Processes
-from textlstm.training.checkpoints import Checkpoint, CheckpointStore
-from textlstm.training.compute import precision_of
+from textlstm.training.checkpoints import Checkpoint, CheckpointStore, on_host
+from textlstm.training.compute import number_format_of
 from textlstm.training.gradients import Gradients
 from textlstm.training.job import EpochReport, FitResult, Progress, TrainingJob
 from textlstm.training.lazy_adamw import FoundWords
@@ -92,8 +92,8 @@ class Trainer:
         objective = build_objective(
             job.config, job.task, targets=job.train.targets, num_labels=job.num_labels, device=device
         )
-        precision = precision_of(job.config, device)
-        self.gradients = Gradients(self.network, objective, job.config, precision=precision, seed=job.seed)
+        number_format = number_format_of(job.config, device)
+        self.gradients = Gradients(self.network, objective, job.config, number_format=number_format, seed=job.seed)
         self.optimizer = Optimizer(self.network, job.config)
         self.progress = Progress()
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
@@ -185,7 +185,7 @@ class Trainer:
             logits = predict_on_device(
                 self.network,
                 self.validation,
-                precision=self.gradients.precision,
+                number_format=self.gradients.number_format,
                 processes=self.processes,
                 between_batches=between_batches,
             )
@@ -237,7 +237,7 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint, in the first process, if checkpoints are wanted."""
         if self.store:
-            self.store.save(self._tensors(), self.progress.to_json())
+            self.store.save(on_host(self._tensors()), self.progress.to_json())
         self.saved_at = time.perf_counter()
 
     def result(self) -> FitResult:
@@ -271,7 +271,7 @@ class Trainer:
         from safetensors.torch import load, save
 
         # Weights first, then the position: what a checkpoint holds, sent as its bytes.
-        tensors = {name: tensor.cpu().contiguous() for name, tensor in self._tensors().items()}
+        tensors = on_host(self._tensors())
         device = self.loss_sum.device
         data = self.processes.from_first(save(tensors), device=device)
         progress = self.processes.from_first(json.dumps(self.progress.to_json()).encode(), device=device)

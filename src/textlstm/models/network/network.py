@@ -131,11 +131,9 @@ class TextNetwork(nn.Module):
         return list(self.embedder.words.parameters())
 
     def set_word_embeddings_trainable(self, trainable: bool) -> None:
-        """Freeze or unfreeze the word vectors."""
+        """Freeze or unfreeze the word vectors; their gradient, which an optimizer may hold too, stays as it is."""
         for parameter in self.word_embedding_parameters():
             parameter.requires_grad_(trainable)
-            if not trainable:
-                parameter.grad = None
 
     @property
     def can_run_in_parallel(self) -> bool:

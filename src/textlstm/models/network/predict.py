@@ -10,7 +10,7 @@ from textlstm.config import Precision
 from textlstm.models.network.batch import DeviceSplit
 from textlstm.models.network.batch_plan import plan_sorted
 from textlstm.models.network.inputs import EncodedSplit
-from textlstm.models.network.precision import autocast
+from textlstm.models.network.precision import NumberFormat, computing_in
 from textlstm.processes.distributed import Processes
 
 _MOST_ROWS = 256
@@ -30,14 +30,17 @@ def predict_logits(
     not depend on the other rows of its batch beyond 1e-6. The network is left in the mode (training or not) it had.
     """
     device = torch.device(device)
-    return predict_on_device(network, DeviceSplit(split, device), precision=precision, batch_tokens=batch_tokens)
+    number_format = NumberFormat(precision.value)
+    return predict_on_device(
+        network, DeviceSplit(split, device), number_format=number_format, batch_tokens=batch_tokens
+    )
 
 
 def predict_on_device(
     network: nn.Module,
     split: DeviceSplit,
     *,
-    precision: Precision,
+    number_format: NumberFormat,
     batch_tokens: int = 16_384,
     processes: Processes | None = None,
     between_batches: Callable[[], None] | None = None,
@@ -54,7 +57,7 @@ def predict_on_device(
     was_training = network.training
     network.eval()
     try:
-        with torch.inference_mode(), autocast(device, precision):
+        with torch.inference_mode(), computing_in(number_format, device):
             for k in range(plan.num_batches):
                 if between_batches:
                     between_batches()

@@ -1,0 +1,44 @@
+"""Which device computes: the CPU or a GPU. torch is loaded only where a GPU may be used."""
+
+import os
+from typing import TYPE_CHECKING
+
+from textlstm.config import Device
+from textlstm.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def choose_device(device: Device, *, key: str) -> "torch.device":
+    """Return the torch device: `auto` is the GPU where there is one; under `torchrun` each process has its own.
+
+    Args:
+        device: what is asked for.
+        key: the setting that says so, for the message.
+
+    Raises:
+        ConfigError: a GPU is asked for and torch sees none.
+    """
+    import torch
+
+    available = device is not Device.cpu and torch.cuda.is_available()
+    if device is Device.cuda and not available:
+        raise ConfigError(f"{key}=cuda: torch {torch.__version__} sees no GPU here; set {key}=auto or cpu")
+    if not available:
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+
+
+def refuse_missing_gpu(**devices: Device) -> None:
+    """Refuse a GPU that is asked for and missing before any work is done.
+
+    Args:
+        devices: the setting's value by its key, two underscores for the dot: `training__device=config.training.device`.
+
+    Raises:
+        ConfigError: torch sees no GPU.
+    """
+    for key, device in devices.items():
+        if device is Device.cuda:
+            choose_device(device, key=key.replace("__", "."))

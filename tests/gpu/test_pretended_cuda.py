@@ -1,0 +1,80 @@
+"""The pretended device itself: what it would let pass unseen, the other tests could not see either."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parent))
+device = importlib.import_module("pretended_cuda")
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a real GPU")
+
+
+def test_numbers_are_real_and_gradients_flow() -> None:
+    with device.pretended_cuda():
+        layer = nn.Linear(3, 2).to("cuda")
+        rows = torch.arange(12.0).view(4, 3).to("cuda")
+        layer(rows).square().sum().backward()
+        assert (layer.weight.device.type, layer.weight.grad.is_cuda) == ("cuda", True)
+        plain = nn.Linear(3, 2)
+        plain.load_state_dict({name: tensor.cpu() for name, tensor in layer.state_dict().items()})
+        plain(rows.cpu()).square().sum().backward()
+        torch.testing.assert_close(layer.weight.grad.cpu(), plain.weight.grad)
+
+
+def test_mixed_devices_are_refused() -> None:
+    with device.pretended_cuda():
+        rows = torch.ones(3, device="cuda")
+        with pytest.raises(device.MixedDevices, match=r"aten.add.Tensor with a CPU tensor \(3,\)"):
+            rows + torch.ones(3)
+        assert float((rows + torch.tensor(2.0)).sum()) == 9.0  # a number may be on the host
+        with pytest.raises(device.MixedDevices):
+            nn.LSTM(2, 2).to("cuda")(torch.ones(1, 1, 2))
+        with pytest.raises(TypeError, match="can't convert cuda:0 device type tensor to numpy"):
+            rows.numpy()
+
+
+@pytest.mark.parametrize(
+    ("wait", "expected"),
+    [
+        (lambda rows: rows.sum().item(), "_local_scalar_dense"),
+        (lambda rows: rows.nonzero(), "nonzero"),
+        (lambda rows: rows[rows > 0], "mask as index"),
+        (lambda rows: rows.cpu(), "copy to the host"),
+        (lambda rows: rows.tolist(), "tolist"),
+        (lambda rows: torch.ones(2).to(rows.device), "copy from pageable memory"),
+        (lambda rows: torch.tensor([1.0], device="cuda"), "copy from pageable memory"),
+        (lambda rows: rows.masked_select(rows > 0), "masked_select"),
+    ],
+)
+def test_waits_of_the_host_are_noted(wait: object, expected: str) -> None:
+    with device.pretended_cuda() as ledger:
+        rows = torch.ones(4, device="cuda")
+        assert not ledger.waits
+        wait(rows)
+        assert [line.partition(" at ")[0] for line in ledger.waits] == [expected]
+
+
+def test_launches_are_counted_and_views_are_not() -> None:
+    with device.pretended_cuda() as ledger:
+        rows = torch.zeros(4, 3, device="cuda")
+        rows.t()[1:].unsqueeze(0).view(1, 2, 4)
+        (rows + 1).mul_(2)
+    assert ledger.launches == {"zeros": 1, "add": 1, "mul_": 1}
+
+
+def test_weights_that_lie_apart_are_told() -> None:
+    cell = nn.LSTM(2, 2)
+    with device.pretended_cuda() as ledger:
+        cell.to("cuda")(torch.ones(1, 1, 2, device="cuda"))
+        assert ["SEVERAL" in call for call in ledger.recurrent] == [True]
+
+
+def test_tf32_rounds_to_ten_bits() -> None:
+    assert device.as_tf32(torch.tensor([1 + 2**-11 + 2**-12, 1 + 2**-12])).tolist() == [1 + 2**-10, 1.0]
+    np.testing.assert_array_equal(device.as_tf32(torch.arange(5)), np.arange(5))
