@@ -2,8 +2,8 @@
 
     python benchmarks/calibration.py [CORPUS ...] [--seed N ...] [--max-error E] [--output docs/evaluation.md]
 
-Every corpus and seed is a whole `textlstm train experiment=CORPUS`, shared with results.py and kept under
-.bench/results, so that an interrupted call continues. Corpora are found through TEXTLSTM_CORPORA.
+Every corpus and seed is a whole `textlstm train experiment=CORPUS`, without a refit, and kept under
+.bench/calibration, so that an interrupted call continues. Corpora are found through TEXTLSTM_CORPORA.
 """
 
 import argparse
@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments import TRAININGS, experiment_settings, found_corpora, publish, train_once
+from experiments import BENCH, TRAININGS, experiment_settings, found_corpora, publish, train_once
 from textlstm.cli.settings import compose_config
 from textlstm.config import Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
+from textlstm.embeddings.packages import vectors_of_expert
 from textlstm.evaluation.abstention import find_threshold
 from textlstm.evaluation.calibration import decision_bins
 from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
@@ -87,7 +88,9 @@ def main() -> int:
 def trained(corpus: str, data: Sequence[str], *, seed: int) -> Model:
     """Return the model of the experiment of a corpus; train it where that was not done."""
     settings = experiment_settings(corpus, data, seed=seed, prepared_dir=TRAININGS / "prepared")
-    folder = TRAININGS / corpus / f"seed-{seed}"
+    # Validation rows must be new to the networks: no refit and no folds.
+    settings += ["training.refit=false", "training.cross_fit=0"]
+    folder = BENCH / "calibration" / corpus / f"seed-{seed}"
     train_once(folder, settings)
     config = compose_config("train", TrainConfig, settings)
     rows = prepared(config)
@@ -106,8 +109,6 @@ def before_refit(saved_model: SavedModel, corpus: PreparedCorpus, config: TrainC
     The linear expert of a saved model was fitted once more, on training and validation rows together; what it says of
     validation rows is no test of anything.
     """
-    if config.training.refit:
-        raise SystemExit("with training.refit the saved networks have seen the validation rows; set it to false")
     if corpus.train is None or not saved_model.arrays("expert."):
         return saved_model
     expert = LinearExpert.fit(
@@ -115,8 +116,9 @@ def before_refit(saved_model: SavedModel, corpus: PreparedCorpus, config: TrainC
         corpus.train.targets(corpus.labels, corpus.task),
         num_labels=len(corpus.labels),
         task=corpus.task,
-        config=config.model,
+        config=saved_model.model,
         seed=config.seed,
+        pretrained=vectors_of_expert(saved_model.model),
     )
     others = {name: value for name, value in saved_model.weights.items() if not name.startswith("expert.")}
     return replace(

@@ -20,10 +20,13 @@ from experiments import BENCH, experiment_settings, found_corpora, publish
 from textlstm.cli.settings import compose_config
 from textlstm.config import TrainConfig
 from textlstm.corpus.preparation.prepare import prepare_corpus
-from textlstm.fitting import fit_classifier
+from textlstm.fitting import fit_classifier, resolve
 
 WORK = BENCH / "variants"
-ALONE = ("model.linear_expert=false", "evaluation.baseline=false", "training.refit=false", "tracking=off")
+ALONE = (
+    *("model.linear_expert=false", "evaluation.baseline=false", "tracking=off"),
+    *("training.refit=false", "training.cross_fit=0", "training.quality=fast"),
+)
 
 
 def main() -> int:
@@ -83,6 +86,7 @@ def train_once(corpus: str, settings: list[str], *, seed: int) -> dict[str, floa
         prepared = prepare_corpus(
             config.data, config.text, prepared_dir=Path(config.prepared_dir), num_workers=config.num_workers
         )
+        config = resolve(config, prepared, measure_speed=False).config
         before = processor_seconds()
         fitted = fit_classifier(prepared, config)
         result = fitted.results[0]
