@@ -23,7 +23,7 @@ from textlstm.evaluation.abstention import find_threshold
 from textlstm.evaluation.calibration import decision_bins
 from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
 from textlstm.inference.classifier import Scores, TextClassifier
-from textlstm.inference.scoring import without_gate
+from textlstm.inference.scoring import uncalibrated
 from textlstm.model_folder import SavedModel, load_saved_model
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.confidence import AS_IT_IS
@@ -201,7 +201,7 @@ def cells(name: str, test: Part, combiner: BranchCombiner, *guaranteed: str) -> 
     probabilities = to_probabilities(test.combined(combiner), Task.single_label)
     before, after = (
         decision_bins(test.targets, values, task=Task.single_label).expected_error
-        for values in (without_gate(test.scores, Task.single_label), probabilities)
+        for values in (uncalibrated(test.scores, Task.single_label), probabilities)
     )
     accuracy = (probabilities.argmax(axis=1) == test.targets).mean()
     figures = [name, f"{len(test.targets):,}", f"{100 * accuracy:.2f}", f"{before:.3f}", f"{after:.3f}"]

@@ -89,7 +89,7 @@ class SavedModel:
     text_fingerprint: TextFingerprint
     vocabulary: Vocabulary
     weights: Mapping[str, np.ndarray]
-    """float32 arrays of the networks and the expert, bytes and numbers of its n-grams, the gate's scalars."""
+    """float32 arrays of the networks and the expert, bytes and numbers of its n-grams, the combiner's scalars."""
     columns: Columns = Columns()
     thresholds: Thresholds = Thresholds()
     label_shares: tuple[float, ...] = ()

@@ -1,11 +1,11 @@
-"""The folded network says what the network says, without torch."""
+"""NumpyLSTM gives the logits of the network, without torch."""
 
 import numpy as np
 import pytest
 import torch
 
 from textlstm.config import Encoder, ModelConfig, Pooling
-from textlstm.inference.numpy_backend import NumpyLSTM, can_fold
+from textlstm.inference.numpy_backend import NumpyLSTM, supports
 from textlstm.models.network.batch import Batch
 from textlstm.models.network.network import NetworkSizes, TextNetwork
 
@@ -21,8 +21,8 @@ def _network(**settings: object) -> TextNetwork:
     return network
 
 
-def _folded_logits(network: TextNetwork, batch: Batch, config: ModelConfig) -> np.ndarray:
-    folded = NumpyLSTM.from_arrays(config, network.to_arrays())
+def _numpy_logits(network: TextNetwork, batch: Batch, config: ModelConfig) -> np.ndarray:
+    network_in_numpy = NumpyLSTM.from_arrays(config, network.to_arrays())
     flat = [row[:length].numpy() for row, length in zip(batch.token_ids, LENGTHS, strict=True)]
     tags = (
         None
@@ -30,14 +30,16 @@ def _folded_logits(network: TextNetwork, batch: Batch, config: ModelConfig) -> n
         else np.concatenate([row[:length].numpy() for row, length in zip(batch.pos_ids, LENGTHS, strict=True)])
     )
     lengths = np.array(LENGTHS)
-    return folded.logits(folded.word_tables(np.concatenate(flat), tags), np.cumsum(lengths) - lengths, lengths)
+    return network_in_numpy.logits(
+        network_in_numpy.word_tables(np.concatenate(flat), tags), np.cumsum(lengths) - lengths, lengths
+    )
 
 
 @pytest.mark.parametrize("pos_embedding_size", [0, 4])
 @pytest.mark.parametrize("dense_size", [0, 5])
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("pooling", [Pooling.max, Pooling.mean, Pooling.max_mean])
-def test_folded_logits_equal_those_of_the_network(bidirectional, pooling, dense_size, pos_embedding_size):
+def test_numpy_logits_equal_those_of_the_network(bidirectional, pooling, dense_size, pos_embedding_size):
     config = ModelConfig(
         hidden_size=16, embedding_size=12, bidirectional=bidirectional, pooling=pooling, dense_size=dense_size,
         pos_embedding_size=pos_embedding_size,
@@ -53,16 +55,16 @@ def test_folded_logits_equal_those_of_the_network(bidirectional, pooling, dense_
     with torch.inference_mode():
         expected = network(batch).numpy()
     assert expected.std() > 0.1  # they differ, so that equality says something
-    np.testing.assert_allclose(_folded_logits(network, batch, config), expected, atol=2e-6)
+    np.testing.assert_allclose(_numpy_logits(network, batch, config), expected, atol=2e-6)
 
 
 def test_texts_without_tokens_get_the_bias():
     network = _network()
-    folded = NumpyLSTM.from_arrays(ModelConfig(hidden_size=16, embedding_size=12), network.to_arrays())
-    words = folded.word_tables(np.zeros(0, np.int32), None)
+    network_in_numpy = NumpyLSTM.from_arrays(ModelConfig(hidden_size=16, embedding_size=12), network.to_arrays())
+    words = network_in_numpy.word_tables(np.zeros(0, np.int32), None)
     nothing = np.zeros(2, np.int64)
     bias = network.head.output.bias.detach().numpy()
-    np.testing.assert_allclose(folded.logits(words, nothing, nothing), np.stack([bias, bias]), atol=1e-7)
+    np.testing.assert_allclose(network_in_numpy.logits(words, nothing, nothing), np.stack([bias, bias]), atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -77,13 +79,13 @@ def test_texts_without_tokens_get_the_bias():
         {"subword_buckets": 10},
     ],
 )
-def test_other_networks_cannot_be_folded(settings):
-    assert can_fold(ModelConfig())
-    assert not can_fold(ModelConfig(**settings))
+def test_other_networks_are_not_supported(settings):
+    assert supports(ModelConfig())
+    assert not supports(ModelConfig(**settings))
 
 
 def test_missing_parts_of_speech_are_reported():
     config = ModelConfig(hidden_size=16, embedding_size=12, pos_embedding_size=4)
-    folded = NumpyLSTM.from_arrays(config, _network(pos_embedding_size=4).to_arrays())
+    network_in_numpy = NumpyLSTM.from_arrays(config, _network(pos_embedding_size=4).to_arrays())
     with pytest.raises(ValueError, match="the network reads parts of speech, but the texts have none"):
-        folded.word_tables(np.ones(3, np.int32), None)
+        network_in_numpy.word_tables(np.ones(3, np.int32), None)

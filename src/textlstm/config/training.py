@@ -64,7 +64,7 @@ class TrainingConfig:
     """Seconds between checkpoints inside an epoch; one is always written at its end."""
     refit: bool = False
     """Then train anew on training and validation rows, for as many epochs as were best: no row is given away, in twice
-    the time. Gate, calibration and thresholds stay those of the first training; auto: where the time allows."""
+    the time. Calibration and thresholds stay those of the first training; auto: where the time allows."""
     cross_fit: int = 0
     """Folds of all rows that calibration and thresholds are learned from, each row scored by a model that was trained
     without it; 0 means the validation rows do; auto: 5 with fewer than 50 validation rows,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from textlstm.inference.classifier import TextClassifier
-from textlstm.inference.numpy_backend import NumpyNetworks, can_fold
+from textlstm.inference.numpy_backend import NumpyNetworks, supports
 from textlstm.models.calibration.temperature import mean_logits
 from textlstm.models.network.batch import Batch, DeviceSplit
 from textlstm.models.network.batch_plan import plan_sorted
@@ -92,7 +92,7 @@ class TextReader:
             spellings=split.spellings,
         )
         saved_model, device = self.classifier.saved_model, self.classifier.device
-        if num_variants >= _MANY_VARIANTS and device.type == "cpu" and can_fold(saved_model.model):
+        if num_variants >= _MANY_VARIANTS and device.type == "cpu" and supports(saved_model.model):
             found = self._numpy_networks.logits(cut)
         else:
             found = [predict_logits(network, cut, device=device) for network in self.classifier.networks]

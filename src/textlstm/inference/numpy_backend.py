@@ -1,9 +1,13 @@
-"""One LSTM layer over words, folded and computed by numpy alone, for labelling on a CPU.
+"""One LSTM layer over words, computed by numpy, for many texts on a CPU.
 
-What the input weights make of a word (and its part of speech) does not depend on its neighbors, so it is computed once
-for each distinct word of some texts; a token then costs one look-up and the recurrent product. Sigmoids are taken as
-(1 + tanh(x / 2)) / 2, so that all gates are one call: their weights are halved beforehand, and what a cell puts out is
-forget_gate doubled until it is pooled. Halving and doubling are exact.
+The input weights times the vector of a word (and of its part of speech) do not depend on the word's neighbors, so this
+product is computed once for each distinct word. A token then needs one look-up and the recurrent product.
+
+All four gates are one call of tanh, since sigmoid(x) = (1 + tanh(x / 2)) / 2: the weights of the three sigmoid gates
+are halved beforehand, and states are kept doubled until they are pooled. Halving and doubling are exact.
+
+Dimensions: B texts, M tokens of all texts, W distinct words, V words of the vocabulary, E features of a token, H units
+of a direction, L labels.
 """
 
 import sys
@@ -27,7 +31,7 @@ _LOWEST = np.float32(-2.0)
 """Doubled states lie in (-2, 2)."""
 
 
-def can_fold(config: ModelConfig) -> bool:
+def supports(config: ModelConfig) -> bool:
     """Return whether `NumpyLSTM` computes networks of `config`: one LSTM layer, no characters, max or mean pooling."""
     return (
         config.encoder is Encoder.lstm
@@ -39,12 +43,12 @@ def can_fold(config: ModelConfig) -> bool:
 
 
 class WordTables(NamedTuple):
-    """What the input weights make of the W distinct words of some texts."""
+    """Input weights times the vectors of W distinct words, plus biases."""
 
     word_ids: np.ndarray
-    """(M,) which of the W words each token is."""
+    """(M,) number of each token's word, below W."""
     tables: tuple[np.ndarray, ...]
-    """For each direction (W, 4H) float32."""
+    """(W, 4H) float32 for each direction."""
 
 
 class _Direction(NamedTuple):
@@ -60,7 +64,7 @@ class _Pooled(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NumpyLSTM:
-    """A trained network; gates are in torch's order, input, forget, cell, output."""
+    """A trained network; gates are in torch's order: input, forget, cell, output (i, f, g, o)."""
 
     words: np.ndarray
     """(V, E) float32."""
@@ -73,7 +77,7 @@ class NumpyLSTM:
 
     @classmethod
     def from_arrays(cls, config: ModelConfig, arrays: Mapping[str, np.ndarray]) -> "NumpyLSTM":
-        """Return the network whose weights are the `arrays` of `TextNetwork.to_arrays`; `can_fold(config)` is true."""
+        """Return the network whose weights are the `arrays` of `TextNetwork.to_arrays`; `supports(config)` is true."""
         names = ("forwards", "backwards") if config.bidirectional else ("forwards",)
         return cls(
             words=arrays["embedder.words.weight"],
@@ -86,11 +90,11 @@ class NumpyLSTM:
 
     @property
     def bytes_of_word(self) -> int:
-        """Bytes that one word takes in the tables."""
+        """Bytes of one word in the tables."""
         return sum(4 * len(direction.bias) for direction in self.directions)
 
     def word_tables(self, token_ids: np.ndarray, pos_ids: np.ndarray | None) -> WordTables:
-        """Return the tables of the words (with their parts of speech) among (M,) tokens.
+        """Return the tables of the distinct words (with their parts of speech) of (M,) tokens.
 
         Raises:
             ValueError: the network reads parts of speech and there are none.
@@ -101,49 +105,57 @@ class NumpyLSTM:
                 raise ValueError("the network reads parts of speech, but the texts have none")
             num_tags = len(self.pos)
             token_ids = token_ids * num_tags + pos_ids
+
+        # Number the distinct pairs of word and tag: a flag for each that occurs, then its number.
         places = np.zeros(len(self.words) * num_tags, dtype=np.int64)
         places[token_ids] = 1
         used = np.flatnonzero(places)
         places[used] = np.arange(len(used))
-        vectors = self.words[used // num_tags]
+
+        vectors = self.words[used // num_tags]  # (W, E)
         if self.pos is not None:
             vectors = np.concatenate([vectors, self.pos[used % num_tags]], axis=1)
-        return WordTables(places[token_ids], self._fold(vectors))
+        return WordTables(places[token_ids], self._project(vectors))
 
     def vocabulary_tables(self) -> tuple[np.ndarray, ...]:
         """Return the tables of all words of a network that reads no parts of speech, for `in_vocabulary`."""
-        return self._fold(self.words)
+        return self._project(self.words)
 
     def in_vocabulary(self, token_ids: np.ndarray, tables: tuple[np.ndarray, ...]) -> WordTables:
         """Return (M,) tokens in the tables of all words."""
         return WordTables(self._known(token_ids), tables)
 
     def _known(self, token_ids: np.ndarray) -> np.ndarray:
+        """Return int64 ids, with those beyond the vocabulary as the unknown word."""
         return np.where(token_ids < len(self.words), token_ids, UNKNOWN_ID).astype(np.int64)
 
-    def _fold(self, vectors: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _project(self, vectors: np.ndarray) -> tuple[np.ndarray, ...]:
         tables = tuple(vectors @ one.input for one in self.directions)
         for table, one in zip(tables, self.directions, strict=True):
-            np.add(table, one.bias, out=table)  # fresh memory for a sum would take four times as long as the product
+            np.add(table, one.bias, out=table)  # in place: a new array would take four times as long as the product
         return tables
 
     def logits(self, words: WordTables, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Return (B, L) float32 logits of texts whose tokens start at (B,) `starts`; their (B,) `lengths` fall."""
+        """Return (B, L) float32 logits of texts with (B,) `starts` and (B,) falling `lengths` among the tokens."""
         longest = int(lengths[0]) if len(lengths) else 0
         # At step t the first running[t] texts still have a token.
         running = np.searchsorted(-lengths, -np.arange(longest), side="left").tolist()
-        readings = [(starts, 1), (starts + lengths - 1, -1)]
+        readings = [(starts, 1), (starts + lengths - 1, -1)]  # first token and step of each direction
         pooled = [
             _run(direction, table, words.word_ids, first=first, step=step, running=running)
             for direction, table, (first, step) in zip(self.directions, words.tables, readings, strict=False)
         ]
+
+        # Pool over time; states are doubled. A text without tokens pools to zeros.
         num_read = running[0] if running else 0
         count = 2 * np.maximum(lengths[:num_read], 1).astype(np.float32)[:, None]
         highest = [part.max * _HALF for part in pooled]
         mean = [part.sum / count for part in pooled]
         parts = {Pooling.max: highest, Pooling.mean: mean, Pooling.max_mean: highest + mean}[self.pooling]
         features = np.zeros((len(lengths), sum(part.shape[1] for part in parts)), dtype=np.float32)
-        features[:num_read] = np.concatenate(parts, axis=1)  # a text without tokens pools to zeros
+        features[:num_read] = np.concatenate(parts, axis=1)
+
+        # Head: (B, P) to (B, L).
         if self.dense is not None:
             features = np.maximum(features @ self.dense[0] + self.dense[1], np.float32(0))
         return np.asarray(features @ self.output[0] + self.output[1], dtype=np.float32)
@@ -158,33 +170,42 @@ def _run(
     step: int,
     running: Sequence[int],
 ) -> _Pooled:
-    """Read the texts from their `first` tokens on, a `step` at a time, and pool the doubled states."""
+    """Return the pooled doubled states of one direction, which starts at the `first` tokens and goes by `step`.
+
+    `running[t]` is the number of texts that have a token at time step t.
+    """
     num_texts, size = (running[0] if running else 0), len(direction.recurrent)
-    states, cells, total, fresh, forget_gate = (np.zeros((num_texts, size), dtype=np.float32) for _ in range(5))
+    states, cells, total, fresh, kept = (np.zeros((num_texts, size), dtype=np.float32) for _ in range(5))
     highest = np.full((num_texts, size), _LOWEST)
     all_gates, products = (np.empty((num_texts, 4 * size), dtype=np.float32) for _ in range(2))
     places, take, recurrent = first.copy(), table.take, direction.recurrent
     count = -1
     for number, num_running in enumerate(running):
-        if num_running != count:  # a view costs as much as a small product
+        # New views only when texts end: making a view takes as long as a small product.
+        if num_running != count:
             count = num_running
             gates, product, at = all_gates[:count], products[:count], places[:count]
-            input_gate, forget_gate, candidate, output_gate = (gates[:, k * size : (k + 1) * size] for k in range(4))
-            old, new, cell, state = forget_gate[:count], fresh[:count], cells[:count], states[:count]
+            input_gate, forget_gate, cell_gate, output_gate = (gates[:, k * size : (k + 1) * size] for k in range(4))
+            old, new, cell, state = kept[:count], fresh[:count], cells[:count], states[:count]
             top, sum_of_states = highest[:count], total[:count]
-        take(word_ids[at], axis=0, out=gates, mode="clip")  # other modes copy once more
-        if number:  # before the first token, states are zero
+        take(word_ids[at], axis=0, out=gates, mode="clip")  # other modes copy twice
+        if number:  # at the first token, states are zero
             gates += np.matmul(state, recurrent, out=product)
-        np.tanh(gates, out=gates)
+        np.tanh(gates, out=gates)  # a sigmoid gate s is now 2 s - 1
+
+        # cell = forget * cell + input * cell_gate, with s = (tanh + 1) / 2 for the two sigmoids.
         np.multiply(forget_gate, cell, out=old)
         old += cell
-        np.multiply(input_gate, candidate, out=new)
-        new += candidate
+        np.multiply(input_gate, cell_gate, out=new)
+        new += cell_gate
         old += new
         np.multiply(old, _HALF, out=cell)
+
+        # Doubled state = 2 * output * tanh(cell).
         np.tanh(cell, out=new)
         np.multiply(output_gate, new, out=state)
         state += new
+
         sum_of_states += state
         np.maximum(top, state, out=top)
         at += step
@@ -195,7 +216,7 @@ def _read_direction(arrays: Mapping[str, np.ndarray], prefix: str) -> _Direction
     recurrent = arrays[f"{prefix}weight_hh_l0"]
     scale = np.full(len(recurrent), _HALF)
     size = recurrent.shape[1]
-    scale[2 * size : 3 * size] = 1  # the candidate is a tanh as it stands
+    scale[2 * size : 3 * size] = 1  # the cell gate is a tanh already
     bias = (arrays[f"{prefix}bias_ih_l0"] + arrays[f"{prefix}bias_hh_l0"]) * scale
     weights = np.ascontiguousarray((arrays[f"{prefix}weight_ih_l0"] * scale[:, None]).T)
     return _Direction(weights, bias, np.ascontiguousarray((recurrent * scale[:, None]).T * _HALF))
@@ -205,10 +226,10 @@ def _read_linear(arrays: Mapping[str, np.ndarray], prefix: str) -> tuple[np.ndar
     return np.ascontiguousarray(arrays[f"{prefix}weight"].T), arrays[f"{prefix}bias"]
 
 
-# The recurrent networks of a saved model, computed by numpy: small, soon started, on the CPU and in fp32 only.
+# The recurrent networks of a saved model, computed by numpy on the CPU in fp32; torch is not loaded.
 
 MAX_TABLE_BYTES = 128 * 2**20
-"""Texts whose distinct words would take more are done in two halves."""
+"""Most bytes of the tables of one call; with more distinct words, the texts are computed in two halves."""
 _MOST_ROWS = 256
 _BATCH_CELLS = 32_768
 _GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
@@ -228,7 +249,7 @@ class NumpyNetworks:
         self._tables: list[tuple[np.ndarray, ...] | None] = [None] * len(self._networks)
 
     def prepare_for_many(self) -> None:
-        """Compute what the input weights make of all words, where that has a bound; otherwise texts bring their own."""
+        """Compute the tables of the whole vocabulary if they are small enough; else each call computes its own."""
         for index, network in enumerate(self._networks):
             if network.pos is None and network.bytes_of_word * len(network.words) <= MAX_TABLE_BYTES:
                 self._tables[index] = network.vocabulary_tables()
@@ -245,14 +266,15 @@ class NumpyNetworks:
 
 
 def can_compute(saved_model: SavedModel, *, device: Device, precision: Precision) -> bool:
-    """Say whether `NumpyNetworks` serves where torch would be asked for a model that labels.
+    """Return whether `NumpyNetworks` can take the place of torch for a model that labels.
 
-    Not where torch would use a GPU, in bf16, for networks that cannot be folded, and where spaCy needs torch itself.
+    It cannot where torch may find a GPU, in bf16, for networks that `NumpyLSTM` does not support, and where spaCy needs
+    torch itself.
     """
-    # Of the spaCy model and the tagger the saved settings are asked, even where no tag is read: torch and numpy differ
-    # in the last bits, and a saved model keeps the one it has always had.
+    # The saved settings of spaCy and the tagger count even if no tag is read: torch and numpy differ in the last bits,
+    # and a saved model keeps the one that it has always had.
     return (
-        can_fold(saved_model.model)
+        supports(saved_model.model)
         and precision is Precision.fp32
         and (device is Device.cpu or (device is Device.auto and not may_have_gpu()))
         and not (saved_model.text.pos and saved_model.text.tagger_precision is Precision.bf16)
@@ -261,18 +283,18 @@ def can_compute(saved_model: SavedModel, *, device: Device, precision: Precision
 
 
 def may_have_gpu() -> bool:
-    """Say whether torch might find a GPU here, told without loading it by what the drivers put under /dev."""
+    """Return whether torch might find a GPU here, judged by the drivers' files under /dev, without loading torch."""
     if sys.platform == "linux":
         return any(Path(file).exists() for file in _GPU_FILES)
-    return sys.platform != "darwin"  # there, torch is not asked for its GPUs either
+    return sys.platform != "darwin"  # on macOS, torch's own GPUs are not used either
 
 
 def _logits(
     network: NumpyLSTM, split: EncodedSplit, begin: int, end: int, tables: tuple[np.ndarray, ...] | None
 ) -> np.ndarray:
-    """Return the logits of rows `begin` to `end`; they depend on these rows alone, on no earlier call.
+    """Return the logits of rows `begin` to `end - 1`, which depend on these rows only, not on earlier calls.
 
-    Without the `tables` of all words, those of the words of these rows are computed.
+    Without `tables` of the whole vocabulary, the tables of the words of these rows are computed.
     """
     first, last = split.offsets[begin], split.offsets[end]
     token_ids = split.token_ids[first:last]

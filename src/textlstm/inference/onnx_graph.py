@@ -1,4 +1,4 @@
-"""A graph under construction: nodes and constants with names that nobody has to think up."""
+"""A writer of ONNX graphs that names nodes and constants by itself, and the arrays that a graph takes."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,18 +10,18 @@ from onnx import TensorProto, helper, numpy_helper
 from textlstm.config import ExportPrecision
 
 OPSET = 21
-"""Version of the ONNX operators; every onnxruntime from 1.18 on knows it."""
+"""Version of the ONNX operators; onnxruntime supports it from 1.18 on."""
 IR_VERSION = 10
 """Version of the file format that belongs to that opset."""
 FLOAT, INT32, INT64 = int(TensorProto.FLOAT), int(TensorProto.INT32), int(TensorProto.INT64)
 
 
 class GraphInput(NamedTuple):
-    """What a graph is given at each run."""
+    """An input or output of a graph."""
 
     name: str
     shape: tuple[str | int, ...]
-    """Names of dimensions that vary, sizes of those that do not."""
+    """Names of variable dimensions, sizes of fixed ones."""
     element_type: int = INT64
 
 
@@ -31,7 +31,7 @@ class SmallRows(NamedTuple):
     values: np.ndarray
     """(rows, ...) int8 from -127 to 127."""
     scales: np.ndarray
-    """(rows, 1, ...) float32, one a row."""
+    """(rows, 1, ...) float32, one for each row."""
 
 
 def quantize_rows(weights: np.ndarray) -> SmallRows:
@@ -86,7 +86,7 @@ class GraphWriter:
         return self.add(operator, *inputs, num_outputs=1, **attributes)[0]
 
     def name_output(self, value: str, name: str) -> None:
-        """Give a value the name under which the graph gives it away."""
+        """Name a value as an output of the graph."""
         self._nodes.append(helper.make_node("Identity", [value], [name]))
 
     def to_model(self, inputs: Sequence[GraphInput], outputs: Sequence[GraphInput]) -> onnx.ModelProto:
@@ -109,11 +109,11 @@ class GraphWriter:
         return model
 
 
-# The arrays of one network, each of which the graph must take.
+# The arrays of one network; the graph must take each of them.
 
 
 class Weights:
-    """Arrays by name; what was never taken is a part of the network that the graph left out."""
+    """Arrays by name, which notes those that were taken: an array left over would be missing in the graph."""
 
     def __init__(self, arrays: Mapping[str, np.ndarray], *, prefix: str = "", taken: set[str] | None = None) -> None:
         """Hold the arrays whose names start with `prefix`."""

@@ -1,4 +1,9 @@
-"""The network as an ONNX graph: embedder, encoder, pooling and head, as in `models/network`."""
+"""The network of `models/network` as an ONNX graph: embedder, encoder, pooling and head.
+
+Functions add nodes to a graph and return names of values; docstrings give the shapes of these values. Dimensions:
+B texts, T tokens, C bytes of a spelling, U distinct spellings, E features of a token, D directions, H units of a
+direction, P = D * H, L labels.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, assert_never
@@ -11,14 +16,13 @@ from textlstm.inference.onnx_graph import FLOAT, INT32, INT64, GraphInput, Graph
 from textlstm.models.network.inputs import HASH_MODULUS, HASH_MULTIPLIER, NGRAM_WIDTHS, SPELLING_SIZE
 from textlstm.vocabulary import Vocabulary
 
-# From token ids to vectors, as `models/network/embedder.py`: words, parts of speech, characters, pieces of unknown
-# words.
+# Embedder: words, parts of speech, characters and n-grams of unknown words.
 
 
 def add_embedder(graph: GraphWriter, config: ModelConfig, weights: Weights) -> str:
     """Return the (T, B, E) vectors of the graph's inputs.
 
-    What depends on the spelling alone is computed once for each of the U distinct spellings.
+    Vectors that depend on the spelling only are computed once for each of the U distinct spellings.
     """
     table = weights.take("words.weight")
     unknown = graph.constant(np.array(Vocabulary.UNKNOWN_ID))
@@ -45,8 +49,8 @@ def _characters(graph: GraphWriter, weights: Weights) -> str:
     kernel, bias = weights.take("convolution.weight"), weights.take("convolution.bias")
     filtered = graph.one("Conv", channels, graph.weight(kernel), graph.constant(bias), pads=[1, 1])
     mask = graph.one("Cast", graph.one("Greater", "spellings", graph.constant(np.array(0))), to=FLOAT)
-    output_gate = graph.one("Mul", graph.one("Relu", filtered), graph.one("Unsqueeze", mask, graph.integers(1)))
-    return graph.one("ReduceMax", output_gate, graph.integers(2), keepdims=0)
+    masked = graph.one("Mul", graph.one("Relu", filtered), graph.one("Unsqueeze", mask, graph.integers(1)))
+    return graph.one("ReduceMax", masked, graph.integers(2), keepdims=0)
 
 
 def _subwords(graph: GraphWriter, weights: Weights) -> str:
@@ -77,14 +81,14 @@ def _bucket_ids(graph: GraphWriter, width: int, num_buckets: int) -> str:
 
 
 class EncodedNames(NamedTuple):
-    """Names of what an encoder makes of B texts."""
+    """Names of the states of B texts."""
 
     states: str
     """(T, B, P) outputs of both directions side by side; zeros at padded steps."""
     last: str
-    """(B, P) what each direction knows at its end."""
+    """(B, P) state of each direction after its last step."""
     lengths: str
-    """(B,) int64 steps of each text."""
+    """(B,) int64 time steps of each text."""
 
 
 def add_encoder(
@@ -145,15 +149,14 @@ def _stacked(graph: GraphWriter, arrays: list[np.ndarray], num_cells: int) -> st
 
 
 def _gates(family: Encoder, stacked: np.ndarray) -> np.ndarray:
-    """Reorder gates stacked in torch's order to ONNX's.
+    """Return stacked gates in ONNX's order instead of torch's.
 
-    LSTM: input, forget, cell, output becomes input, output, forget, cell; GRU: reset, update, new becomes update,
-    reset, new.
+    LSTM: input, forget, cell, output (i, f, g, o) become i, o, f, g. GRU: reset, update, new become update, reset, new.
     """
     match family:
         case Encoder.lstm | Encoder.cnn_lstm:
-            input_gate, forget_gate, cell, output_gate = np.split(stacked, 4)
-            return np.concatenate([input_gate, output_gate, forget_gate, cell])
+            input_gate, forget_gate, cell_gate, output_gate = np.split(stacked, 4)
+            return np.concatenate([input_gate, output_gate, forget_gate, cell_gate])
         case Encoder.gru:
             reset, update, new = np.split(stacked, 3)
             return np.concatenate([update, reset, new])
@@ -164,7 +167,7 @@ def _gates(family: Encoder, stacked: np.ndarray) -> np.ndarray:
 
 
 def _side_by_side(graph: GraphWriter, states: str, shape: list[int], *, perm: list[int]) -> str:
-    """Return states whose directions, an axis of their own, are joined to features."""
+    """Return states with the axis of directions merged into the features: (T, D, B, H) become (T, B, P)."""
     return graph.one("Reshape", graph.one("Transpose", states, perm=perm), graph.integers(*shape))
 
 
@@ -176,9 +179,9 @@ def _convolved(graph: GraphWriter, config: ModelConfig, weights: Weights, *, vec
     before = (config.conv_width - 1) // 2
     kernel, bias = graph.weight(weights.take("weight")), graph.constant(weights.take("bias"))
     filtered = graph.one("Conv", channels, kernel, bias, pads=[before, config.conv_width - 1 - before])
-    output_gate = graph.one("Mul", graph.one("Relu", filtered), mask)
+    masked = graph.one("Mul", graph.one("Relu", filtered), mask)
     pool = config.conv_pool
-    pooled = graph.one("MaxPool", output_gate, kernel_shape=[pool], strides=[pool], ceil_mode=1)
+    pooled = graph.one("MaxPool", masked, kernel_shape=[pool], strides=[pool], ceil_mode=1)
     return graph.one("Transpose", pooled, perm=[2, 0, 1])
 
 
@@ -189,7 +192,7 @@ def step_mask(graph: GraphWriter, states: str, lengths: str) -> str:
     return graph.one("Less", steps, graph.one("Unsqueeze", lengths, graph.integers(1)))
 
 
-# From the states of all steps to one vector a text, as `models/network/pooling.py`; padding never takes part.
+# Pooling: from the states of all steps to one vector for each text, without padding.
 
 
 def add_pooling(graph: GraphWriter, pooling: Pooling, weights: Weights, encoded: EncodedNames) -> str:
@@ -219,8 +222,8 @@ def _highest(graph: GraphWriter, encoded: EncodedNames, mask: str) -> str:
 
 
 def _mean(graph: GraphWriter, encoded: EncodedNames, mask: str) -> str:
-    output_gate = graph.one("Where", mask, encoded.states, _float(graph, 0.0))
-    total = graph.one("ReduceSum", output_gate, graph.integers(0), keepdims=0)
+    masked = graph.one("Where", mask, encoded.states, _float(graph, 0.0))
+    total = graph.one("ReduceSum", masked, graph.integers(0), keepdims=0)
     count = graph.one("Cast", graph.one("Max", encoded.lengths, _number(graph, 1)), to=FLOAT)
     return graph.one("Div", total, graph.one("Unsqueeze", count, graph.integers(1)))
 
@@ -233,8 +236,8 @@ def _attended(graph: GraphWriter, weights: Weights, encoded: EncodedNames, mask:
     scores = graph.one("MatMul", hidden, _turned(graph, score.take("weight")))  # (T, B, 1)
     lowest = _float(graph, float(np.finfo(np.float32).min))
     shares = graph.one("Softmax", graph.one("Where", mask, scores, lowest), axis=0)
-    output_gate = graph.one("Where", mask, graph.one("Mul", encoded.states, shares), _float(graph, 0.0))
-    return graph.one("ReduceSum", output_gate, graph.integers(0), keepdims=0)
+    masked = graph.one("Where", mask, graph.one("Mul", encoded.states, shares), _float(graph, 0.0))
+    return graph.one("ReduceSum", masked, graph.integers(0), keepdims=0)
 
 
 def _turned(graph: GraphWriter, weight: np.ndarray) -> str:
@@ -249,8 +252,7 @@ def _float(graph: GraphWriter, value: float) -> str:
     return graph.constant(np.array(value, dtype=np.float32))
 
 
-# The recurrent text classifier as an ONNX graph: embedder -> encoder -> pooling -> head, as
-# `models/network/network.py`.
+# The whole network: embedder -> encoder -> pooling -> head.
 
 TOKENS = GraphInput("token_ids", ("T", "B"))
 LENGTHS = GraphInput("lengths", ("B",))

@@ -36,7 +36,7 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
         expert_probabilities=None
         if expert is None
         else to_probabilities(combiner.expert_alone(expert), saved_model.task),
-        uncalibrated_probabilities=without_gate(scores, saved_model.task),
+        uncalibrated_probabilities=uncalibrated(scores, saved_model.task),
         baseline_predictions=None if baseline is None else baseline_predictions(baseline, texts, saved_model.task),
         baseline_features="" if baseline is None else baseline.description,
         majority_label=int(np.argmax(saved_model.label_shares)) if saved_model.label_shares else None,
@@ -65,7 +65,7 @@ def with_filters_undone(rows: ScoredRows, classifier: TextClassifier, split: Pre
     return replace(rows, removed_words=removed, unfiltered_predictions=predictions)
 
 
-def without_gate(scores: Scores, task: Task) -> Floats:
+def uncalibrated(scores: Scores, task: Task) -> Floats:
     """Return (N, L) uncalibrated probabilities: the plain mean of both branches."""
     recurrent: Floats = to_probabilities(scores.recurrent_logits, task)
     if scores.expert_logits is None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from textlstm.config import Device, Precision
 from textlstm.errors import ConfigError
-from textlstm.inference.numpy_backend import NumpyNetworks, can_fold
+from textlstm.inference.numpy_backend import NumpyNetworks, supports
 from textlstm.model_folder import SavedModel
 from textlstm.models.network.batch import Batch
 from textlstm.models.network.inputs import EncodedSplit
@@ -76,7 +76,7 @@ class TorchNetworks:
             return
         if self._precision is Precision.bf16:
             self._cast = [CastNetwork(network) for network in self.networks]
-        elif can_fold(self._saved_model.model):
+        elif supports(self._saved_model.model):
             self._numpy = NumpyNetworks(self._saved_model, num_threads=self._num_threads)
             self._numpy.prepare_for_many()
 
