@@ -22,6 +22,7 @@ FLOORS = [
     {"__init__", "sklearn", "spacy", "datasets"},
 ]
 FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
+DOORS = {"sklearn", "spacy", "datasets"}
 SIDEWAYS = {"evaluation", "labelling", "explain", "tracking"}
 FORBIDDEN_MODULES = {"pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
 FORBIDDEN_CALLS = {"exec", "eval", "compile", "__import__"}
@@ -120,6 +121,7 @@ def test_an_upward_import_would_be_seen() -> None:
 )
 def test_one_room_owns_each_library(owner: str, library: str) -> None:
     users = {room_of(path) for path in SOURCES if any(name.split(".")[0] == library for name in imports_of(path))}
+    users -= DOORS & {library}  # the door to a library is named like it
     assert users <= {owner}, f"{library} is imported by {sorted(users)}"
 
 

@@ -1,0 +1,83 @@
+"""The doors to spaCy and to datasets."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+
+from textlstm import TextClassifier
+from textlstm.datasets import Labeller
+from textlstm.errors import ConfigError, IntegrityError
+
+TEXTS = ["the coach said goal", "bank profit", "", "a scene"]
+
+
+def test_the_component_sets_categories_one_by_one_and_in_batches(tiny_model: Path) -> None:
+    nlp = spacy.blank("en")
+    component = nlp.add_pipe("textlstm", config={"model": str(tiny_model)})
+    assert component.labels == ("film", "money", "sport")
+    expected = TextClassifier.load(tiny_model).predict_proba(TEXTS)
+    for documents in ([nlp(text) for text in TEXTS], list(nlp.pipe(TEXTS, batch_size=3)), list(nlp.pipe(TEXTS))):
+        for doc, row in zip(documents, expected, strict=True):
+            assert doc.cats == pytest.approx(dict(zip(component.labels, row.tolist(), strict=True)), abs=1e-6)
+
+
+def test_a_pipeline_with_it_is_saved_and_loaded(tiny_model: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    nlp = spacy.blank("en")
+    nlp.add_pipe("textlstm", config={"model": str(model)})
+    before = nlp(TEXTS[0]).cats
+    nlp.to_disk(tmp_path / "pipeline")
+    shutil.rmtree(model)
+    assert TextClassifier.load(tmp_path / "pipeline" / "textlstm").labels == ("film", "money", "sport")
+    assert spacy.load(tmp_path / "pipeline")(TEXTS[0]).cats == before
+
+
+def test_without_a_model_it_says_what_to_give() -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("textlstm")
+    with pytest.raises(ConfigError, match=r"^textlstm: no model; give one, as in nlp.add_pipe"):
+        nlp("a text")
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Any:
+    datasets = pytest.importorskip("datasets")
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(f'{{"text": "{text}"}}\n' for text in TEXTS))
+    return datasets.load_dataset("json", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache"))
+
+
+def test_a_dataset_is_labeled_and_the_second_time_from_the_cache(
+    dataset: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labeled = dataset.map(Labeller(tiny_model, prefix="our_"), batched=True)
+    expected = TextClassifier.load(tiny_model).predict(TEXTS)
+    assert list(labeled["our_label"]) == [prediction.label for prediction in expected]
+    assert list(labeled["our_decision"]) == ["accepted", "accepted", "empty", "accepted"]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(TextClassifier, "load", refuse)
+    again = dataset.map(Labeller(tiny_model, prefix="our_"), batched=True)
+    assert list(again["our_probability"]) == list(labeled["our_probability"])
+    with pytest.raises(AssertionError, match="computed again"):  # the control: another function is not in the cache
+        dataset.map(Labeller(tiny_model, prefix="other_"), batched=True)
+
+
+def test_another_model_in_the_same_place_is_computed_anew(dataset: Any, tiny_model: Path, tmp_path: Path) -> None:
+    from datasets.fingerprint import Hasher
+
+    from textlstm.model_folder import Thresholds, load_saved_model, save_saved_model
+
+    model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    first, same = Hasher.hash(Labeller(model)), Hasher.hash(Labeller(model))
+    from dataclasses import replace
+
+    save_saved_model(replace(load_saved_model(model), thresholds=Thresholds(abstain_below=0.5)), model)
+    assert first == same != Hasher.hash(Labeller(model))
+    with pytest.raises(IntegrityError, match="no model here"):
+        Labeller(tmp_path / "nothing")
