@@ -5,6 +5,8 @@ import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
 
+from textlstm.figure_text import counted, fixed, percent_text, score_text
+
 
 def fill_template(package: str, template: str, *, style: str, values: Mapping[str, object]) -> str:
     """Return the page of `template` with `values`.
@@ -28,5 +30,12 @@ def fill_template(package: str, template: str, *, style: str, values: Mapping[st
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {
+        "signed": lambda value, decimals: fixed(value, decimals, sign=True),
+        "fixed": fixed,
+        "score": score_text,
+        "percent": percent_text,
+        "counted": counted,
+    }
     digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
     return environment.get_template(template).render({**values, "style": sheet, "style_hash": digest})

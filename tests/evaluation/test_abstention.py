@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from textlstm.evaluation.abstention import RiskGuarantee, abstention, find_shortfall, find_threshold
-from textlstm.evaluation.label_thresholds import fit_label_thresholds
 
 MAX_ERROR = 0.1
 
@@ -112,24 +111,6 @@ def test_rows_of_equal_confidence_are_accepted_together() -> None:
     correct = np.concatenate([np.ones(500, bool), np.zeros(500, bool)])
     guarantee = find_threshold(confidences, correct, max_error=0.02, confidence=0.95)
     assert (guarantee.threshold, guarantee.num_accepted, guarantee.num_errors) == (0.9, 500, 0)
-
-
-def test_label_thresholds_give_each_label_its_best_f1() -> None:
-    probabilities = np.array([[0.9, 0.10], [0.8, 0.30], [0.4, 0.20], [0.2, 0.05]])
-    targets = np.array([[1, 0], [1, 1], [1, 1], [0, 0]], dtype=bool)
-    assert fit_label_thresholds(probabilities, targets) == pytest.approx([0.3, 0.15])
-
-
-def test_a_label_that_no_row_carries_keeps_one_half() -> None:
-    assert fit_label_thresholds(np.array([[0.9], [0.1]]), np.zeros((2, 1), bool)).tolist() == [0.5]
-
-
-def test_labels_of_few_rows_share_a_threshold() -> None:
-    """Alone, the second label would get 0.02 and the third 0.525; the pairs of both are best cut at 0.55."""
-    probabilities = np.array([[0.9, 0.03, 0.6], [0.8, 0.5, 0.01], [0.4, 0.4, 0.45], [0.2, 0.01, 0.0]])
-    targets = np.array([[1, 1, 1], [1, 0, 0], [1, 0, 0], [0, 0, 0]], dtype=bool)
-    assert fit_label_thresholds(probabilities, targets) == pytest.approx([0.3, 0.02, 0.525])
-    assert fit_label_thresholds(probabilities, targets, least_rows=2) == pytest.approx([0.3, 0.55, 0.55])
 
 
 def test_a_guarantee_out_of_reach_says_what_is_in_reach() -> None:

@@ -65,7 +65,7 @@ def test_the_same_decisions_are_said_to_be_the_same() -> None:
     found = compared(hits(100, range(5)), hits(100, range(5)))
     assert found.sentence == (
         "The model and the baseline are right on the same rows "
-        "(95% interval +0.00 to +0.00; rows won 0, lost 0, McNemar p = 1.000)."
+        "(95% interval -3.62 to +3.62; rows won 0, lost 0, McNemar p = 1.000)."
     )
 
 
@@ -100,6 +100,8 @@ def test_multi_label_models_are_judged_by_micro_f1() -> None:
     )
     assert (found.metric, found.verdict) == ("micro_f1", Verdict.better)
     assert "points of micro F1" in found.sentence
+    assert found.sentence.endswith("; paired bootstrap p < 0.001).") or "paired bootstrap p = 0.0" in found.sentence
+    assert "McNemar" not in found.sentence  # a test of whole rows says nothing about micro F1
 
 
 def test_p_values_are_written_as_they_are_read() -> None:

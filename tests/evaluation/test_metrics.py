@@ -126,6 +126,17 @@ def test_all_rows_right_still_leaves_doubt() -> None:
     assert interval == pytest.approx((0.6915, 1.0), abs=1e-4)
 
 
+def test_no_interval_has_no_width() -> None:
+    """40 rows of two classes, all right: macro F1 knows as much as 40 rows of equal classes, or fewer of unequal ones."""
+    equal, unequal = np.arange(40) % 2, (np.arange(40) < 4).astype(int)
+    for targets, rows in ((equal, 40.0), (unequal, 14.4)):  # 4 / (1/20 + 1/20), 4 / (1/4 + 1/36)
+        metrics = single(targets, np.where(np.eye(2)[targets] > 0, 0.9, 0.1))
+        assert metrics.intervals["macro_f1"] == pytest.approx((0.025 ** (1 / rows), 1.0))
+        ends = [*metrics.intervals.values(), *(end for ends in metrics.class_intervals.values() for end in ends)]
+        bounded = [end for name, end in metrics.intervals.items() if name not in ("log_loss", "brier")]
+        assert all(end.high - end.low > 1e-3 for end in (*bounded, *ends[len(metrics.intervals) :]))
+
+
 def test_every_figure_has_an_interval_that_holds_it() -> None:
     generator = np.random.default_rng(5)
     metrics = single(generator.integers(0, 9, 250), generator.dirichlet(np.ones(9), 250), num_samples=200)

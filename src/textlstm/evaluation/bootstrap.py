@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _CELLS_PER_BLOCK = 2_000_000
+_NO_WIDTH = 1e-12
+"""Intervals that are narrower come of resamples that are all equal."""
 
 
 class Interval(NamedTuple):
@@ -45,7 +47,13 @@ class Resamples:
             yield counts.reshape(size, self.num_rows).astype(np.float64)
 
     def interval(
-        self, replicates: NDArray[np.float64], point: float, *, lowest: float = 0.0, highest: float = 1.0
+        self,
+        replicates: NDArray[np.float64],
+        point: float,
+        *,
+        lowest: float = 0.0,
+        highest: float = 1.0,
+        effective_rows: float | None = None,
     ) -> Interval:
         """Return the percentile interval of `replicates` (B,), moved so that their median falls on `point`.
 
@@ -58,18 +66,28 @@ class Resamples:
             point: the statistic on the rows themselves.
             lowest: least possible value of the statistic.
             highest: greatest possible value.
+            effective_rows: where all replicates are equal (every row right), the resamples know no doubt: the figure is
+                then taken for a share of so many rows, and the interval is the exact one. None: all rows.
         """
         defined = replicates[np.isfinite(replicates)]
         if not defined.size or not np.isfinite(point):
             return Interval(float("nan"), float("nan"))
         tail = (1 - self.confidence) / 2
         low, middle, high = np.quantile(defined, (tail, 0.5, 1 - tail))
+        if high - low < _NO_WIDTH and np.isfinite(highest):
+            return self._exact(point, lowest=lowest, highest=highest, num_rows=effective_rows or self.num_rows)
         ends = np.clip([low - middle + point, high - middle + point], lowest, highest)
         return Interval(float(ends[0]), float(ends[1]))
 
+    def _exact(self, point: float, *, lowest: float, highest: float, num_rows: float) -> Interval:
+        span = highest - lowest
+        share = min(max((point - lowest) / span, 0.0), 1.0)
+        low, high = proportion_interval(share * num_rows, num_rows, confidence=self.confidence)
+        return Interval(lowest + span * low, lowest + span * high)
 
-def proportion_interval(num_hits: int, num_trials: int, *, confidence: float) -> Interval:
-    """Return the exact (Clopper-Pearson) interval of a share; (0, 1) when there were no trials.
+
+def proportion_interval(num_hits: float, num_trials: float, *, confidence: float) -> Interval:
+    """Return the exact (Clopper-Pearson) interval of a share; (0, 1) when there were no trials. Neither need be whole.
 
     Example: 0 hits in 10 trials at 0.95 give (0, 0.3085).
     """
@@ -78,6 +96,6 @@ def proportion_interval(num_hits: int, num_trials: int, *, confidence: float) ->
     if num_trials == 0:
         return Interval(0.0, 1.0)
     tail = (1 - confidence) / 2
-    low = 0.0 if num_hits == 0 else float(beta.ppf(tail, num_hits, num_trials - num_hits + 1))
-    high = 1.0 if num_hits == num_trials else float(beta.ppf(1 - tail, num_hits + 1, num_trials - num_hits))
+    low = 0.0 if num_hits <= 0 else float(beta.ppf(tail, num_hits, num_trials - num_hits + 1))
+    high = 1.0 if num_hits >= num_trials else float(beta.ppf(1 - tail, num_hits + 1, num_trials - num_hits))
     return Interval(low, high)

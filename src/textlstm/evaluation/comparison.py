@@ -5,9 +5,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from textlstm.evaluation.bootstrap import Interval, Resamples
+from textlstm.evaluation.bootstrap import Interval, Resamples, proportion_interval
 from textlstm.evaluation.metrics import Metrics
 from textlstm.evaluation.scored_rows import Booleans
+from textlstm.figure_text import fixed
 
 
 class Verdict(StrEnum):
@@ -37,6 +38,8 @@ class Comparison:
     """Rows that only the opponent has right."""
     p_value: float
     """Exact McNemar test of num_won against num_lost."""
+    bootstrap_p_value: float
+    """Two-sided p-value of the difference of `metric`, from the paired bootstrap behind its interval."""
     verdict: Verdict
     confidence: float
 
@@ -49,7 +52,7 @@ class Comparison:
     def sentence(self) -> str:
         """The outcome in words."""
         name = self.metric.replace("_", " ").replace("f1", "F1")
-        points = f"{abs(self.difference) * 100:.2f} points of {name}"
+        points = f"{fixed(abs(self.difference) * 100, 2)} points of {name}"
         match self.verdict:
             case Verdict.better:
                 outcome = f"The model beats {self.opponent} by {points}; the difference is beyond chance"
@@ -60,11 +63,12 @@ class Comparison:
             case Verdict.equal:
                 ahead = "ahead of" if self.difference > 0 else "level with" if self.difference == 0 else "behind"
                 outcome = f"The model is {points} {ahead} {self.opponent}; that is within chance"
-        low, high = (f"{end * 100:+.2f}" for end in self.interval)
-        return (
-            f"{outcome} ({self.confidence:.0%} interval {low} to {high}; rows won {self.num_won}, lost {self.num_lost},"
-            f" McNemar p {format_p_value(self.p_value)})."
-        )
+        low, high = (fixed(end * 100, 2, sign=True) for end in self.interval)
+        # The test is one of the figure that the interval is of: rows won and lost are about accuracy.
+        test = f"rows won {self.num_won}, lost {self.num_lost}, McNemar p {format_p_value(self.p_value)}"
+        if self.metric != "accuracy":
+            test = f"paired bootstrap p {format_p_value(self.bootstrap_p_value)}"
+        return f"{outcome} ({self.confidence:.0%} interval {low} to {high}; {test})."
 
 
 def compare(
@@ -94,6 +98,10 @@ def compare(
     num_won, num_lost = int((correct & ~opponent_correct).sum()), int((opponent_correct & ~correct).sum())
     p_value = mcnemar_p_value(num_won, num_lost)
     interval = _difference_interval(metrics, opponent_metrics, metric=metric, resamples=resamples)
+    if num_won == num_lost == 0 and not multi_label:
+        # Resamples of rows on which both agree know no doubt; rows on which they would differ may be as rare as this.
+        rarest = proportion_interval(0, resamples.num_rows, confidence=resamples.confidence).high
+        interval = Interval(-rarest, rarest)
     decided = not interval.contains(0.0) and (multi_label or p_value < 1 - resamples.confidence)
     difference = metrics.values[metric] - opponent_metrics.values[metric]
     verdict = Verdict.equal if not decided else Verdict.better if difference > 0 else Verdict.worse
@@ -108,6 +116,7 @@ def compare(
         num_won=num_won,
         num_lost=num_lost,
         p_value=p_value,
+        bootstrap_p_value=_bootstrap_p_value(metrics, opponent_metrics, metric=metric),
         verdict=verdict,
         confidence=resamples.confidence,
     )
@@ -134,3 +143,11 @@ def _difference_interval(metrics: Metrics, other: Metrics, *, metric: str, resam
     replicates = np.asarray(metrics.replicates[metric] - other.replicates[metric])
     point = metrics.values[metric] - other.values[metric]
     return resamples.interval(replicates, point, lowest=-1.0, highest=1.0)
+
+
+def _bootstrap_p_value(metrics: Metrics, other: Metrics, *, metric: str) -> float:
+    """Return twice the share of resamples on the other side of zero, one more counted, at most 1."""
+    differences = np.asarray(metrics.replicates[metric] - other.replicates[metric])
+    differences = differences[np.isfinite(differences)]
+    smaller = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    return float(min(1.0, 2 * (smaller + 1) / (len(differences) + 1)))

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 
 from textlstm.config import Task
-from textlstm.evaluation.bootstrap import Interval, Resamples, proportion_interval
+from textlstm.evaluation.bootstrap import Interval, Resamples
+from textlstm.evaluation.f1 import f1_score
 from textlstm.evaluation.ranking import RankedLabels
 from textlstm.evaluation.scored_rows import UNKNOWN_TARGET, Booleans, Floats, Integers, correct_rows, decide
 
@@ -45,7 +46,7 @@ class ClassCounts(NamedTuple):
     @property
     def f1(self) -> Values:
         """(..., L): 2 TP / (rows that have the label + rows that were given it)."""
-        return _ratio(2 * self.true_positives, self.support + self.predicted)
+        return f1_score(self.true_positives, self.support, self.predicted)
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -84,7 +85,7 @@ def count_metrics(counts: ClassCounts, *, single_label: bool) -> dict[str, Value
     hits, support, predicted = (values.sum(axis=-1) for values in counts)
     figures = {
         "macro_f1": _mean(counts.f1, present),
-        "micro_f1": _ratio(2 * hits, support + predicted),
+        "micro_f1": f1_score(hits, support, predicted),
         "weighted_f1": _ratio((counts.f1 * counts.support).sum(axis=-1), support),
         "macro_precision": _mean(counts.precision, present),
         "macro_recall": _mean(counts.recall, present),
@@ -185,7 +186,12 @@ def compute_decision_metrics(
     values = {name: float(value[0]) for name, value in count_metrics(counts, single_label=single_label).items()}
     metrics = Metrics(
         values=values,
-        intervals={name: _interval(name, replicates[name], values[name], resamples) for name in values},
+        intervals={
+            name: _interval(
+                name, replicates[name], values[name], resamples, effective_rows=_effective_rows(name, counts)
+            )
+            for name in values
+        },
         replicates=replicates,
         class_values=ClassCounts(*(value[0] for value in counts)),
         class_intervals=_class_intervals(counts, resampled, resamples),
@@ -200,18 +206,27 @@ def compute_decision_metrics(
         metrics.values["accuracy"] = metrics.values["subset_accuracy"]
         metrics.intervals["accuracy"] = metrics.intervals["subset_accuracy"]
         metrics.replicates["accuracy"] = metrics.replicates["subset_accuracy"]
-    if correct.all() or not correct.any():
-        # Resampling equal rows says nothing; the exact interval does.
-        exact = proportion_interval(int(correct.sum()), len(correct), confidence=resamples.confidence)
-        metrics.intervals["accuracy"] = exact
     return metrics
 
 
-def _interval(name: str, replicates: Values, point: float, resamples: Resamples) -> Interval:
+def _effective_rows(name: str, counts: ClassCounts) -> float | None:
+    """Return how many rows a mean over K classes is worth: K^2 / sum(1 / rows of a class); None: as many as there are.
+
+    For classes of equal size these are all rows. A class of few rows makes it uncertain, whatever the others have.
+    """
+    if not name.startswith(("macro_", "balanced_")):
+        return None
+    support = counts.support[0][counts.support[0] > 0]
+    return float(len(support) ** 2 / (1 / support).sum()) if len(support) else None
+
+
+def _interval(
+    name: str, replicates: Values, point: float, resamples: Resamples, *, effective_rows: float | None = None
+) -> Interval:
     """The interval of a figure inside the range that the figure can take."""
     lowest = -1.0 if name == "mcc" else 0.0
     highest = 2.0 if name == "brier" else float("inf") if name == "log_loss" else 1.0
-    return resamples.interval(replicates, point, lowest=lowest, highest=highest)
+    return resamples.interval(replicates, point, lowest=lowest, highest=highest, effective_rows=effective_rows)
 
 
 def _class_intervals(counts: ClassCounts, resampled: ClassCounts, resamples: Resamples) -> dict[str, list[Interval]]:
@@ -223,7 +238,10 @@ def _class_intervals(counts: ClassCounts, resampled: ClassCounts, resamples: Res
     }
     points = {"precision": counts.precision[0], "recall": counts.recall[0], "f1": counts.f1[0]}
     return {
-        name: [resamples.interval(column, float(point)) for column, point in zip(values.T, points[name], strict=True)]
+        name: [
+            resamples.interval(column, float(point), effective_rows=float(max(rows, 1)))
+            for column, point, rows in zip(values.T, points[name], counts.support[0], strict=True)
+        ]
         for name, values in figures.items()
     }
 

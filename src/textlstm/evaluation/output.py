@@ -183,6 +183,7 @@ def _comparison(comparison: Comparison) -> Json:
         "num_won": comparison.num_won,
         "num_lost": comparison.num_lost,
         "mcnemar_p": comparison.p_value,
+        "bootstrap_p": comparison.bootstrap_p_value,
         "verdict": comparison.verdict.value,
         "sentence": comparison.sentence,
     }

@@ -13,6 +13,7 @@ from textlstm.evaluation.figures import MODEL_NAMES, Picture
 from textlstm.evaluation.mistakes import ConfusedPair, num_flipped
 from textlstm.evaluation.scored_rows import UNKNOWN_LABEL, UNKNOWN_TARGET
 from textlstm.evaluation.slices import Slice
+from textlstm.figure_text import interval_text, score_text
 from textlstm.html_pages import fill_template
 
 # Which words and parts of speech count for each class, as the report shows them.
@@ -60,7 +61,6 @@ METRIC_NAMES = {
     "ranking_loss": "Ranking loss (lower is better)",
     "hamming_loss": "Hamming loss (lower is better)",
 }
-_PLAIN = {"log_loss", "brier", "mcc", "ranking_loss", "hamming_loss"}
 _MAX_TEXT = 600
 _MAX_PAIR_TEXT = 280
 _MAX_PAIRS = 10
@@ -123,7 +123,7 @@ def headline(evaluation: Evaluation) -> list[Line]:
     """Return the figures that stand on top."""
     chosen = ("micro_f1", "macro_f1", "subset_accuracy") if evaluation.rows.is_multi_label else ("accuracy", "macro_f1")
     lines = [line for name, line in _lines(evaluation).items() if name in chosen]
-    lines.append(Line("Calibration error", f"{evaluation.reliability.expected_error:.3f}", "expected, 0 is perfect"))
+    lines.append(Line("Calibration error", score_text(evaluation.reliability.expected_error), "expected, 0 is perfect"))
     return [*lines, Line("Rows", f"{evaluation.rows.num_rows:,}", f"{len(evaluation.rows.labels)} labels")]
 
 
@@ -136,7 +136,7 @@ def _lines(evaluation: Evaluation) -> dict[str, Line]:
     values, intervals = evaluation.metrics.values, evaluation.metrics.intervals
     skipped = {"accuracy"} if evaluation.rows.is_multi_label else set()
     return {
-        name: Line(title.format(k=evaluation.config.top_k), _figure(name, values[name]), _ends(name, intervals[name]))
+        name: Line(title.format(k=evaluation.config.top_k), _figure(values[name]), _ends(intervals[name]))
         for name, title in METRIC_NAMES.items()
         if name in values and name not in skipped
     }
@@ -153,8 +153,8 @@ def model_lines(evaluation: Evaluation) -> list[ModelLine]:
             [
                 Line(
                     metric,
-                    _figure(metric, models[name].values.get(metric, np.nan)),
-                    _ends(metric, models[name].intervals.get(metric)),
+                    _figure(models[name].values.get(metric, np.nan)),
+                    _ends(models[name].intervals.get(metric)),
                 )
                 for metric in (first, "macro_f1", "log_loss")
             ],
@@ -171,10 +171,10 @@ def class_lines(evaluation: Evaluation) -> list[ClassLine]:
         ClassLine(
             name=names[index],
             support=int(counts.support[index]),
-            precision=f"{100 * counts.precision[index]:.1f}",
-            recall=f"{100 * counts.recall[index]:.1f}",
-            f1=f"{100 * counts.f1[index]:.1f}",
-            interval=_ends("f1", evaluation.metrics.class_intervals["f1"][index]),
+            precision=score_text(counts.precision[index]),
+            recall=score_text(counts.recall[index]),
+            f1=score_text(counts.f1[index]),
+            interval=_ends(evaluation.metrics.class_intervals["f1"][index]),
         )
         for index in np.argsort(counts.f1, kind="stable")
     ]
@@ -197,7 +197,7 @@ def _slice_line(part: Slice, *, overall: float, risk: float) -> SliceLine:
         note = "few rows"
     elif part.p_value < risk:
         note = "below the rest, beyond chance" if part.accuracy < overall else "above the rest, beyond chance"
-    return SliceLine(part, f"{100 * part.accuracy:.1f}", _ends("accuracy", part.interval), note)
+    return SliceLine(part, score_text(part.accuracy), _ends(part.interval), note)
 
 
 def pair_lines(evaluation: Evaluation, *, include_text: bool) -> list[PairLine]:
@@ -234,18 +234,12 @@ def _label_names(evaluation: Evaluation, target: np.generic | np.ndarray) -> str
     return ", ".join(labels[index] for index in np.flatnonzero(target)) or "(none)"
 
 
-def _figure(name: str, value: float) -> str:
-    if not np.isfinite(value):
-        return "–"
-    return f"{value:.3f}" if name in _PLAIN else f"{100 * value:.2f}"
+def _figure(value: float) -> str:
+    return score_text(value) if np.isfinite(value) else "–"
 
 
-def _ends(name: str, interval: Interval | None) -> str:
-    if interval is None or not np.isfinite(interval.low):
-        return ""
-    if name in _PLAIN:
-        return f"{interval.low:.3f} to {interval.high:.3f}"
-    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+def _ends(interval: Interval | None) -> str:
+    return "" if interval is None or not np.isfinite(interval.low) else interval_text(*interval)
 
 
 _PAGE, _STYLE = "report.html.jinja", "report.css"

@@ -17,7 +17,7 @@ from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
 from textlstm.embeddings.packages import vectors_of_expert
 from textlstm.evaluation.abstention import Shortfall, find_shortfall, find_threshold
-from textlstm.evaluation.label_thresholds import LEAST_ROWS_OF_LABEL, fit_label_thresholds
+from textlstm.evaluation.label_thresholds import fit_label_thresholds
 from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
 from textlstm.fitting.cross_fit import cross_fit
 from textlstm.fitting.networks import (
@@ -305,7 +305,7 @@ def _thresholds(outcome: _Outcome, task: Task, config: TrainConfig) -> _Guarded:
     """Return the thresholds that the validation rows give; without a guarantee the model decides every row."""
     probabilities, targets = outcome.probabilities, outcome.targets
     if task is Task.multi_label:
-        per_class = fit_label_thresholds(probabilities, targets.astype(np.bool_), least_rows=LEAST_ROWS_OF_LABEL)
+        per_class = fit_label_thresholds(probabilities, targets.astype(np.bool_))
         return _Guarded(Thresholds(per_class=tuple(float(t) for t in per_class)), None)
     settings = config.evaluation
     if settings.max_error == 0:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from textlstm.figure_text import counted
 from textlstm.labelling.journal import ShardRecord
 from textlstm.labelling.model import ModelCard
 
@@ -51,13 +52,14 @@ class LabelSummary:
         """Return the summary for a person."""
         total = max(self.num_rows, 1)
         lines = [
-            f"labelled {self.num_rows:,} rows into {self.output} in {self.seconds:.1f} s "
+            f"labelled {counted(self.num_rows, 'row')} into {self.output} in {self.seconds:.1f} s "
             f"({self.rows_per_second:,.0f} rows/s, {_workers(self.num_workers)})"
         ]
         if self.num_continued:
-            lines.append(f"continued: {self.num_continued:,} rows were done by an earlier run")
+            were = "was" if self.num_continued == 1 else "were"
+            lines.append(f"continued: {counted(self.num_continued, 'row')} {were} done by an earlier run")
         if self.num_rejects:
-            lines.append(f"rejected {self.num_rejects:,} rows, listed in {self.rejects}")
+            lines.append(f"rejected {counted(self.num_rejects, 'row')}, listed in {self.rejects}")
         lines.append(f"mean confidence {self.mean_confidence:.3f}")
         others = {name: count for name, count in self.decisions.items() if name != "accepted"}
         if others:

@@ -6,6 +6,7 @@ from pathlib import Path
 from textlstm.config import CompareConfig
 from textlstm.errors import ConfigError, InputError, StorageError
 from textlstm.evaluation.comparison import format_p_value, mcnemar_p_value
+from textlstm.figure_text import interval_text, score_text
 from textlstm.stages.screen import note, say, table
 from textlstm.tracking.paired import Contrast
 from textlstm.tracking.recovery import sync_journals
@@ -64,8 +65,8 @@ def _figure(run: TrackedRun, name: str) -> str:
     if name not in run.metrics:
         return "–"
     interval = run.intervals.get(name.removeprefix(TEST_PREFIX)) if name.startswith(TEST_PREFIX) else None
-    ends = f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
-    return f"{run.metrics[name]:.4f}{ends}"
+    ends = f" {interval_text(*interval)}" if interval else ""
+    return f"{score_text(run.metrics[name])}{ends}"
 
 
 def _setting_rows(first: TrackedRun, second: TrackedRun) -> list[tuple[str, str, str]]:

@@ -13,6 +13,7 @@ from textlstm.evaluation.evaluate import BASELINE, CHAMPION, EXPERT, MAJORITY, R
 from textlstm.evaluation.figures import draw_figures
 from textlstm.evaluation.metrics import Metrics
 from textlstm.evaluation.output import EXPLANATIONS_FILE, METRICS_FILE, REPORT_FILE, write_evaluation
+from textlstm.figure_text import counted, interval_text, score_text
 from textlstm.inference.classifier import TextClassifier
 from textlstm.inference.scoring import score_split, with_filters_undone
 from textlstm.model_folder import SavedModel, saved_warnings
@@ -132,7 +133,7 @@ def evaluate_split(
         max_error=classifier.saved_model.thresholds.max_error,
         warnings=warnings,
     )
-    title = f"{output_dir.name}: {len(split):,} rows"
+    title = f"{output_dir.name}: {counted(len(split), 'row')}"
     pictures = list(draw_figures(evaluation)) if settings.report else None
     explained = None
     if settings.report and settings.explained_texts and classifier.saved_model.is_exported:
@@ -210,7 +211,7 @@ def print_evaluation(evaluated: Evaluated) -> None:
     )
     rows = [(name, *(_with_interval(metrics, figure) for figure in figures)) for name, metrics in models.items()]
     header = ("", *(f"{figure.replace('_', ' ')} [{confidence}]" for figure in figures))
-    table(f"test: {evaluation.rows.num_rows:,} rows", header, rows)
+    table(f"test: {counted(evaluation.rows.num_rows, 'row')}", header, rows)
     compared = zip(evaluation.others, evaluation.comparisons, strict=True)
     say(*(comparison.sentence for name, comparison in compared if name in (BASELINE, CHAMPION)))
     say(f"report      {evaluated.output_dir / (REPORT_FILE if evaluation.config.report else METRICS_FILE)}")
@@ -220,4 +221,4 @@ def print_evaluation(evaluated: Evaluated) -> None:
 
 def _with_interval(metrics: Metrics, figure: str) -> str:
     interval = metrics.intervals[figure]
-    return f"{metrics.values[figure]:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
+    return f"{score_text(metrics.values[figure])} {interval_text(*interval)}"

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textlstm.config import Task
-from textlstm.corpus.preparation.label_checks import counted
 from textlstm.corpus.preparation.splitting import Assignment
 from textlstm.corpus.preparation.statistics import SplitStatistics
 from textlstm.corpus.prepared import Split
+from textlstm.figure_text import counted
 from textlstm.storage.files import atomic_file
 from textlstm.text.fingerprint import TextFingerprint
 from textlstm.text.language import UNCLEAR

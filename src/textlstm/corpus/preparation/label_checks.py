@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from textlstm.config import DataConfig, RareLabel
 from textlstm.errors import InputError
+from textlstm.figure_text import counted
 
 MAX_LABEL_CHARS = 256
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -141,11 +142,6 @@ def _listed(labels: list[str]) -> str:
 # Numbers and lists as messages say them.
 
 MAX_LISTED = 10
-
-
-def counted(number: int, noun: str) -> str:
-    """Return `1 row`, `2 rows`, `1,000 training rows`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def listed(names: Sequence[str]) -> str:

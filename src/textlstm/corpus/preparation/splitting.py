@@ -8,10 +8,11 @@ import numpy.typing as npt
 
 from textlstm.arrays.hashing import Hashes, mix
 from textlstm.config import DataConfig
-from textlstm.corpus.preparation.label_checks import check_known, check_labels, counted
+from textlstm.corpus.preparation.label_checks import check_known, check_labels
 from textlstm.corpus.preparation.reading import Ingested, IngestedSource
 from textlstm.corpus.prepared import Split
 from textlstm.errors import InputError
+from textlstm.figure_text import counted
 
 # Which rows go to validation and test: stratified, duplicate-safe, independent of the order of rows and files.
 
