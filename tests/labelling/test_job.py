@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from fake_model import FAKE_MULTI_LABEL_MODELS
+from fake_model import FAKE_MODELS, FAKE_MULTI_LABEL_MODELS
 
 from textlstm.corpus.rows.readers import read_records
 from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
 from textlstm.corpus.rows.values import cell_text
-from textlstm.corpus.sources.examples import example_reader
+from textlstm.corpus.sources.examples import ExampleReader
 from textlstm.errors import ConfigError, InputError
 from textlstm.labelling.trace import replay_row
 
@@ -404,7 +404,7 @@ def test_labels_of_a_multi_label_model_are_read_back_as_they_were(tmp_path: Path
     (tmp_path / "in.csv").write_text("".join(f"{text}\n" for text in ("text", *(text for text, _ in SEVERAL))))
     run("in.csv", name, models=FAKE_MULTI_LABEL_MODELS, num_workers=1)
     settings = ReadSettings(columns=ColumnNames(labels="predicted_label"), need_labels=True)
-    read = example_reader(settings)
+    read = ExampleReader(settings)
     rows = [row for row in read_records(tmp_path / name, settings) if row.fields["text"].strip()]
     assert [(example.text, list(example.labels)) for example in map(read, rows)] == SEVERAL[:3]
     last = list(read_records(tmp_path / name, settings))[-1].fields
@@ -419,3 +419,19 @@ def test_a_csv_cell_of_several_labels_is_a_json_list(tmp_path: Path, run) -> Non
     )
     assert summary.labels == {'[",a", ",b"]': 1, "[]": 1}
     assert replay_row(str(tmp_path / "out.csv"), 1, models=FAKE_MULTI_LABEL_MODELS).differences == ()
+
+
+def test_files_of_other_tools_are_labelled_in_shards_and_said(tmp_path: Path, run) -> None:
+    rows = [{"n": n, "text": "x" * (n + 1)} for n in range(7)]
+    (tmp_path / "in.json").write_text(json.dumps(rows, indent=2))
+    summary = run("in.json", "out.jsonl", shard_rows=2)
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [{"n": row["n"], "text": row["text"]} for row in found] == rows
+    assert summary.notes == ("in.json: is one JSON array; each of its elements is a row",)
+    assert summary.notes[0] in summary.lines()
+    assert replay_row(str(tmp_path / "out.jsonl"), 6, models=FAKE_MODELS).differences == ()
+    (tmp_path / "in.csv").write_text("sep=;\r\nn;text\r\n" + "".join(f"{n};{'x' * n},\r\n" for n in range(1, 8)))
+    summary = run("in.csv", "out.csv", shard_rows=2)
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert (lines[0], lines[7]) == ("n,text,predicted_label,probability,decision", '7,"xxxxxxx,",three,0.58,accepted')
+    assert summary.notes == ("in.csv: read with semicolons between its cells",)

@@ -5,9 +5,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from textlstm.config import LabelConfig, LabellingConfig
+from textlstm.corpus.rows.readers import reading_notes
 from textlstm.corpus.rows.records import Reject, RejectCount
 from textlstm.errors import ConfigError, InputError, IntegrityError, StorageError
 from textlstm.labelling.columns import AddedColumns
@@ -23,6 +25,7 @@ from textlstm.labelling.shard import ShardTask, settings_of_reading
 from textlstm.labelling.stream import label_stream
 from textlstm.labelling.summary import LabelSummary, summarize
 from textlstm.storage.locks import OutputLock
+from textlstm.storage.stores import is_remote
 
 # The last step of a job: check the sums, then make rejects, manifest and output visible, the output last.
 
@@ -174,7 +177,7 @@ def label_files(
         if not records:
             records = _label_shards(plan, engine, journal, config, done=done, advance=advance)
         commit_output(plan, records, journal, card, config=config, model_dir=directory, target=target)
-    return summarize(
+    summary = summarize(
         records,
         card,
         output=config.output,
@@ -184,6 +187,9 @@ def label_files(
         seconds=time.perf_counter() - started,
         num_workers=engine.num_workers,
     )
+    reading = settings_of_reading(config.labelling, text_column=card.text_column)
+    paths = [Path(name) for name in names if not is_remote(name)]
+    return replace(summary, notes=tuple(note for path in paths for note in reading_notes(path, reading)))
 
 
 def _label_shards(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from textlstm.config import FileFormat, LabelConfig
 from textlstm.corpus.rows.class_folders import list_class_files
-from textlstm.corpus.rows.lines import LineInput, to_utf8
+from textlstm.corpus.rows.lines import LineInput
 from textlstm.corpus.rows.parquet import read_parquet_schema
 from textlstm.corpus.rows.readers import index_rows, kind_of_input, read_columns, read_records
 from textlstm.corpus.rows.records import Record
@@ -123,10 +123,10 @@ def _plan_file(name: str, read_settings: ReadSettings, *, index: int, shard_rows
     else:
         copy = f"{unpacked.folder}/{index}.{kind.format}"
         address, state_of_workers = unpacked.store.address(copy), None
-        copy_sha256, num_bytes = _unpack(source, encoding, name=copy, unpacked=unpacked)
+        copy_sha256, num_bytes = _unpack(source, name=copy, unpacked=unpacked)
         readable = local_path(address)
         sha256 = sha256_of_input(path) if state is not None else copy_sha256
-        encoding = encoding if source.has_offsets else "utf-8"
+        encoding = source.encoding
     own = replace(read_settings, format=kind.format, encoding=encoding)
     try:
         rows = index_rows(readable, own, stride=_tail_rows(shard_rows))
@@ -161,15 +161,12 @@ def _tail_rows(shard_rows: int) -> int:
     return min((size for size in sizes if size >= _MIN_TAIL_ROWS), default=shard_rows)
 
 
-def _unpack(source: LineInput, encoding: str, *, name: str, unpacked: "Unpacked") -> tuple[str, int]:
+def _unpack(source: LineInput, *, name: str, unpacked: "Unpacked") -> tuple[str, int]:
     """Write the plain bytes of `source` as `name`; return their sha256 (hex) and how many there are."""
     digest, num_bytes = hashlib.sha256(), 0
     blocks = read_blocks(source.path, compression=source.kind.compression, max_expansion=source.settings.max_expansion)
-    plain: Iterator[bytes] = blocks
-    if not source.has_offsets:
-        plain = to_utf8(blocks, encoding=encoding, name=source.name, key_prefix=source.settings.key_prefix)
     with closing(blocks), unpacked.store.create(name, scratch=unpacked.scratch) as stream:
-        for block in plain:
+        for block in source.plain(blocks):
             stream.write(block)
             digest.update(block)
             num_bytes += len(block)

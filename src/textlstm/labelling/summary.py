@@ -42,6 +42,8 @@ class LabelSummary:
     seconds_by_step: Mapping[str, float]
     """Time of all workers together by step."""
     num_workers: int
+    notes: tuple[str, ...] = ()
+    """In what inputs were other than their names say, and how they were read."""
 
     @property
     def rows_per_second(self) -> float:
@@ -55,6 +57,7 @@ class LabelSummary:
             f"labelled {counted(self.num_rows, 'row')} into {self.output} in {self.seconds:.1f} s "
             f"({self.rows_per_second:,.0f} rows/s, {_workers(self.num_workers)})"
         ]
+        lines += self.notes
         if self.num_continued:
             were = "was" if self.num_continued == 1 else "were"
             lines.append(f"continued: {counted(self.num_continued, 'row')} {were} done by an earlier run")

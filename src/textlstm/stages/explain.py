@@ -12,7 +12,7 @@ from textlstm.corpus.rows.inputs import expand_inputs
 from textlstm.corpus.rows.readers import read_records
 from textlstm.corpus.rows.records import Record, Reject
 from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
-from textlstm.corpus.sources.examples import example_reader
+from textlstm.corpus.sources.examples import ExampleReader
 from textlstm.errors import InputError
 from textlstm.evaluation.report import ClassWords, WordWeight
 from textlstm.evaluation.scored_rows import ScoredRows
@@ -163,7 +163,7 @@ def read_texts(config: ExplainConfig, text_column: str) -> list[str]:
     texts: list[str] = []
     num_rejected = 0
     for path in expand_inputs(config.input):
-        check = example_reader(settings)
+        check = ExampleReader(settings)
         for row in read_records(path, settings):
             found = check(row) if isinstance(row, Record) else row
             if isinstance(found, Reject):

@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from textlstm.config import FileFormat
+from textlstm.corpus.rows.delimited import read_header
 from textlstm.corpus.rows.inputs import expand_inputs
-from textlstm.corpus.rows.lines import ReadCounts
-from textlstm.corpus.rows.readers import read_all, read_records
+from textlstm.corpus.rows.lines import LineInput, ReadCounts
+from textlstm.corpus.rows.readers import index_rows, read_all, read_records
 from textlstm.corpus.rows.records import Record
-from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
+from textlstm.corpus.rows.settings import ColumnNames, Compression, FileKind, ReadSettings
 from textlstm.errors import InputError
 
 LABELLED = ReadSettings(need_labels=True)
@@ -158,24 +159,48 @@ def test_22_missing_columns_list_those_that_exist() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("delimiter", "message"),
-    [
-        (";", "the header has no comma but semicolons; is that the delimiter? Write it with commas or as JSONL."),
-        ("\t", "the header has no comma but tabs; is that the delimiter? Set data.format=tsv."),
-        ("|", "the header has no comma but vertical bars; is that the delimiter? Write it with commas or as JSONL."),
-    ],
-)
-def test_23_other_delimiter_in_a_csv_file(delimiter: str, message: str) -> None:
+DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+
+@pytest.mark.parametrize("delimiter", DELIMITERS)
+def test_23_other_delimiter_in_a_csv_file(delimiter: str) -> None:
     content = GOOD.replace(b",", delimiter.encode())
-    assert problems_of("x.csv", content) == (f"x.csv: {message}",)
+    assert rows_of("x.csv", content) == ROWS
+    assert read_header(LineInput(Path("x.csv"), FileKind(FileFormat.csv, Compression.none), LABELLED)).notes == (
+        f"x.csv: read with {DELIMITERS[delimiter]} between its cells",
+    )
+    assert problems_of("x.csv", b"txt,label\na,b\n".replace(b",", delimiter.encode())) == (
+        f"x.csv: the header has no commas but {DELIMITERS[delimiter]}, and between them no column 'text'; "
+        "did you mean 'txt'? The columns are 'txt', 'label'. Set data.text_column.",
+    )
 
 
 def test_23_comma_in_a_tsv_file() -> None:
-    assert problems_of("x.tsv", GOOD) == (
-        "x.tsv: the header has no tab but commas; is that the delimiter? Set data.format=csv.",
-    )
+    assert rows_of("x.tsv", GOOD) == ROWS
     assert rows_of("x.csv", GOOD.replace(b",", b"\t"), ReadSettings(format=FileFormat.tsv)) == ROWS
+
+
+def test_23_a_comma_in_the_header_keeps_other_delimiters_text() -> None:
+    assert rows_of("x.csv", b"text,label\na;b,pos|neg\n") == [{"text": "a;b", "label": "pos|neg"}]
+    assert rows_of("x.csv", b"text\na;b\n", ReadSettings()) == [{"text": "a;b"}]
+
+
+@pytest.mark.parametrize("first", [b"sep=;\n", b"SEP=;\r\n", b"\xef\xbb\xbfsep=;\n", b"\nsep=;\n"])
+def test_the_line_by_which_excel_tells_the_delimiter_is_no_row(first: bytes) -> None:
+    content = first + b'text;label\n"a;b";pos\na,b;neg\n'
+    assert rows_of("x.csv", content) == [{"text": "a;b", "label": "pos"}, {"text": "a,b", "label": "neg"}]
+    assert index_rows(Path("x.csv"), LABELLED).num_rows == 2
+    [last] = read_records(Path("x.csv"), LABELLED, rows=index_rows(Path("x.csv"), LABELLED, stride=1).rows(2, 2))
+    assert last.fields == {"text": "a,b", "label": "neg"}
+    assert rows_of("x.csv", b"sep=,\ntext,label\na,b\n") == [{"text": "a", "label": "b"}]
+
+
+def test_columns_without_a_name_are_told_apart() -> None:
+    content = b",text,label,,\n0,a,pos,x,y\n"
+    assert rows_of("x.csv", content) == [{"": "0", "text": "a", "label": "pos", "unnamed_4": "x", "unnamed_5": "y"}]
+    assert rows_of("x.csv", b"text,label,,unnamed_4,\na,pos,1,2,3\n")[0]["unnamed_5"] == "3"
+    twice = b"text,text,label,,\na,b,pos,1,2\n"
+    assert problems_of("x.csv", twice)[0].startswith("x.csv: the header has the column 'text' twice")
 
 
 @pytest.mark.parametrize("start", [b"<!DOCTYPE html>\n<html>", b"  <html lang='en'>\n", b"<?xml version='1.0'?>\n"])
@@ -237,10 +262,7 @@ def test_26_archives_are_never_extracted() -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["x.csv", "x.csv.gz"]
 
 
-def test_60_json_array_or_indented_json_named_jsonl() -> None:
-    assert problems_of("x.jsonl", b'[{"text": "a", "label": "b"}]') == (
-        "x.jsonl: is one JSON array, not JSONL. Write one object a line, as with `jq -c '.[]'`.",
-    )
+def test_60_indented_json_named_jsonl() -> None:
     assert problems_of("x.jsonl", b'{\n  "text": "a"\n}\n') == (
         "x.jsonl: is indented JSON, not JSONL. Write one object a line, as with `jq -c .`.",
     )
@@ -354,6 +376,6 @@ def test_file_with_old_line_ends_or_without_a_format() -> None:
     )
     assert problems_of("x.dat", GOOD) == (
         "x.dat: the name tells no format; known endings are .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .txt, "
-        "each also with .gz or .zst. Rename it or set data.format.",
+        ".json, each also with .gz or .zst. Rename it or set data.format.",
     )
     assert rows_of("x.dat", GOOD, ReadSettings(format=FileFormat.csv)) == ROWS

@@ -12,7 +12,7 @@ from textlstm.corpus.rows.readers import read_records
 from textlstm.corpus.rows.records import Record, Reject, RejectCount
 from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
 from textlstm.corpus.rows.values import JsonNumber
-from textlstm.corpus.sources.examples import Example, example_reader, text_problem, text_to_label
+from textlstm.corpus.sources.examples import Example, ExampleReader, text_problem, text_to_label
 from textlstm.errors import InputError
 
 LABELLED = ReadSettings(need_labels=True)
@@ -35,7 +35,7 @@ def read(name: str, content: bytes, settings: ReadSettings = LABELLED) -> list[o
 def examples(name: str, content: bytes, settings: ReadSettings = LABELLED) -> list[object]:
     """Return text and labels of every example, and row and reason of every reject."""
     Path(name).write_bytes(content)
-    interpret = example_reader(settings)
+    interpret = ExampleReader(settings)
     found: list[object] = []
     for row in read_records(Path(name), settings):
         example = interpret(row) if isinstance(row, Record) else row
@@ -206,7 +206,7 @@ def test_38_39_texts_that_are_no_strings_are_rejected() -> None:
 
 def test_38_null_text_in_parquet_is_rejected() -> None:
     pq.write_table(pa.table({"text": ["fine", None], "label": ["pos", "neg"]}), "x.parquet")
-    interpret = example_reader(LABELLED)
+    interpret = ExampleReader(LABELLED)
     rows = [interpret(row) for row in read_records(Path("x.parquet"), LABELLED) if isinstance(row, Record)]
     assert rows[1] == Reject("x.parquet", 2, -1, "column 'text': the text is null, not a string")
 
@@ -342,10 +342,10 @@ def test_ids_come_from_the_id_column_or_the_row_number() -> None:
     settings = ReadSettings(columns=ColumnNames(id="key"))
     Path("x.jsonl").write_bytes(b'{"text": "a", "key": 007}\n'.replace(b"007", b"7.0") + b'{"text": "b", "key": ""}\n')
     rows = [row for row in read_records(Path("x.jsonl"), settings) if isinstance(row, Record)]
-    found = [example_reader(settings)(row) for row in rows]
+    found = [ExampleReader(settings)(row) for row in rows]
     assert isinstance(found[0], Example)
     assert found[0].id == "7.0"
     assert found[1] == Reject("x.jsonl", 2, 26, "column 'key': the id is empty")
-    plain = example_reader(ReadSettings())(rows[1])
+    plain = ExampleReader(ReadSettings())(rows[1])
     assert isinstance(plain, Example)
     assert plain.id == "2"

@@ -12,7 +12,7 @@ from textlstm.corpus.rows.readers import read_columns, read_records
 from textlstm.corpus.rows.records import Record
 from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
 from textlstm.corpus.rows.values import cell_text, plain_value
-from textlstm.corpus.sources.examples import Example, example_reader, text_problem, text_to_label
+from textlstm.corpus.sources.examples import Example, ExampleReader, text_problem, text_to_label
 from textlstm.errors import InputError
 
 LABELLED = ReadSettings(need_labels=True)
@@ -28,7 +28,7 @@ def _in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def examples(table: pa.Table, settings: ReadSettings = LABELLED) -> list[object]:
     """Return the labels of every example, and the reason of every reject."""
     pq.write_table(table, "x.parquet")
-    read = example_reader(settings)
+    read = ExampleReader(settings)
     found = [read(row) for row in read_records(Path("x.parquet"), settings) if isinstance(row, Record)]
     return [example.labels if isinstance(example, Example) else example.reason for example in found]
 

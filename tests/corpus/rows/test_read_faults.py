@@ -9,7 +9,7 @@ import pytest
 from textlstm.corpus.rows.readers import read_records
 from textlstm.corpus.rows.records import Record
 from textlstm.corpus.rows.settings import ReadSettings
-from textlstm.corpus.sources.examples import example_reader
+from textlstm.corpus.sources.examples import ExampleReader
 from textlstm.errors import InputError
 
 SIZE = 1_000_000
@@ -39,7 +39,7 @@ CASES = {
 def test_slow_rows_cost_at_most_a_second(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(CASES[name])
-    interpret = example_reader(ReadSettings())
+    interpret = ExampleReader(ReadSettings())
     gc.freeze()  # what other tests have left is not the row's
     start = time.process_time()
     num_rows = 0

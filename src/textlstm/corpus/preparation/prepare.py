@@ -188,7 +188,8 @@ def _read(preparation: Preparation, work_dir: Path) -> Ingested:
 
 
 def _notes(sources: Sequence[Source]) -> list[str]:
-    return list(dict.fromkeys(note for source in sources for note in source.notes))
+    notes = (note for source in sources for note in (*source.notes, *source.notes_of_reading()))
+    return list(dict.fromkeys(notes))
 
 
 def _report(preparation: Preparation, phase: Phase, done: Done, assignment: Assignment) -> None:

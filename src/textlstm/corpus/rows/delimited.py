@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
 from textlstm.config import FileFormat
-from textlstm.corpus.rows.lines import MAX_ROW_BYTES, Line, LineInput, ReadCounts, RowStart, delimiter_problem
+from textlstm.corpus.rows.lines import MAX_ROW_BYTES, Line, LineInput, ReadCounts, RowStart
 from textlstm.corpus.rows.records import Record, Reject, Rows
 from textlstm.corpus.rows.settings import header_problems
 from textlstm.corpus.rows.values import cell_text, excel_safe
@@ -90,17 +90,29 @@ def _open_quote(name: str, number: int, what: str) -> str:
     return f"{where}: a quote opens a cell in this row and {what}. Close it, or double it where it is text."
 
 
-COMMA = DelimitedSyntax(",")
-TAB = DelimitedSyntax("\t")
+_SYNTAXES = {delimiter: DelimitedSyntax(delimiter) for delimiter in ",\t;|"}
+DELIMITER_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+_DECLARATION = re.compile(rb"sep=([,;|\t])\r?\Z", re.IGNORECASE)
+"""The first line by which Excel tells the delimiter; it is no row."""
 
 
 def syntax_of(format: FileFormat) -> DelimitedSyntax:
     """Return the grammar of CSV or TSV."""
-    return TAB if format is FileFormat.tsv else COMMA
+    return _SYNTAXES["\t" if format is FileFormat.tsv else ","]
 
 
-def read_header(source: LineInput) -> tuple[str, ...]:
-    """Return the columns that the first row of a CSV or TSV file names.
+class Header(NamedTuple):
+    """What the first row of a delimited file says."""
+
+    columns: tuple[str, ...]
+    syntax: DelimitedSyntax
+    """The grammar of the rows below."""
+    notes: tuple[str, ...] = ()
+    """What was not as the name of the file says, and how it is read."""
+
+
+def read_header(source: LineInput) -> Header:
+    """Return what the first row of a CSV or TSV file says.
 
     Raises:
         InputError: the header cannot be read, looks like another delimiter, or lacks columns; all that is wrong.
@@ -115,12 +127,11 @@ def read_delimited(source: LineInput, *, start: RowStart | None, counts: ReadCou
     Raises:
         InputError: as `read_header`, or a quote is never closed.
     """
-    syntax, name, encoding = syntax_of(source.kind.format), source.name, source.encoding
-    has_offsets, split = source.has_offsets, syntax.split
-    columns = read_header(source) if start else ()
+    name, encoding, has_offsets = source.name, source.encoding, source.has_offsets
+    header = read_header(source) if start else None
     with source.lines(start.offset if start else 0) as lines:
-        columns = columns or take_header(lines, source)  # in one go, since a pipe cannot be opened twice
-        width = len(columns)
+        columns, syntax, _ = header or take_header(lines, source)  # in one go, since a pipe cannot be opened twice
+        width, split = len(columns), syntax.split
         first = start.number if start else 1
         rows = syntax.read_rows(lines, name=name, number=first, blank=counts if width > 1 else None)
         for number, (offset, data, num_lines) in enumerate(rows, first):
@@ -147,38 +158,87 @@ def bad_bytes(error: UnicodeDecodeError, encoding: str, offset: int) -> str:
     return f"is not valid {encoding}: byte 0x{byte:02X} at byte offset {offset + error.start}"
 
 
-def take_header(lines: Iterator[Line], source: LineInput) -> tuple[str, ...]:
-    """Return the columns that the header names, and leave `lines` at the line after it.
+def take_header(lines: Iterator[Line], source: LineInput) -> Header:
+    """Return what the header says, and leave `lines` at the line after it.
+
+    A file has another delimiter than its name says if its first line tells so (`sep=;`, from Excel), or if the header
+    is one cell by its own and holds another one.
 
     Raises:
         InputError: as `read_header`.
     """
-    row = next(syntax_of(source.kind.format).read_rows(lines, name=source.name), None)
+    syntax = syntax_of(source.kind.format)
+    row = next(syntax.read_rows(lines, name=source.name), None)
+    declared = row is not None and _DECLARATION.match(row.data)
+    if declared:
+        syntax = _SYNTAXES[declared[1].decode()]
+        row = next(syntax.read_rows(lines, name=source.name), None)
     if row is None:
         raise InputError(f"{source.name}: has no header and no data rows.")
-    return _columns(row, source)
+    text = _header_text(row, source)
+    if not declared:
+        syntax = _other_syntax(text, source) or syntax
+    cells = syntax.split(text)
+    if cells is None:
+        raise InputError(
+            f"{source.name}: the header has characters after a closing quote. Double quotes inside of quotes."
+        )
+    columns = _named(cells)
+    _check_header(columns, source, syntax)
+    notes = []
+    if syntax is not syntax_of(source.kind.format):
+        notes.append(f"{source.path.name}: read with {DELIMITER_NAMES[syntax.delimiter]} between its cells")
+    if named := [name for name, cell in zip(columns, cells, strict=True) if name != cell]:
+        notes.append(f"{source.path.name}: columns without a name are called {', '.join(named)}")
+    return Header(columns, syntax, tuple(notes))
 
 
-def _columns(row: RawRow, source: LineInput) -> tuple[str, ...]:
-    name, settings = source.name, source.settings
+def _header_text(row: RawRow, source: LineInput) -> str:
     try:
         text = row.data.decode(source.encoding).removesuffix("\r")
     except UnicodeDecodeError as error:
         reason = bad_bytes(error, source.encoding, row.offset)
-        raise InputError(f"{name}: the header {reason}. Set {settings.key_prefix}.encoding.") from None
-    syntax = syntax_of(source.kind.format)
-    cells = syntax.split(text)
-    if cells is None:
-        raise InputError(f"{name}: the header has characters after a closing quote. Double quotes inside of quotes.")
+        raise InputError(f"{source.name}: the header {reason}. Set {source.settings.key_prefix}.encoding.") from None
     if "\0" in text:
-        raise InputError(f"{name}: the header holds a NUL byte; is this a text file?")
-    other = delimiter_problem(
-        text, delimiter=syntax.delimiter, num_columns=len(cells), name=name, key_prefix=settings.key_prefix
-    )
-    problems = [other] if other else header_problems(cells, settings, name=name)
+        raise InputError(f"{source.name}: the header holds a NUL byte; is this a text file?")
+    return text
+
+
+def _other_syntax(header: str, source: LineInput) -> DelimitedSyntax | None:
+    """Return the grammar of the other delimiter in a header that is one cell by its own; None where there is none.
+
+    Of several, it is the first that finds all required columns, else the one that finds most columns.
+    """
+    own = syntax_of(source.kind.format)
+    if len(own.split(header) or ()) != 1:
+        return None
+    required = source.settings.required_columns().keys()
+    found = {syntax: cells for syntax in _SYNTAXES.values() if len(cells := syntax.split(header) or []) > 1}
+    fitting = (syntax for syntax, cells in found.items() if required <= set(cells))
+    return next(fitting, max(found, key=lambda syntax: len(found[syntax]), default=None))
+
+
+def _named(cells: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns, of which the second and later ones without a name are called `unnamed_` and their place.
+
+    Example: a header of "text,label,," has the columns text, label, "" and unnamed_4.
+    """
+    columns: list[str] = []
+    for place, cell in enumerate(cells, 1):
+        name = f"unnamed_{place}"
+        columns.append(name if not cell and "" in columns and name not in cells else cell)
+    return tuple(columns)
+
+
+def _check_header(columns: Sequence[str], source: LineInput, syntax: DelimitedSyntax) -> None:
+    problems = header_problems(columns, source.settings, name=source.name)
+    own = syntax_of(source.kind.format)
+    if problems and syntax is not own:
+        mine, other = (DELIMITER_NAMES[delimiter] for delimiter in (own.delimiter, syntax.delimiter))
+        where = f"{source.name}: the header has no {mine} but {other}, and between them"
+        problems = [f"{where} {problem.removeprefix(f'{source.name}: ')}" for problem in problems]
     if problems:
         raise InputError(*problems)
-    return tuple(cells)
 
 
 def _after_quote(num_lines: int) -> str:

@@ -103,8 +103,8 @@ def _mixed_formats(paths: Sequence[Path]) -> list[str]:
             continue
         if path.is_dir():
             formats.setdefault(FileFormat.folder, path)
-        elif has_row_suffix(path):
-            formats.setdefault(kind_by_name(path).format, path)
+        elif has_row_suffix(path, is_read=True):
+            formats.setdefault(kind_by_name(path, is_read=True).format, path)
     if len(formats) < 2:
         return []
     listed = ", ".join(f"{format} ({path})" for format, path in formats.items())

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from textlstm.config import FileFormat
+from textlstm.corpus.rows.json_array import is_json_array, lines_of_array
 from textlstm.corpus.rows.settings import STDIN, Compression, FileKind, ReadSettings, encoding_name, keeps_ascii
 from textlstm.corpus.rows.streams import FileState, read_blocks
 from textlstm.errors import InputError
 
-# What the first bytes of a file give away: archives, web pages, other encodings, other delimiters.
+# What the first bytes of a file give away: archives, web pages, other encodings.
 
 HEAD_BYTES = 4096
 """How much of a file is looked at."""
@@ -55,22 +56,6 @@ def content_problem(head: bytes, *, format: FileFormat, encoding: str, name: str
     return None
 
 
-def delimiter_problem(header: str, *, delimiter: str, num_columns: int, name: str, key_prefix: str) -> str | None:
-    """Return why a header of one column looks like another delimiter, or None."""
-    if num_columns > 1:
-        return None
-    for other, what, remedy in (
-        ("\t", "tabs", f"Set {key_prefix}.format=tsv."),
-        (",", "commas", f"Set {key_prefix}.format=csv."),
-        (";", "semicolons", "Write it with commas or as JSONL."),
-        ("|", "vertical bars", "Write it with commas or as JSONL."),
-    ):
-        if other != delimiter and other in header:
-            mine = "tab" if delimiter == "\t" else "comma"
-            return f"{name}: the header has no {mine} but {what}; is that the delimiter? {remedy}"
-    return None
-
-
 def _archive_problem(head: bytes, name: str, key_prefix: str) -> str | None:
     if head.startswith(_ZIP):
         return f"{name}: is a zip archive (or an Excel workbook), which is never unpacked. Give the files inside it."
@@ -82,8 +67,6 @@ def _archive_problem(head: bytes, name: str, key_prefix: str) -> str | None:
 
 
 def _json_problem(head: bytes, name: str) -> str | None:
-    if head.startswith(b"["):
-        return f"{name}: is one JSON array, not JSONL. Write one object a line, as with `jq -c '.[]'`."
     if head.split(b"\n", 1)[0].strip() == b"{":
         return f"{name}: is indented JSON, not JSONL. Write one object a line, as with `jq -c .`."
     return None
@@ -222,7 +205,16 @@ class LineInput:
     @property
     def has_offsets(self) -> bool:
         """Whether byte offsets of lines are those of the unpacked file."""
-        return keeps_ascii(encoding_name(self.settings.encoding, key_prefix=self.settings.key_prefix))
+        encoding = encoding_name(self.settings.encoding, key_prefix=self.settings.key_prefix)
+        return keeps_ascii(encoding) and not self.is_array
+
+    @property
+    def is_array(self) -> bool:
+        """Whether this is a file with one JSON array, told by its first byte; False for a pipe."""
+        if self.kind.format is not FileFormat.jsonl or not self.is_regular:
+            return False
+        with closing(read_blocks(self.path, compression=self.kind.compression)) as blocks:
+            return is_json_array(next(blocks, b""))
 
     @property
     def can_seek(self) -> bool:
@@ -271,10 +263,24 @@ class LineInput:
         )
         if problem:
             raise InputError(problem)
-        whole: Iterator[bytes] = chain((head,), blocks)
-        if not self.has_offsets:
-            whole = to_utf8(whole, encoding=encoding, name=self.name, key_prefix=settings.key_prefix)
-        yield from whole
+        yield from self.plain(chain((head,), blocks))
+
+    def plain(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the unpacked `blocks` of the file so that they can be cut at line feeds, in `encoding`.
+
+        Raises:
+            InputError: they are not text of the file's encoding, or no whole JSON array.
+        """
+        settings = self.settings
+        encoding = encoding_name(settings.encoding, key_prefix=settings.key_prefix)
+        if not keeps_ascii(encoding):
+            blocks = to_utf8(blocks, encoding=encoding, name=self.name, key_prefix=settings.key_prefix)
+        if self.kind.format is FileFormat.jsonl:
+            first = next(blocks, b"")
+            blocks = chain((first,), blocks)
+            if is_json_array(first):
+                blocks = lines_of_array(blocks, name=self.name, max_bytes=MAX_ROW_BYTES)
+        yield from blocks
 
     def _check_packing(self, head: bytes) -> None:
         problem = packed_problem(head, compression=self.kind.compression, name=self.name)

@@ -10,7 +10,7 @@ import numpy as np
 
 from textlstm.config import FileFormat
 from textlstm.corpus.rows.class_folders import class_folder_columns, list_class_files, read_class_folder
-from textlstm.corpus.rows.delimited import read_delimited, read_header, syntax_of, take_header
+from textlstm.corpus.rows.delimited import read_delimited, read_header, take_header
 from textlstm.corpus.rows.json_lines import is_blank, read_first_keys, read_jsonl, read_text
 from textlstm.corpus.rows.lines import LineInput, ReadCounts, RowRange, RowStart
 from textlstm.corpus.rows.parquet import count_parquet_rows, read_parquet, read_parquet_schema
@@ -30,7 +30,7 @@ def kind_of_input(path: Path, settings: ReadSettings) -> FileKind:
         return FileKind(FileFormat.folder, Compression.none)
     if settings.format is FileFormat.folder:
         raise InputError(f"{path}: is not a folder. Set {settings.key_prefix}.format=auto.")
-    return kind_by_name(path, format=settings.format, key_prefix=settings.key_prefix)
+    return kind_by_name(path, format=settings.format, key_prefix=settings.key_prefix, is_read=True)
 
 
 def read_columns(path: Path, settings: ReadSettings) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ def read_columns(path: Path, settings: ReadSettings) -> tuple[str, ...]:
     source = LineInput(path, kind, settings)
     match kind.format:
         case FileFormat.csv | FileFormat.tsv:
-            return read_header(source)
+            return read_header(source).columns
         case FileFormat.jsonl:
             return read_first_keys(source)
         case FileFormat.parquet:
@@ -56,6 +56,19 @@ def read_columns(path: Path, settings: ReadSettings) -> tuple[str, ...]:
             raise AssertionError("a format was found by name")
         case _:
             assert_never(kind.format)
+
+
+def reading_notes(path: Path, settings: ReadSettings) -> tuple[str, ...]:
+    """Return in what a readable file is other than its name says, and how it is read; nothing of a pipe.
+
+    Raises:
+        InputError: as `read_records`.
+    """
+    kind = kind_of_input(path, settings)
+    source = LineInput(path, kind, settings)
+    if source.is_regular and kind.format in (FileFormat.csv, FileFormat.tsv):
+        return read_header(source).notes
+    return (f"{path.name}: is one JSON array; each of its elements is a row",) if source.is_array else ()
 
 
 def read_records(
@@ -204,9 +217,9 @@ def _row_offsets(source: LineInput) -> Iterator[int]:
     with source.lines() as lines:
         match source.kind.format:
             case FileFormat.csv | FileFormat.tsv:
-                columns = take_header(lines, source)
-                blank = ReadCounts() if len(columns) > 1 else None
-                rows = syntax_of(source.kind.format).read_rows(lines, name=source.name, number=1, blank=blank)
+                header = take_header(lines, source)
+                blank = ReadCounts() if len(header.columns) > 1 else None
+                rows = header.syntax.read_rows(lines, name=source.name, number=1, blank=blank)
                 yield from (row.offset for row in rows)
             case FileFormat.jsonl:
                 yield from (line.offset for line in lines if not is_blank(line.data))

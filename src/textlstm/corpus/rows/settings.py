@@ -80,8 +80,16 @@ class FileKind(NamedTuple):
     compression: Compression
 
 
-def kind_by_name(path: Path, *, format: FileFormat = FileFormat.auto, key_prefix: str = "data") -> FileKind:
+_READ_ALSO = {".json": FileFormat.jsonl}
+"""Endings of files that are read and never written: an array of rows, or one a line, as its first byte tells."""
+
+
+def kind_by_name(
+    path: Path, *, format: FileFormat = FileFormat.auto, key_prefix: str = "data", is_read: bool = False
+) -> FileKind:
     """Return what `path` is by its name; a `format` that is not auto wins over the name.
+
+    A file that `is_read` may have an ending that is not written.
 
     Raises:
         InputError: the name tells no format, or tells one that cannot be (packed Parquet).
@@ -89,24 +97,25 @@ def kind_by_name(path: Path, *, format: FileFormat = FileFormat.auto, key_prefix
     suffix = path.suffix.lower()
     compression = _PACKED_SUFFIXES.get(suffix, Compression.none)
     inner = Path(path.stem).suffix.lower() if compression is not Compression.none else suffix
+    suffixes = ROW_SUFFIXES | (_READ_ALSO if is_read else {})
     if format is FileFormat.auto:
         if path == STDIN:
             raise InputError(f"-: standard input has no name to tell its format. Set {key_prefix}.format.")
-        if inner not in ROW_SUFFIXES:
+        if inner not in suffixes:
             raise InputError(
-                f"{path}: the name tells no format; known endings are {', '.join(ROW_SUFFIXES)}, "
+                f"{path}: the name tells no format; known endings are {', '.join(suffixes)}, "
                 f"each also with .gz or .zst. Rename it or set {key_prefix}.format."
             )
-        format = ROW_SUFFIXES[inner]
+        format = suffixes[inner]
     if format is FileFormat.parquet and compression is not Compression.none:
         raise InputError(f"{path}: packed Parquet is not read; Parquet compresses its columns itself. Unpack it.")
     return FileKind(format, compression)
 
 
-def has_row_suffix(path: Path) -> bool:
-    """Return whether the name of `path` tells a format."""
+def has_row_suffix(path: Path, *, is_read: bool = False) -> bool:
+    """Return whether the name of `path` tells a format; a file that `is_read` may have an ending more."""
     inner = Path(path.stem) if path.suffix.lower() in _PACKED_SUFFIXES else path
-    return inner.suffix.lower() in ROW_SUFFIXES
+    return inner.suffix.lower() in ROW_SUFFIXES or (is_read and inner.suffix.lower() in _READ_ALSO)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,10 @@
 """From a record to an example: which of its values is the text, which the labels, which the id."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import ast
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from textlstm.config import DataConfig, DataSource
 from textlstm.corpus.rows.inputs import expand_inputs
@@ -24,9 +27,6 @@ class Example(NamedTuple):
     record: Record
 
 
-ExampleReader = Callable[[Record], Example | Reject]
-
-
 class _RefusedError(Exception):
     """Why a value is not usable."""
 
@@ -39,27 +39,65 @@ def is_blank_text(text: str) -> bool:
 _DROP_INVISIBLE = dict.fromkeys(map(ord, _INVISIBLE))
 
 
-def example_reader(settings: ReadSettings) -> ExampleReader:
-    """Return the function that turns a record into an example, or into a reject that says why not.
+class ExampleReader:
+    """Turns records into examples, or into rejects that say why not.
 
     With `settings.need_labels`, a row without a label is rejected; without, labels are read where the column is there
     and a row without one has labels (). Blank texts are rejected.
     """
-    columns = settings.columns
-    text_column, id_column = columns.text, columns.id
 
-    def read(record: Record) -> Example | Reject:
+    def __init__(self, settings: ReadSettings) -> None:
+        """Read the columns that `settings` names."""
+        self._settings = settings
+        self._notes: dict[str, None] = {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How labels were read that stand in another form than the settings say, a line for each file and form."""
+        return tuple(self._notes)
+
+    def __call__(self, record: Record) -> Example | Reject:
+        """Return the example of a record."""
+        columns = self._settings.columns
         try:
-            text = _text(record, settings)
+            text = _text(record, self._settings)
             if is_blank_text(text):
-                raise _RefusedError(f"column {text_column!r}: the text is empty or only white space")
-            labels = _labels(record, settings)
-            row_id = _scalar_text(record, id_column) if id_column else str(record.number)
+                raise _RefusedError(f"column {columns.text!r}: the text is empty or only white space")
+            labels = self._labels(record)
+            row_id = _scalar_text(record, columns.id) if columns.id else str(record.number)
         except _RefusedError as refused:
             return Reject(record.file, record.number, record.offset, str(refused))
         return Example(text, labels, row_id, record)
 
-    return read
+    def _labels(self, record: Record) -> tuple[str, ...]:
+        settings, columns = self._settings, self._settings.columns
+        column = columns.labels or columns.label
+        if not settings.need_labels and (not column or column not in record.fields):
+            return ()
+        value = _as_list(_value(record, column))
+        if columns.is_multi_label:
+            if isinstance(value, str):
+                value = self._labels_of_cell(value, record)
+            return _many_labels(value, settings)
+        if isinstance(value, list):
+            value = _only_label(value, settings)
+            self._notes[f"{Path(record.file).name}: column {column!r}: a list of one label counts as that label"] = None
+        return _one_label(value, settings)
+
+    def _labels_of_cell(self, cell: str, record: Record) -> list[Any]:
+        """Return the labels of a text cell: separated ones, a JSON list, or a list as Python writes it."""
+        column, separator = self._settings.columns.labels, self._settings.columns.label_separator
+        if separator:
+            return cell.split(separator) if cell else []
+        try:
+            return parse_array(cell)
+        except JsonRowError:
+            labels = _python_list(cell)
+        if labels is None:
+            remedy = f"set {self._settings.key_prefix}.label_separator if they are separated text"
+            raise _RefusedError(f"column {column!r}: the labels are not a JSON list; {remedy}")
+        self._notes[f"{Path(record.file).name}: column {column!r}: lists as Python writes them are read"] = None
+        return labels
 
 
 def text_to_label(record: Record, column: str) -> str:
@@ -124,39 +162,50 @@ def scalar_text(value: object) -> str | None:
     return None
 
 
-def _labels(record: Record, settings: ReadSettings) -> tuple[str, ...]:
-    columns = settings.columns
-    column = columns.labels or columns.label
-    if not settings.need_labels and (not column or column not in record.fields):
-        return ()
-    value = _value(record, column)
-    if columns.is_multi_label:
-        return _many_labels(value, settings)
-    label = scalar_text(value)
-    if label is None:
-        if value is None and not settings.need_labels:
-            return ()
-        raise _RefusedError(f"column {column!r}: the label is {kind_of(value)}")
+def _as_list(value: object) -> object:
+    """Return an Arrow list as a Python list, any other value as it is."""
+    plain = value.as_py() if hasattr(value, "as_py") else value
+    return plain if isinstance(plain, list) else value
+
+
+def _one_label(value: object, settings: ReadSettings) -> tuple[str, ...]:
+    column, label = settings.columns.label, scalar_text(value)
     if label:
         return (label,)
-    if settings.need_labels:
-        raise _RefusedError(f"column {column!r}: the label is empty")
-    return ()
+    if not settings.need_labels and (value is None or label == ""):
+        return ()
+    raise _RefusedError(f"column {column!r}: the label is {kind_of(value) if label is None else 'empty'}")
+
+
+def _only_label(labels: list[object], settings: ReadSettings) -> object:
+    """Return the label of a list of one, as doccano and other tools for annotation write it; None of an empty list."""
+    if len(labels) > 1:
+        column, key = settings.columns.label, settings.key_prefix
+        raise _RefusedError(
+            f"column {column!r}: {len(labels)} labels; set {key}.labels_column={column} for several a row"
+        )
+    return labels[0] if labels else None
+
+
+_PYTHON_STRING = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_PYTHON_LIST = re.compile(rf"\[\s*(?:{_PYTHON_STRING}\s*(?:,\s*{_PYTHON_STRING}\s*)*,?\s*)?\]\Z")
+"""A list of strings as Python writes it, and so pandas in a CSV cell. Strings without commas between them would be one
+string to Python, and several to whoever wrote them with numpy: they are none of these."""
+
+
+def _python_list(cell: str) -> list[Any] | None:
+    """Return the strings of a list such as "['joy', 'anger']"; None where the cell is no such list."""
+    if not _PYTHON_LIST.match(cell):
+        return None
+    try:
+        labels: list[Any] = ast.literal_eval(cell)
+    except (ValueError, SyntaxError):  # an escape that Python does not know
+        return None
+    return labels
 
 
 def _many_labels(value: object, settings: ReadSettings) -> tuple[str, ...]:
-    column, separator = settings.columns.labels, settings.columns.label_separator
-    if isinstance(value, str):
-        if separator:
-            value = value.split(separator) if value else []
-        else:
-            try:
-                value = parse_array(value)
-            except JsonRowError:
-                remedy = f"set {settings.key_prefix}.label_separator if they are separated text"
-                raise _RefusedError(f"column {column!r}: the labels are not a JSON list; {remedy}") from None
-    elif hasattr(value, "as_py"):  # an Arrow list
-        value = value.as_py()
+    column = settings.columns.labels
     if not isinstance(value, list):
         raise _RefusedError(f"column {column!r}: the labels are {kind_of(value)}, not a list")
     labels = [None if is_missing(item) else scalar_text(item) for item in value]

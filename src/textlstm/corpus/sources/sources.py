@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import assert_never
 
@@ -11,12 +12,12 @@ from textlstm.config import DataConfig, DataSource
 from textlstm.corpus.prepared import Split
 from textlstm.corpus.rows.class_folders import list_class_files
 from textlstm.corpus.rows.inputs import expand_inputs, kept_stdin
-from textlstm.corpus.rows.readers import kind_of_input, read_all
+from textlstm.corpus.rows.readers import kind_of_input, read_all, reading_notes
 from textlstm.corpus.rows.records import Reject
 from textlstm.corpus.rows.settings import STDIN, ReadSettings
 from textlstm.corpus.rows.streams import open_error
 from textlstm.corpus.sources.bbc_news import bbc_news_digest, bbc_news_files, bbc_news_records
-from textlstm.corpus.sources.examples import Example, example_reader
+from textlstm.corpus.sources.examples import Example, ExampleReader
 from textlstm.corpus.sources.hub import HubSplit, open_hub
 from textlstm.errors import InputError
 from textlstm.storage.files import sha256_of_file
@@ -37,6 +38,8 @@ class Source:
     """Computes the digest anew."""
     notes: tuple[str, ...] = ()
     """What a user should know."""
+    notes_of_reading: Callable[[], tuple[str, ...]] = tuple
+    """The same of the rows: known once they have been read."""
     num_bytes: int = 0
     """Size of the files as they lie there; 0 where that is unknown."""
 
@@ -85,7 +88,7 @@ def check_unchanged(sources: Sequence[Source]) -> None:
 
 def _bbc_news(data: DataConfig) -> Source:
     files = bbc_news_files()
-    read = example_reader(ReadSettings.for_data(data))
+    read = ExampleReader(ReadSettings.for_data(data))
 
     def examples() -> Iterator[Example | Reject]:
         for record in bbc_news_records(files, text_column=data.text_column, label_column=data.label_column):
@@ -99,7 +102,7 @@ def _hub(data: DataConfig) -> tuple[Source, ...]:
     splits = open_hub(data)
     secret = [split for split in splits if split is not Split.train and not splits[split].has_labels(data.label_column)]
     notes = tuple(f"{splits.pop(split).name} has no labels and is left out" for split in secret)
-    read = example_reader(ReadSettings.for_data(data))
+    read = ExampleReader(ReadSettings.for_data(data))
 
     def examples(split: HubSplit) -> Iterator[Example | Reject]:
         return (read(record) for record in split.records())
@@ -139,7 +142,7 @@ def _given_files(data: DataConfig) -> tuple[Source, ...]:
 def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
     settings = ReadSettings.for_data(data)
     paths = [_kept(path, settings) for path in expand_inputs(patterns)]
-    read = example_reader(settings)
+    read = ExampleReader(settings)
 
     def examples() -> Iterator[Example | Reject]:
         for record in read_all(paths, settings):
@@ -148,8 +151,18 @@ def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
     def digest() -> str:
         return _digest_of_files(paths)
 
-    names, current = tuple(path.name for path in paths), digest()
-    return Source(split, names, current, examples, digest, num_bytes=sum(path.stat().st_size for path in paths))
+    def notes() -> tuple[str, ...]:
+        return (*chain.from_iterable(reading_notes(path, settings) for path in paths), *read.notes)
+
+    return Source(
+        split,
+        tuple(path.name for path in paths),
+        digest(),
+        examples,
+        digest,
+        notes_of_reading=notes,
+        num_bytes=sum(path.stat().st_size for path in paths),
+    )
 
 
 def _kept(path: Path, settings: ReadSettings) -> Path:
