@@ -8,13 +8,13 @@ Text settings are taken literally, so paths need no quoting beyond the shell's.
 import difflib
 import os
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from textlstm import config as schema
-from textlstm.config import AUTO, AUTO_SETTINGS, remaining_auto
+from textlstm.config import AUTO, AUTO_SETTINGS, PrepareConfig, remaining_auto, with_needed_pos
 from textlstm.errors import ConfigError
 
 GROUPS = ("data", "text", "model", "training", "tracking")
@@ -83,7 +83,8 @@ def compose_config(stage: str, config_class: type, overrides: Sequence[str], con
             )
             if "auto" in composed:
                 composed.auto = remaining_auto(composed.auto, given=given, asked=asked)
-        return with_needed_pos(OmegaConf.to_object(composed))
+        settings = OmegaConf.to_object(composed)
+        return with_needed_pos(settings) if isinstance(settings, PrepareConfig) else settings
     except ConfigError:
         raise
     except OmegaConfBaseException as error:
@@ -111,16 +112,6 @@ def _given_by_choices(stage: str, config_class: type, overrides: Sequence[str]) 
             content = yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text(encoding="utf-8")) or {}
             given |= set(_flatten(content, "" if group == "experiment" else f"{group}."))
     return given & setting_types(config_class).keys()
-
-
-def with_needed_pos(config: Any) -> Any:
-    """Return `config` with text.pos=auto resolved: parts of speech where another setting reads them."""
-    if "text.pos" not in getattr(config, "auto", ()):
-        return config
-    model = getattr(config, "model", None)
-    needed = bool(config.text.keep_pos or config.text.drop_pos or (model is not None and model.pos_embedding_size))
-    auto = [key for key in config.auto if key != "text.pos"]
-    return replace(config, text=replace(config.text, pos=needed), auto=auto)
 
 
 def _checked_overrides(stage: str, config_class: type, overrides: Sequence[str]) -> list[str]:

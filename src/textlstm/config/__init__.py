@@ -40,6 +40,7 @@ from textlstm.config.stages import (
     SweepConfig,
     SweepSettings,
     TrainConfig,
+    with_needed_pos,
 )
 from textlstm.config.text import TextConfig
 from textlstm.config.tracking import (
@@ -99,4 +100,5 @@ __all__ = [
     "TrainingConfig",
     "TrainingPrecision",
     "remaining_auto",
+    "with_needed_pos",
 ]

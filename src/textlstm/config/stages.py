@@ -1,6 +1,7 @@
 """The stages that make and judge a model: prepare, train, evaluate, run."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from textlstm.config.auto import AUTO_SETTINGS, TEXT_SETTINGS
 from textlstm.config.checks import check_at_least, require
@@ -133,6 +134,19 @@ class TrainConfig(PrepareConfig):
             self.model.pos_embedding_size == 0 or self.text.pos,
             "model.pos_embedding_size needs text.pos=true",
         )
+
+
+Preparing = TypeVar("Preparing", bound=PrepareConfig)
+
+
+def with_needed_pos(config: Preparing) -> Preparing:
+    """Return `config` with text.pos=auto resolved: parts of speech where another setting reads them."""
+    if "text.pos" not in config.auto:
+        return config
+    reads_pos = isinstance(config, TrainConfig) and config.model.pos_embedding_size > 0
+    needed = bool(config.text.keep_pos or config.text.drop_pos or reads_pos)
+    auto = [key for key in config.auto if key != "text.pos"]
+    return replace(config, text=replace(config.text, pos=needed), auto=auto)
 
 
 @dataclass
