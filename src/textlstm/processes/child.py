@@ -1,156 +1,83 @@
-"""The main process's side of preparation workers: pipes that never block it, and how workers end."""
+"""What child processes of every room share: their environment, their output, signs of life, and how they end."""
 
-import json
+import multiprocessing
 import os
-import select
 import signal
-import subprocess
-import sys
-import time
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import textlstm
-from textlstm.processes.frames import Frame, FrameInput, Kind
+from textlstm import errors
 
-_END_SECONDS = 5.0
-"""How long the starter has to tell how a worker ended, and to end itself."""
-
-
-class WorkerProcess:
-    """A worker, its pipes, and the blocks it was given."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.pid = 0
-        """Process id; 0 until it is known."""
-        self.blocks: list[int] = []
-        """Blocks given and not yet returned, oldest first."""
-        self.worker_input, self.input = os.pipe()
-        output, self.worker_output = os.pipe()
-        os.set_blocking(self.input, False)
-        self.output = FrameInput(output)
-        self._unsent = bytearray()
-
-    @property
-    def has_unsent(self) -> bool:
-        """Whether `send` left something to write."""
-        return bool(self._unsent)
-
-    def send(self, frame: bytes) -> None:
-        """Write as much as the pipe takes; the rest is for `flush`."""
-        self._unsent += frame
-        self.flush()
-
-    def flush(self) -> None:
-        """Write what the pipe takes now."""
-        try:
-            while self._unsent:
-                with memoryview(self._unsent) as view:
-                    written = os.write(self.input, view)
-                del self._unsent[:written]
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            self._unsent.clear()  # The worker is gone; reading its output finds out and reports it.
-
-    def kill(self) -> None:
-        """End the worker now, even a stopped one, and close its pipes."""
-        if self.pid and self._is_alive():
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-        os.close(self.input)  # the end of its input ends one whose process id is not known yet
-        os.close(self.output.descriptor)
-
-    def _is_alive(self) -> bool:
-        """Say whether something still holds the other end of the output: only then is the process id still its own."""
-        poll = select.poll()
-        poll.register(self.output.descriptor, 0)
-        return not poll.poll(0)
+_THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
-class WorkerGroup:
-    """The starter and its workers; they load while this process does something else."""
-
-    def __init__(self, settings: bytes, count: int, *, module: str) -> None:
-        """Start `count` workers: `python -m module` reads `settings` from its standard input and forks them."""
-        self.workers = [WorkerProcess(number) for number in range(count)]
-        descriptors = [end for worker in self.workers for end in (worker.worker_input, worker.worker_output)]
-        self._starter = subprocess.Popen(  # noqa: S603  (this package, and numbers)
-            [sys.executable, "-m", module, *map(str, descriptors)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=_environment(),
-            pass_fds=descriptors,
-        )
-        for descriptor in descriptors:
-            os.close(descriptor)
-        if self._starter.stdin is None or self._starter.stdout is None:
-            raise RuntimeError("a starter without pipes")
-        with suppress(BrokenPipeError):  # reading its output finds out and reports it
-            self._starter.stdin.write(settings)
-            self._starter.stdin.close()
-        self._output = self._starter.stdout
-        self.control = FrameInput(self._output.fileno())
-        self.has_started = False
-        """Whether the workers are at work; until then the starter loads."""
-        self._codes: dict[int, int] = {}
-
-    @property
-    def pid(self) -> int:
-        """Process id of the starter."""
-        return self._starter.pid
-
-    def take(self, frame: Frame) -> None:
-        """Note what a frame of the starter says of its workers."""
-        if frame.kind is Kind.started:
-            for worker, process_id in zip(self.workers, json.loads(frame.body), strict=True):
-                worker.pid = process_id
-                worker.output.last_heard = time.monotonic()
-            self.has_started = True
-        elif frame.kind is Kind.ended:
-            number, code = json.loads(frame.body)
-            self._codes[number] = code
-
-    def end_words(self, worker: WorkerProcess) -> str:
-        """Return how a worker ended, such as "was killed by signal 9 (SIGKILL)"."""
-        deadline = time.monotonic() + _END_SECONDS
-        poll = select.poll()
-        poll.register(self.control.descriptor, select.POLLIN)
-        with suppress(EOFError):
-            while worker.number not in self._codes and time.monotonic() < deadline:
-                poll.poll(100)
-                for frame in self.control.receive():
-                    self.take(frame)
-        return _end_words(self._codes.get(worker.number))
-
-    def starter_end_words(self) -> str:
-        """Return how the starter, whose output has ended, ended itself."""
-        return _end_words(self._starter.wait())
-
-    def close(self) -> None:
-        """End all processes now."""
-        for worker in self.workers:
-            worker.kill()
-        if self.has_started:
-            with suppress(subprocess.TimeoutExpired):
-                self._starter.wait(_END_SECONDS)  # it ends by itself after its workers
-        self._starter.kill()
-        self._starter.wait()
-        self._output.close()  # by its owner: it would close that number once more, then maybe another's file
+def child_environment(*, one_thread: bool = True) -> dict[str, str]:
+    """Return the environment of a child that imports this very package, and computes in one thread if so wanted."""
+    paths = [str(Path(textlstm.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+    threads = dict.fromkeys(_THREAD_SETTINGS, "1") if one_thread else {}
+    return os.environ | threads | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
-def _end_words(code: int | None) -> str:
+def private_stdout() -> BinaryIO:
+    """Return the real standard output; what libraries print goes to standard error from now on."""
+    private = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return private
+
+
+class Heartbeat:
+    """Calls `beat` every `seconds` in a thread of its own, until it is stopped or the process ends."""
+
+    def __init__(self, beat: Callable[[], None], *, seconds: float) -> None:
+        self._beat = beat
+        self._seconds = seconds
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._is_over.wait(self._seconds):
+            try:
+                self._beat()
+            except BrokenPipeError:  # nobody listens any more
+                return
+
+    def stop(self) -> None:
+        """End the thread: a fork copies only the one that calls it, and locks as they are."""
+        self._is_over.set()
+        self._thread.join()
+
+
+def die_with_parent() -> None:
+    """End this process, which `multiprocessing` started, as soon as the one that started it is gone."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def end_words(code: int | None, *, named: bool = False) -> str:
+    """Return how a process with exit code `code` ended; None is an unknown one.
+
+    Example: -9 is "was killed by signal 9", `named` "was killed by signal 9 (SIGKILL)"; 3 is "ended with exit code 3".
+    """
     if code is None:
         return "has ended"
     if code < 0:
-        return f"was killed by signal {-code} ({signal.Signals(-code).name})"
+        return f"was killed by signal {-code}" + (f" ({signal.Signals(-code).name})" if named else "")
     return f"ended with exit code {code}"
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment of workers: one thread each, and this very package."""
-    source_dir = str(Path(textlstm.__file__).parents[1])
-    paths = [source_dir, *filter(None, [os.environ.get("PYTHONPATH", "")])]
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    return os.environ | one_thread | {"PYTHONPATH": os.pathsep.join(paths)}
+def reported_error(name: str, problems: Sequence[str]) -> errors.TextLSTMError:
+    """Return the error that another process reported: of the class `name` where it is one of this package's own."""
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, errors.TextLSTMError):
+        return kind(*problems)
+    return errors.TextLSTMError(*problems)

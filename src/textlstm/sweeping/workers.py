@@ -1,14 +1,13 @@
 """One trial in a process of its own: it may crash, leak or be killed without harm to the sweep."""
 
 import multiprocessing
-import os
-import threading
 import time
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from textlstm.errors import TextLSTMError
+from textlstm.processes.child import die_with_parent, end_words
 from textlstm.sweeping.trials import Objective, Outcome, Pruned, TrialState
 
 _STOP_SECONDS = 5.0
@@ -49,10 +48,10 @@ class Worker:
             kind, content = self.connection.recv()
         except (EOFError, OSError):
             self._process.join()
-            code = self._process.exitcode or 0
-            reason = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             seconds = time.perf_counter() - self._began
-            return Outcome(TrialState.failed, error=f"the trial's process was {reason}", seconds=seconds)
+            return Outcome(
+                TrialState.failed, error=f"the trial's process {end_words(self._process.exitcode)}", seconds=seconds
+            )
         if kind == "report":
             epoch, value = content
             return int(epoch), float(value)
@@ -77,7 +76,7 @@ class Worker:
 
 
 def _main(objective: Objective, overrides: list[str], connection: Connection) -> None:
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    die_with_parent()
 
     def report(epoch: int, value: float) -> None:
         connection.send(("report", (epoch, value)))
@@ -86,10 +85,3 @@ def _main(objective: Objective, overrides: list[str], connection: Connection) ->
 
     outcome = run_objective(objective, overrides, report)
     connection.send(("end", (outcome.state.value, outcome.values, outcome.error, outcome.seconds)))
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

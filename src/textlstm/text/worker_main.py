@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from textlstm.errors import TextLSTMError
+from textlstm.processes.child import Heartbeat, private_stdout
 from textlstm.processes.frames import FrameReader, Kind, pack
 from textlstm.processes.garbage import freeze_gc, gc_paused
 from textlstm.text.messages import decode_block, decode_settings, encode_ready, encode_result
@@ -49,6 +50,9 @@ class _Output:
             while view:
                 view = view[os.write(self.descriptor, view) :]
 
+    def show_life(self) -> Heartbeat:
+        return Heartbeat(lambda: self.write(Kind.alive), seconds=_ALIVE_SECONDS)
+
     def write_error(self, error: Exception) -> None:
         is_known = isinstance(error, TextLSTMError)
         problems = list(error.problems) if isinstance(error, TextLSTMError) else [traceback.format_exc()]
@@ -56,41 +60,25 @@ class _Output:
         self.write(Kind.error, json.dumps(report).encode())
 
 
-class _SignsOfLife:
-    """Writes a frame every second until it is stopped."""
-
-    def __init__(self, output: _Output) -> None:
-        self._output = output
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._write, daemon=True)
-        self._thread.start()
-
-    def _write(self) -> None:
-        with suppress(BrokenPipeError):  # the main process is gone
-            while not self._is_over.wait(_ALIVE_SECONDS):
-                self._output.write(Kind.alive)
-
-    def stop(self) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-
 def main(descriptors: list[int]) -> None:
     """Load, fork the workers, wait for them; `descriptors` are input and output of each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the main one decides.
-    output = _Output(os.dup(1))
-    os.dup2(2, 1)  # Whatever a library prints goes to standard error.
+    stdout = private_stdout()
+    output = _Output(stdout.fileno())
     pipes = [_Pipes(*pair) for pair in zip(descriptors[0::2], descriptors[1::2], strict=True)]
-    life = _SignsOfLife(output)
+    life = output.show_life()
+    # Load once, in this process alone.
     try:
         pipeline = _load()
         output.write(Kind.ready, encode_ready(pipeline.description))
     except Exception as error:
         output.write_error(error)
         return
-    life.stop()  # a fork copies the one thread that calls it, and locks as they are
+    # Fork the workers, which share what is loaded.
+    life.stop()
     numbers = {_fork(pipeline, number, pipes, output): number for number in range(len(pipes))}
     _close(pipes)
+    # Tell their process ids, then how each of them ended.
     with suppress(BrokenPipeError):  # the main process is gone, and the workers find out themselves
         output.write(Kind.started, json.dumps(list(numbers)).encode())
         while numbers:
@@ -136,7 +124,7 @@ def _close(pipes: list[_Pipes]) -> None:
 def _work(pipeline: "TextPipeline", descriptor: int, output: _Output) -> None:
     blocks: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_read, args=(descriptor, blocks), daemon=True).start()
-    _SignsOfLife(output)
+    output.show_life()
     try:
         while True:
             number, texts = decode_block(blocks.get())

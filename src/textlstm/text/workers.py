@@ -10,8 +10,9 @@ from itertools import chain
 
 from textlstm import errors
 from textlstm.config import Device, TextConfig
-from textlstm.processes.child import WorkerGroup, WorkerProcess
+from textlstm.processes.child import reported_error
 from textlstm.processes.frames import Frame, Kind, pack
+from textlstm.processes.group import WorkerGroup, WorkerProcess
 from textlstm.text.fingerprint import TextDescription, TextFingerprint
 from textlstm.text.messages import decode_ready, decode_result, encode_block, encode_settings
 from textlstm.text.pipeline import TextPipeline
@@ -249,7 +250,6 @@ def _raise(report: dict[str, object], where: str) -> None:
     """Raise what another process reported; `where` heads an error that is not for users."""
     problems = report["problems"]
     lines = [str(problem) for problem in problems] if isinstance(problems, list) else []
-    kind = getattr(errors, str(report["error"]), None)
-    if isinstance(kind, type) and issubclass(kind, errors.TextLSTMError):
-        raise kind(*lines)
+    if report["error"]:
+        raise reported_error(str(report["error"]), lines)
     raise RuntimeError("\n".join([where, *lines]))

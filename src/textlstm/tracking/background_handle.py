@@ -6,11 +6,10 @@ behind at any moment, and a run that dies by kill -9 is still closed as KILLED.
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
+from textlstm.processes.child import child_environment
 from textlstm.tracking.outbox import JournalPaths
 from textlstm.tracking.store import Store
 
@@ -22,15 +21,13 @@ class OutboxProcess:
 
     def __init__(self, paths: JournalPaths, store: Store, *, timeout_seconds: float) -> None:
         """Start the process; it gets the request through a pipe and none of the terminal's signals."""
-        package_root = str(Path(__file__).resolve().parents[2])
-        search_path = os.pathsep.join(part for part in (package_root, os.environ.get("PYTHONPATH", "")) if part)
         self._process = subprocess.Popen(  # noqa: S603  (our own module, no shell)
             [sys.executable, "-m", _MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": search_path, "OMP_NUM_THREADS": "1"},
+            env=child_environment(),
         )
         request = {
             "directory": str(paths.directory),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from textlstm.config import ServeConfig
 from textlstm.errors import ConfigError, StorageError
+from textlstm.processes.child import child_environment
 from textlstm.tracking.dashboard import is_loopback
 
 _GRACE_SECONDS = 5.0
@@ -131,11 +132,9 @@ def serving_command(config: ServeConfig, model: Path, *, port: int) -> list[str]
 def serving_environment() -> dict[str, str]:
     """Return the environment of the scoring server; MLflow looks for its commands on PATH."""
     bin_dir = str(Path(sys.executable).parent)
-    package_root = str(Path(__file__).resolve().parents[2])
     return {
-        **os.environ,
+        **child_environment(one_thread=False),
         "PATH": os.pathsep.join((bin_dir, os.environ.get("PATH", ""))),
-        "PYTHONPATH": os.pathsep.join(part for part in (package_root, os.environ.get("PYTHONPATH", "")) if part),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
     }

@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ from torch import distributed
 
 from textlstm.config import TrainingConfig
 from textlstm.errors import Interrupted, TextLSTMError
+from textlstm.processes.child import die_with_parent
 from textlstm.processes.distributed import Processes, joined, under_torchrun
 from textlstm.training.job import TrainingJob
 
@@ -116,7 +116,7 @@ def _help(job: TrainingJob, train: Train, processes: Processes, address: str) ->
     # A terminal sends Ctrl-C to all processes; only the first listens, and tells the others in the next sum.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    die_with_parent()
     _join(processes, address)
     # Any weights: those of the first process replace them before the first step.
     job.network.to_empty(device="cpu")
@@ -127,10 +127,3 @@ def _help(job: TrainingJob, train: Train, processes: Processes, address: str) ->
     except TextLSTMError:  # as a rule the first process meets the same and reports it
         os._exit(1)
     distributed.destroy_process_group()
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

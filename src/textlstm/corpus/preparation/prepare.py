@@ -19,7 +19,7 @@ from textlstm.corpus.preparation.writing import assemble
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.corpus.sources.sources import Source, check_unchanged, labelled_file_sources, open_sources
 from textlstm.errors import InputError
-from textlstm.processes.child import WorkerGroup
+from textlstm.processes.group import WorkerGroup
 from textlstm.storage.files import exclusive_lock, storage_errors
 from textlstm.text.fingerprint import TextDescription, TextFingerprint
 from textlstm.text.workers import start_workers_early

@@ -3,27 +3,25 @@
 import json
 import os
 import selectors
+import signal
 import subprocess
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-import textlstm
 from textlstm.config import LabellingConfig
 from textlstm.errors import TextLSTMError
 from textlstm.labelling.engines.worker_main import read_answer
 from textlstm.labelling.journal import Journal, ShardRecord
 from textlstm.labelling.plan import canonical
 from textlstm.labelling.shard import ShardTask
+from textlstm.processes.child import child_environment, end_words
 
 # One worker process of the local engine, as its parent sees it.
-
-ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
 class WorkerJob(NamedTuple):
@@ -54,7 +52,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=job.inherited,
-            env=_environment(),
+            env=child_environment(),
         )
         self._send(
             {
@@ -107,13 +105,6 @@ class WorkerProcess:
         with suppress(BrokenPipeError):  # it is gone; reading from it says so
             self._process.stdin.write(canonical(request))
             self._process.stdin.flush()
-
-
-def _environment() -> dict[str, str]:
-    source = str(Path(textlstm.__file__).resolve().parent.parent)
-    inherited = os.environ.get("PYTHONPATH")
-    path = os.pathsep.join([source, inherited] if inherited else [source])
-    return {**os.environ, **dict.fromkeys(ONE_THREAD, "1"), "PYTHONPATH": path}
 
 
 SILENCE_SECONDS = 10.0
@@ -237,6 +228,4 @@ def _is_lost(worker: WorkerProcess) -> bool:
 
 
 def _cause(code: int) -> str:
-    if code == -9:
-        return "was killed by signal 9 (out of memory?)"
-    return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+    return f"{end_words(code)} (out of memory?)" if code == -signal.SIGKILL else end_words(code)

@@ -26,6 +26,7 @@ from textlstm.labelling.journal import Journal, ShardRecord
 from textlstm.labelling.model import RowClassifier, load_model
 from textlstm.labelling.plan import InputFile, RowFormat, Shard, canonical
 from textlstm.labelling.shard import ShardTask, label_shard
+from textlstm.processes.child import Heartbeat, private_stdout, reported_error
 from textlstm.processes.garbage import freeze_gc, gc_paused
 from textlstm.storage.stores import open_store
 
@@ -50,18 +51,16 @@ class Answers:
         except OSError:
             os._exit(1)
 
-    def beat_for_ever(self) -> None:
-        """Say twice a second that the process is alive."""
-        pause = threading.Event()
-        while not pause.wait(BEAT_SECONDS):
-            self.send({"beat": self.rows_done})
+    def beat(self) -> None:
+        """Say that the process is alive, and how far it is."""
+        self.send({"beat": self.rows_done})
 
 
 def serve(load: Callable[[Path, LabellingConfig, bool], RowClassifier]) -> int:
     """Do shards until the input ends; return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    answers = Answers(_private_stdout())
-    threading.Thread(target=answers.beat_for_ever, daemon=True).start()
+    answers = Answers(private_stdout())
+    Heartbeat(answers.beat, seconds=BEAT_SECONDS)
     requests = sys.stdin.buffer
     try:
         job = json.loads(requests.readline())
@@ -105,21 +104,8 @@ def read_answer(answer: Mapping[str, Any]) -> ShardRecord | None:
     if "crashed" in answer:
         raise RuntimeError(f"a labelling worker crashed:\n{answer['crashed']}")
     if "failed" in answer:
-        error_class = {
-            "InputError": errors.InputError,
-            "ConfigError": errors.ConfigError,
-            "IntegrityError": errors.IntegrityError,
-            "StorageError": errors.StorageError,
-        }.get(answer["failed"], errors.TextLSTMError)
-        raise error_class(*answer["problems"])
+        raise reported_error(answer["failed"], answer["problems"])
     return ShardRecord(**answer["done"]) if "done" in answer else None
-
-
-def _private_stdout() -> BinaryIO:
-    """Return the real standard output, and send what libraries print to standard error instead."""
-    private = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return private
 
 
 if __name__ == "__main__":
