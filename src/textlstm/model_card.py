@@ -44,7 +44,7 @@ def model_facts(
     if made.get("run_id"):
         facts["run"] = f"{made['run_id']} in MLflow"
     facts["made with"] = f"textlstm {manifest['libraries'].get('textlstm', '')}"
-    facts["size"] = f"{num_bytes / 1e6:.1f} MB"
+    facts["size"] = f"{num_bytes / 1e6:.1f} MB" if num_bytes > 1e6 else f"{num_bytes / 1e3:.0f} kB"
     facts["digest"] = digest
     return facts
 

@@ -1,12 +1,14 @@
 """The doors to spaCy and to datasets."""
 
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import spacy
 
+import textlstm.spacy  # what spaCy does by the entry point, where the package was installed with it
 from textlstm import TextClassifier
 from textlstm.datasets import Labeller
 from textlstm.errors import ConfigError, IntegrityError
@@ -33,6 +35,13 @@ def test_a_pipeline_with_it_is_saved_and_loaded(tiny_model: Path, tmp_path: Path
     shutil.rmtree(model)
     assert TextClassifier.load(tmp_path / "pipeline" / "textlstm").labels == ("film", "money", "sport")
     assert spacy.load(tmp_path / "pipeline")(TEXTS[0]).cats == before
+
+
+def test_the_entry_point_of_the_project_leads_to_the_factory() -> None:
+    project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text())
+    assert project["project"]["entry-points"] == {"spacy_factories": {"textlstm": "textlstm.spacy:make_component"}}
+    assert spacy.blank("en").get_factory_meta("textlstm").factory == "textlstm"
+    assert callable(textlstm.spacy.make_component)
 
 
 def test_without_a_model_it_says_what_to_give() -> None:

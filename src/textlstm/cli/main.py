@@ -36,6 +36,7 @@ STAGES: dict[str, Stage] = {
     "promote": Stage("Make a registered version the champion, if it is better.", config.PromoteConfig),
     "sync": Stage("Send to MLflow what it has missed; close the runs that died.", config.SyncConfig),
     "serve": Stage("Start a scoring server for one model.", config.ServeConfig),
+    "info": Stage("Say what a saved model is: labels, figures, data, size, digest.", config.InfoConfig, ("model_dir",)),
     "doctor": Stage("Say what is missing or wrong on this machine.", config.DoctorConfig),
 }
 

@@ -26,6 +26,15 @@ class DoctorConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 
+@dataclass
+class InfoConfig:
+    """`textlstm info`: what a saved model is."""
+
+    model_dir: str = "outputs/model"
+    """Model folder, or a registry address such as models:/textlstm@champion."""
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+
 # Group `explain` and the stage of that name.
 
 

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from textlstm.cli.settings import GROUPS, compose_config, setting_types
 from textlstm.config import TrainConfig
@@ -76,6 +75,6 @@ def typed(value: object) -> str:
     return str(value)
 
 
-def _quoted(item: Any) -> str:
-    body = item.replace("'", "\\'")
-    return f"'{body}'"
+def _quoted(item: str) -> str:
+    quote = '"' if "'" in item else "'"
+    return f"{quote}{item}{quote}"
