@@ -18,8 +18,24 @@ PRETENDED = not torch.cuda.is_available()
 only_pretended = pytest.mark.skipif(not PRETENDED, reason="a real GPU keeps no ledger")
 
 
-@pytest.mark.parametrize("precision", [TrainingPrecision.fp32, TrainingPrecision.bf16])
-@pytest.mark.parametrize("name", gpu.CASES)
+QUICK_IN_BF16 = (
+    "lstm",
+    "gru",
+    "rnn",
+    "cnn_lstm",
+    "pooling attention",
+    "adversarial",
+    "default dropouts",
+    "multi-label",
+)
+RUNS = [(name, TrainingPrecision.fp32) for name in gpu.CASES]
+RUNS += [
+    pytest.param(name, TrainingPrecision.bf16, marks=() if name in QUICK_IN_BF16 else pytest.mark.long)
+    for name in gpu.CASES
+]
+
+
+@pytest.mark.parametrize(("name", "precision"), RUNS)
 def test_gpu_trains_as_cpu_does(name: str, precision: TrainingPrecision) -> None:
     case = gpu.CASES[name]
     on_gpu = gpu.train(case, on_gpu=True, precision=precision)
@@ -44,8 +60,9 @@ def test_words_are_trained_after_frozen_epochs() -> None:
 
 
 @only_pretended
-@pytest.mark.parametrize(("precision", "most"), [(TrainingPrecision.fp32, 155), (TrainingPrecision.bf16, 190)])
+@pytest.mark.parametrize(("precision", "most"), [(TrainingPrecision.fp32, 98), (TrainingPrecision.bf16, 106)])
 def test_step_of_the_default_network_launches_few_kernels(precision: TrainingPrecision, most: int) -> None:
+    # A ratchet: 160 and 186 before the weights of a cell were cast at once and both directions pooled at once.
     trained = gpu.train(gpu.CASES["default dropouts"], on_gpu=True, precision=precision)
     median = statistics.median(trained.launches)
     assert median <= most, trained.ledger.lines.most_common(40)

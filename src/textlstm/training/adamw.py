@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
-from textlstm.models.network.one_piece import as_one_piece, split_like
+from textlstm.models.network.one_piece import as_one_piece, split_as
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -107,7 +107,11 @@ class FlatAdamW:
         if self.average_decay:
             values["shadow"] = self._shadows
         for name, flats in values.items():
-            for piece, value in zip(self._views(flats), split_like(tensors[name], self.parameters), strict=True):
+            for piece, value in zip(
+                self._views(flats),
+                split_as(tensors[name], [parameter.shape for parameter in self.parameters]),
+                strict=True,
+            ):
                 piece.copy_(value)
         for num_steps in self._num_steps:
             num_steps.copy_(tensors["steps"])
@@ -121,7 +125,10 @@ class FlatAdamW:
         """Return the part of each parameter, in their order, in one flat tensor a group."""
         found: dict[int, Tensor] = {}
         for group, flat in zip(self._groups, flats, strict=True):
-            found |= {id(parameter): view for parameter, view in zip(group, split_like(flat, group), strict=True)}
+            found |= {
+                id(parameter): view
+                for parameter, view in zip(group, split_as(flat, [parameter.shape for parameter in group]), strict=True)
+            }
         return [found[id(parameter)] for parameter in self.parameters]
 
     def _in_order(self, flats: Sequence[Tensor]) -> Tensor:

@@ -44,7 +44,7 @@ class Gradients:
         first, step = share.start, share.step
         # Start again in twice as many pieces when memory runs out; the gradient stays that of the whole batch.
         while True:
-            total = torch.zeros((), device=targets.device)
+            totals = []
             try:
                 for piece in range(progress.pieces):
                     rows = slice(first + piece * step, None, step * progress.pieces)
@@ -52,7 +52,7 @@ class Gradients:
                     part = Batch(*(None if tensor is None else tensor[rows] for tensor in batch))  # type: ignore[arg-type]
                     if len(part.lengths):
                         _seed_generators(_mixed(self.seed, progress.epoch, progress.batch, rows.start))
-                        total += self._backward(part, targets[rows], num_rows=num_rows)
+                        totals.append(self._backward(part, targets[rows], num_rows=num_rows))
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -62,7 +62,7 @@ class Gradients:
                         "lower model.max_tokens or model.hidden_size"
                     ) from error
             else:
-                return total
+                return sum(totals[1:], totals[0]) if totals else torch.zeros((), device=targets.device)
             # The graph of the failed try is gone with its error; what torch keeps of it is given back to libraries.
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()

@@ -21,6 +21,8 @@ class Objective:
     """0 means no focal loss."""
     class_weights: Tensor | None
     """(L,) float32 factors of the classes, of mean 1 over training rows."""
+    smoothed_targets: Tensor
+    """(L, L) float32: what the probabilities should be for each label, with smoothing."""
     log_prior: Tensor | None
     """(L,) float32 added to training logits: log p for one label, log odds for several (Menon et al. 2021)."""
 
@@ -31,7 +33,11 @@ class Objective:
             logits = logits + self.log_prior
         if self.task is Task.multi_label:
             return self._multi_label(logits, targets)
-        losses = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
+        if logits.is_cuda:
+            # The same from a table of smoothed targets, (B,) to (B, L): half as many kernels.
+            losses = functional.cross_entropy(logits, self.smoothed_targets[targets], reduction="none")
+        else:
+            losses = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
         if self.focal_gamma:
             # (B, L) probabilities to the (B,) probability of the right label
             right = logits.softmax(dim=1).gather(1, targets.unsqueeze(1)).squeeze(1)
@@ -78,8 +84,13 @@ def build_objective(
         label_smoothing=config.label_smoothing,
         focal_gamma=config.focal_gamma if config.imbalance is Imbalance.focal else 0.0,
         class_weights=None if weights is None else torch.from_numpy(weights).to(device),
+        smoothed_targets=_smoothed_targets(num_labels, config.label_smoothing).to(device),
         log_prior=None if log_prior is None else torch.from_numpy(log_prior).to(device),
     )
+
+
+def _smoothed_targets(num_labels: int, label_smoothing: float) -> Tensor:
+    return torch.eye(num_labels) * (1 - label_smoothing) + label_smoothing / num_labels
 
 
 def row_weights(targets: np.ndarray, num_labels: int) -> np.ndarray:

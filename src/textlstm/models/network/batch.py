@@ -40,23 +40,24 @@ class DeviceSplit:
         self.lengths = split.lengths
         """(N,) int64 numpy array on the host, for the plan of batches."""
         flat = split.token_ids if len(split.token_ids) else np.zeros(1, np.int32)
-        self.token_ids = _on(device, flat)
-        self.starts = _on(device, split.offsets[:-1])
-        self.row_lengths = _on(device, self.lengths)
+        # A GPU holds ids as the embedding wants them, so that a batch needs no cast.
+        self.token_ids = _on(device, flat if device.type == "cpu" else flat.astype(np.int64))
+        self.spans = _on(device, np.stack([split.offsets[:-1], self.lengths], axis=1))
+        """(N, 2) int64 start and length of each row in `token_ids`."""
         self.pos_ids = None if split.pos_ids is None else _on(device, _not_empty(split.pos_ids))
         self.spellings = None if split.spellings is None else _on(device, split.spellings)
         self.targets = _on(device, split.targets)
 
     def batch(self, rows: Tensor, *, width: int) -> Batch:
         """Return the batch of (B,) int64 `rows`, padded to T = `width` tokens, without waiting for the device."""
-        lengths = self.row_lengths[rows]  # (B,)
+        starts, lengths = self.spans[rows].unbind(1)  # (B,) each
         steps = torch.arange(width, device=rows.device)
-        inside = steps < lengths.unsqueeze(1)  # (B, T)
+        padding = steps >= lengths.unsqueeze(1)  # (B, T)
 
         # (B, T) places in the flat tensors; padding reads place 0 and is then set to 0.
-        places = (self.starts[rows].unsqueeze(1) + steps).masked_fill_(~inside, 0)
-        token_ids = self.token_ids[places].masked_fill_(~inside, 0).long()
-        pos_ids = None if self.pos_ids is None else self.pos_ids[places].masked_fill_(~inside, 0).long()
+        places = (starts.unsqueeze(1) + steps).masked_fill_(padding, 0)
+        token_ids = self.token_ids[places].masked_fill_(padding, 0).long()
+        pos_ids = None if self.pos_ids is None else self.pos_ids[places].masked_fill_(padding, 0).long()
         char_ids = None if self.spellings is None else self.spellings[token_ids].long()  # (B, T, C)
         return Batch(token_ids, pos_ids, lengths, char_ids)
 

@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from textlstm.config import Encoder, ModelConfig
 from textlstm.models.network.dropout import LockedDropout, dropout
+from textlstm.models.network.one_piece import compacted
 from textlstm.models.network.parallel import Layer, both_layers
-from textlstm.models.network.precision import as_computed
+from textlstm.models.network.precision import as_computed, without_autocast
 
 # Masks and reversals of right-padded rows.
 
@@ -29,15 +30,15 @@ def padding_mask(lengths: Tensor, num_steps: int) -> Tensor:
 
 
 def reversal_index(lengths: Tensor, num_steps: int) -> Tensor:
-    """Return the (T * B,) int64 index that reverses each text among T * B vectors, steps first.
+    """Return (T * B,) int64: which of the T * B vectors, steps first, stands where after each text is reversed.
 
-    Padding keeps its place, so the index is its own inverse. Lengths [3, 1] and 4 steps: text 0 has its vectors at
-    0, 2, 4 (and padding at 6), text 1 at 1 (and padding at 3, 5, 7), so the index is [4, 1, 2, 3, 0, 5, 6, 7].
+    Padding stays behind the tokens, itself reversed, so the index is its own inverse. Lengths [3, 1] and 4 steps:
+    text 0 has its vectors at 0, 2, 4 (and padding at 6), text 1 at 1 (padding at 3, 5, 7): [4, 1, 2, 7, 0, 5, 6, 3].
     """
-    steps = torch.arange(num_steps, device=lengths.device).unsqueeze(1)
-    source = torch.where(steps < lengths, lengths - 1 - steps, steps)  # (T, B)
     num_texts = lengths.shape[0]
-    return (source * num_texts + torch.arange(num_texts, device=lengths.device)).reshape(-1)
+    steps = torch.arange(1, num_steps + 1, device=lengths.device).unsqueeze(1)
+    source = (lengths - steps) % num_steps  # (T, B) steps; for padding, which is negative, they come from the end
+    return torch.add(torch.arange(num_texts, device=lengths.device), source, alpha=num_texts).reshape(-1)
 
 
 class _Permute(torch.autograd.Function):
@@ -292,9 +293,18 @@ def _weights_in_use(cell: nn.RNNBase, recurrent_dropout: float) -> CellWeights:
 
 def _run_cell(cell: nn.RNNBase, inputs: Tensor, *weights: Tensor) -> Tensor:
     """Return the (T, B, H) outputs of a cell, with these `weights`, for (T, B, E) inputs."""
-    if all(given is own for given, own in zip(weights, cell_weights(cell), strict=True)):
-        outputs: Tensor = cell(inputs)[0]  # on a GPU the module keeps them in one piece, as cuDNN wants them
+    if inputs.is_cuda:
+        # The weights are cast here, all at once: autocast would cast and compact each of them at each call.
+        weights = tuple(compacted(weights, inputs.dtype))
+    elif all(given is own for given, own in zip(weights, cell_weights(cell), strict=True)):
+        outputs: Tensor = cell(inputs)[0]
         return outputs
+    with without_autocast(inputs):
+        return _run_kernel(cell, inputs, *weights)
+
+
+def _run_kernel(cell: nn.RNNBase, inputs: Tensor, *weights: Tensor) -> Tensor:
+    """Run the fused kernel of the family of `cell` from states of zeros."""
     start = inputs.new_zeros(1, inputs.shape[1], cell.hidden_size)
     options = (True, 1, 0.0, cell.training, False, False)  # biases, layers, dropout, train, bidirectional, batch first
     if isinstance(cell, nn.LSTM):

@@ -17,6 +17,7 @@ from textlstm.models.network.dropout import Dropout
 from textlstm.models.network.embedder import Embedder
 from textlstm.models.network.encoders import Encoded, RecurrentEncoder, build_encoder
 from textlstm.models.network.pooling import Pool
+from textlstm.models.network.precision import without_autocast
 
 
 class Head(nn.Module):
@@ -32,10 +33,12 @@ class Head(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Return (B, L) float32 logits of (B, P) pooled states."""
-        features = self.dropout(pooled)
-        if self.dense is not None:
-            features = self.dropout(torch.relu(self.dense(features)))
-        logits: Tensor = self.output(features)
+        # On a GPU these small products are computed in float32: autocast would launch more casts than products.
+        with without_autocast(pooled):
+            features = self.dropout(pooled.float() if pooled.is_cuda else pooled)
+            if self.dense is not None:
+                features = self.dropout(torch.relu(self.dense(features)))
+            logits: Tensor = self.output(features)
         return logits.float()
 
 

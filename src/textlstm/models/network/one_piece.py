@@ -23,10 +23,10 @@ def as_one_piece(tensors: Sequence[Tensor]) -> Tensor | None:
     return tensors[0].detach().as_strided((place - tensors[0].storage_offset(),), (1,))
 
 
-def split_like(piece: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return views of the (P,) `piece` with the shapes of `tensors`, which have P numbers together."""
-    parts = torch.split(piece, [tensor.numel() for tensor in tensors])
-    return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+def split_as(piece: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
+    """Return views of the (P,) `piece` with these shapes, which have P numbers together."""
+    parts = torch.split(piece, [shape.numel() for shape in shapes])
+    return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def compacted(weights: Sequence[Tensor], dtype: torch.dtype) -> Sequence[Tensor]:
@@ -46,11 +46,11 @@ class _Compact(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, dtype: torch.dtype, *weights: Tensor) -> tuple[Tensor, ...]:
-        ctx.dtype, ctx.shapes = weights[0].dtype, [torch.empty(w.shape, device="meta") for w in weights]  # type: ignore[attr-defined]
+        ctx.dtype, ctx.shapes = weights[0].dtype, [weight.shape for weight in weights]  # type: ignore[attr-defined]
         piece = as_one_piece(weights)
         if piece is None or piece.dtype == dtype:  # a copy, for they do not lie as they should
             piece = torch.cat([weight.detach().reshape(-1) for weight in weights])
-        return tuple(split_like(piece.to(dtype), weights))
+        return tuple(split_as(piece.to(dtype), ctx.shapes))  # type: ignore[attr-defined]
 
     @staticmethod
     @once_differentiable
@@ -58,4 +58,4 @@ class _Compact(torch.autograd.Function):
         piece = as_one_piece(gradients)
         if piece is None:
             piece = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        return None, *split_like(piece.to(ctx.dtype), ctx.shapes)  # type: ignore[attr-defined]
+        return None, *split_as(piece.to(ctx.dtype), ctx.shapes)  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from typing import NamedTuple, assert_never
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from textlstm.config import Pooling
 from textlstm.models.network.encoders import Encoded, padding_mask
@@ -89,6 +89,37 @@ class _MaxMean(torch.autograd.Function):
         return hit, None, None, None, None
 
 
+class _MaxMeanOnGpu(torch.autograd.Function):
+    """Maximum and mean of all directions at once, in as few kernels as possible."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, lengths: Tensor, *directions: Tensor) -> Tensor:
+        """Return (B, 2 * D * H) float32: the maxima of D directions, then the means, from (T, B, H) states each."""
+        states = torch.stack(directions)  # (D, T, B, H)
+        steps = torch.arange(states.shape[1], device=states.device)
+        padding = (steps.unsqueeze(1) >= lengths).unsqueeze(-1)  # (T, B, 1)
+        shown = states.masked_fill(padding, torch.finfo(states.dtype).min)
+        num_tokens = lengths.clamp(min=1).unsqueeze(1)
+        highest = shown.amax(dim=1).masked_fill_((lengths == 0).unsqueeze(1), 0)  # (D, B, H)
+        mean = states.masked_fill(padding, 0).sum(dim=1, dtype=torch.float32) / num_tokens
+        ctx.save_for_backward(shown, highest, padding, num_tokens)
+        pooled = torch.stack([highest.float(), mean])  # (2, D, B, H)
+        return pooled.permute(2, 0, 1, 3).reshape(len(lengths), -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        shown, highest, padding, num_tokens = ctx.saved_tensors  # type: ignore[attr-defined]
+        num_directions, _, num_texts, size = shown.shape
+        parts = gradient.to(shown.dtype).view(num_texts, 2, num_directions, size).permute(1, 2, 0, 3)
+        # Steps that tie for the maximum share its gradient; a text without tokens has no such step.
+        hit = shown == highest.unsqueeze(1)
+        share = parts[0] / hit.sum(dim=1).clamp(min=1)  # (D, B, H)
+        even = (parts[1] / num_tokens).unsqueeze(1)
+        found = torch.where(hit, share.unsqueeze(1) + even, even).masked_fill_(padding, 0)
+        return None, *found
+
+
 class Pool(nn.Module):
     """Masked pooling over time; a text without tokens pools to zeros."""
 
@@ -110,6 +141,11 @@ class Pool(nn.Module):
                 return (states * self.attention(states, encoded.lengths)).sum(dim=1)
             case Pooling.max | Pooling.mean | Pooling.max_mean:
                 # The order of steps does not matter here, so the backward states are not reversed.
+                if encoded.lengths.is_cuda:
+                    both: Tensor = _MaxMeanOnGpu.apply(encoded.lengths, *encoded.directions)  # type: ignore[no-untyped-call]
+                    highest_part, mean_part = both.chunk(2, dim=1)
+                    chosen = {Pooling.max: highest_part, Pooling.mean: mean_part, Pooling.max_mean: both}
+                    return chosen[self.pooling]
                 pooled = _max_mean(encoded)
                 highest, mean = [part[0] for part in pooled], [part[1] for part in pooled]
                 parts = {Pooling.max: highest, Pooling.mean: mean, Pooling.max_mean: highest + mean}

@@ -1,7 +1,7 @@
 """The number format that networks compute in: fp32, or bf16 where the machine has kernels for it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -94,6 +94,14 @@ def check_precision(key: str, precision: Precision, device: torch.device) -> Non
         raise ConfigError(
             f"{key}=bf16: this {device.type} has no bf16 kernels for LSTMs (on a CPU they need AVX-512); set {key}=fp32"
         )
+
+
+def without_autocast(tensor: Tensor) -> AbstractContextManager[None]:
+    """Return a context in which a GPU computes in the format of the tensors given; nothing changes on a CPU.
+
+    Autocast casts each weight at each use, with a kernel a cast.
+    """
+    return torch.autocast("cuda", enabled=False) if tensor.is_cuda else nullcontext()
 
 
 def as_computed(inputs: Tensor) -> Tensor:
