@@ -60,6 +60,10 @@ def test_stage_help_documents_every_setting(stage: str, capsys: pytest.CaptureFi
             ["train", "training.epochs=x"],
             "textlstm: training.epochs: Value 'x' of type 'str' could not be converted to Integer\n",
         ),
+        (["train", "training.epochs=a(b"], "textlstm: training.epochs: expected a whole number, got 'a(b'\n"),
+        (["train", "model.hidden_size=ü"], "textlstm: model.hidden_size: expected a whole number, got 'ü'\n"),
+        (["train", "seed=[1"], "textlstm: seed: expected a whole number, got '[1'\n"),
+        (["train", "text.pos={"], "textlstm: text.pos: expected true or false, got '{'\n"),
         (["train", "training.epochs=0"], "textlstm: training.epochs must be at least 1, got 0\n"),
         (["train", "training.learning_rate=nan"], "textlstm: training.learning_rate must be greater than 0, got nan\n"),
         (
@@ -190,12 +194,18 @@ def test_lists_are_taken_in_brackets() -> None:
         ("[]", []),
         ("", []),
         ("trial 3", ["trial 3"]),
+        ("[e=f.csv]", ["e=f.csv"]),
+        ("[my (1).csv,a b.csv]", ["my (1).csv", "a b.csv"]),
+        ("[ü.csv, {x}.csv]", ["ü.csv", "{x}.csv"]),
+        ("[x].csv", ["[x].csv"]),
     ],
 )
 def test_items_of_lists_stay_as_they_were_typed(typed: str, items: list[str]) -> None:
-    from textlstm.cli.settings import text_items
+    from textlstm.config import LabelConfig
+    from textlstm.config.overrides import text_items, with_settings
 
     assert text_items(typed) == items
+    assert with_settings(LabelConfig(), [f"input={typed}"]).input == items  # as a trial of a sweep does
 
 
 def test_runs_are_named_by_place_and_never_read_as_numbers() -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from textlstm import config as schema
 from textlstm.config import AUTO, AUTO_SETTINGS, PrepareConfig, remaining_auto, with_needed_pos
+from textlstm.config.overrides import text_items, unquoted
 from textlstm.errors import ConfigError
 
 GROUPS = ("data", "text", "model", "training", "tracking")
@@ -147,6 +148,7 @@ def _unknown_key(stage: str, key: str, known: Sequence[str]) -> str:
 def _typed(config_class: type, overrides: Sequence[str]) -> Any:
     """Parse the values of plain settings: literally where the setting is text, by Hydra's grammar elsewhere."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
     types = setting_types(config_class)
@@ -158,11 +160,14 @@ def _typed(config_class: type, overrides: Sequence[str]) -> Any:
         hint = types[key]
         value: object
         if hint is str:
-            value = _unquoted(raw)
+            value = unquoted(raw)
         elif get_origin(hint) is list and get_args(hint) == (str,):
             value = text_items(raw)
         else:
-            parsed = OverridesParser.create().parse_override(override)
+            try:
+                parsed = OverridesParser.create().parse_override(override)
+            except HydraException:  # its own message names tokens of a grammar
+                raise ConfigError(f"{key}: expected {_kind(hint)}, got '{raw}'") from None
             if parsed.is_sweep_override():
                 raise ConfigError(
                     f"{key}: expected {_kind(hint)}, got '{raw}'; a setting has one value, "
@@ -180,39 +185,6 @@ def _kind(hint: Any) -> str:
     if isinstance(hint, type) and issubclass(hint, Enum):
         return f"one of {', '.join(str(member.value) for member in hint)}"
     return {bool: "true or false", int: "a whole number", float: "a number"}.get(hint, "one value")
-
-
-def text_items(raw: str) -> list[str]:
-    """Return the items of a typed list of texts, each as it was typed: ids and names are never taken for numbers.
-
-    Items stand in brackets with commas between them; an item with a comma of its own stands in quotation marks or
-    has it inside brackets. Without the outer brackets there is one item.
-
-    >>> text_items("[9d0b8a73,53327e75]"), text_items("[007, 'a,b', f(x,y)]"), text_items("a,b.csv"), text_items("")
-    (['9d0b8a73', '53327e75'], ['007', 'a,b', 'f(x,y)'], ['a,b.csv'], [])
-    """
-    if not (raw.startswith("[") and raw.endswith("]")):
-        return [_unquoted(raw)] if raw else []
-    items, item, quote, depth = [], "", "", 0
-    for char in raw[1:-1]:
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"" and not item.strip():
-            quote = char
-        elif char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-        if char == "," and not quote and not depth:
-            items.append(item)
-            item = ""
-        else:
-            item += char
-    return [_unquoted(text.strip()) for text in (*items, item) if text.strip()]
-
-
-def _unquoted(raw: str) -> str:
-    return raw[1:-1] if len(raw) >= 2 and raw[0] == raw[-1] and raw[0] in "'\"" else raw
 
 
 class _FileSettings(NamedTuple):

@@ -43,7 +43,7 @@ def _with_value(config: Any, key: str, value: str, *, path: list[str]) -> Any:
 
 def _parsed(hint: Any, key: str, value: str) -> object:
     if get_origin(hint) is list:
-        return [item.strip() for item in value.strip("[]").split(",") if item.strip()]
+        return text_items(value)
     if hint is bool:
         if value.lower() not in ("true", "false"):
             raise ConfigError(f"{key}: '{value}' is not true or false")
@@ -54,3 +54,37 @@ def _parsed(hint: Any, key: str, value: str) -> object:
         return hint(value)
     except ValueError:
         raise ConfigError(f"{key}: '{value}' is not a value of type {hint.__name__}") from None
+
+
+def text_items(raw: str) -> list[str]:
+    """Return the items of a typed list of texts, each as it was typed: ids and names are never taken for numbers.
+
+    Items stand in brackets with commas between them; an item with a comma of its own stands in quotation marks or
+    has it inside brackets. Without the outer brackets there is one item.
+
+    >>> text_items("[9d0b8a73,53327e75]"), text_items("[007, 'a,b', f(x,y)]"), text_items("a,b.csv"), text_items("")
+    (['9d0b8a73', '53327e75'], ['007', 'a,b', 'f(x,y)'], ['a,b.csv'], [])
+    """
+    if not (raw.startswith("[") and raw.endswith("]")):
+        return [unquoted(raw)] if raw else []
+    items, item, quote, depth = [], "", "", 0
+    for char in raw[1:-1]:
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"" and not item.strip():
+            quote = char
+        elif char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+        if char == "," and not quote and not depth:
+            items.append(item)
+            item = ""
+        else:
+            item += char
+    return [unquoted(text.strip()) for text in (*items, item) if text.strip()]
+
+
+def unquoted(raw: str) -> str:
+    """Return a typed text without the quotation marks around it."""
+    return raw[1:-1] if len(raw) >= 2 and raw[0] == raw[-1] and raw[0] in "'\"" else raw
