@@ -5,6 +5,7 @@ vocabulary.txt       one token a line, line number = id
 stop_words.txt       one word a line
 weights.safetensors  every array: network.N.*, expert.*, baseline.*, gate.*
 model.onnx           of an exported model only: its networks, in place of network.N.*
+training_rows.bin    sorted 64-bit hashes of the texts that the model learned from; absent from older models
 manifest.json        sha256 of the files above and of itself, library versions, provenance
 README.md            the model card, for people: nothing reads it, and it may be edited or absent
 """
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from textlstm.arrays.hashing import content_hash
 from textlstm.config import ModelConfig, Task, TextConfig
 from textlstm.config.checks import from_plain
 from textlstm.errors import IntegrityError, StorageError
@@ -35,9 +37,11 @@ VOCABULARY_FILE = "vocabulary.txt"
 STOP_WORDS_FILE = "stop_words.txt"
 WEIGHTS_FILE = "weights.safetensors"
 NETWORKS_FILE = "model.onnx"
+TRAINING_ROWS_FILE = "training_rows.bin"
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "README.md"
 DATA_FILES = (CONFIG_FILE, VOCABULARY_FILE, STOP_WORDS_FILE, WEIGHTS_FILE)
+OPTIONAL_FILES = (NETWORKS_FILE, TRAINING_ROWS_FILE)
 RECORDED_LIBRARIES = (
     "textlstm",
     "torch",
@@ -99,6 +103,20 @@ class SavedModel:
 
     onnx_model: bytes | None = None
     """The networks as a serialized ONNX model, in place of `network.N.*`; None where torch computes them."""
+
+    training_rows: np.ndarray | None = None
+    """Sorted uint64 `content_hash` of each text that the model learned from; None where an older textlstm saved it."""
+
+    def seen_in_training(self, texts: Sequence[str]) -> np.ndarray | None:
+        """Return (N,) bool: the model learned from this text, white space aside; None where that is not known."""
+        if self.training_rows is None:
+            return None
+        hashes = np.array([content_hash(text) for text in texts], dtype=np.uint64)
+        places = np.searchsorted(self.training_rows, hashes)
+        found = np.zeros(len(hashes), dtype=np.bool_)
+        inside = places < len(self.training_rows)
+        found[inside] = self.training_rows[places[inside]] == hashes[inside]
+        return found
 
     @property
     def is_exported(self) -> bool:
@@ -207,6 +225,7 @@ def _from_files(files: Mapping[str, bytes], manifest: Mapping[str, Any], *, wher
         label_shares=tuple(content["label_shares"]),
         provenance=manifest["provenance"],
         onnx_model=files.get(NETWORKS_FILE) if NETWORKS_FILE in manifest["sha256"] else None,
+        training_rows=_hashes(files[TRAINING_ROWS_FILE]) if TRAINING_ROWS_FILE in manifest["sha256"] else None,
     )
 
 
@@ -300,7 +319,11 @@ def _data_bytes(saved_model: SavedModel) -> dict[str, bytes]:
         STOP_WORDS_FILE: _lines(stop_words),
         WEIGHTS_FILE: save({name: np.asarray(value, order="C") for name, value in saved_model.weights.items()}),
     }
-    return files if saved_model.onnx_model is None else {**files, NETWORKS_FILE: saved_model.onnx_model}
+    if saved_model.onnx_model is not None:
+        files[NETWORKS_FILE] = saved_model.onnx_model
+    if saved_model.training_rows is not None:
+        files[TRAINING_ROWS_FILE] = saved_model.training_rows.astype("<u8").tobytes()
+    return files
 
 
 def _manifest_of(saved_model: SavedModel, files: Mapping[str, bytes]) -> dict[str, Any]:
@@ -350,7 +373,11 @@ def _digest(manifest: Mapping[str, Any]) -> str:
 
 
 def _data_files(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    return (*DATA_FILES, NETWORKS_FILE) if NETWORKS_FILE in manifest["sha256"] else DATA_FILES
+    return (*DATA_FILES, *(name for name in OPTIONAL_FILES if name in manifest["sha256"]))
+
+
+def _hashes(content: bytes) -> np.ndarray:
+    return np.frombuffer(content, dtype="<u8").astype(np.uint64)
 
 
 def library_versions() -> dict[str, str]:

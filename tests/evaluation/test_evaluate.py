@@ -144,3 +144,14 @@ def test_the_signature_changes_with_what_the_score_depends_on(rows_of: MakeRows)
 def test_the_same_rows_give_the_same_figures(rows_of: MakeRows, quick: EvaluationConfig) -> None:
     first, again = (evaluate_rows(rows_of(300), quick).metrics for _ in range(2))
     assert (first.values, first.intervals) == (again.values, again.intervals)
+
+
+def test_rows_of_the_training_are_counted_and_said(rows_of: MakeRows, quick: EvaluationConfig) -> None:
+    seen = np.arange(300) < 75
+    evaluation = evaluate_rows(rows_of(300, seen_in_training=seen), quick)
+    assert evaluation.warnings == (
+        "75 of 300 rows (25.0%) were seen in training: the figures are better than those of new rows would be.",
+    )
+    assert evaluation.flat_metrics()["seen_in_training"] == 0.25
+    assert evaluate_rows(rows_of(300, seen_in_training=~seen & seen), quick).warnings == ()
+    assert "seen_in_training" not in evaluate_rows(rows_of(300), quick).flat_metrics()

@@ -92,6 +92,15 @@ def test_label_shares_change_gate_and_threshold_and_no_branch(corpus: PreparedCo
     assert chances[1] > chances[0]
 
 
+def test_a_model_knows_the_rows_that_it_learned_from(corpus: PreparedCorpus) -> None:
+    saved_model = fit_classifier(corpus, with_settings(TrainConfig(), [*SETTINGS])).saved_model
+    assert corpus.train is not None
+    assert corpus.validation is not None
+    for split in (corpus.train, corpus.validation):
+        assert saved_model.seen_in_training(split.texts()).all()
+    assert saved_model.seen_in_training(["a text of its own", corpus.train.texts()[0] + " "]).tolist() == [False, True]
+
+
 def test_an_error_rate_out_of_reach_is_said_and_the_model_decides_every_row(corpus: PreparedCorpus) -> None:
     fitted = fit_classifier(corpus, with_settings(TrainConfig(), [*SETTINGS, "evaluation.max_error=0.001"]))
     assert fitted.saved_model.thresholds == Thresholds()

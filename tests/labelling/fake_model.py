@@ -45,6 +45,9 @@ class FakeClassifier:
                 predictions.append(FakePrediction((LABELS[best],), float(row[best]), decision))
         return predictions
 
+    def count_seen(self, texts: Sequence[str]) -> int | None:
+        return None
+
 
 def describe(directory: Path) -> ModelCard:
     return ModelCard(

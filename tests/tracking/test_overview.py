@@ -1,6 +1,7 @@
 """Ranks and the overview page."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,12 @@ def test_written_page_loads_nothing() -> None:
     assert not re.search(r"(src|href)=", page)
     assert "<script" not in page
     assert Path(__file__).name not in page
+
+
+def test_a_run_tested_on_rows_of_its_training_leads_no_board() -> None:
+    runs = [_run("honest", 0.9), _run("trained on them", 0.9995), _run("a few repeats", 0.85)]
+    runs[1] = replace(runs[1], metrics={**runs[1].metrics, "test/seen_in_training": 1.0})
+    runs[2] = replace(runs[2], metrics={**runs[2].metrics, "test/seen_in_training": 0.01})
+    [board] = make_boards(runs, champion_run_id="")
+    assert [(entry.rank, entry.run.name) for entry in board.entries] == [(1, "honest"), (2, "a few repeats")]
+    assert make_boards(runs[1:2], champion_run_id="") == []

@@ -24,6 +24,7 @@ from textlstm.evaluation.mistakes import (
 )
 from textlstm.evaluation.scored_rows import UNKNOWN_TARGET, Booleans, Floats, Integers, ScoredRows, correct_rows
 from textlstm.evaluation.slices import Slice, cut_slices
+from textlstm.figure_text import counted, percent_text
 
 # A line that names what a score depends on, so that equal signatures mean comparable scores (after sacreBLEU).
 
@@ -117,6 +118,8 @@ class Evaluation:
         if self.reliability_before is not None:
             flat["expected_calibration_error_before"] = self.reliability_before.expected_error
         flat["risk_coverage_area"] = self.coverage.area
+        if self.rows.seen_in_training is not None:
+            flat["seen_in_training"] = float(self.rows.seen_in_training.mean())
         if self.abstention is not None:
             flat["accepted_fraction"] = self.abstention.coverage
             flat["accepted_error"] = self.abstention.error
@@ -253,8 +256,23 @@ def _opponent_metrics(
     )
 
 
+def seen_warning(rows: ScoredRows) -> str | None:
+    """Return how many rows the model learned from, in a sentence; None where it is none, or not known."""
+    num_seen = 0 if rows.seen_in_training is None else int(rows.seen_in_training.sum())
+    if not num_seen:
+        return None
+    were = "was" if num_seen == 1 else "were"
+    share = percent_text(num_seen / rows.num_rows)
+    return (
+        f"{num_seen:,} of {counted(rows.num_rows, 'row')} ({share}) {were} seen in training: the figures are "
+        "better than those of new rows would be."
+    )
+
+
 def _warnings(rows: ScoredRows) -> Iterator[str]:
     """What limits the figures, in words."""
+    if (seen := seen_warning(rows)) is not None:
+        yield seen
     if rows.is_multi_label:
         present = np.asarray(rows.targets, dtype=np.int64).sum(axis=0)
     else:

@@ -108,6 +108,9 @@ def summarize(evaluation: Evaluation) -> dict[str, Json]:
         **figures,
         "expected_calibration_error": evaluation.reliability.expected_error,
         "num_labels": len(evaluation.rows.labels),
+        "num_seen_in_training": None
+        if evaluation.rows.seen_in_training is None
+        else int(evaluation.rows.seen_in_training.sum()),
         "task": evaluation.rows.task.value,
         "top_k": evaluation.config.top_k,
         "confidence": evaluation.config.confidence,

@@ -62,6 +62,8 @@ class ScoredRows:
     """N lists of the words that stop-word and POS filters took away."""
     unfiltered_predictions: Integers | Booleans | None = None
     """(N,) label ids, or (N, L) bool, of the same model on texts from which nothing was removed."""
+    seen_in_training: Booleans | None = None
+    """(N,) which texts the model learned from; absent where that is not known."""
     columns: dict[str, list[str]] = field(default_factory=dict)
     """Other columns of the input, N values each, to cut slices by."""
 
@@ -96,6 +98,7 @@ class ScoredRows:
             "pos_share": self.pos_share,
             "removed_words": self.removed_words,
             "unfiltered_predictions": self.unfiltered_predictions,
+            "seen_in_training": self.seen_in_training,
             **{f"column {name!r}": values for name, values in self.columns.items()},
         }
         return {name: values for name, values in arrays.items() if values is not None}

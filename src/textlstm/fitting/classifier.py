@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from textlstm.arrays.hashing import content_hash
 from textlstm.config import DataConfig, Device, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
@@ -215,6 +216,7 @@ def _fitted(outcome: _Outcome, rows: LabelledRows, corpus: PreparedCorpus, confi
         columns=columns_of(config.data),
         thresholds=thresholds,
         label_shares=_label_shares(rows.train_targets, len(corpus.labels)),
+        training_rows=_hashes_of(rows),
     )
     return Fitted(
         saved_model,
@@ -292,6 +294,12 @@ def _weights(networks: list[TextNetwork], combiner: BranchCombiner) -> dict[str,
     for index, network in enumerate(networks):
         weights |= {f"network.{index}.{name}": value for name, value in network.to_arrays().items()}
     return weights
+
+
+def _hashes_of(rows: LabelledRows) -> np.ndarray:
+    """Return the sorted hashes of all texts that any part of the model learned from: training and validation rows."""
+    texts = rows.joined().train.texts()
+    return np.unique(np.array([content_hash(text) for text in texts], dtype=np.uint64))
 
 
 class _Guarded(NamedTuple):

@@ -250,6 +250,11 @@ class TextClassifier:
             num_tokens=np.diff(prepared.offsets),
         )
 
+    def count_seen(self, texts: Sequence[str]) -> int | None:
+        """Return how many of the texts the model learned from; None where an older textlstm did not record it."""
+        seen = self.saved_model.seen_in_training(texts)
+        return None if seen is None else int(seen.sum())
+
     def decide(self, texts: Sequence[str], probabilities: np.ndarray) -> list[Prediction]:
         """Return the decision for each row of `probabilities` (N, L) by the thresholds saved with the model."""
         best = probabilities.argmax(axis=1)

@@ -45,6 +45,7 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
         num_removed=prepared.num_removed,
         unknown_share=scores.unknown_share,
         pos_share=None if prepared.pos is None else _pos_share(prepared.pos, prepared.offsets),
+        seen_in_training=saved_model.seen_in_training(texts),
         pos_tags=POS_TAGS if prepared.pos is not None else (),
     )
 

@@ -89,11 +89,19 @@ class ShardRecord:
     """Sum of the probabilities of the rows with a text."""
     seconds: Mapping[str, float]
     """Time by step: read, predict, write."""
+    num_seen: int | None = None
+    """Rows whose text the model learned from; None where that is not known."""
 
     @property
     def row_total(self) -> int:
         """Rows in the input range."""
         return self.num_rows + self.num_rejects
+
+
+def known_sum(*counts: int | None) -> int | None:
+    """Return the sum of the counts that are known; None where none is."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 class Journal:
@@ -165,7 +173,7 @@ class Journal:
         address = self.store.address(name)
         with self.store.open(name) as stream:
             body = checked_body(stream.read(), "shard", address=address)
-        if not isinstance(body, dict) or set(body) != {field.name for field in fields(ShardRecord)}:
+        if not isinstance(body, dict) or set(body) | {"num_seen"} != {field.name for field in fields(ShardRecord)}:
             raise IntegrityError(f"{address}: written by another textlstm; run again with overwrite=true")
         record = ShardRecord(**body)
         if record.number != shard.number or record.row_total != shard.num_rows:

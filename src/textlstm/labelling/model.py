@@ -51,6 +51,9 @@ class RowClassifier(Protocol):
     def decide(self, texts: Sequence[str], probabilities: npt.NDArray[np.float32]) -> Sequence[RowPrediction]:
         """Return one prediction a text from its row of (N, L) probabilities."""
 
+    def count_seen(self, texts: Sequence[str]) -> int | None:
+        """Return how many of the texts the model learned from; None where that is not known."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:

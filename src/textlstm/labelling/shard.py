@@ -22,7 +22,7 @@ from textlstm.corpus.sources.examples import text_problem, text_to_label
 from textlstm.errors import InputError
 from textlstm.labelling.columns import AddedColumns, explain_rows
 from textlstm.labelling.inputs import local_path
-from textlstm.labelling.journal import DigestStream, Journal, ShardRecord
+from textlstm.labelling.journal import DigestStream, Journal, ShardRecord, known_sum
 from textlstm.labelling.model import RowClassifier
 from textlstm.labelling.plan import InputFile, RowFormat, Shard
 
@@ -121,6 +121,8 @@ class LabelledBlock(NamedTuple):
     labels: Counter[str]
     decisions: Counter[str]
     confidence_sum: float
+    num_seen: int | None
+    """Rows whose text the model learned from; None where that is not known."""
 
 
 def label_shard(
@@ -144,6 +146,7 @@ def label_shard(
     decisions: Counter[str] = Counter()
     rejects: list[Reject] = []
     num_rows, confidence_sum = 0, 0.0
+    num_seen: int | None = None
     added = AddedColumns(settings, classifier.labels, is_multi_label=classifier.is_multi_label)
     with journal.part(task.shard.number) as stream, write_rows(stream, task.output, added, settings=settings) as writer:
         clock = time.perf_counter()
@@ -160,6 +163,7 @@ def label_shard(
             labels += done.labels
             decisions += done.decisions
             confidence_sum += done.confidence_sum
+            num_seen = known_sum(num_seen, done.num_seen)
             on_rows(num_rows + len(rejects))
     if num_rows + len(rejects) != task.shard.num_rows:
         raise InputError(f"{task.file.name}: changed since the job was planned; run again with overwrite=true")
@@ -174,6 +178,7 @@ def label_shard(
         decisions=dict(sorted(decisions.items())),
         confidence_sum=confidence_sum,
         seconds={step: round(value, 4) for step, value in seconds.items()},
+        num_seen=num_seen,
     )
     journal.finish(record, rejects=rejects_lines)
     return record
@@ -200,11 +205,12 @@ def label_block(
     labels: Counter[str] = Counter()
     decisions: Counter[str] = Counter()
     rows: list[dict[str, object]] = []
-    confidence_sum = 0.0
+    confidence_sum, num_seen = 0.0, None
     if records:
         texts = [text_to_label(record, text_column) for record in records]
         probabilities = classifier.predict_proba(texts)
         predictions = classifier.decide(texts, probabilities)
+        num_seen = classifier.count_seen(texts)
         explanations = explain_rows(texts, probabilities, classifier) if settings.explanation else ()
         values_of_rows = added.values(predictions, probabilities, explanations=explanations)
         for record, values in zip(records, values_of_rows, strict=True):
@@ -213,7 +219,7 @@ def label_block(
         for prediction in predictions:
             decisions[str(prediction.decision)] += 1
             confidence_sum += float(prediction.probability)
-    return LabelledBlock(rows, rejects, labels, decisions, confidence_sum)
+    return LabelledBlock(rows, rejects, labels, decisions, confidence_sum, num_seen)
 
 
 def cut_blocks(rows: Iterator[Record | Reject], *, text_column: str, max_rows: int) -> Iterator[list[Record | Reject]]:

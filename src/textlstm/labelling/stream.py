@@ -12,7 +12,7 @@ from textlstm.corpus.rows.records import RejectCount, reject_line
 from textlstm.corpus.rows.writers import RecordWriter, record_writer
 from textlstm.errors import InputError
 from textlstm.labelling.columns import AddedColumns
-from textlstm.labelling.journal import ShardRecord
+from textlstm.labelling.journal import ShardRecord, known_sum
 from textlstm.labelling.model import ModelCard, RowClassifier
 from textlstm.labelling.shard import LabelledBlock, checked_row, cut_blocks, label_block, settings_of_reading
 from textlstm.labelling.summary import LabelSummary, summarize
@@ -76,12 +76,14 @@ class _Total:
         self._decisions: Counter[str] = Counter()
         self._num_rows = 0
         self._confidence_sum = 0.0
+        self._num_seen: int | None = None
 
     def add(self, block: LabelledBlock) -> None:
         self._labels += block.labels
         self._decisions += block.decisions
         self._num_rows += len(block.rows)
         self._confidence_sum += block.confidence_sum
+        self._num_seen = known_sum(self._num_seen, block.num_seen)
 
     def record(self, count: RejectCount) -> ShardRecord:
         return ShardRecord(
@@ -94,6 +96,7 @@ class _Total:
             decisions=self._decisions,
             confidence_sum=self._confidence_sum,
             seconds={},
+            num_seen=self._num_seen,
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from textlstm.figure_text import counted
-from textlstm.labelling.journal import ShardRecord
+from textlstm.labelling.journal import ShardRecord, known_sum
 from textlstm.labelling.model import ModelCard
 
 MAX_LABELS_SHOWN = 20
@@ -44,6 +44,8 @@ class LabelSummary:
     num_workers: int
     notes: tuple[str, ...] = ()
     """In what inputs were other than their names say, and how they were read."""
+    num_seen: int | None = None
+    """Rows whose text the model learned from; None where that is not known."""
 
     @property
     def rows_per_second(self) -> float:
@@ -73,6 +75,9 @@ class LabelSummary:
         lines += [f"  {count / total:7.2%}  {label or '(no label)'}" for label, count in shown]
         if len(self.labels) > len(shown):
             lines.append(f"  and {len(self.labels) - len(shown)} more labels")
+        if self.num_seen:
+            were = "was" if self.num_seen == 1 else "were"
+            lines.append(f"{counted(self.num_seen, 'row')} ({self.num_seen / total:.1%}) {were} seen in training")
         if self.drift is not None:
             lines.append(f"label shares against the training rows: {_drift_words(self.drift)}")
         steps = ", ".join(f"{step} {value:.1f} s" for step, value in self.seconds_by_step.items())
@@ -115,6 +120,7 @@ def summarize(
         seconds=seconds,
         seconds_by_step=steps,
         num_workers=num_workers,
+        num_seen=known_sum(*(record.num_seen for record in records)),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from textlstm.config import CompareConfig
 from textlstm.errors import ConfigError, InputError, StorageError
 from textlstm.evaluation.comparison import format_p_value, mcnemar_p_value
-from textlstm.figure_text import interval_text, score_text
+from textlstm.figure_text import interval_text, percent_text, score_text
 from textlstm.stages.screen import note, say, table
 from textlstm.tracking.paired import Contrast
 from textlstm.tracking.recovery import sync_journals
@@ -15,6 +15,7 @@ from textlstm.tracking.store import experiment_id, locate_store
 from textlstm.tracking.tracked_runs import TEST_PREFIX, TrackedRun, find_run, load_paired_rows
 
 _IGNORED_SETTINGS = ("output_dir", "overwrite", "tracking.")
+SEEN = "seen_in_training"
 _COSTS = ("train_seconds", "tokens_per_second")
 
 
@@ -38,6 +39,9 @@ def compare(config: CompareConfig) -> None:
     # Figures, settings, rows.
     names = (f"A {first.name}", f"B {second.name}")
     table("figures", ("", *names), _figure_rows(first, second))
+    for run in (first, second):
+        if run.figure(SEEN):
+            note(f"warning: {run.name}: {percent_text(run.figure(SEEN) or 0)} of its test rows were seen in training")
     table("settings that differ", ("", *names), _setting_rows(first, second))
     contrast = None
     try:

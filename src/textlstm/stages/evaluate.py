@@ -9,7 +9,16 @@ from textlstm.corpus.preparation.prepare import prepare_labelled_files
 from textlstm.corpus.prepared import PreparedSplit
 from textlstm.corpus.sources.examples import read_extra_columns
 from textlstm.errors import InputError, TextLSTMError
-from textlstm.evaluation.evaluate import BASELINE, CHAMPION, EXPERT, MAJORITY, RECURRENT, Evaluation, evaluate_rows
+from textlstm.evaluation.evaluate import (
+    BASELINE,
+    CHAMPION,
+    EXPERT,
+    MAJORITY,
+    RECURRENT,
+    Evaluation,
+    evaluate_rows,
+    seen_warning,
+)
 from textlstm.evaluation.figures import draw_figures
 from textlstm.evaluation.metrics import Metrics
 from textlstm.evaluation.output import EXPLANATIONS_FILE, METRICS_FILE, REPORT_FILE, write_evaluation
@@ -149,7 +158,8 @@ def evaluate_split(
         class_words=explained.class_words if explained else (),
         explanations=explained.page if explained else None,
     )
-    note(*(f"warning: {warning}" for warning in warnings))
+    seen = seen_warning(rows)
+    note(*(f"warning: {warning}" for warning in (*warnings, *((seen,) if seen else ()))))
     run.log_metrics({f"test/{name}": value for name, value in evaluation.flat_metrics().items()})
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)

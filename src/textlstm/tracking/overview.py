@@ -49,17 +49,18 @@ class Board:
 
 
 def make_boards(runs: Sequence[TrackedRun], *, champion_run_id: str) -> list[Board]:
-    """Return one board a test set, the one with the newest run first; runs without test figures are left out.
+    """Return one board a test set, the one with the newest run first.
 
-    A run shares the rank of its group's best run while the best run's interval holds its value. Example: values
-    .90 [.88, .92], .89, .87 give ranks 1, 1, 3.
+    Runs without test figures are left out, and so are runs tested on rows that their model learned from. A run shares
+    the rank of its group's best run while the best run's interval holds its value. Example: values .90 [.88, .92], .89,
+    .87 give ranks 1, 1, 3.
     """
-    digests = list(dict.fromkeys(run.test_digest for run in runs if run.figure(DECIDING_FIGURE) is not None))
+    digests = list(dict.fromkeys(run.test_digest for run in runs if _counts(run)))
     return [_board([run for run in runs if run.test_digest == digest], champion_run_id) for digest in digests]
 
 
 def _board(runs: Sequence[TrackedRun], champion_run_id: str) -> Board:
-    tested = [run for run in runs if run.figure(DECIDING_FIGURE) is not None]
+    tested = [run for run in runs if _counts(run)]
     ordered = sorted(tested, key=lambda run: (-_value(run), run.started))
     entries: list[Entry] = []
     rank, low = 1, _low(ordered[0])
@@ -68,6 +69,11 @@ def _board(runs: Sequence[TrackedRun], champion_run_id: str) -> Board:
             rank, low = index + 1, _low(run)
         entries.append(Entry(rank, run, run.run_id == champion_run_id))
     return Board(ordered[0].test_name, ordered[0].test_digest, ordered[0].num_test_rows, tuple(entries))
+
+
+def _counts(run: TrackedRun) -> bool:
+    """Return whether the run has test figures of rows that are new to its model."""
+    return run.figure(DECIDING_FIGURE) is not None and (run.figure(SEEN) or 0.0) <= MOST_SEEN
 
 
 def _value(run: TrackedRun) -> float:
@@ -80,6 +86,8 @@ def _low(run: TrackedRun) -> float:
     return _value(run) if interval is None else interval[0]
 
 
+SEEN, MOST_SEEN = "seen_in_training", 0.05
+"""Figure and largest value of the share of test rows that a ranked model learned from: few texts repeat by nature."""
 OVERVIEW_FILE = "overview.html"
 _MAX_RUNS = 300
 _TEMPLATES = Path(__file__).with_name("templates")
