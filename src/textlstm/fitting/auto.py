@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from textlstm.config import AUTO_SETTINGS, TrainConfig
+from textlstm.config import AUTO_SETTINGS, TEXT_SETTINGS, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.embeddings.packages import has_wordllama
 from textlstm.fitting.auto_expert import EXPERT_KEYS, choose_expert
@@ -96,7 +96,9 @@ def resolve(
     )
     reasons += [*sizes.reasons, *within.reasons]
     resolved = replace(config, model=within.model, training=within.training, auto=[])
-    return Resolved(resolved, {key: _value(resolved, key) for key in AUTO_SETTINGS if key in free}, tuple(reasons))
+    # text.pos was resolved before the corpus was prepared; with `auto=[]` its plain default would count.
+    values = {key: _value(resolved, key) for key in AUTO_SETTINGS if key in free or key in TEXT_SETTINGS}
+    return Resolved(resolved, values, tuple(reasons))
 
 
 def with_values(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
