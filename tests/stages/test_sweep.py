@@ -69,6 +69,79 @@ def test_sweep_leaves_a_table_the_best_settings_and_a_child_a_trial(settings: li
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 
+def _change_the_rows(settings: list[str]) -> None:
+    rows = Path(next(setting for setting in settings if setting.startswith("data.train=")).partition("=")[2])
+    rows.write_text(rows.read_text(encoding="utf-8").replace("goal", "gaol"), encoding="utf-8")
+
+
+def test_a_sweep_of_other_rows_or_settings_is_not_continued(
+    settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["sweep", *settings, "sweep.num_trials=1", "tracking=off"]
+    assert main(command) == 0
+    table = (tmp_path / "sweep" / "trials.csv").read_bytes()
+    # Control: the same command again is done at once, and a larger one goes on.
+    assert main(command) == 0
+    assert (tmp_path / "sweep" / "trials.csv").read_bytes() == table
+    capsys.readouterr()
+    folder = tmp_path / "sweep"
+    assert main([*command, "seed=2"]) == 2
+    assert (
+        f"{folder}: holds a sweep, and since then changed: seed was 1, now it is 2; "
+        "choose another output_dir or remove this one"
+    ) in capsys.readouterr().err
+    _change_the_rows(settings)
+    assert main(command) == 2
+    assert (
+        f"{folder}: holds a sweep, and since then changed: the data changed; "
+        "choose another output_dir or remove this one"
+    ) in capsys.readouterr().err
+    assert (tmp_path / "sweep" / "trials.csv").read_bytes() == table
+
+
+def test_keys_and_values_that_no_trial_can_have_are_refused_before_preparing(
+    settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = "sweep.space=['no.such=1,2','training.learning_rate=-1,-2','model.hidden_size=8,16']"
+    assert main(["sweep", *settings, space, "tracking=off"]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "sweep.space" in line]
+    assert lines[0] == "textlstm: sweep.space: no.such: no such setting"
+    assert [line.partition("learning_rate")[0] for line in lines[1:]] == ["textlstm: sweep.space: training."] * 2
+    assert not (tmp_path / "prepared").exists()
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_value_that_another_searched_one_allows_is_searched() -> None:
+    from textlstm.config import SweepConfig, SweepSettings, TextConfig
+    from textlstm.errors import ConfigError
+    from textlstm.sweeping.settings import refuse_impossible
+
+    tags, sizes = "text.pos=true,false", "model.pos_embedding_size=0,8"
+    refuse_impossible(SweepConfig(text=TextConfig(pos=False), sweep=SweepSettings(space=[tags, sizes])))
+    with pytest.raises(ConfigError) as caught:  # control: without tags there is no such trial
+        refuse_impossible(SweepConfig(text=TextConfig(pos=False), sweep=SweepSettings(space=[sizes])))
+    assert str(caught.value) == "sweep.space: model.pos_embedding_size needs text.pos=true"
+
+
+def test_a_sweep_without_a_completed_trial_fails(
+    settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_settings: object) -> None:
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr("textlstm.stages.sweep.fit_classifier", fail)
+    assert main(["sweep", *settings, "sweep.num_trials=2"]) == 1
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith(
+            f"{tmp_path / 'sweep'}: none of 2 trials was completed; the first failed with: ValueError: no such luck; "
+            "correct the settings and choose another output_dir"
+        )
+    )
+    assert [trial["state"] for trial in _trials(tmp_path)] == ["failed", "failed"]
+
+
 @pytest.mark.long
 def test_sweep_killed_half_way_ends_with_twelve_distinct_trials_in_one_run(settings: list[str], tmp_path: Path) -> None:
     command = [

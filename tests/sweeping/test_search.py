@@ -163,6 +163,25 @@ def test_another_space_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_a_sweep_whose_trials_share_something_else_is_refused(tmp_path: Path) -> None:
+    settings = SweepSettings(space=["a=1,2"], num_trials=1)
+    run_search(settings, _cheap("distance"), output_dir=tmp_path, fixed={"seed": "1", "the data": "abc"})
+    for fixed, changed in (
+        ({"seed": "2", "the data": "abc"}, "seed was 1, now it is 2"),
+        ({"seed": "1", "the data": "xyz"}, "the data changed"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            run_search(settings, _cheap("distance"), output_dir=tmp_path, fixed=fixed)
+        assert str(caught.value) == (
+            f"{tmp_path}: holds a sweep, and since then changed: {changed}; "
+            "choose another output_dir or remove this one"
+        )
+    # Control: with the same, it goes on.
+    settings.num_trials = 2
+    result = run_search(settings, _cheap("distance"), output_dir=tmp_path, fixed={"seed": "1", "the data": "abc"})
+    assert len(result.trials) == 2
+
+
 def test_two_sweeps_in_one_folder_at_once_are_refused(tmp_path: Path) -> None:
     def objective(overrides: list[str], report: object) -> dict[str, float]:
         with pytest.raises(ConfigError) as caught:

@@ -14,7 +14,7 @@ from textlstm.config import SweepConfig, Task, TrainConfig
 from textlstm.config.overrides import with_settings
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.errors import ConfigError
+from textlstm.errors import ConfigError, TextLSTMError
 from textlstm.evaluation.scored_rows import decide
 from textlstm.fitting import Fitted, fit_classifier, resolve
 from textlstm.inference.classifier import TextClassifier
@@ -22,7 +22,9 @@ from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import note, progress, say, table
-from textlstm.sweeping.search import run_search
+from textlstm.sweeping.search import SearchResult, run_search
+from textlstm.sweeping.settings import fixed_settings, refuse_impossible
+from textlstm.sweeping.study import SweepStudy
 from textlstm.sweeping.trials import Report, TrialResult
 from textlstm.tracking.run import open_run
 from textlstm.training.job import EpochReport
@@ -36,14 +38,20 @@ def sweep(config: SweepConfig) -> None:
     """Run the trials that are not done yet, print the table of results and where the best settings are.
 
     Raises:
-        ConfigError: nothing to search.
+        ConfigError: nothing to search, keys or values that no trial could have, or a folder of another sweep.
+        TextLSTMError: no trial was completed.
     """
     if not config.sweep.space:
         raise ConfigError("sweep.space: name what to search, such as sweep.space=model.hidden_size=64,128")
     refuse_missing_gpu(training__device=config.training.device, text__tagger_device=config.text.tagger_device)
+    refuse_impossible(config)
     output_dir = Path(config.output_dir)
     corpus = prepared(config)
     config = _with_chosen_values(config, corpus)
+    fixed = fixed_settings(config, corpus_key=corpus.key)
+    # Refused here, another sweep's folder leaves no trace in its MLflow run.
+    with SweepStudy(config.sweep, output_dir, fixed=fixed):
+        pass
     with open_run(
         config.tracking, stage="sweep", run_name=f"sweep {output_dir.name}", resume_run_id=_parent_key(output_dir)
     ) as run:
@@ -58,15 +66,17 @@ def sweep(config: SweepConfig) -> None:
 
             trial_config = _trial_config(config)
             objective = partial(run_trial, trial_config, run.resume_key)
-            result = run_search(config.sweep, objective, output_dir=output_dir, on_trial=show, stop=stop)
+            result = run_search(config.sweep, objective, output_dir=output_dir, fixed=fixed, on_trial=show, stop=stop)
         for name in config.sweep.objectives if result.best else ():
             run.log_metrics({f"best/{name}": result.best[0].values[name]})
         run.log_artifact(result.table_path, folder="sweep")
         if result.best_path:
             run.log_artifact(result.best_path, folder="sweep")
-    header = ("trial", "state", *config.sweep.objectives, "settings")
-    table("trials", header, [_cells(trial, config.sweep.objectives) for trial in result.trials])
-    say(f"table       {result.table_path}")
+        header = ("trial", "state", *config.sweep.objectives, "settings")
+        table("trials", header, [_cells(trial, config.sweep.objectives) for trial in result.trials])
+        say(f"table       {result.table_path}")
+        if not result.best:  # the run of MLflow fails, too
+            raise TextLSTMError(_nothing_completed(result, output_dir))
     if result.best_path:
         say(f"best        {result.best_path}   (textlstm train --config {result.best_path})")
 
@@ -134,6 +144,15 @@ def _parent_key(output_dir: Path) -> str | None:
         return None
     key: str | None = json.loads(file.read_text(encoding="utf-8"))["resume_key"]
     return key
+
+
+def _nothing_completed(result: SearchResult, output_dir: Path) -> str:
+    errors = [trial.error for trial in result.trials if trial.error]
+    reason = f"; the first failed with: {errors[0]}" if errors else ""
+    return (
+        f"{output_dir}: none of {len(result.trials)} trials was completed{reason}; "
+        "correct the settings and choose another output_dir"
+    )
 
 
 def _line(trial: TrialResult) -> str:

@@ -1,7 +1,7 @@
 """The search itself: `run_search`."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -80,6 +80,7 @@ def run_search(
     objective: Objective,
     *,
     output_dir: Path,
+    fixed: Mapping[str, str] | None = None,
     on_trial: Callable[[TrialResult], None] | None = None,
     stop: Callable[[], int] | None = None,
 ) -> SearchResult:
@@ -92,6 +93,7 @@ def run_search(
         settings: what to search and how.
         objective: what a trial does; see `Objective`.
         output_dir: folder of the journal, the table and the best settings.
+        fixed: what all trials share, by name; a sweep that is continued must have been given the same.
         on_trial: called after each trial that finishes in this run, in the order in which they do.
         stop: asked at least twice a second with jobs above 1, else before each trial; not 0 is a signal's number.
 
@@ -100,7 +102,7 @@ def run_search(
         StorageError: `output_dir` cannot be written.
         Interrupted: `stop` asked for it; running trials are run again by the next sweep.
     """
-    with SweepStudy(settings, output_dir) as study:
+    with SweepStudy(settings, output_dir, fixed=fixed) as study:
         runner = _run_here if settings.jobs == 1 else _run_in_processes
 
         def finished(number: int, outcome: Outcome) -> None:

@@ -5,6 +5,7 @@ Only the process of the sweep touches the journal, whatever the number of jobs, 
 
 import itertools
 import logging
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import IO, Any, assert_never
 
 from textlstm.config import Sampler, SweepSettings
 from textlstm.errors import ConfigError, StorageError
+from textlstm.sweeping.settings import changes
 from textlstm.sweeping.space import Choice, Dimension, Range, grid_size, parse_space
 from textlstm.sweeping.trials import Outcome, TrialResult, TrialState
 
@@ -19,6 +21,8 @@ MAXIMIZED = {"macro_f1": True, "accuracy": True, "model_size": False, "label_spe
 """The objectives, and whether more is better."""
 _JOURNAL = "journal.log"
 _NAME = "sweep"
+_FIXED = "fixed"
+"""Attribute of the study: what all trials share."""
 _MOST_REPEATS = 100
 """After so many proposals in a row that were tried before, a space with ranges counts as exhausted."""
 _FEW_REPEATS = 5
@@ -28,12 +32,17 @@ _FEW_REPEATS = 5
 class SweepStudy(AbstractContextManager["SweepStudy"]):
     """The trials of one sweep folder: those done are kept, those that a kill cut off are proposed again first."""
 
-    def __init__(self, settings: SweepSettings, output_dir: Path) -> None:
+    def __init__(self, settings: SweepSettings, output_dir: Path, *, fixed: Mapping[str, str] | None = None) -> None:
         """Open the sweep in `output_dir`, or begin one.
 
+        Args:
+            settings: what to search and how.
+            output_dir: folder of the journal.
+            fixed: what all trials share, by name, such as `fixed_settings` gives it; an earlier call had the same.
+
         Raises:
-            ConfigError: `settings` cannot be read, or the folder holds a sweep of another space or objectives, or
-                another process works on it.
+            ConfigError: `settings` cannot be read, or the folder holds a sweep of another space, other objectives or
+                another `fixed`, or another process works on it.
             StorageError: the folder cannot be written.
         """
         self.dimensions = parse_space(settings.space)
@@ -44,12 +53,19 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
         try:
             output_dir.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(output_dir)
-            self._study = self._open(output_dir / _JOURNAL)
         except OSError as error:
             raise StorageError(f"{output_dir}: {error.strerror}") from error
         self._asked: dict[int, Any] = {}
-        self._check_same(output_dir)
-        self._take_up_cut_off_trials()
+        try:
+            self._study = self._open(output_dir / _JOURNAL)
+            self._check_same(output_dir, fixed or {})
+            self._take_up_cut_off_trials()
+        except OSError as error:
+            self._lock.close()
+            raise StorageError(f"{output_dir}: {error.strerror}") from error
+        except BaseException:
+            self._lock.close()  # another sweep may use the folder although this one may not
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -136,17 +152,25 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
         study.pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1)
         return study
 
-    def _check_same(self, output_dir: Path) -> None:
+    def _check_same(self, output_dir: Path, fixed: Mapping[str, str]) -> None:
+        """Note what this sweep searches and what its trials share; refuse to mix in trials of another one."""
+        remedy = "choose another output_dir or remove this one"
         now = {"space": list(self.settings.space), "objectives": list(self.settings.objectives)}
         before = self._study.user_attrs
+        is_new = not before
         for key, value in now.items():
-            if key not in before:
-                self._study.set_user_attr(key, value)
-            elif before[key] != value:
+            if key in before and before[key] != value:
                 raise ConfigError(
-                    f"{output_dir}: holds a sweep with sweep.{key}={before[key]}, now it is {value}; "
-                    "choose another output_dir or remove this one"
+                    f"{output_dir}: holds a sweep with sweep.{key}={before[key]}, now it is {value}; {remedy}"
                 )
+        # Version 0.1.0 did not note what its trials shared, so nothing says that new ones can stand beside them.
+        if fixed and not is_new and _FIXED not in before:
+            raise ConfigError(f"{output_dir}: holds a sweep that did not note its data and settings; {remedy}")
+        if not is_new and (changed := changes(before.get(_FIXED, {}), fixed)):
+            raise ConfigError(f"{output_dir}: holds a sweep, and since then changed: {'; '.join(changed)}; {remedy}")
+        for key, noted in {**now, _FIXED: dict(fixed)}.items():
+            if key not in before:
+                self._study.set_user_attr(key, noted)
 
     def _take_up_cut_off_trials(self) -> None:
         from optuna.trial import TrialState as State
