@@ -56,6 +56,20 @@ def test_folder_holds_the_documented_files_only(tiny_model: Path) -> None:
     ]
 
 
+def test_a_model_behind_a_link_is_replaced_where_it_lies(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk" / "old").mkdir(parents=True)
+    (tmp_path / "disk" / "old" / "left.txt").write_text("of an earlier model")
+    (tmp_path / "model").symlink_to("disk/old")
+    (tmp_path / "fresh").symlink_to("disk/new")
+    for name in ("model", "fresh", "plain"):  # plain: control
+        save_saved_model(load_saved_model(tiny_model), tmp_path / name)
+        assert model_digest(tmp_path / name) == model_digest(tiny_model)
+    assert ((tmp_path / "model").readlink(), (tmp_path / "fresh").readlink()) == (Path("disk/old"), Path("disk/new"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "fresh", "model", "plain"]
+    assert sorted(path.name for path in (tmp_path / "disk").iterdir()) == ["new", "old"]
+    assert not (tmp_path / "disk" / "old" / "left.txt").exists()
+
+
 def flip_and_check(tiny_model: Path, tmp_path: Path, *, flips: int) -> int:
     directory = copy_of(tiny_model, tmp_path)
     dice = random.Random(5)

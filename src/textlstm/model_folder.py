@@ -28,6 +28,7 @@ from textlstm.config.checks import from_plain
 from textlstm.errors import IntegrityError, StorageError
 from textlstm.model_card import model_card, model_facts
 from textlstm.storage.files import atomic_file
+from textlstm.storage.outputs import output_folder
 from textlstm.text.fingerprint import TextFingerprint, inference_text
 from textlstm.vocabulary import Vocabulary
 
@@ -141,16 +142,20 @@ class SavedModel:
 def save_saved_model(saved_model: SavedModel, directory: Path) -> Path:
     """Write `saved_model` as the folder `directory`, which appears complete or not at all; return it.
 
+    Where `directory` is a link, the folder behind it is replaced.
+
     Raises:
         StorageError: the disk is full or read-only.
     """
-    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    # Behind a link, the folder is swapped where it lies, which may be another disk.
+    target = output_folder(directory)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         _write_files(saved_model, temporary)
-        _swap(temporary, directory)
+        _swap(temporary, target)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise StorageError(f"{error.filename or directory}: {error.strerror or error}; no model was saved") from error

@@ -10,6 +10,7 @@ from textlstm.corpus.rows.inputs import expand_inputs
 from textlstm.corpus.rows.settings import STDIN, FileKind, has_row_suffix, kind_by_name
 from textlstm.errors import ConfigError, InputError
 from textlstm.labelling.inputs import expand_remote
+from textlstm.storage.outputs import output_file
 from textlstm.storage.stores import Store, is_remote, open_store
 
 
@@ -55,16 +56,18 @@ def open_target(output: str) -> Target:
 
     Raises:
         ConfigError: No output was given.
-        InputError: The output is a folder.
+        InputError: The output is a folder, a pipe or a device, or its name tells a format that is not written.
     """
     if not output:
         raise ConfigError("output: not set; say where the labelled rows go, such as output=labelled.csv")
+    _refuse_other_formats(output)
     if is_remote(output):
         root, _, name = output.rpartition("/")
         return Target(open_store(root), name)
     path = Path(output).expanduser()
     if path.is_dir():
         raise InputError(f"{output}: is a folder; name a file, such as output={path / 'labelled.csv'}")
+    path = output_file(path, remedy="use output=- to write to standard output, or name a file")
     return Target(open_store(str(path.absolute().parent)), path.name)
 
 
@@ -96,6 +99,27 @@ def refuse_input_as_output(output: str, inputs: Sequence[str], patterns: Sequenc
     for source in map(Path, inputs):
         if source != STDIN and path.exists() and source.exists() and os.path.samefile(path, source):  # noqa: PTH121
             raise InputError(f"{output}: is the input {source} itself; labels are never written over their input")
+
+
+_OTHER_FORMATS = (
+    *(".xlsx", ".xls", ".xlsm", ".ods", ".json", ".xml", ".html", ".feather", ".arrow", ".avro", ".orc"),
+    *(".db", ".sqlite", ".sqlite3", ".duckdb", ".pkl", ".pickle", ".zip", ".tar", ".tgz", ".7z", ".bz2", ".xz"),
+)
+"""Endings of well-known formats that are not written: a file of that name with CSV in it would mislead."""
+
+
+def _refuse_other_formats(output: str) -> None:
+    """Refuse an output whose name tells a format that it would not have.
+
+    Raises:
+        InputError: The name ends like a workbook, a database, an archive and so on.
+    """
+    suffix = Path(output).suffix.lower()
+    if suffix in _OTHER_FORMATS:
+        raise InputError(
+            f"{output}: {suffix} is not written; name the output .csv, .tsv, .jsonl or .parquet, "
+            "the first three also with .gz or .zst"
+        )
 
 
 def choose_output_kind(config: LabelConfig, input_format: FileFormat) -> FileKind:

@@ -19,6 +19,7 @@ from textlstm.evaluation.scored_rows import ScoredRows
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.stages.screen import note, say, table
 from textlstm.storage.files import atomic_file
+from textlstm.storage.outputs import output_file
 from textlstm.tracking.registry import resolve_model_dir
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def explain(config: ExplainConfig) -> None:
     from textlstm.inference.classifier import TextClassifier
 
     refuse_missing_gpu(device=config.device)
-    output = Path(config.output)
+    output = output_file(Path(config.output))
     if not config.explain.text and not config.input:
         raise InputError('no text to explain; set explain.text="..." or input=FILE')
     if output.exists() and not config.overwrite:

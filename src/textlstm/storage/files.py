@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from textlstm.errors import IntegrityError, StorageError
+from textlstm.storage.outputs import output_file
 
 
 @contextmanager
@@ -28,11 +29,13 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a stream whose bytes stand at `path` only after a clean end, flushed to the disk.
+    """Give a stream whose bytes stand at `path` only after a clean end, flushed to the disk; links are followed.
 
     Raises:
+        InputError: `path` is a pipe or a device.
         StorageError: The file cannot be written; nothing is left behind.
     """
+    path = output_file(path)
     temporary = path.with_name(f"{path.name}.tmp")
     with storage_errors(path):
         try:
