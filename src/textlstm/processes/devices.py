@@ -27,7 +27,7 @@ def choose_device(device: Device, *, key: str) -> "torch.device":
         raise ConfigError(f"{key}=cuda: torch {torch.__version__} sees no GPU here; set {key}=auto or cpu")
     if not available:
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % max(torch.cuda.device_count(), 1))
 
 
 def refuse_missing_gpu(**devices: Device) -> None:

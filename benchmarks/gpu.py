@@ -1,0 +1,340 @@
+"""Ten minutes on a GPU: is the GPU path right there, and how far is it from a bare cuDNN loop of the same sizes?
+
+    python benchmarks/gpu.py [--device cuda] [--quick] [--output docs/gpu.md]
+
+It wants nothing but torch, numpy and this project: rows are drawn at random. A section a question: the card and its
+limits; recurrent cells by size and format; a step of the product by batch size; waits of the host; equality with the
+CPU; memory that runs out; prediction. `--quick --device cpu` runs every section in a minute, to test the program.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from textlstm.config import Device, ModelConfig, Task, TrainingConfig, TrainingPrecision
+from textlstm.models.network.inputs import EncodedSplit
+from textlstm.models.network.network import NetworkSizes, TextNetwork
+from textlstm.models.network.precision import computing_in, tf32_set_to
+from textlstm.models.network.predict import predict_logits
+from textlstm.processes.distributed import Processes
+from textlstm.training.job import FitResult, TrainingJob
+from textlstm.training.loop import fit
+from textlstm.training.trainer import Epoch, Trainer
+
+EMBEDDING_SIZE, NUM_LABELS = 256, 4
+CELLS = [(128, 16, 44), (128, 64, 44), (128, 512, 44), (128, 128, 230), (192, 128, 44), (256, 128, 44), (256, 512, 44)]
+"""Units, rows, time steps."""
+STEPS = [(44, 128, 16), (44, 128, 64), (44, 128, 512), (44, 256, 64), (44, 256, 512), (230, 128, 16), (230, 128, 128)]
+"""Tokens of an average row, units, `training.batch_size`."""
+NO_DROPOUT = {"locked_dropout": 0.0, "word_dropout": 0.0, "head_dropout": 0.0}
+
+
+class Machine(NamedTuple):
+    """Where it is measured, and how long."""
+
+    device: torch.device
+    quick: bool
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Words of the table."""
+        return 500 if self.quick else 50_000
+
+    def wait(self) -> None:
+        """Let the device finish."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def seconds(self, function: Callable[[], object], *, repeat: int = 5) -> float:
+        """Return the median over rounds of the mean seconds of a call."""
+        rounds, repeat = (1, 1) if self.quick else (5, repeat)
+        for _ in range(1 if self.quick else 3):
+            function()
+        found = []
+        for _ in range(rounds):
+            self.wait()
+            began = time.perf_counter()
+            for _ in range(repeat):
+                function()
+            self.wait()
+            found.append((time.perf_counter() - began) / repeat)
+        return float(np.median(found))
+
+
+def main() -> int:
+    """Run all sections and print the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--output", default="")
+    arguments = parser.parse_args()
+    machine = Machine(torch.device(arguments.device), arguments.quick)
+    lines: list[str] = []
+    for section in (card, cells, steps, waits, equality, memory, prediction):
+        for line in section(machine):
+            print(line, flush=True)
+            lines.append(line)
+    if arguments.output:
+        from experiments import publish
+
+        publish("\n".join(lines), arguments.output, section="gpu")
+    return 0
+
+
+def card(machine: Machine) -> Iterator[str]:
+    """The card, its time of a launch, its copy speed and its matrix peak."""
+    name = torch.cuda.get_device_name() if machine.device.type == "cuda" else "CPU"
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    yield f"**Card.** {name}, torch {torch.__version__}, cuDNN {cudnn}"
+    small = torch.zeros(8, device=machine.device)
+    launch = machine.seconds(lambda: [small.add_(1) for _ in range(200)]) / 200
+    large = torch.empty(1 << (20 if machine.quick else 28), dtype=torch.uint8, device=machine.device)
+    copied = 2 * large.numel() / machine.seconds(large.clone)
+    yield f"A launch takes {launch * 1e6:.1f} us; copies run at {copied / 1e12:.2f} TB/s (read and written)."
+    size = 256 if machine.quick else 8192
+    for number_format in (torch.float32, torch.bfloat16):
+        matrix = torch.ones(size, size, device=machine.device, dtype=number_format)
+        speed = 2 * size**3 / machine.seconds(partial(torch.mm, matrix, matrix))
+        yield f"Matrix products of {str(number_format)[6:]}: {speed / 1e12:.1f} TFLOP/s."
+
+
+def cells(machine: Machine) -> Iterator[str]:
+    """Forward and backward of two directions: as two calls (as here), on two streams, in one call, packed."""
+    kinds = ("two calls", "two streams", "one call", "packed")
+    yield from ("", "Million tokens a second, forward and backward of both directions:", "")
+    yield f"| units | rows | steps | format | {' | '.join(kinds)} |"
+    yield f"|{'---|' * (4 + len(kinds))}"
+    for units, rows, steps in CELLS[:1] if machine.quick else CELLS:
+        for dtype in (torch.float32, torch.bfloat16):
+            times = [machine.seconds(_cells(machine, Cells(units, rows, steps, dtype), kind)) for kind in kinds]
+            speeds = " | ".join(f"{rows * steps / seconds / 1e6:.2f}" for seconds in times)
+            yield f"| {units} | {rows} | {steps} | {str(dtype)[6:]} | {speeds} |"
+
+
+class Cells(NamedTuple):
+    """Sizes of a recurrent layer and its inputs."""
+
+    units: int
+    rows: int
+    steps: int
+    dtype: torch.dtype
+
+
+def _backward(loss: Tensor) -> None:
+    loss.backward()  # type: ignore[no-untyped-call]
+
+
+def _cells(machine: Machine, sizes: Cells, kind: str) -> Callable[[], object]:
+    """Return a function that runs both directions forward and backward in one of the ways."""
+    units, rows, steps, dtype = sizes
+    inputs = torch.randn(steps, rows, EMBEDDING_SIZE, device=machine.device, dtype=dtype, requires_grad=True)
+    if kind in ("one call", "packed"):
+        layer = nn.LSTM(EMBEDDING_SIZE, units, bidirectional=True).to(machine.device, dtype)
+        lengths = torch.linspace(steps, max(1, steps // 2), rows).long()
+        if kind == "packed":
+            return lambda: _backward(layer(pack_padded_sequence(inputs, lengths))[0].data.sum())
+        return lambda: _backward(layer(inputs)[0].sum())
+    first, second = (nn.LSTM(EMBEDDING_SIZE, units).to(machine.device, dtype) for _ in range(2))
+    if kind == "two calls" or machine.device.type == "cpu":
+        return lambda: _backward(first(inputs)[0].sum() + second(inputs)[0].sum())
+    stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+
+    def on_two_streams() -> None:
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            backward_states = second(inputs)[0]
+        forward_states = first(inputs)[0]
+        torch.cuda.current_stream().wait_stream(stream)
+        _backward(forward_states.sum() + backward_states.sum())
+
+    return on_two_streams
+
+
+def steps(machine: Machine) -> Iterator[str]:
+    """Steps of the product by batch size, beside a bare padded loop over the same batches."""
+    yield from ("", "Steps of the default network with `training.precision=auto`:", "")
+    yield "| tokens a row | units | batch_size | thousand tokens/s | bare / textlstm | ms a step | host busy | MB |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for mean, units, batch_size in STEPS[:1] if machine.quick else STEPS:
+        split = random_split(machine, 300 if machine.quick else max(20_000, 60 * batch_size), mean=mean, seed=0)
+        job = training_job(machine, split, units=units, batch_size=batch_size)
+        with running(machine, job) as (trainer, epoch):
+            most = min(40, epoch.plan.num_batches - 6)
+            run_steps(trainer, epoch, 0, 5)
+            machine.wait()
+            began, tokens = time.perf_counter(), trainer.progress.tokens
+            run_steps(trainer, epoch, 5, 5 + most)
+            host = time.perf_counter() - began
+            machine.wait()
+            wall, tokens = time.perf_counter() - began, trainer.progress.tokens - tokens
+            bare = _bare_loop(machine, trainer, epoch, units=units, last=most)
+            bare()
+            ratio = machine.seconds(bare, repeat=1) / wall
+        megabytes = torch.cuda.max_memory_allocated() / 1e6 if machine.device.type == "cuda" else 0
+        yield (
+            f"| {mean} | {units} | {batch_size} | {tokens / wall / 1e3:.0f} | {ratio:.2f} | {wall / most * 1e3:.2f} "
+            f"| {host / wall:.2f} | {megabytes:.0f} |"
+        )
+    yield "A host that is busy all the time (1.00) means that the card waits for launches."
+
+
+class _Bare(nn.Module):
+    """Embedding, cuDNN's bidirectional layer over padding, maximum and mean, output."""
+
+    def __init__(self, num_words: int, units: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(num_words, EMBEDDING_SIZE)
+        self.layer = nn.LSTM(EMBEDDING_SIZE, units, bidirectional=True)
+        self.output = nn.Linear(4 * units, NUM_LABELS)
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        states = self.layer(self.words(token_ids.t()))[0]
+        logits: Tensor = self.output(torch.cat([states.amax(0), states.mean(0)], 1))
+        return logits
+
+
+def _bare_loop(machine: Machine, trainer: Trainer, epoch: Epoch, *, units: int, last: int) -> Callable[[], object]:
+    """Return a function that trains a bare network on batches 0 to `last`, which are gathered already."""
+    network = _Bare(machine.vocabulary_size, units).to(machine.device)
+    adam = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
+    batches = [batch for number in range(last) if (batch := epoch.batch(number))]
+
+    def train() -> None:
+        for batch in batches:
+            adam.zero_grad(set_to_none=True)
+            with computing_in(trainer.gradients.number_format, machine.device):
+                logits = network(batch.inputs.token_ids)
+            _backward(nn.functional.cross_entropy(logits.float(), batch.targets))
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            adam.step()
+
+    return train
+
+
+def waits(machine: Machine) -> Iterator[str]:
+    """Sixty steps in which torch raises an error where the host waits."""
+    job = training_job(machine, random_split(machine, 300 if machine.quick else 5000, mean=44, seed=0))
+    with running(machine, job) as (trainer, epoch):
+        run_steps(trainer, epoch, 0, 2)
+        try:
+            if machine.device.type == "cuda":
+                torch.cuda.set_sync_debug_mode("error")
+            run_steps(trainer, epoch, 2, min(62, epoch.plan.num_batches - 1))
+            found = "no step waits for the device"
+        except RuntimeError as error:
+            found = f"A STEP WAITS: {str(error).splitlines()[0]}"
+        finally:
+            if machine.device.type == "cuda":
+                torch.cuda.set_sync_debug_mode("default")
+    yield from ("", f"**Waits.** {found}.")
+
+
+def equality(machine: Machine) -> Iterator[str]:
+    """Losses beside those of the CPU; equal bytes where they are asked for; words after frozen epochs."""
+    on_cpu, on_device = (_fitted(machine, device=device) for device in ("cpu", machine.device.type))
+    gap = max(abs(a.train_loss - b.train_loss) for a, b in zip(on_cpu.history, on_device.history, strict=True))
+    one, other = (_fitted(machine, device=machine.device.type, deterministic=True) for _ in range(2))
+    equal = all(torch.equal(a, b) for a, b in zip(one.best_state.values(), other.best_state.values(), strict=True))
+    frozen, thawed = (_fitted(machine, device=machine.device.type, freeze_epochs=number) for number in (-1, 1))
+    words = "embedder.words.weight"
+    moved = float((frozen.best_state[words] - thawed.best_state[words]).abs().max())
+    yield f"**Equality.** Epoch losses in fp32 differ from the CPU's by {gap:.1e} at most (bar: 1e-3)."
+    yield f"`deterministic=true` twice gives {'equal bytes' if equal else 'OTHER BYTES'}."
+    yield f"After a frozen epoch word vectors move by {moved:.1e} (bar: above 0)."
+
+
+def memory(machine: Machine) -> Iterator[str]:
+    """A training in a small part of the memory: it must go on in pieces."""
+    if machine.device.type != "cuda":
+        yield "**Memory.** not measured on a CPU."
+        return
+    split = random_split(machine, 20_000, mean=230, seed=0)
+    job = training_job(machine, split, units=256, batch_size=2048)
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(6e9 / torch.cuda.get_device_properties(0).total_memory)
+    try:
+        events = fit(job).events
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    yield f"**Memory.** In 6 GB: {'; '.join(events) or 'it was enough'}."
+
+
+def prediction(machine: Machine) -> Iterator[str]:
+    """Tokens a second of predictions, for two sizes of batches."""
+    network = new_network(machine, units=128).to(machine.device)
+    split = random_split(machine, 300 if machine.quick else 200_000, mean=44, seed=0)
+    for batch_tokens in (16_384, 131_072):
+        predict = partial(predict_logits, network, split, device=machine.device, batch_tokens=batch_tokens)
+        speed = len(split.token_ids) / machine.seconds(predict, repeat=1)
+        yield f"**Prediction** in fp32, {batch_tokens} tokens a batch: {speed / 1e6:.2f} million tokens a second."
+
+
+def random_split(machine: Machine, num_rows: int, *, mean: float, seed: int) -> EncodedSplit:
+    """Return rows of `mean` tokens on average whose words follow Zipf's law."""
+    random = np.random.default_rng(seed)
+    lengths = np.clip(random.gamma(6, mean / 6, num_rows).astype(np.int64), 1, 400)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    token_ids = np.minimum(random.zipf(1.3, offsets[-1]) + 1, machine.vocabulary_size - 1).astype(np.int32)
+    return EncodedSplit(token_ids, offsets, None, random.integers(0, NUM_LABELS, num_rows), None)
+
+
+def new_network(machine: Machine, *, units: int, **settings: float) -> TextNetwork:
+    """Return a network with default settings but for its size."""
+    torch.manual_seed(0)
+    model = ModelConfig(hidden_size=units, embedding_size=EMBEDDING_SIZE, **settings)  # type: ignore[arg-type]
+    return TextNetwork(model, NetworkSizes(vocabulary_size=machine.vocabulary_size, num_labels=NUM_LABELS))
+
+
+def training_job(machine: Machine, split: EncodedSplit, *, units: int = 128, batch_size: int = 16) -> TrainingJob:
+    """Return one epoch over `split`."""
+    config = TrainingConfig(device=Device(machine.device.type), batch_size=batch_size, epochs=1, num_threads=1)
+    few = random_split(machine, 64, mean=44, seed=1)
+    return TrainingJob(new_network(machine, units=units), split, few, config, Task.single_label, seed=0)
+
+
+@contextmanager
+def running(machine: Machine, job: TrainingJob) -> Iterator[tuple[Trainer, Epoch]]:
+    """Give a training at the start of its epoch."""
+    with tf32_set_to(False):
+        trainer = Trainer(job, Processes(), device=machine.device, checkpoint_dir=None)
+        yield trainer, trainer.begin_epoch()
+
+
+def run_steps(trainer: Trainer, epoch: Epoch, first: int, last: int) -> None:
+    """Do the steps of `loop.fit` from batch `first` to the one before `last`."""
+    for number in range(first, last):
+        batch = epoch.batch(number)
+        assert batch is not None
+        trainer.optimizer.begin_step(batch.words)
+        loss = trainer.gradients.add(
+            batch.inputs, batch.targets, trainer.optimizer, trainer.progress, share=trainer.processes.share
+        )
+        trainer.optimizer.step(trainer.learning_rate_factor(trainer.progress.rows))
+        trainer.end_step(batch, loss, is_last=False)
+
+
+def _fitted(machine: Machine, *, device: str, freeze_epochs: int = 0, deterministic: bool = False) -> FitResult:
+    config = TrainingConfig(
+        device=Device(device),
+        epochs=2,
+        precision=TrainingPrecision.fp32,
+        num_threads=1,
+        deterministic=deterministic,
+    )
+    rows, few = (random_split(machine, number, mean=20, seed=seed) for seed, number in enumerate((300, 100)))
+    network = new_network(machine, units=32, **NO_DROPOUT)
+    job = TrainingJob(network, rows, few, config, Task.single_label, seed=0, freeze_epochs=freeze_epochs)
+    return fit(job)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
