@@ -15,6 +15,7 @@ from textlstm.explain.reader import TextReader
 from textlstm.inference.classifier import TextClassifier
 from textlstm.inference.unfiltered import missing_words
 from textlstm.model_folder import load_saved_model
+from textlstm.models.calibration.confidence import ConfidenceScale
 from textlstm.text.pipeline import TextPipeline
 
 TEXTS = [
@@ -83,6 +84,34 @@ def test_branches_and_bias_add_up_to_the_combined_log_odds_of_two_labels(tiny_mo
         others = np.sort(probabilities)[:-1] / (1 - best)
         entropy = -sum(share * math.log(share) for share in others.tolist())  # log-sum-exp less the weighted mean
         assert total == pytest.approx(math.log(best / (1 - best)) + entropy, abs=1e-3)
+
+
+@pytest.mark.parametrize("biases", [0.0, np.array([1.0, -1.0, 0.5])])
+def test_words_and_bias_add_up_to_the_log_odds_of_the_whole_model(tiny_model: Path, biases) -> None:
+    classifier = TextClassifier.load(tiny_model)
+    classifier.combiner = classifier.combiner.with_class_biases(biases).with_confidence_scale(ConfidenceScale(0.8, 0.1))
+    explanations = explain_texts(classifier, TEXTS)
+    probabilities = classifier.predict_proba(TEXTS).astype(np.float64)
+    nothing = classifier.predict_proba([""]).astype(np.float64)[0]
+    for explanation, row in zip(explanations, probabilities, strict=True):
+        best, combined = row.argmax(), explanation.combined
+        log_odds = math.log(row[best] / (row.sum() - row[best]))
+        assert combined.log_odds == pytest.approx(log_odds, abs=1e-4)
+        assert combined.bias + combined.words.sum() + combined.other == pytest.approx(log_odds, abs=1e-4)
+        assert combined.bias == pytest.approx(math.log(nothing[best] / (nothing.sum() - nothing[best])), abs=1e-4)
+        assert explanation.attributions[Method.combined] is combined.words
+    # The only word of a text has the whole change.
+    assert explanations[1].combined.words.shape == (1,)
+
+
+def test_the_words_of_an_expert_that_decides_alone_are_its_ngrams(tiny_model: Path) -> None:
+    """Colors of the recurrent branch alone stood beside decisions that it had no part in."""
+    classifier = TextClassifier.load(tiny_model)
+    classifier.combiner = classifier.combiner.without_network()
+    [explanation] = explain_texts(classifier, ["the coach said a goal the match"])
+    words = dict(zip(explanation.tokens, explanation.combined.words.tolist(), strict=True))
+    assert explanation.branches.expert_share == 1.0
+    assert min(words["coach"], words["goal"], words["match"]) > max(words["said"], words["a"]) > -0.5
 
 
 def test_ngrams_are_named(explanations):

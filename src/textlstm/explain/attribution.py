@@ -96,6 +96,8 @@ _GRADIENT_CELLS = 1_024
 class Method(StrEnum):
     """A way to give words their share of a decision."""
 
+    combined = "combined"
+    """What the word puts into the log-odds of the whole model; with the bias of no words these add up to them."""
     leave_one_out = "leave_one_out"
     """How the log-odds fall when the word is not there."""
     cell_decomposition = "cell_decomposition"

@@ -16,6 +16,7 @@ from textlstm.explain.attribution import (
     step_tokens,
     token_vectors,
 )
+from textlstm.explain.combined import Combined, combined_contributions
 from textlstm.explain.expert import Branches, weigh_branches
 from textlstm.explain.gates import TOLERANCE, Direction, EncoderTrace, GateName, surviving_share, trace_encoder
 from textlstm.explain.max_pooling import MaxPoolWins, count_max_pool_wins, unit_effects
@@ -117,7 +118,9 @@ class Explanation:
     """Tokens of one step of the encoder, 1 unless a pooling convolution comes first; S = ceil(T / step_tokens)."""
     cells: tuple[CellView, ...]
     attributions: Mapping[Method, np.ndarray]
-    """(T,) float32 a method, in log-odds of `label` by the recurrent branch."""
+    """(T,) float32 a method, in log-odds of `label`: by the whole model (combined), or by the recurrent branch."""
+    combined: Combined
+    """The log-odds of the whole model as a sum over words."""
     wins: MaxPoolWins | None
     """Which step won which unit; None without max pooling."""
     unit_effects: np.ndarray
@@ -164,6 +167,7 @@ def explain_texts(classifier: TextClassifier, texts: Sequence[str]) -> list[Expl
     scores = classifier.score_prepared(prepared, texts)
     labels = explained_labels(scores)
     attributions = attribute(reader, labels)
+    combined = combined_contributions(reader, texts, scores, labels)
     inside = look_inside(reader, labels)
     running = incremental_predictions(reader)
     branches = weigh_branches(classifier, texts, scores, labels)
@@ -184,7 +188,11 @@ def explain_texts(classifier: TextClassifier, texts: Sequence[str]) -> list[Expl
                 num_cut=int(np.diff(prepared.offsets)[row] - (end - start)),
                 step_tokens=step_tokens(reader.network),
                 cells=inside[row].cells,
-                attributions={method: values[row] for method, values in attributions.items()},
+                attributions={
+                    Method.combined: combined[row].words,
+                    **{method: values[row] for method, values in attributions.items()},
+                },
+                combined=combined[row],
                 wins=inside[row].wins,
                 unit_effects=inside[row].unit_effects,
                 running=running[row],

@@ -58,8 +58,10 @@ def judge(classifier: TextClassifier, explanations: Sequence[Explanation], *, se
         return []
     reader = TextReader(classifier, classifier.pipeline.prepare([entry.text for entry in explanations]))
     labels = np.array([classifier.labels.index(entry.label) for entry in explanations], dtype=np.int64)
-    methods = {
-        method: [entry.attributions[method] for entry in explanations] for method in explanations[0].attributions
+    methods: dict[Method, list[np.ndarray]] = {
+        method: [entry.attributions[method] for entry in explanations]
+        for method in explanations[0].attributions
+        if method is not Method.combined  # it explains the whole model, and the curve is of the recurrent branch
     }
     return measure_faithfulness(reader, labels, methods, seed=seed)
 

@@ -223,6 +223,7 @@ _TABLE_ROWS = 25
 _MOST_CLASSES = 24
 _SHOWN_CHARS = 700
 METHOD_NAMES = {
+    Method.combined: "whole model",
     Method.leave_one_out: "leave one out",
     Method.cell_decomposition: "cell decomposition",
     Method.integrated_gradients: "integrated gradients",
@@ -303,8 +304,11 @@ def render_page(
 
 
 def view_text(explanation: Explanation, *, labels: Sequence[str], method: Method) -> TextView:
-    """Return how one text is shown; its words are colored by `method`."""
-    shades = levels_of(explanation.attributions[method]).tolist()
+    """Return how one text is shown; words are colored by what they put into the decision of the whole model.
+
+    The table of words is by falling size of `method`.
+    """
+    shades = levels_of(explanation.combined.words).tolist()
     text = explanation.text
     return TextView(
         explanation,

@@ -86,7 +86,7 @@ def explanation_page(
 
     explanations = explain_texts(classifier, texts)
     found = judge(classifier, explanations) if faithfulness else []
-    view = view_corpus(explanations, found[0].method if found else Method.leave_one_out)
+    view = view_corpus(explanations, Method.combined)
     return page_of(classifier, explanations[:num_shown], view, title=title, faithfulness=found), found
 
 
@@ -112,7 +112,7 @@ def explain_rows(classifier: "TextClassifier", rows: ScoredRows, *, num_texts: i
         return None
     explanations = explain_texts(classifier, [rows.texts[row] for row in chosen])
     found = judge(classifier, explanations)
-    view = view_corpus(explanations, Method.leave_one_out)
+    view = view_corpus(explanations, Method.combined)
     words = tuple(
         ClassWords(entry.label, entry.num_texts, _weights(entry.words), _weights(entry.pos)) for entry in view.classes
     )

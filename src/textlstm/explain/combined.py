@@ -1,0 +1,161 @@
+"""What each word put into the decision of the whole model: both branches, mixed and calibrated as they are used.
+
+The log-odds of the label are a sum: those of a text without words, and one number a word. The numbers are Shapley
+values by permutation sampling (Strumbelj and Kononenko 2010): words come in one after another, in some orders and the
+reverse of each, and a word gets by how much the log-odds change when it comes. What the changes of an order add up to
+is the whole change, so the sum is exact for any number of orders.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from textlstm.config import Task
+from textlstm.explain.expert import ngram_names
+from textlstm.explain.reader import TextReader, make_variants
+from textlstm.inference.classifier import Scores
+from textlstm.models.linear.expert import LinearExpert
+
+_MOST_PAIRS = 4
+_STEPS = 120
+"""Words that come in, over the forward orders of a text: short texts get several orders, long ones a single one."""
+
+
+class Combined(NamedTuple):
+    """The log-odds of one text's label as a sum: `bias + words.sum() + other`."""
+
+    words: np.ndarray
+    """(T,) float32: what each token that the network reads put in."""
+    other: float
+    """What the linear expert's n-grams of words that the network does not read put in."""
+    bias: float
+    """Log-odds of the label for a text without words."""
+    log_odds: float
+    """Calibrated log-odds of the label, by the whole model."""
+
+
+class _ExpertParts(NamedTuple):
+    """The logits of the linear expert for one text of T tokens and L labels, cut into parts."""
+
+    words: np.ndarray
+    """(T, L) float64."""
+    other: np.ndarray
+    """(L,) of n-grams that belong to no token."""
+    start: np.ndarray
+    """(L,) of a text without words."""
+
+
+def combined_contributions(
+    reader: TextReader, texts: Sequence[str], scores: Scores, labels: np.ndarray
+) -> list[Combined]:
+    """Return the sum of each text.
+
+    Args:
+        reader: the N texts as the network reads them.
+        texts: the N texts as the expert reads them.
+        scores: of the whole texts.
+        labels: (N,) int64 label that is explained for each text.
+    """
+    combiner, task = reader.classifier.combiner, reader.classifier.saved_model.task
+    logits = reader.logits(make_variants(reader, _growing_texts))
+    parts = _expert_parts(reader, texts, scores)
+    whole = combiner.combine(scores.recurrent_logits, scores.expert_logits)
+    found, begin = [], 0
+    for row, length in enumerate(reader.split.lengths.tolist()):
+        label = int(labels[row])
+        words, other, bias = np.zeros(length), 0.0, 0.0
+        runs = [run for order in _orders(length) for run in ((order, False), (order[::-1], True))]
+        for order, other_last in runs:
+            recurrent = logits[begin : begin + length + 1]  # (T + 1, L): after 0, 1, ... T words of this order
+            begin += length + 1
+            expert = None if parts is None else _running_expert(parts[row], order, other_last=other_last)
+            if expert is not None:
+                # One more step stands for the n-grams of no token: before all words, or after them.
+                recurrent = np.concatenate([recurrent, recurrent[-1:]] if other_last else [recurrent[:1], recurrent])
+            steps = _log_odds(combiner.combine(recurrent, expert), label, task)
+            changes = np.diff(steps)
+            bias += steps[0] / len(runs)
+            if expert is not None:
+                other += float(changes[-1] if other_last else changes[0]) / len(runs)
+                changes = changes[:-1] if other_last else changes[1:]
+            words[order] += changes / len(runs)
+        log_odds = float(_log_odds(whole[row : row + 1], label, task)[0])
+        found.append(Combined(words.astype(np.float32), other, float(bias), log_odds))
+    return found
+
+
+def _orders(length: int) -> list[np.ndarray]:
+    """Return the orders in which the words of a text come in: reading order, then random ones, the same each time."""
+    generator = np.random.default_rng(length)
+    num_pairs = min(max(_STEPS // max(length, 1), 1), _MOST_PAIRS)
+    return [np.arange(length), *(generator.permutation(length) for _ in range(num_pairs - 1))]
+
+
+def _growing_texts(length: int) -> list[np.ndarray]:
+    """Return for each order and its reverse the words that are there after 0, 1, ... steps, in reading order."""
+    runs = [run for order in _orders(length) for run in (order, order[::-1])]
+    return [np.sort(run[:step]) for run in runs for step in range(length + 1)]
+
+
+def _running_expert(parts: _ExpertParts, order: np.ndarray, *, other_last: bool) -> np.ndarray:
+    """Return (T + 2, L) logits of the expert as the tokens come in by `order`, n-grams of no token first or last."""
+    steps = np.vstack([parts.words[order], parts.other] if other_last else [parts.other, parts.words[order]])
+    return np.cumsum(np.vstack([parts.start, steps]), axis=0)
+
+
+def _log_odds(log_probabilities: np.ndarray, label: int, task: Task) -> np.ndarray:
+    """Return (K,) float64 log-odds of `label` from (K, L) log-probabilities, or logits of several labels a row."""
+    wide = log_probabilities.astype(np.float64)
+    if task is Task.multi_label or wide.shape[1] == 1:
+        return np.asarray(wide[:, label])
+    others = np.delete(wide, label, axis=1)
+    return np.asarray(wide[:, label] - np.logaddexp.reduce(others, axis=1))
+
+
+def _expert_parts(reader: TextReader, texts: Sequence[str], scores: Scores) -> list[_ExpertParts] | None:
+    """Return the parts of the expert's logits of every text; None where the expert has no say."""
+    expert = reader.classifier.expert
+    if expert is None or scores.expert_logits is None or not reader.classifier.combiner.expert_scale:
+        return None
+    rows = [expert.table.transform([text]) for text in texts]
+    names = iter(ngram_names(expert.table, np.concatenate([row.features for row in rows])))
+    found = []
+    for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
+        ngrams = [next(names) for _ in range(len(row.features))]
+        margins = expert.function.weights[row.features] * row.values[:, None]  # (n-grams, L)
+        ngrams, margins = _with_meanings(expert, text, ngrams, margins)
+        tokens = [token.lower() for token in reader.text_tokens(number)]
+        words, other = np.zeros((len(tokens), margins.shape[1])), np.zeros(margins.shape[1])
+        for ngram, margin in zip(ngrams, margins, strict=True):
+            places = _places(ngram, tokens)
+            if places:
+                words[places] += margin / len(places)
+            else:
+                other += margin
+        start = scores.expert_logits[number] - words.sum(axis=0) - other
+        found.append(_ExpertParts(words, other, start))
+    return found
+
+
+def _with_meanings(
+    expert: LinearExpert, text: str, ngrams: list[str], margins: np.ndarray
+) -> tuple[list[str], np.ndarray]:
+    """Return n-grams and their margins with those of the words' vectors after them."""
+    if expert.vectors is None:
+        return ngrams, margins
+    meanings = expert.vectors.parts(text)
+    return [*ngrams, *meanings.words], np.concatenate([margins, meanings.margins])
+
+
+def _places(ngram: str, tokens: Sequence[str]) -> list[int]:
+    """Return the tokens that an n-gram is made of; characters, in quotation marks, belong to the tokens around them.
+
+    >>> _places("late parcel", ["the", "parcel", "late"]), _places("“ate”", ["late", "date"]), _places("of", ["late"])
+    ([1, 2], [0, 1], [])
+    """
+    if ngram.startswith("“") and ngram.endswith("”"):
+        pieces = [piece for piece in ngram[1:-1].lower().split() if piece]
+        return [place for place, token in enumerate(tokens) if any(piece in token for piece in pieces)]
+    words = set(ngram.lower().split())
+    return [place for place, token in enumerate(tokens) if token in words]
