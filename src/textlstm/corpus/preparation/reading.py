@@ -18,7 +18,7 @@ import pyarrow as pa
 from textlstm.arrays.hashing import Hashes, content_hash
 from textlstm.config import DataConfig
 from textlstm.corpus.prepared import PREPARED_SCHEMA, Split
-from textlstm.corpus.rows.records import Reject, RejectCount, reject_line
+from textlstm.corpus.rows.records import Reject, RejectCount, reject_line, text_of_name
 from textlstm.corpus.rows.settings import ReadSettings
 from textlstm.corpus.sources.examples import Example
 from textlstm.corpus.sources.sources import Source
@@ -209,7 +209,7 @@ def _batches(examples: Iterator[Example], *, limit: int) -> Iterator[pa.RecordBa
 
 
 def _record_batch(rows: Sequence[Example]) -> pa.RecordBatch:
-    names = {file: Path(file).name for file in {row.record.file for row in rows}}
+    names = {file: text_of_name(Path(file).name) for file in {row.record.file for row in rows}}
     columns = [
         [row.id for row in rows],
         [row.text for row in rows],

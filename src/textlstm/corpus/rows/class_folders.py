@@ -5,7 +5,7 @@ from pathlib import Path
 
 from textlstm.corpus.rows.delimited import bad_bytes
 from textlstm.corpus.rows.lines import MAX_ROW_BYTES, ReadCounts
-from textlstm.corpus.rows.records import Record, Reject, Rows
+from textlstm.corpus.rows.records import Record, Reject, Rows, text_of_name
 from textlstm.corpus.rows.settings import Compression, ReadSettings, encoding_name, has_row_suffix
 from textlstm.corpus.rows.streams import open_error, read_blocks
 from textlstm.errors import InputError
@@ -79,7 +79,12 @@ def read_class_folder(directory: Path, settings: ReadSettings, *, first: int, co
             reason = f"is longer than {MAX_ROW_BYTES >> 20} MiB"
         else:
             if "\0" not in text:
-                yield Record(name, number, 0, dict(zip(columns, (text, path.parent.name, inside), strict=True)))
+                yield Record(
+                    name,
+                    number,
+                    0,
+                    dict(zip(columns, (text, text_of_name(path.parent.name), text_of_name(inside)), strict=True)),
+                )
                 continue
             reason = "holds a NUL byte"
         counts.rejects += 1

@@ -6,7 +6,7 @@ from typing import BinaryIO, NamedTuple
 
 from textlstm.config import FileFormat
 from textlstm.corpus.rows.lines import MAX_ROW_BYTES, Line, LineInput, ReadCounts, RowStart
-from textlstm.corpus.rows.records import Record, Reject, Rows
+from textlstm.corpus.rows.records import Record, Reject, Rows, text_of_name
 from textlstm.corpus.rows.settings import header_problems
 from textlstm.corpus.rows.values import cell_text, excel_safe
 from textlstm.errors import InputError
@@ -187,9 +187,11 @@ def take_header(lines: Iterator[Line], source: LineInput) -> Header:
     _check_header(columns, source, syntax)
     notes = []
     if syntax is not syntax_of(source.kind.format):
-        notes.append(f"{source.path.name}: read with {DELIMITER_NAMES[syntax.delimiter]} between its cells")
+        notes.append(
+            f"{text_of_name(source.path.name)}: read with {DELIMITER_NAMES[syntax.delimiter]} between its cells"
+        )
     if named := [name for name, cell in zip(columns, cells, strict=True) if name != cell]:
-        notes.append(f"{source.path.name}: columns without a name are called {', '.join(named)}")
+        notes.append(f"{text_of_name(source.path.name)}: columns without a name are called {', '.join(named)}")
     return Header(columns, syntax, tuple(notes))
 
 

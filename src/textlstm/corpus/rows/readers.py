@@ -14,7 +14,7 @@ from textlstm.corpus.rows.delimited import read_delimited, read_header, take_hea
 from textlstm.corpus.rows.json_lines import is_blank, read_first_keys, read_jsonl, read_text
 from textlstm.corpus.rows.lines import LineInput, ReadCounts, RowRange, RowStart
 from textlstm.corpus.rows.parquet import count_parquet_rows, read_parquet, read_parquet_schema
-from textlstm.corpus.rows.records import Reject, Rows
+from textlstm.corpus.rows.records import Reject, Rows, text_of_name
 from textlstm.corpus.rows.settings import STDIN, Compression, FileKind, ReadSettings, header_problems, kind_by_name
 from textlstm.corpus.rows.streams import FileState, check_unchanged, file_state
 from textlstm.errors import InputError
@@ -68,7 +68,7 @@ def reading_notes(path: Path, settings: ReadSettings) -> tuple[str, ...]:
     source = LineInput(path, kind, settings)
     if source.is_regular and kind.format in (FileFormat.csv, FileFormat.tsv):
         return read_header(source).notes
-    return (f"{path.name}: is one JSON array; each of its elements is a row",) if source.is_array else ()
+    return (f"{text_of_name(path.name)}: is one JSON array; each of its elements is a row",) if source.is_array else ()
 
 
 def read_records(

@@ -35,6 +35,11 @@ class Reject(NamedTuple):
     reason: str
 
 
+def text_of_name(name: str) -> str:
+    r"""Return the name of a file as text that can be stored: a byte of it that is no UTF-8 becomes `\udce9`."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 Rows = Generator[Record | Reject, None, None]
 """What readers return."""
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from textlstm.config import DataConfig, DataSource
 from textlstm.corpus.rows.inputs import expand_inputs
 from textlstm.corpus.rows.readers import read_records
-from textlstm.corpus.rows.records import Record, Reject
+from textlstm.corpus.rows.records import Record, Reject, text_of_name
 from textlstm.corpus.rows.settings import STDIN, ReadSettings
 from textlstm.corpus.rows.values import JsonNumber, JsonRowError, cell_text, is_missing, kind_of, parse_array
 
@@ -81,7 +81,9 @@ class ExampleReader:
             return _many_labels(value, settings)
         if isinstance(value, list):
             value = _only_label(value, settings)
-            self._notes[f"{Path(record.file).name}: column {column!r}: a list of one label counts as that label"] = None
+            self._notes[
+                f"{text_of_name(Path(record.file).name)}: column {column!r}: a list of one label counts as that label"
+            ] = None
         return _one_label(value, settings)
 
     def _labels_of_cell(self, cell: str, record: Record) -> list[Any]:
@@ -96,7 +98,9 @@ class ExampleReader:
         if labels is None:
             remedy = f"set {self._settings.key_prefix}.label_separator if they are separated text"
             raise _RefusedError(f"column {column!r}: the labels are not a JSON list; {remedy}")
-        self._notes[f"{Path(record.file).name}: column {column!r}: lists as Python writes them are read"] = None
+        self._notes[
+            f"{text_of_name(Path(record.file).name)}: column {column!r}: lists as Python writes them are read"
+        ] = None
         return labels
 
 
@@ -239,8 +243,9 @@ def read_extra_columns(data: DataConfig, files: Sequence[str], numbers: Sequence
     wanted = set(files)
     given = (*data.train, *data.validation, *data.test)
     patterns = [pattern for pattern in given if pattern != str(STDIN)]  # gone when it has been read
-    paths = [path for path in expand_inputs(patterns) if path.name in wanted] if patterns else []
-    if len({path.name for path in paths}) < len(set(paths)):
+    paths = {path: text_of_name(path.name) for path in expand_inputs(patterns)} if patterns else {}
+    paths = {path: name for path, name in paths.items() if name in wanted}
+    if len(set(paths.values())) < len(paths):
         return {}
     settings = ReadSettings.for_data(data)
     places = {key: place for place, key in enumerate(zip(files, numbers, strict=True))}
@@ -248,7 +253,7 @@ def read_extra_columns(data: DataConfig, files: Sequence[str], numbers: Sequence
     values: dict[str, set[str]] = {}
     for path in sorted(set(paths)):
         for record in read_records(path, settings):
-            place = places.get((path.name, record.number))
+            place = places.get((paths[path], record.number))
             if place is None or not isinstance(record, Record):
                 continue
             for name, value in record.fields.items():

@@ -181,7 +181,7 @@ def _digest_of_files(paths: Sequence[Path]) -> str:
         for file in files:
             name = file.relative_to(path).as_posix()
             try:
-                digest.update(f"{name}\0{sha256_of_file(file)}\0".encode())
+                digest.update(f"{name}\0{sha256_of_file(file)}\0".encode("utf-8", "surrogateescape"))
             except OSError as error:
                 raise open_error(file, error) from error
     return digest.hexdigest()
