@@ -12,8 +12,6 @@ README.md            the model card, for people: nothing reads it, and it may be
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -25,10 +23,9 @@ import numpy as np
 from textlstm.arrays.hashing import content_hash
 from textlstm.config import ModelConfig, Task, TextConfig
 from textlstm.config.checks import from_plain
-from textlstm.errors import IntegrityError, StorageError
+from textlstm.errors import IntegrityError
 from textlstm.model_card import model_card, model_facts
-from textlstm.storage.files import atomic_file
-from textlstm.storage.outputs import output_folder
+from textlstm.storage.files import atomic_file, atomic_folder, replace_file
 from textlstm.text.fingerprint import TextFingerprint, inference_text
 from textlstm.vocabulary import Vocabulary
 
@@ -147,18 +144,8 @@ def save_saved_model(saved_model: SavedModel, directory: Path) -> Path:
     Raises:
         StorageError: the disk is full or read-only.
     """
-    # Behind a link, the folder is swapped where it lies, which may be another disk.
-    target = output_folder(directory)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        _write_files(saved_model, temporary)
-        _swap(temporary, target)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise StorageError(f"{error.filename or directory}: {error.strerror or error}; no model was saved") from error
+    with atomic_folder(directory, remedy="; no model was saved") as folder:
+        _write_files(saved_model, folder)
     return directory
 
 
@@ -298,7 +285,7 @@ def _write_files(saved_model: SavedModel, directory: Path) -> None:
     files = _data_bytes(saved_model)
     manifest = _manifest_of(saved_model, files)
     for name, content in {**files, MANIFEST_FILE: _sealed(manifest), CARD_FILE: _card(files, manifest)}.items():
-        _write(directory / name, content)
+        replace_file(directory / name, content)
 
 
 def _data_bytes(saved_model: SavedModel) -> dict[str, bytes]:
@@ -420,19 +407,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise IntegrityError(f"{path}: {error.strerror or error}") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _swap(temporary: Path, directory: Path) -> None:
-    """Put `temporary` in the place of `directory`; the old folder, if any, goes last."""
-    old = directory.with_name(f".{directory.name}.{os.getpid()}.old")
-    if directory.exists():
-        directory.rename(old)
-    temporary.rename(directory)
-    shutil.rmtree(old, ignore_errors=True)

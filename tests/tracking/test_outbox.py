@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from textlstm.errors import StorageError
-from textlstm.tracking.outbox import EventKind, JournalPaths, JournalWriter, read_events, sending_lock
+from textlstm.storage.locks import try_lock
+from textlstm.tracking.outbox import EventKind, JournalPaths, JournalWriter, read_events
 from textlstm.tracking.secrets import Redactor
 
 
@@ -59,7 +60,7 @@ def test_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
 
 def test_one_sender_at_a_time(tmp_path: Path) -> None:
     paths = JournalPaths(tmp_path, "key")
-    with sending_lock(paths) as first, sending_lock(paths) as second:
+    with try_lock(paths.lock) as first, try_lock(paths.lock) as second:
         assert (first, second) == (True, False)
-    with sending_lock(paths) as third:
+    with try_lock(paths.lock) as third:
         assert third

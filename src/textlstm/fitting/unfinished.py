@@ -14,6 +14,7 @@ from typing import Any
 from textlstm.config import TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import InputError
+from textlstm.storage.files import atomic_file
 
 SETTINGS_FILE = "settings.json"
 WAIT_SECONDS = 1800
@@ -66,9 +67,8 @@ class UnfinishedTraining:
     def remember(self, resume_key: str | None, values: dict[str, Any]) -> None:
         """Write down how to continue: the digest, the MLflow run, and the values chosen for `auto` settings."""
         content = {"digest": self.digest, "resume_key": resume_key, "values": values}
-        temporary = self.directory / f"{SETTINGS_FILE}.tmp"
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        temporary.replace(self.directory / SETTINGS_FILE)  # other processes may read it
+        with atomic_file(self.directory / SETTINGS_FILE) as stream:  # other processes may read it
+            stream.write(json.dumps(content).encode())
 
     def remove(self) -> None:
         """Remove the folder: the model is saved."""

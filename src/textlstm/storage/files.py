@@ -1,20 +1,26 @@
-"""Files that are either complete or absent, locks between processes, and one-line errors for a failing disk."""
+"""Files and folders that are either complete or absent, their digests, and one-line errors for a failing disk."""
 
-import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from textlstm.errors import IntegrityError, StorageError
-from textlstm.storage.outputs import output_file
+from textlstm.storage.outputs import output_file, output_folder
+
+_REMEDY = ". Free space, or choose a folder that can be written."
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an `OSError` of writing under `path` into one line.
+def storage_errors(path: Path | str, *, remedy: str = "") -> Iterator[None]:
+    """Turn an `OSError` of writing at `path` into one line.
+
+    Args:
+        path: What is written.
+        remedy: How the line goes on after the reason; empty means the usual advice.
 
     Raises:
         StorageError: The disk is full, read-only or fails.
@@ -22,32 +28,86 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        remedy = "Free space, or choose a folder that can be written."
-        raise StorageError(f"{path}: cannot be written: {reason}. {remedy}") from error
+        reason = error.strerror or str(error) or type(error).__name__
+        raise StorageError(f"{path}: cannot be written: {reason}{remedy or _REMEDY}") from error
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a stream whose bytes stand at `path` only after a clean end, flushed to the disk; links are followed.
+    """Give a stream whose bytes stand at `path` only after a clean end, flushed to the disk with the file's name.
 
     Raises:
-        InputError: `path` is a pipe or a device.
+        InputError: `path` is a device or a pipe.
         StorageError: The file cannot be written; nothing is left behind.
     """
-    path = output_file(path)
+    with storage_errors(path), _replacing(output_file(path)) as stream:
+        yield stream
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write `content` as `atomic_file` does; raises OSError, for callers with a message of their own."""
+    with _replacing(path) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f"{path.name}.tmp")
-    with storage_errors(path):
+    try:
+        # The bytes reach the disk before the name does, and the name before anyone is told.
+        with temporary.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(final: Path, *, remedy: str = "") -> Iterator[Path]:
+    """Give a new folder that stands at `final`, in the place of an earlier one, only after a clean end.
+
+    Args:
+        final: The folder; where it is a link, the folder it points to.
+        remedy: As of `storage_errors`.
+
+    Raises:
+        StorageError: The folder cannot be written; the earlier one is as it was.
+    """
+    final = output_folder(final)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    with storage_errors(final, remedy=remedy):
         try:
-            with temporary.open("wb") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            yield temporary
+            sync_directory(temporary)
+            replace_folder(temporary, final)
         except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             raise
+
+
+def replace_folder(new: Path, final: Path) -> None:
+    """Give the folder `new` the name `final`; an earlier folder of that name goes last.
+
+    Raises:
+        StorageError: The folder cannot be renamed.
+    """
+    old = final.with_name(f".{final.name}.{os.getpid()}.old")
+    with storage_errors(final):
+        # A kill between the two renames leaves the earlier folder under its other name, whole.
+        if final.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            final.replace(old)
+        new.replace(final)
+        shutil.rmtree(old, ignore_errors=True)
+    sync_directory(final.parent)
 
 
 def sync_directory(directory: Path) -> None:
@@ -62,27 +122,6 @@ def sync_directory(directory: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-@contextmanager
-def exclusive_lock(path: Path, *, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file `path` until the end of the block; a process that dies lets go of it.
-
-    `on_wait` is called once if another process holds the lock.
-
-    Raises:
-        StorageError: The lock file cannot be made.
-    """
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("ab")
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def sha256_of_file(path: Path) -> str:

@@ -1,15 +1,54 @@
-"""One job at a time on one output: a lock that ends with the last process that holds it."""
+"""Locks between processes, on a file that the system unlocks when its last holder dies."""
 
 import fcntl
 import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from textlstm.errors import InputError
-from textlstm.storage.stores import storage_errors
+from textlstm.storage.files import storage_errors
+from textlstm.storage.stores import OUTPUT_REMEDY
 
 PATIENCE_SECONDS = 5.0
 """Orphans of a killed job notice within a second that their parent is gone; wait at most this long for them."""
+
+
+@contextmanager
+def exclusive_lock(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the lock file `path` until the end of the block; wait for another holder.
+
+    Args:
+        path: The file, made if it is absent; it stays.
+        on_wait: Called once if another process holds the lock.
+
+    Raises:
+        StorageError: The lock file cannot be made.
+    """
+    descriptor = _open(path)
+    try:
+        if not _take(descriptor):
+            if on_wait is not None:
+                on_wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def try_lock(path: Path) -> Iterator[bool]:
+    """Try to take the lock file `path` until the end of the block; give whether that worked. Never waits.
+
+    Raises:
+        StorageError: The lock file cannot be made.
+    """
+    descriptor = _open(path)
+    try:
+        yield _take(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class OutputLock:
@@ -32,15 +71,12 @@ class OutputLock:
             time.sleep(0.1)
 
     def _try(self) -> bool:
-        with storage_errors(str(self._path)):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self.descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        self.descriptor = _open(self._path, remedy=OUTPUT_REMEDY)
         try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The holder before us may have removed the folder between our open and our lock.
-            if os.fstat(self.descriptor).st_ino == self._path.stat().st_ino:
+            if _take(self.descriptor) and os.fstat(self.descriptor).st_ino == self._path.stat().st_ino:
                 return True
-        except (BlockingIOError, FileNotFoundError):
+        except FileNotFoundError:
             pass
         os.close(self.descriptor)
         return False
@@ -48,3 +84,19 @@ class OutputLock:
     def release(self) -> None:
         """Let go of the lock."""
         os.close(self.descriptor)
+
+
+def _open(path: Path, *, remedy: str = "") -> int:
+    """Return a descriptor of the lock file `path`, which is made if it is absent."""
+    with storage_errors(path, remedy=remedy):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+def _take(descriptor: int) -> bool:
+    """Say whether the lock was free and is now held through `descriptor`."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

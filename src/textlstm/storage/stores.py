@@ -13,7 +13,10 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from textlstm.errors import InputError, StorageError
+from textlstm.errors import InputError
+from textlstm.storage.files import storage_errors, sync_directory
+
+OUTPUT_REMEDY = "; free space or choose another output, then run the same command"
 
 
 class Store(Protocol):
@@ -65,22 +68,6 @@ def is_remote(name: str) -> bool:
     return "://" in name
 
 
-@contextmanager
-def storage_errors(address: str) -> Iterator[None]:
-    """Turn an OSError into one line about `address`.
-
-    Raises:
-        StorageError: The disk is full, read-only or fails.
-    """
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
-        raise StorageError(
-            f"{address}: cannot be written: {reason}; free space or choose another output, then run the same command"
-        ) from error
-
-
 class LocalStore:
     """Files below a local folder, durable once created."""
 
@@ -106,7 +93,7 @@ class LocalStore:
         """Give a stream whose bytes stand at `name` after a clean end, flushed to the disk."""
         final = self._directory / name
         temporary = self._directory / scratch / f"{uuid.uuid4().hex}.tmp"
-        with storage_errors(str(final)):
+        with storage_errors(final, remedy=OUTPUT_REMEDY):
             temporary.parent.mkdir(parents=True, exist_ok=True)
             final.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -119,7 +106,7 @@ class LocalStore:
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)
                 raise
-            _sync_folder(final.parent)
+            sync_directory(final.parent)
 
     def names(self, folder: str) -> list[str]:
         """Return the sorted names of the files directly in `folder`."""
@@ -130,13 +117,13 @@ class LocalStore:
 
     def remove(self, name: str) -> None:
         """Remove the file `name`."""
-        with storage_errors(self.address(name)):
+        with storage_errors(self.address(name), remedy=OUTPUT_REMEDY):
             (self._directory / name).unlink(missing_ok=True)
 
     def remove_folder(self, folder: str) -> None:
         """Remove `folder` and all that is in it."""
         path = self._directory / folder
-        with storage_errors(str(path)):
+        with storage_errors(path, remedy=OUTPUT_REMEDY):
             if path.is_dir():
                 shutil.rmtree(path)
 
@@ -170,7 +157,7 @@ class RemoteStore:
         """Give a stream whose bytes stand at `name` after a clean end."""
         final = self.address(name)
         temporary = self.address(f"{scratch}/{uuid.uuid4().hex}.tmp")
-        with storage_errors(final):
+        with storage_errors(final, remedy=OUTPUT_REMEDY):
             try:
                 self._files.makedirs(temporary.rpartition("/")[0], exist_ok=True)
                 self._files.makedirs(final.rpartition("/")[0], exist_ok=True)
@@ -192,13 +179,13 @@ class RemoteStore:
 
     def remove(self, name: str) -> None:
         """Remove the file `name`."""
-        with storage_errors(self.address(name)):
+        with storage_errors(self.address(name), remedy=OUTPUT_REMEDY):
             if self.exists(name):
                 self._files.rm(self.address(name))
 
     def remove_folder(self, folder: str) -> None:
         """Remove `folder` and all that is in it."""
-        with storage_errors(self.address(folder)):
+        with storage_errors(self.address(folder), remedy=OUTPUT_REMEDY):
             if self._files.exists(self.address(folder)):
                 self._files.rm(self.address(folder), recursive=True)
 
@@ -216,12 +203,3 @@ def file_system(url: str) -> Any:
     except (ValueError, ImportError) as error:
         scheme = url.partition("://")[0]
         raise InputError(f"{url}: no file system for {scheme}:// is installed ({error})") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

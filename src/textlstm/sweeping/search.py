@@ -1,6 +1,7 @@
 """The search itself: `run_search`."""
 
 import csv
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from textlstm.config import SweepSettings
 from textlstm.errors import Interrupted, StorageError
+from textlstm.storage.files import atomic_file
 from textlstm.sweeping.study import SweepStudy
 from textlstm.sweeping.trials import Objective, Outcome, Pruned, TrialResult
 from textlstm.sweeping.workers import Worker, run_objective
@@ -24,20 +26,17 @@ def write_table(path: Path, trials: Sequence[TrialResult], *, best: Sequence[Tri
     keys = [override.partition("=")[0] for override in trials[0].overrides] if trials else []
     figures = sorted({name for trial in trials for name in trial.values})
     best_numbers = {trial.number for trial in best}
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["trial", "state", *keys, *figures, "is_best", "seconds", "error"])
-            for trial in trials:
-                settings = [override.partition("=")[2] for override in trial.overrides]
-                values = [trial.values.get(name, "") for name in figures]
-                is_best = "yes" if trial.number in best_numbers else "no"
-                row = [trial.number, trial.state.value, *settings, *values, is_best]
-                writer.writerow([*row, f"{trial.seconds:.1f}", trial.error])
-        temporary.replace(path)
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from error
+    with atomic_file(path) as stream:
+        file = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+        writer = csv.writer(file)
+        writer.writerow(["trial", "state", *keys, *figures, "is_best", "seconds", "error"])
+        for trial in trials:
+            settings = [override.partition("=")[2] for override in trial.overrides]
+            values = [trial.values.get(name, "") for name in figures]
+            is_best = "yes" if trial.number in best_numbers else "no"
+            row = [trial.number, trial.state.value, *settings, *values, is_best]
+            writer.writerow([*row, f"{trial.seconds:.1f}", trial.error])
+        file.detach()
 
 
 def write_best(path: Path, trial: TrialResult) -> None:

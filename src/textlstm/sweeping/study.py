@@ -6,13 +6,14 @@ Only the process of the sweep touches the journal, whatever the number of jobs, 
 import itertools
 import logging
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, assert_never
+from typing import Any, assert_never
 
 from textlstm.config import Sampler, SweepSettings
 from textlstm.errors import ConfigError, StorageError
+from textlstm.storage.locks import try_lock
 from textlstm.sweeping.settings import changes
 from textlstm.sweeping.space import Choice, Dimension, Range, grid_size, parse_space
 from textlstm.sweeping.trials import Outcome, TrialResult, TrialState
@@ -52,7 +53,12 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
             raise ConfigError("sweep.sampler=grid needs listed values (KEY=A,B,C) in every entry of sweep.space")
         try:
             output_dir.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(output_dir)
+            self._held = ExitStack()
+            if not self._held.enter_context(try_lock(output_dir / "lock")):
+                self._held.close()
+                raise ConfigError(
+                    f"{output_dir}: another process works on this sweep; wait or choose another output_dir"
+                )
         except OSError as error:
             raise StorageError(f"{output_dir}: {error.strerror}") from error
         self._asked: dict[int, Any] = {}
@@ -71,7 +77,7 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Let other processes use the folder."""
-        self._lock.close()
+        self._held.close()
 
     def results(self) -> list[TrialResult]:
         """Return all finished trials, by number."""
@@ -210,20 +216,6 @@ def _directions(settings: SweepSettings) -> list[str]:
     if unknown or not settings.objectives or len(set(settings.objectives)) != len(settings.objectives):
         raise ConfigError(f"sweep.objectives={settings.objectives}: must be some of {', '.join(MAXIMIZED)}, each once")
     return ["maximize" if MAXIMIZED[name] else "minimize" for name in settings.objectives]
-
-
-def _lock(directory: Path) -> IO[bytes]:
-    import fcntl
-
-    file = (directory / "lock").open("wb")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise ConfigError(
-            f"{directory}: another process works on this sweep; wait or choose another output_dir"
-        ) from None
-    return file
 
 
 def _suggest(trial: Any, dimension: Dimension) -> Any:

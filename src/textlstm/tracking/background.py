@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from textlstm.tracking.outbox import JournalPaths, sending_lock
+from textlstm.storage.locks import try_lock
+from textlstm.tracking.outbox import JournalPaths
 from textlstm.tracking.recovery import close_as_killed, is_closed, is_orphan, sync_waiting
 from textlstm.tracking.sender import Sender
 from textlstm.tracking.store import Store, configure_environment
@@ -82,7 +83,7 @@ def _waited_for_lock(paths: JournalPaths, run_ended: threading.Event) -> Iterato
     """Become the sender; the outbox_process of an interrupted run may still be at work when that run is continued."""
     attempts_at_end = 0
     while attempts_at_end < _LOCK_ATTEMPTS:
-        with sending_lock(paths) as held:
+        with try_lock(paths.lock) as held:
             if held:
                 yield True
                 return

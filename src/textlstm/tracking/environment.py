@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from textlstm.tracking.outbox import file_digest
+from textlstm.storage.files import sha256_of_file
 
 # Which code a run was made with: commit, uncommitted changes, lock file.
 
@@ -29,7 +29,7 @@ def read_source_state() -> SourceState:
     """Return the state of the checkout that this package runs from; an installed wheel has none."""
     root = Path(__file__).resolve().parents[3]
     lock = root / _LOCK_NAME
-    lock_digest = file_digest(lock) if lock.is_file() else ""
+    lock_digest = sha256_of_file(lock) if lock.is_file() else ""
     if not (root / ".git").exists():
         return SourceState("", "", lock_digest)
     return SourceState(_git(root, "rev-parse", "HEAD").strip(), _git(root, "diff", "HEAD", "--", *_CODE), lock_digest)

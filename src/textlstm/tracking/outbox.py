@@ -4,21 +4,19 @@ One JSON object a line in `<tracking.dir>/journal/<key>.jsonl`, fsynced; files w
 sent. How far the sending has come stands in `<key>.state.json`. Whoever sends holds a lock on `<key>.lock`.
 """
 
-import fcntl
-import hashlib
 import json
 import os
 import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from textlstm.errors import StorageError
+from textlstm.storage.files import atomic_file
 from textlstm.tracking.secrets import Redactor
 
 
@@ -166,27 +164,6 @@ def list_journals(directory: Path) -> list[JournalPaths]:
     return [JournalPaths(directory, path.stem) for path in sorted(directory.glob("*.jsonl"))]
 
 
-@contextmanager
-def sending_lock(paths: JournalPaths) -> Iterator[bool]:
-    """Try to become the one process that sends this journal; yields whether that worked. Never waits."""
-    descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file's bytes as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _complete_size(path: Path) -> int:
     raw = path.read_bytes()
     return raw.rfind(b"\n") + 1
@@ -239,6 +216,5 @@ def load_state(path: Path) -> SendState:
 
 def save_state(path: Path, state: SendState) -> None:
     """Replace the state at `path`."""
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(asdict(state)), encoding="utf-8")
-    temporary.replace(path)
+    with atomic_file(path) as stream:
+        stream.write(json.dumps(asdict(state)).encode())

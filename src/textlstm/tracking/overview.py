@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textlstm.config import TrackingConfig
-from textlstm.errors import StorageError
+from textlstm.storage.files import atomic_file
 from textlstm.tracking.registry import champion_of
 from textlstm.tracking.store import experiment_id, locate_store
 from textlstm.tracking.tracked_runs import TrackedRun, load_runs
@@ -108,12 +108,8 @@ def keep_overview(config: TrackingConfig, client: "MlflowClient") -> Path:
         boards, runs, experiment=config.experiment, champion=str(champion) if champion else "", now=time.time()
     )
     path = store.directory / OVERVIEW_FILE
-    temporary = path.with_suffix(".tmp")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from error
+    with atomic_file(path) as stream:
+        stream.write(page.encode())
     _log_beside_experiment(client, experiment, path)
     return path
 

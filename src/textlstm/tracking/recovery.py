@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from textlstm.config import TrackingConfig
+from textlstm.storage.locks import try_lock
 from textlstm.tracking.outbox import (
     EventKind,
     JournalPaths,
@@ -16,7 +17,6 @@ from textlstm.tracking.outbox import (
     list_journals,
     load_state,
     read_events,
-    sending_lock,
 )
 from textlstm.tracking.secrets import Redactor
 from textlstm.tracking.sender import Sender
@@ -159,7 +159,7 @@ def is_complete(paths: JournalPaths) -> bool:
 
 
 def _sync_one(paths: JournalPaths, store: Store, *, deadline: float) -> SyncedJournal:
-    with sending_lock(paths) as held:
+    with try_lock(paths.lock) as held:
         if not held:
             return SyncedJournal(paths.key, load_state(paths.state), "is being sent by another process")
         opening = read_opening(paths.journal)

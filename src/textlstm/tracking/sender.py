@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
+from textlstm.storage.locks import exclusive_lock
 from textlstm.tracking.model_logging import log_model_version
 from textlstm.tracking.outbox import Event, EventKind, JournalPaths, SendState, load_state, read_events, save_state
 from textlstm.tracking.secrets import Redactor
-from textlstm.tracking.store import Store, experiment_id, file_lock, open_client
+from textlstm.tracking.store import Store, experiment_id, open_client
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -302,7 +303,7 @@ class Sender:
             return
         parent_tags = self._parent_tags(data)
         client = self.client  # opened before the lock is taken: opening takes the same lock
-        with file_lock(self._store.schema_lock):
+        with exclusive_lock(self._store.schema_lock):
             experiment = experiment_id(client, self._store, name=data["experiment"])
         found = client.search_runs([experiment], filter_string=f"tags.`{JOURNAL_TAG}` = '{self.paths.key}'")
         if found:

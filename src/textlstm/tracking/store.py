@@ -5,17 +5,15 @@ over it in silence. So every address here is absolute and given explicitly. A fr
 open at the same time breaks, so the first opening happens under a file lock.
 """
 
-import fcntl
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from textlstm.config import TrackingConfig
-from textlstm.errors import ConfigError, StorageError
+from textlstm.errors import ConfigError
+from textlstm.storage.locks import exclusive_lock
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -100,27 +98,6 @@ def without_userinfo(uri: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri
 
 
-@contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path` (created when absent) until the block ends; waits for other holders.
-
-    Raises:
-        StorageError: The file cannot be created.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StorageError(
-            f"{path}: cannot be created: {error.strerror}. Set tracking.dir to a folder you own."
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def configure_environment(*, timeout_seconds: float) -> None:
     """Set MLflow's own switches for this process: no telemetry, no long retries. Call before `import mlflow`."""
     request_seconds = max(1, min(10, int(timeout_seconds / 3)))
@@ -148,7 +125,7 @@ def open_client(store: Store) -> "MlflowClient":
     if not store.is_local:
         return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
     database = Path(store.uri.removeprefix("sqlite:///"))
-    with file_lock(store.schema_lock):
+    with exclusive_lock(store.schema_lock):
         database.parent.mkdir(parents=True, exist_ok=True)
         client = MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
         client.search_experiments(max_results=1)

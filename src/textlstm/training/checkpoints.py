@@ -6,7 +6,6 @@ its own digest; the renaming of the JSON file is the moment at which the checkpo
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from textlstm.errors import ConfigError, IntegrityError, StorageError
+from textlstm.storage.files import replace_file
 
 _FORMAT = 1
 _KEPT = 2
@@ -65,11 +65,11 @@ class CheckpointStore:
             numbers = [int(path.name[6:12]) for path in self.directory.glob("state-??????.*")]
             name = f"state-{max(numbers, default=0) + 1:06d}"
             data = save(tensors)
-            _write_atomically(self.directory / f"{name}.safetensors", data)
+            replace_file(self.directory / f"{name}.safetensors", data)
             content = {"format": _FORMAT, "fingerprint": self.fingerprint, "progress": progress}
             content["tensors_sha256"] = hashlib.sha256(data).hexdigest()
             content["sha256"] = _digest(content)
-            _write_atomically(self.directory / f"{name}.json", json.dumps(content, indent=1).encode())
+            replace_file(self.directory / f"{name}.json", json.dumps(content, indent=1).encode())
             self._remove_old()
         except OSError as error:
             raise StorageError(f"{self.directory}: the checkpoint cannot be written: {error.strerror}") from error
@@ -122,17 +122,3 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
 
 def _digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

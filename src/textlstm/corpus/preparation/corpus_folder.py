@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from textlstm.arrays.hashing import string_bytes
 from textlstm.config import Task
 from textlstm.corpus.prepared import PREPARED_SCHEMA, PreparedCorpus, PreparedSplit, Split
 from textlstm.errors import IntegrityError
-from textlstm.storage.files import atomic_file, check_files, sha256_of_file, storage_errors, sync_directory
+from textlstm.storage.files import atomic_file, check_files, sha256_of_file, sync_directory
 from textlstm.text.fingerprint import TextFingerprint
 
 MANIFEST = "manifest.json"
@@ -50,22 +49,6 @@ def seal(directory: Path, *, key: str) -> None:
     files = {name: sha256_of_file(directory / name) for name in names}
     write_json(directory / MANIFEST, {"key": key, "files": files})
     sync_directory(directory)
-
-
-def publish(directory: Path, final: Path) -> None:
-    """Give a sealed folder its final name, in place of an earlier one.
-
-    Raises:
-        StorageError: The folder cannot be renamed.
-    """
-    old = directory.with_name(f"{directory.name}.old")
-    with storage_errors(final):
-        if final.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            final.replace(old)
-        directory.replace(final)
-        shutil.rmtree(old, ignore_errors=True)
-    sync_directory(final.parent)
 
 
 def load_corpus(directory: Path, *, key: str, timings: Mapping[str, float], reused: bool) -> PreparedCorpus:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from textlstm.config import DataConfig, Task, TextConfig
 from textlstm.corpus.preparation.cache_key import corpus_key
-from textlstm.corpus.preparation.corpus_folder import load_corpus, publish, seal
+from textlstm.corpus.preparation.corpus_folder import load_corpus, seal
 from textlstm.corpus.preparation.reading import Ingested, ingest
 from textlstm.corpus.preparation.splitting import Assignment, assign_known, assign_rows, refuse_leaks
 from textlstm.corpus.preparation.tokenizing import Done, tokenize_rows
@@ -20,7 +20,8 @@ from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.corpus.sources.sources import Source, check_unchanged, labelled_file_sources, open_sources
 from textlstm.errors import InputError
 from textlstm.processes.group import WorkerGroup
-from textlstm.storage.files import exclusive_lock, storage_errors
+from textlstm.storage.files import replace_folder, storage_errors
+from textlstm.storage.locks import exclusive_lock
 from textlstm.text.fingerprint import TextDescription, TextFingerprint
 from textlstm.text.workers import start_workers_early
 
@@ -161,7 +162,7 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
             on_rows=lambda rows: _report(preparation, Phase.writing, Done(rows, 0), assignment),
         )
         seal(whole_dir, key=preparation.key)
-        publish(whole_dir, final)
+        replace_folder(whole_dir, final)
         shutil.rmtree(work_dir, ignore_errors=True)
 
 
