@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from textlstm.storage import stores
+from textlstm.storage import files, stores
 
 Action = Callable[[str, str], None]
 """Called as action(operation, path) before each open, write, fsync and replace; raises or kills to make it fail."""
@@ -66,13 +66,11 @@ def faulty_store(action: Action) -> Iterator[None]:
         action("replace", str(target))
         os.replace(source, target)  # noqa: PTH105
 
-    real_io, real_os = stores.io, stores.os
+    faulty_os: Any = SimpleNamespace(**{**vars(os), "fsync": faulty_fsync, "replace": faulty_replace})
+    real_io = stores.io
     stores.io = SimpleNamespace(open=faulty_open)  # type: ignore[assignment]
-    names = ("open", "close", "scandir", "O_RDONLY")
-    stores.os = SimpleNamespace(  # type: ignore[assignment]
-        fsync=faulty_fsync, replace=faulty_replace, **{name: getattr(os, name) for name in names}
-    )
+    stores.os = files.os = faulty_os  # folders are synced in `files`
     try:
         yield
     finally:
-        stores.io, stores.os = real_io, real_os
+        stores.io, stores.os, files.os = real_io, os, os

@@ -17,9 +17,9 @@ def names(folder: Path) -> list[str]:
 def test_a_file_appears_after_a_clean_end_only(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     path.write_bytes(b"old")
-    with pytest.raises(KeyError), atomic_file(path) as stream:
-        stream.write(b"new")
-        raise KeyError
+    broken = (1 // number for number in (1, 0))
+    with pytest.raises(ZeroDivisionError), atomic_file(path) as stream:
+        stream.writelines(bytes(value) for value in broken)
     assert (path.read_bytes(), names(tmp_path)) == (b"old", ["out.txt"])
     with atomic_file(path) as stream:
         stream.write(b"new")
@@ -39,9 +39,7 @@ def test_file_and_folder_are_synced_or_nothing_is_told(
 
     monkeypatch.setattr("os.fsync", fsync)
     with (
-        pytest.raises(
-            StorageError, match=r"out\.txt: cannot be written: No space left|: cannot be written: No space left"
-        ),
+        pytest.raises(StorageError, match="cannot be written: No space left on device"),
         atomic_file(tmp_path / "out.txt") as stream,
     ):
         stream.write(b"new")
@@ -74,7 +72,6 @@ def test_a_folder_stays_as_it_was_when_its_successor_fails(tmp_path: Path) -> No
     final = tmp_path / "model"
     final.mkdir()
     (final / "old").write_bytes(b"old")
-    with pytest.raises(KeyError), atomic_folder(final) as folder:
-        (folder / "new").write_bytes(b"half")
-        raise KeyError
+    with pytest.raises(StorageError), atomic_folder(final) as folder:
+        (folder / "new").write_bytes((folder / "absent").read_bytes())
     assert (names(tmp_path), names(final)) == (["model"], ["old"])

@@ -67,10 +67,10 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
             self._check_same(output_dir, fixed or {})
             self._take_up_cut_off_trials()
         except OSError as error:
-            self._lock.close()
+            self._held.close()
             raise StorageError(f"{output_dir}: {error.strerror}") from error
         except BaseException:
-            self._lock.close()  # another sweep may use the folder although this one may not
+            self._held.close()  # another sweep may use the folder although this one may not
             raise
 
     def __exit__(
