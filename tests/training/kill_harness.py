@@ -35,7 +35,7 @@ def train(folder: Path, point: str) -> None:
             die()
         return 0
 
-    write = checkpoints._write_atomically
+    write = checkpoints.replace_file
 
     def dying_write(path: Path, data: bytes) -> None:
         counts["files"] += 1
@@ -46,7 +46,7 @@ def train(folder: Path, point: str) -> None:
             die()
         write(path, data)
 
-    checkpoints._write_atomically = dying_write
+    checkpoints.replace_file = dying_write
     job = TrainingJob(
         toy.network(),
         toy.split(300, seed=1),

@@ -60,7 +60,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
-        sync_directory(path.parent)
+        sync_names(path.parent)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -86,7 +86,7 @@ def atomic_folder(final: Path, *, remedy: str = "") -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             yield temporary
-            sync_directory(temporary)
+            sync_names(temporary)
             replace_folder(temporary, final)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -107,7 +107,7 @@ def replace_folder(new: Path, final: Path) -> None:
             final.replace(old)
         new.replace(final)
         shutil.rmtree(old, ignore_errors=True)
-    sync_directory(final.parent)
+        sync_names(final.parent)
 
 
 def sync_directory(directory: Path) -> None:
@@ -117,11 +117,16 @@ def sync_directory(directory: Path) -> None:
         StorageError: The folder cannot be synchronized.
     """
     with storage_errors(directory):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_names(directory)
+
+
+def sync_names(directory: Path) -> None:
+    """Do what `sync_directory` does; raises OSError, for callers with a message of their own."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sha256_of_file(path: Path) -> str:

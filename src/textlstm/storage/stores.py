@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from textlstm.errors import InputError
-from textlstm.storage.files import storage_errors, sync_directory
+from textlstm.storage.files import storage_errors, sync_names
 
 OUTPUT_REMEDY = "; free space or choose another output, then run the same command"
 
@@ -106,7 +106,7 @@ class LocalStore:
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)
                 raise
-            sync_directory(final.parent)
+            sync_names(final.parent)
 
     def names(self, folder: str) -> list[str]:
         """Return the sorted names of the files directly in `folder`."""
