@@ -38,7 +38,7 @@ KINDS = {
     "delivery": (
         (
             "I am still waiting for",
-            "The outbox_process lost",
+            "The courier lost",
             "There is no trace of",
             "The tracking page shows nothing about",
         ),
@@ -72,7 +72,7 @@ NEW = (
     "The reset mail for my password never came.",
     "What a lovely lamp, thank you!",
     "",
-    "I was billed for shoes that the outbox_process lost.",
+    "I was billed for shoes that the courier lost.",
 )
 
 

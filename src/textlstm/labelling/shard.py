@@ -215,8 +215,11 @@ def label_block(
         values_of_rows = added.values(predictions, probabilities, explanations=explanations)
         for record, values in zip(records, values_of_rows, strict=True):
             rows.append({**record.fields, **values})
-            labels[cell_text(values[settings.label_name])] += 1
+            if not classifier.is_multi_label:
+                labels[cell_text(values[settings.label_name])] += 1
         for prediction in predictions:
+            if classifier.is_multi_label:
+                labels.update(prediction.labels or ("",))  # rows by label, not by combination of labels
             decisions[str(prediction.decision)] += 1
             confidence_sum += float(prediction.probability)
     return LabelledBlock(rows, rejects, labels, decisions, confidence_sum, num_seen)

@@ -136,9 +136,11 @@ def label_drift(labels: Mapping[str, int], card: ModelCard) -> float | None:
     if len(card.label_shares) != len(card.labels) or sum(given) < _DRIFT_ROWS:
         return None
     index = 0.0
+    # With several labels a row the shares of training add up to more than 1, and counts to more than the rows.
+    known = max(sum(card.label_shares), _SHARE_FLOOR)
     for count, trained in zip(given, card.label_shares, strict=True):
         share = max(count / sum(given), _SHARE_FLOOR)
-        base = max(trained, _SHARE_FLOOR)
+        base = max(trained / known, _SHARE_FLOOR)
         index += (share - base) * math.log(share / base)
     return index
 
