@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
 from textlstm.config import ExportPrecision
 
 OPSET = 21

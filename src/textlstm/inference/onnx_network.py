@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, assert_never
 
 import numpy as np
-
 import onnx
+
 from textlstm.config import Encoder, ExportPrecision, ModelConfig, Pooling
 from textlstm.inference.onnx_graph import FLOAT, INT32, INT64, GraphInput, GraphWriter, Weights
 from textlstm.models.network.inputs import HASH_MODULUS, HASH_MULTIPLIER, NGRAM_WIDTHS, SPELLING_SIZE
