@@ -35,7 +35,7 @@ class TextFingerprint:
         """Return the record that `dataclasses.asdict` turned into JSON.
 
         Raises:
-            IntegrityError: A field is missing, unknown or of the wrong type.
+            IntegrityError: a field is missing, unknown or of the wrong type.
         """
         names = {field.name for field in fields(cls)}
         if set(values) != names:
@@ -76,13 +76,13 @@ def check_saved(saved: TextFingerprint, current: TextFingerprint, *, reads_spacy
     """Refuse to prepare texts for a model in another way than it was trained with.
 
     Args:
-        saved: What the model folder recorded.
-        current: What this installation would do.
-        reads_spacy_model: Whether tags or lemmas are read. Where they are not, the spaCy model only gives the
+        saved: what the model folder recorded.
+        current: what this installation would do.
+        reads_spacy_model: whether tags or lemmas are read. Where they are not, the spaCy model only gives the
             tokenizer, and an equal tokenizer from anywhere is as good.
 
     Raises:
-        IntegrityError: The spaCy model, its version, the tokenizer or this package's preparation differ; every
+        IntegrityError: the spaCy model, its version, the tokenizer or this package's preparation differ; every
             difference is one line that names both sides and the remedy.
     """
     problems = []

@@ -46,14 +46,14 @@ class TextPipeline:
         """Load what `config` needs.
 
         Args:
-            config: The settings; those of the model folder where `saved` is given.
-            saved: What a model folder recorded; its stop words are used in place of the file or list.
-            device: Where the fast tagger runs: `cpu` or `cuda`. Tags do not depend on it.
-            without_torch: Leave torch unloaded; numpy then computes the fast tagger.
+            config: the settings; those of the model folder where `saved` is given.
+            saved: what a model folder recorded; its stop words are used in place of the file or list.
+            device: where the fast tagger runs, `cpu` or `cuda`; tags do not depend on it.
+            without_torch: leave torch unloaded; numpy then computes the fast tagger.
 
         Raises:
-            ConfigError: A setting that cannot be met here (unknown language, missing model, unknown tag).
-            InputError: The stop-word file cannot be read.
+            ConfigError: a setting that cannot be met here (unknown language, missing model, unknown tag).
+            InputError: the stop-word file cannot be read.
             IntegrityError: `saved` was made with another spaCy model, tokenizer or preparation.
         """
         if without_torch:
@@ -105,7 +105,7 @@ class TextPipeline:
     def _start_anew(self) -> None:
         """Load the pipeline again: what spaCy's vocabulary has grown by is only given back with it."""
         del self._engine, self._vocab
-        gc.unfreeze()  # a worker keeps what it has loaded out of the collector's sight
+        gc.unfreeze()  # a worker has frozen what it loaded: the collector would not look at it
         gc.collect()
         loaded = load_pipeline(self._config, saved=self._saved_before)
         self._vocab = loaded.nlp.vocab
@@ -113,15 +113,17 @@ class TextPipeline:
 
 
 def _choose_engine(config: TextConfig, loaded: SpacyPipeline, device: str) -> tuple[Engine, str]:
-    """Return the fastest engine that gives spaCy's results, and why a faster one was left ("" where none was)."""
+    """Return the fastest engine that gives spaCy's results, and why no faster one is used (or "")."""
     from textlstm.text.tagger.spacy_tagger import SpacyTagging
     from textlstm.text.tokenizer.word_tokenizer import supports_single_words
 
+    # Without tags and lemmas, each distinct word is cut once.
     by_words = supports_single_words(loaded.nlp)
     if by_words and not loaded.has_pos and not loaded.has_lemmas:
         from textlstm.text.tokenizer.tokenizer import PlainTokens
 
         return PlainTokens(loaded.nlp, max_run=config.max_run), ""
+    # spaCy's tagger computed in large batches, if it is of a known kind and passes its test.
     reason = ""
     if loaded.has_pos and config.tagger is not Tagger.spacy:
         from textlstm.text.tagger.self_test import self_tested_fast_tagger

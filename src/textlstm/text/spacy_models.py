@@ -152,7 +152,7 @@ def uses_torch(config: TextConfig) -> bool:
     Loads neither spaCy nor the model.
 
     Raises:
-        ConfigError: As `find_model`.
+        ConfigError: as `find_model`.
     """
     if not config.pos and not config.lemmas:
         return False
@@ -168,7 +168,7 @@ def load_pipeline(config: TextConfig, *, saved: TextFingerprint | None = None) -
     had another tokenizer than a blank pipeline has, the tokenizer is that of the spaCy model, if it is installed.
 
     Raises:
-        ConfigError: An unknown language or model, unknown tags, or filters and lemmas that need a model where none is.
+        ConfigError: an unknown language or model, unknown tags, or filters and lemmas that need a model where none is.
     """
     check_pos_tags("text.keep_pos", config.keep_pos)
     check_pos_tags("text.drop_pos", config.drop_pos)

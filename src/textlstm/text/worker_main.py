@@ -2,8 +2,8 @@
 
 The first process, the starter, reads settings from standard input, loads the pipeline once, and forks one worker for
 each pair of descriptors; so start-up costs the same for any number of workers, and they share the memory. It tells on
-standard output what the preparation says of itself, the process ids, and how each worker ended. A worker reads blocks,
-writes results, and a sign of life every second.
+standard output what the preparation says of itself, the process ids, and how each worker ended. A worker reads blocks
+and writes results, and a sign of life every second.
 """
 
 import json

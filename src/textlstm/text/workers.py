@@ -41,10 +41,10 @@ def start_workers_early(
     """Start workers before there are texts, so that they load while files are read; None where one process will do.
 
     Args:
-        config: The settings.
-        num_workers: Processes; 0 means one a core.
-        num_bytes: Least size of the texts.
-        saved: What a model folder recorded, as for `TextPipeline`.
+        config: the settings.
+        num_workers: processes; 0 means one a core.
+        num_bytes: least size of the texts.
+        saved: what a model folder recorded, as for `TextPipeline`.
     """
     config = resolve_device(config)
     count = _num_workers(config, num_workers)
@@ -73,16 +73,16 @@ def prepare_in_processes(
     this process (threads, open files, an unguarded main module) can disturb them.
 
     Args:
-        config: The settings.
-        blocks: Blocks of some 10,000 to 100,000 words (see `blocks_by_words`); read a few ahead of the results.
-        num_workers: Processes; 0 means one a core, or one with a GPU.
-        saved: What a model folder recorded, as for `TextPipeline`.
-        on_ready: Hears once, before the first result, what the preparation says of itself; so the caller need not load
+        config: the settings.
+        blocks: blocks of some 10,000 to 100,000 words (see `blocks_by_words`); read a few ahead of the results.
+        num_workers: processes; 0 means one a core, or one with a GPU.
+        saved: what a model folder recorded, as for `TextPipeline`.
+        on_ready: hears once, before the first result, what the preparation says of itself; so the caller need not load
             spaCy to know.
-        group: Workers from `start_workers_early` with the same settings; whoever started them ends them.
+        group: workers from `start_workers_early` with the same settings; whoever started them ends them.
 
     Raises:
-        TextLSTMError: A worker was killed, stopped, or met an error; the message names the block.
+        TextLSTMError: a worker was killed, stopped, or met an error; the message names the block.
     """
     if group is not None:
         yield from _Pool(group, on_ready).run(iter(blocks))

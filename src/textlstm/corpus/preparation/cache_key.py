@@ -34,11 +34,11 @@ def corpus_key(
     """Return the sha256, in hexadecimal; neither spaCy nor a model is loaded for it.
 
     Args:
-        data: Its places do not count, only what is read from them (`sources`).
-        text: All settings but `ONLY_HOW` count, and the words of a stop-word file.
-        sources: Digests of the rows.
-        saved: What a model recorded; counts in place of what is installed.
-        labels: Labels of the model, where only a test split is prepared.
+        data: its places do not count, only what is read from them (`sources`).
+        text: all settings but `ONLY_HOW` count, and the words of a stop-word file.
+        sources: digests of the rows.
+        saved: what a model recorded; counts in place of what is installed.
+        labels: labels of the model, where only a test split is prepared.
     """
     content = {
         "format": FORMAT_VERSION,

@@ -33,7 +33,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write readable JSON whose bytes depend on `content` alone.
 
     Raises:
-        StorageError: The file cannot be written.
+        StorageError: the file cannot be written.
     """
     with atomic_file(path) as stream:
         stream.write(json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8") + b"\n")
@@ -43,7 +43,7 @@ def seal(directory: Path, *, key: str) -> None:
     """Write the manifest: the sha256 of every file in `directory`.
 
     Raises:
-        StorageError: The manifest cannot be written.
+        StorageError: the manifest cannot be written.
     """
     names = sorted(path.name for path in directory.iterdir() if path.name != MANIFEST)
     files = {name: sha256_of_file(directory / name) for name in names}
@@ -55,7 +55,7 @@ def load_corpus(directory: Path, *, key: str, timings: Mapping[str, float], reus
     """Check every file against the manifest, then map the tables.
 
     Raises:
-        IntegrityError: A file is missing or changed.
+        IntegrityError: a file is missing or changed.
     """
     remedy = f"Delete the folder {directory} or set overwrite=true to prepare it again."
     manifest = _read_manifest(directory / MANIFEST, key=key, remedy=remedy)

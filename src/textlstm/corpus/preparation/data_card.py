@@ -110,7 +110,7 @@ def write_page(path: Path, card: Mapping[str, Any]) -> None:
     """Write the page.
 
     Raises:
-        StorageError: The file cannot be written.
+        StorageError: the file cannot be written.
     """
     with atomic_file(path) as stream:
         stream.write(render_page(card).encode("utf-8", "backslashreplace"))

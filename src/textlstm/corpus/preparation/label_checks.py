@@ -167,15 +167,15 @@ def check_known(
     """Return a warning that names the labels that are not `known`, and says what becomes of such rows.
 
     Args:
-        counts: Number of rows of each label.
-        known: The labels that can be predicted.
-        data: Its label columns stand in the remedies.
-        name: What the rows are called in messages.
-        owner: Who knows `known`: train, or the model.
-        fate: What becomes of such rows.
+        counts: number of rows of each label.
+        known: the labels that can be predicted.
+        data: its label columns stand in the remedies.
+        name: what the rows are called in messages.
+        owner: who knows `known`: train, or the model.
+        fate: what becomes of such rows.
 
     Raises:
-        InputError: Labels only look unknown (another spelling, or several labels in one cell), or none is known.
+        InputError: labels only look unknown (another spelling, or several labels in one cell), or none is known.
     """
     unknown = sorted(set(counts) - set(known))
     if not unknown:

@@ -26,9 +26,9 @@ def compare_with_train(
     """Return the comparison of validation and test with train, as plain JSON values by split.
 
     Args:
-        directory: Holds the tables of the splits.
-        num_rows: Rows of each split.
-        exact: For each split that was given as files, (N,) which rows have a text that is also in train; these are no
+        directory: holds the tables of the splits.
+        num_rows: rows of each split.
+        exact: for each split that was given as files, (N,) which rows have a text that is also in train; these are no
             near-duplicates.
     """
     probes = {
@@ -38,6 +38,7 @@ def compare_with_train(
     }
     if not num_rows[Split.train] or not probes:
         return {}
+    # One pass over train: each batch is shingled once for all splits.
     for batch in _batches(directory / split_file(Split.train)):
         words = _words(batch)
         shingles = shingle(words.tokens, words.offsets)

@@ -25,7 +25,7 @@ from textlstm.storage.locks import exclusive_lock
 from textlstm.text.fingerprint import TextDescription, TextFingerprint
 from textlstm.text.workers import start_workers_early
 
-# What a preparation reports while it works; a stage turns it into a bar.
+# Progress: a stage shows it as a bar.
 
 
 class Phase(StrEnum):
@@ -99,7 +99,7 @@ def run_preparation(preparation: Preparation, prepared_dir: Path, *, overwrite: 
     """Return the corpus, from the store where it is there.
 
     Raises:
-        TextLSTMError: As `prepare_corpus` says.
+        TextLSTMError: as `prepare_corpus` says.
     """
     name = preparation.key[:KEY_LENGTH]
     final, work_dir = prepared_dir / name, prepared_dir / ".work" / name
@@ -112,6 +112,7 @@ def run_preparation(preparation: Preparation, prepared_dir: Path, *, overwrite: 
         waited = True
         preparation.progress(Progress(Phase.waiting, 0, None, 0))
 
+    # One process prepares; a second one that waited finds the corpus in the store.
     with exclusive_lock(prepared_dir / ".locks" / name, on_wait=wait):
         if final.exists() and (waited or not overwrite):
             shutil.rmtree(work_dir, ignore_errors=True)  # left by a kill just after the last rename
@@ -126,6 +127,7 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
         parts_dir.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(whole_dir, ignore_errors=True)
         whole_dir.mkdir()
+    # Workers load while rows are read, checked and split.
     described: list[TextDescription] = []
     with _start_workers_early(preparation) as group:
         try:
@@ -135,6 +137,7 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
         except InputError:
             shutil.rmtree(work_dir, ignore_errors=True)
             raise
+        # Parts that an earlier, killed run has finished are not made again.
         ingested = ingested.without_hashes()
         with preparation.phase(Phase.tokenizing):
             num_parts = tokenize_rows(
@@ -148,6 +151,7 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
                 on_ready=described.append,
                 on_part=lambda done: _report(preparation, Phase.tokenizing, done, assignment),
             )
+    # The tables, the card and the manifest are written aside and appear by one rename.
     [description] = described
     with preparation.phase(Phase.writing):
         assemble(
@@ -217,18 +221,18 @@ def prepare_corpus(
     """Return the prepared corpus of `data`, from the store where it is there.
 
     Args:
-        data: Which rows.
-        text: What becomes of their texts.
-        prepared_dir: The store; made where it is missing.
-        num_workers: Processes that tokenize and tag; 0 means one a core.
-        overwrite: Prepare again even where the corpus is in the store.
-        progress: Hears how far each phase is.
+        data: which rows.
+        text: what becomes of their texts.
+        prepared_dir: the store; made where it is missing.
+        num_workers: processes that tokenize and tag; 0 means one a core.
+        overwrite: prepare again even where the corpus is in the store.
+        progress: hears how far each phase is.
 
     Raises:
-        InputError: Everything that is wrong with the rows, together; the store is left as it was.
-        ConfigError: Text settings that cannot be met here.
-        IntegrityError: The stored corpus fails its checksums.
-        StorageError: The store cannot be written.
+        InputError: everything that is wrong with the rows, together; the store is left as it was.
+        ConfigError: text settings that cannot be met here.
+        IntegrityError: the stored corpus fails its checksums.
+        StorageError: the store cannot be written.
     """
     sources = open_sources(data)
     preparation = Preparation(
@@ -263,19 +267,19 @@ def prepare_labelled_files(
     A label that the model does not know is allowed; it counts as always wrong, and a warning says so.
 
     Args:
-        data: Its `test` files and columns; everything about other splits is ignored.
-        text: The text settings of the model.
-        labels: The labels of the model.
-        saved: What the model recorded about text preparation.
-        prepared_dir: The store; made where it is missing.
-        num_workers: Processes that tokenize and tag; 0 means one a core.
-        overwrite: Prepare again even where the corpus is in the store.
-        progress: Hears how far each phase is.
+        data: its `test` files and columns; everything about other splits is ignored.
+        text: the text settings of the model.
+        labels: the labels of the model.
+        saved: what the model recorded about text preparation.
+        prepared_dir: the store; made where it is missing.
+        num_workers: processes that tokenize and tag; 0 means one a core.
+        overwrite: prepare again even where the corpus is in the store.
+        progress: hears how far each phase is.
 
     Raises:
-        InputError: No file is given, or the rows cannot be used, or their labels are not those of the model.
-        IntegrityError: The model's spaCy is not this one, or the stored corpus fails its checksums.
-        StorageError: The store cannot be written.
+        InputError: no file is given, or the rows cannot be used, or their labels are not those of the model.
+        IntegrityError: the model's spaCy is not this one, or the stored corpus fails its checksums.
+        StorageError: the store cannot be written.
     """
     sources = labelled_file_sources(data)
     preparation = Preparation(

@@ -31,7 +31,7 @@ _NUM_EXAMPLES = 10
 
 
 class DuplicateIds:
-    """Keeps a 64-bit hash of every id; two different ids of 10 million share one with probability 3e-6."""
+    """Keeps a 64-bit hash of every id; among 10 million different ids, two share one with probability 3e-6."""
 
     def __init__(self) -> None:
         self._hashes = array("Q")
@@ -109,8 +109,8 @@ def ingest(sources: Sequence[Source], directory: Path, *, data: DataConfig, on_r
     """Read all sources into `directory`; `on_rows` hears the number of rows so far.
 
     Raises:
-        InputError: Everything that is wrong with all sources, together.
-        StorageError: The rows cannot be written.
+        InputError: everything that is wrong with all sources, together.
+        StorageError: the rows cannot be written.
     """
     label_sets: dict[tuple[str, ...], int] = {}
     ingested: list[IngestedSource] = []

@@ -59,7 +59,7 @@ def _take_texts(
     seed = mix(np.array([split_seed + 1], np.uint64))
     by_stratum = np.argsort(strata, kind="stable").astype(np.uint32)
     ends = np.cumsum(sizes)
-    # A stratum at a time: its texts in the order of hash and seed give the first so many.
+    # From each stratum, the first `quotas[stratum]` texts in the order of hash and seed.
     for stratum in np.flatnonzero(quotas):
         places = by_stratum[ends[stratum] - sizes[stratum] : ends[stratum]]
         order = np.argsort(mix(texts[places] ^ seed), kind="stable")
@@ -108,7 +108,7 @@ def assign_rows(ingested: Ingested, data: DataConfig) -> Assignment:
     """Drop, split and check, all on hashes.
 
     Raises:
-        InputError: Too few rows or classes, rare labels, or test texts in train where data.strict=true.
+        InputError: too few rows or classes, rare labels, or test texts in train where data.strict=true.
     """
     by_split = {source.split: source for source in ingested.sources}
     splits = {
@@ -117,12 +117,14 @@ def assign_rows(ingested: Ingested, data: DataConfig) -> Assignment:
     train, assigned = by_split[Split.train], splits[Split.train]
     duplicates: dict[str, int] = _duplicates(train)
     warnings: list[str] = []
+    # Rows that settings drop leave train before anything is split.
     if data.deduplicate:
         duplicates["dropped_duplicates"] = _drop(assigned, _occurs_earlier(train.hashes))
     if data.drop_leaked:
         given = [source.hashes for split, source in by_split.items() if split is not Split.train]
         leaked = np.isin(train.hashes, np.concatenate([np.zeros(0, np.uint64), *given]))
         duplicates["dropped_leaked"] = _drop(assigned, leaked)
+    # What is left must be enough to learn from; then missing splits are taken from train.
     label_ids = _LabelIds(ingested.label_sets)
     warnings += _check_classes(train, assigned, label_ids, data)
     for split, fraction in ((Split.test, data.test_fraction), (Split.validation, data.validation_fraction)):
@@ -131,6 +133,7 @@ def assign_rows(ingested: Ingested, data: DataConfig) -> Assignment:
     if data.train_limit:
         _limit_train(train, assigned, label_ids, limit=data.train_limit, split_seed=data.split_seed)
     labels = label_ids.names_of(train.label_set_ids[assigned == SPLITS.index(Split.train)])
+    # Given splits are compared with train: texts that are in both, labels that train does not have.
     in_train: dict[Split, npt.NDArray[np.bool_]] = {}
     for split, fate in ((Split.validation, "are left out of training"), (Split.test, "count as always wrong")):
         if split in by_split:
@@ -155,7 +158,7 @@ def assign_known(ingested: Ingested, labels: Sequence[str], data: DataConfig) ->
     """Take every row as a test row of a model with `labels`.
 
     Raises:
-        InputError: There are no rows, or their labels are none of the model's, or only look as if they were not.
+        InputError: there are no rows, or their labels are none of the model's, or only look as if they were not.
     """
     [source] = ingested.sources
     if not len(source.hashes):
@@ -175,7 +178,7 @@ def refuse_leaks(duplicates: Mapping[str, int]) -> None:
     """Hold data.strict=true.
 
     Raises:
-        InputError: Test texts are also in train.
+        InputError: test texts are also in train.
     """
     leaked = duplicates.get("test_in_train", 0)
     if leaked:

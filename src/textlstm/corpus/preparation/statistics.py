@@ -28,7 +28,7 @@ class Lengths:
         self._rows_of_length = counts
 
     def summary(self) -> dict[str, float]:
-        """Return mean, minimum, quantiles and maximum; a quantile is the smallest length that so many rows keep to."""
+        """Return mean, minimum, quantiles and maximum; 95 % of the rows do not exceed p95."""
         total = int(self._rows_of_length.sum())
         if not total:
             return {}

@@ -25,7 +25,7 @@ from textlstm.text.tokenized import TokenizedTexts
 from textlstm.text.workers import prepare_in_processes
 
 PARTS = 64
-"""A corpus is cut into about so many parts, as far as their limits allow."""
+"""A corpus is cut into about this many parts, as far as their limits allow."""
 MIN_PART_BYTES, MAX_PART_BYTES = 1 << 16, 1 << 19
 """UTF-8 bytes of text in a part (about 10,000 to 80,000 words); a longer text is a part of its own."""
 PART_ROWS = 4096
@@ -72,7 +72,7 @@ def tokenize_rows(
     `group` are workers that were started ahead. `on_ready` hears what the preparation says of itself, once.
 
     Raises:
-        StorageError: A part cannot be written.
+        StorageError: a part cannot be written.
     """
     num_parts = dict.fromkeys(Split, 0)
     waiting: deque[Part] = deque()

@@ -1,4 +1,8 @@
-"""Last pass: parts become one table a split, and the data card is computed on the way."""
+"""Last pass: parts become one table a split, and the data card is computed on the way.
+
+The copy is cheap (0.02 s of 4.2 s for 10,000 reviews, 34 MB), and the rows are read anyway for digest, card and
+comparison. One file a split can be mapped whole; hundreds of parts would each hold a file open.
+"""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +47,7 @@ def assemble(
     """Write everything but the manifest into `directory`.
 
     Raises:
-        StorageError: A file cannot be written.
+        StorageError: a file cannot be written.
     """
     digests: dict[str, str] = {}
     statistics: dict[Split, SplitStatistics] = {}
@@ -51,6 +55,7 @@ def assemble(
     for split in Split:
         if not num_parts[split]:
             continue
+        # One look at each batch: written, digested, counted.
         digest = SplitDigest()
         statistics[split] = SplitStatistics(saved.language, num_rows=assignment.num_rows[split])
         with atomic_file(directory / split_file(split)) as stream, pa.ipc.new_file(stream, PREPARED_SCHEMA) as writer:
@@ -62,6 +67,7 @@ def assemble(
                 num_rows += batch.num_rows
                 on_rows(num_rows)
         digests[split.value] = digest.hexdigest()
+    # The finished tables are compared with train; corpus.json comes last but for the rejects.
     card = build_card(
         statistics,
         comparison=compare_with_train(directory, num_rows=assignment.num_rows, exact=assignment.in_train),

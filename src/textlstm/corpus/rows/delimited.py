@@ -53,6 +53,7 @@ class DelimitedSyntax:
         parts: list[bytes] = []
         size = start = 0
         cells, closing = self._cells, self._closing
+        # `parts` holds the lines of a row with an open quote; mostly it is empty, and a line is a row.
         for offset, data in lines:
             if not parts:
                 if len(data) < 2 and data in _BLANK and (blank is not None or number == 0):

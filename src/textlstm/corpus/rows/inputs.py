@@ -119,7 +119,7 @@ def kept_stdin() -> Path:
     """Copy standard input to a file named `stdin`, once a process; the file goes when the process ends.
 
     Raises:
-        StorageError: There is no room for it.
+        StorageError: there is no room for it.
     """
     with storage_errors(Path(tempfile.gettempdir())):
         directory = Path(tempfile.mkdtemp(prefix="textlstm-"))

@@ -15,7 +15,7 @@ from textlstm.corpus.rows.settings import STDIN, Compression, FileKind, ReadSett
 from textlstm.corpus.rows.streams import FileState, read_blocks
 from textlstm.errors import InputError
 
-# What the first bytes of a file give away: archives, web pages, other encodings.
+# What the first bytes of a file tell: archives, web pages, other encodings.
 
 HEAD_BYTES = 4096
 """How much of a file is looked at."""
@@ -249,6 +249,7 @@ class LineInput:
         if self.kind.compression is not Compression.none and self.is_regular:
             with closing(read_blocks(self.path)) as raw:
                 self._check_packing(next(raw, b""))
+        # The first line, or 4 KB of it, tells most wrong files before a row is read.
         head = b""
         while len(head) < HEAD_BYTES and b"\n" not in head and (block := next(blocks, b"")):
             head += block

@@ -194,7 +194,7 @@ def _first_line(error: BaseException) -> str:
 
 ROW_GROUP_ROWS = 20_000
 ROW_GROUP_CHARS = 1 << 26
-"""A row group ends after so many rows, or after the row with which its strings reach so many characters."""
+"""A row group ends after this many rows, or after the row with which its strings reach this many characters."""
 _COMPRESSION = "zstd"
 
 

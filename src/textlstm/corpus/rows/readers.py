@@ -74,7 +74,7 @@ def reading_notes(path: Path, settings: ReadSettings) -> tuple[str, ...]:
 def read_records(
     path: Path, settings: ReadSettings, *, rows: RowRange | None = None, counts: ReadCounts | None = None
 ) -> Rows:
-    """Yield every row of `path`, or `rows` of it, as it stands there or as a reject; memory is bounded.
+    """Yield every row of `path`, or `rows` of it, verbatim or as a reject; memory is bounded.
 
     `counts` is kept up to date while rows are yielded.
 
@@ -93,6 +93,7 @@ def read_records(
         if counts.rows == 0:
             raise InputError(f"{path}: has no data rows.")
         return
+    # A range: read on from the nearest known row, and leave out those before and after it.
     check_unchanged(path, rows.state)
     with closing(_open_rows(path, kind, settings, rows=rows, counts=ReadCounts())) as found:
         for row in found:
@@ -106,7 +107,7 @@ def read_records(
 
 
 def read_all(paths: Sequence[Path], settings: ReadSettings) -> Rows:
-    """Yield the rows of all `paths` in turn; a file that is refused does not keep the problems of later ones secret.
+    """Yield the rows of all `paths` in turn; the problems of all files are reported together.
 
     Raises:
         InputError: at the end, with the problems of all files.

@@ -1,4 +1,4 @@
-"""What a reader yields: a row as it stands in the file, or why it was rejected."""
+"""What a reader yields: a row verbatim, or why it was rejected."""
 
 import json
 from collections import Counter

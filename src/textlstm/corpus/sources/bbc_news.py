@@ -18,7 +18,7 @@ def bbc_news_files() -> list[tuple[str, bytes]]:
     The package's code is never run (it prints, and orders by file system).
 
     Raises:
-        InputError: The package is not installed, or holds no articles.
+        InputError: the package is not installed, or holds no articles.
     """
     try:
         folder = resources.files(PACKAGE) / "bbcnews" / "data"

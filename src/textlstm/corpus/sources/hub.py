@@ -31,7 +31,7 @@ class HubSplit:
         """Keep the columns of `dataset` (a `datasets.Dataset`) that count.
 
         Raises:
-            InputError: Columns are missing; one line each.
+            InputError: columns are missing; one line each.
         """
         problems = header_problems(dataset.column_names, settings, name=name)
         if problems:
@@ -72,7 +72,7 @@ def open_hub(data: DataConfig) -> dict[Split, HubSplit]:
     """Return the splits of `data.name` that are there.
 
     Raises:
-        InputError: It cannot be reached or loaded, has no train split, or lacks a column.
+        InputError: it cannot be reached or loaded, has no train split, or lacks a column.
     """
     found = _load(data)
     settings = ReadSettings.for_data(data)

@@ -48,7 +48,7 @@ def open_sources(data: DataConfig) -> tuple[Source, ...]:
     """Return the sources of `data`, train first.
 
     Raises:
-        InputError: Files are missing, or there is nothing to train on.
+        InputError: files are missing, or there is nothing to train on.
     """
     match data.source:
         case DataSource.bbc_news:
@@ -65,7 +65,7 @@ def labelled_file_sources(data: DataConfig) -> tuple[Source, ...]:
     """Return the one source of the files `data.test`.
 
     Raises:
-        InputError: No file is given, or one is missing.
+        InputError: no file is given, or one is missing.
     """
     if not data.test:
         raise InputError("data.test is empty; name the labelled files to evaluate, as in data.test=FILE.")
@@ -76,7 +76,7 @@ def check_unchanged(sources: Sequence[Source]) -> None:
     """Compare the digests of all sources with what is there now.
 
     Raises:
-        InputError: A source changed while it was read.
+        InputError: a source changed while it was read.
     """
     changed = [source for source in sources if source.current_digest() != source.digest]
     if changed:

@@ -29,7 +29,7 @@ class PosTable:
         """Run the pipeline's attribute_ruler on every class with every tag.
 
         Raises:
-            UnknownArchitecture: A rule looks at more than one token or at another attribute.
+            UnknownArchitecture: a rule looks at more than one token or at another attribute.
         """
         ruler = nlp.get_pipe("attribute_ruler") if "attribute_ruler" in nlp.pipe_names else None
         named = _named_forms(ruler.patterns if ruler is not None else [])
@@ -66,7 +66,7 @@ def _named_forms(rules: list[dict[str, Any]]) -> set[str]:
     """Return the lower-case forms that decide about tag or part of speech.
 
     Raises:
-        UnknownArchitecture: A rule that sets either looks at several tokens or at other attributes.
+        UnknownArchitecture: a rule that sets either looks at several tokens or at other attributes.
     """
     forms: set[str] = set()
     for rule in rules:

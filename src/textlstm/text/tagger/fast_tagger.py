@@ -18,11 +18,11 @@ from textlstm.text.tokenized import TaggedTexts
 if TYPE_CHECKING:
     from spacy.language import Language
 
-# Tokens whose best two tags score almost the same: spaCy's own code decides, as rounding might.
+# Ties: where the best two tags of a token score almost the same, rounding could decide, so spaCy's own code does.
 
 
 class _Window:
-    """A few neighboring tokens that answer spaCy's models as a Doc does."""
+    """A few neighboring tokens with the methods of a Doc that spaCy's models call."""
 
     def __init__(self, nlp: "Language", columns: Sequence[str], attributes: NDArray[np.uint64], center: int) -> None:
         self.vocab = nlp.vocab
@@ -107,13 +107,13 @@ class FastTagger:
         """Take the weights out of `nlp`.
 
         Args:
-            nlp: Pipeline of tok2vec, tagger and attribute_ruler.
-            max_run: Longer runs without white space are cut.
+            nlp: pipeline of tok2vec, tagger and attribute_ruler.
+            max_run: longer runs without white space are cut.
             precision: fp32 gives spaCy's own tags.
             device: `cpu`, `cuda`, or `numpy` for the CPU without torch (always fp32).
 
         Raises:
-            UnknownArchitecture: The pipeline is not one that can be computed here.
+            UnknownArchitecture: the pipeline is not one that can be computed here.
         """
         weights = read_weights(nlp)
         self._nlp = nlp
@@ -138,6 +138,7 @@ class FastTagger:
 
     def tag(self, texts: Sequence[str]) -> TaggedBlock:
         """Return the word forms, tags and parts of speech of all texts, white space included."""
+        # Texts become word forms, forms become tags; ties go to spaCy's own layers.
         with self._nlp.memory_zone():
             form_ids = self._forms.form_ids(texts)
             guesses = self._network.guess(self._forms.vectors, form_ids)
@@ -145,6 +146,7 @@ class FastTagger:
             rows = np.flatnonzero(guesses.ties & (form_ids != 0))
             if self._breaks_ties and len(rows):
                 tags[rows] = break_ties(self._nlp, self._forms, form_ids=form_ids, rows=rows, receptive_field=field)
+        # A text lies between two gaps, each `field` rows wide: (N + 1) gaps for N texts.
         gaps = np.flatnonzero(form_ids == 0).reshape(-1, field)
         classes = self._forms.word_class[form_ids]
         return TaggedBlock(

@@ -1,4 +1,4 @@
-"""What a tagger's network is asked, and how it answers; `tagger_network.py` and `tagger_numpy.py` are two of them."""
+"""The interface of a tagger's network; `network_torch.py` and `network_numpy.py` are two of them."""
 
 from typing import Any, NamedTuple, Protocol
 

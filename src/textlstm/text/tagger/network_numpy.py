@@ -69,7 +69,7 @@ class WindowLayer:
         """Prepare the weights.
 
         Args:
-            layer: The weights.
+            layer: the weights.
             input_shift: (W,) what the rows lack: earlier layers' shifts.
             num_columns: C of every block.
         """
@@ -183,7 +183,7 @@ class NumpyTaggerNetwork:
         return PredictedTags(tags, ties)
 
     def _hidden(self, pairs: Pairs) -> Iterator[Floats]:
-        """Yield (C - layers, W) what the last layer makes of the even, then of the odd rows of a block."""
+        """Yield the (C - layers, W) outputs of the last layer for the even rows of a block, then for the odd ones."""
         for layer in self._windows:
             pairs = layer(pairs)
         columns = pairs.num_columns - self.receptive_field

@@ -1,4 +1,4 @@
-"""The fixed order of parts of speech: stored corpora and saved models hold indices into `POS_TAGS`."""
+"""The parts of speech in a fixed order: stored corpora and saved models hold indices into `POS_TAGS`."""
 
 from collections.abc import Sequence
 
@@ -34,11 +34,11 @@ def check_pos_tags(key: str, tags: Sequence[str]) -> None:
     """Refuse tags that are not universal parts of speech.
 
     Args:
-        key: The setting, such as `text.keep_pos`, for the message.
-        tags: The user's tags.
+        key: the setting, such as `text.keep_pos`, for the message.
+        tags: the user's tags.
 
     Raises:
-        ConfigError: A tag is unknown; every unknown tag is named.
+        ConfigError: a tag is unknown; every unknown tag is named.
     """
     unknown = [tag for tag in tags if not tag or tag not in POS_INDEX]
     if unknown:

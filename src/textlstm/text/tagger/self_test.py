@@ -1,4 +1,4 @@
-"""The fast tagger proves itself before it is used: spaCy must give the same tags for the probe sentences."""
+"""A test of the fast tagger before it is used: spaCy must give the same tags for the probe sentences."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from textlstm.text.tagger.weights import UnknownArchitecture
 if TYPE_CHECKING:
     from spacy.language import Language
 
-# Sentences on which the fast tagger proves itself: spaCy must give the same tags.
+# Sentences of many kinds: questions, prices, addresses, slang, other scripts.
 
 PROBE_TEXTS: tuple[str, ...] = (
     "The quick brown fox doesn't jump over the lazy dog's kennel any more.",
@@ -48,7 +48,7 @@ def self_tested_fast_tagger(
     In bf16 one tag in a hundred may differ; in fp32 none may.
 
     Raises:
-        UnknownArchitecture: Another architecture, or another tag.
+        UnknownArchitecture: another architecture, or another tag.
     """
     with nlp.memory_zone():
         expected = [[(token.text, token.tag_, token.pos_) for token in doc] for doc in nlp.pipe(PROBE_TEXTS)]

@@ -1,4 +1,4 @@
-"""The plain path: spaCy's own `nlp.pipe`. Slow, and what the fast paths are measured against."""
+"""The engine that runs spaCy's own `nlp.pipe`: slow, and the reference for the fast ones."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple

@@ -82,7 +82,7 @@ def read_weights(nlp: "Language") -> TaggerWeights:
     """Return the weights of `spacy.Tok2Vec.v2` (MultiHashEmbed + MaxoutWindowEncoder) under `spacy.Tagger.v2`.
 
     Raises:
-        UnknownArchitecture: Another component, architecture, window or setting is found.
+        UnknownArchitecture: another component, architecture, window or setting is found.
     """
     extra = [name for name in nlp.pipe_names if name not in _ALLOWED_PIPES]
     if extra or "tagger" not in nlp.pipe_names:

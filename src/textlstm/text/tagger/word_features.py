@@ -83,7 +83,7 @@ class WordForms:
 
     @property
     def vectors(self) -> Any:
-        """(F, W) what the tagger's embedding makes of each form, as the network keeps it; the gap is zero."""
+        """(F, W) output of the tagger's embedding for each form, as the network keeps it; the gap is zero."""
         return self._vectors.rows
 
     def form_ids(self, texts: Sequence[str]) -> NDArray[np.int32]:

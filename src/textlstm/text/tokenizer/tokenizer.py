@@ -1,6 +1,6 @@
-"""Tokens without parts of speech: spaCy's rules, applied once to each distinct word.
+"""The engine for tokens without parts of speech: spaCy's rules, applied once to each distinct word.
 
-Words are numbered as they come, and so are tokens; a text then is some array look-ups.
+Words are numbered in the order in which they come, and so are tokens; a text without new words costs array look-ups.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
 
 _MAX_WORDS = 250_000
-"""The cache of words starts anew beyond this many; about 60 MB."""
+"""The cache of words starts anew beyond this many, which take about 60 MB."""
 _MAX_WORD_CHARS = 20_000_000
 """The same, if words are long."""
 _BLOCK_CHARS = 1_000_000
@@ -132,6 +132,7 @@ class PlainTokens:
 
     def _learn(self, pieces: list[str], *, are_words: bool) -> None:
         """Tokenize `pieces`, which are new, and keep their tokens in that order."""
+        # Most words: spaCy's rules in Python. A word that they leave to spaCy, or a long run, is special.
         cut, max_run = self._rules.cut, self._max_run if are_words else 0
         found = [cut(piece) if len(piece) <= max_run else None for piece in pieces]
         tokens_of: list[Sequence[str]] = [tokens or () for tokens in found]
@@ -144,6 +145,7 @@ class PlainTokens:
         if left:
             for piece, tokens in self._spacy_tokens(left):
                 tokens_of[left[piece]] = tokens
+        # (P,) tokens of each piece, and all of them one after another as numbers.
         sizes = np.fromiter(map(len, tokens_of), np.int64, len(pieces))
         all_tokens = chain.from_iterable(tokens_of)
         numbers = np.fromiter(map(self._token_numbers.__getitem__, all_tokens), np.int32, int(sizes.sum()))
