@@ -8,9 +8,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed
+
+_PATIENCE = timedelta(hours=3)
+"""How long a process waits for the others; NCCL's own ten minutes are less than a large linear expert takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +73,12 @@ def joined(device: torch.device) -> Iterator[Processes]:
     """Join the processes that `torchrun` started (gloo on CPUs, nccl on GPUs) for the block."""
     mine = not distributed.is_initialized()
     if mine:
+        # The first process fits the linear expert before it joins; the others wait for it here.
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            distributed.init_process_group("nccl", timeout=_PATIENCE, device_id=device)
+        else:
+            distributed.init_process_group("gloo", timeout=_PATIENCE)
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
     finally:
