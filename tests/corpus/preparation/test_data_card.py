@@ -9,8 +9,7 @@ import pytest
 
 from textlstm.config import TextConfig
 from textlstm.corpus.preparation.corpus_folder import CARD_PAGE
-from textlstm.corpus.preparation.data_card import render_page
-from textlstm.corpus.preparation.statistics import Lengths
+from textlstm.corpus.preparation.data_card import Lengths, render_page
 from textlstm.corpus.prepared import PreparedCorpus
 
 Prepare = Callable[..., PreparedCorpus]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from textlstm.config import DataConfig, TextConfig
 from textlstm.corpus.preparation.prepare import prepare_corpus
-from textlstm.corpus.sources.bbc_news import bbc_news_digest, bbc_news_files, bbc_news_records
+from textlstm.corpus.sources.sources import bbc_news_digest, bbc_news_files, bbc_news_records
 
 
 def test_articles_alternate_between_topics_and_the_package_is_not_run() -> None:

@@ -129,8 +129,7 @@ def _difference(group: list[str]) -> str:
 
 
 def _with_rows(group: list[str], counts: Mapping[str, int]) -> str:
-    rows = (f"{counts[label]:,} row{'' if counts[label] == 1 else 's'}" for label in group)
-    return " and ".join(f"{label!r} ({number})" for label, number in zip(group, rows, strict=True))
+    return " and ".join(f"{label!r} ({counted(counts[label], 'row')})" for label in group)
 
 
 def _listed(labels: list[str]) -> str:

@@ -21,11 +21,10 @@ from textlstm.corpus.preparation.corpus_folder import (
     split_file,
     write_json,
 )
-from textlstm.corpus.preparation.data_card import build_card, write_page
+from textlstm.corpus.preparation.data_card import SplitStatistics, build_card, write_page
 from textlstm.corpus.preparation.overlap import compare_with_train
 from textlstm.corpus.preparation.reading import Ingested
 from textlstm.corpus.preparation.splitting import Assignment
-from textlstm.corpus.preparation.statistics import SplitStatistics
 from textlstm.corpus.preparation.tokenizing import part_path, read_part
 from textlstm.corpus.prepared import PREPARED_SCHEMA, Split
 from textlstm.storage.files import atomic_file, storage_errors
