@@ -17,9 +17,7 @@ FLOORS = [
     {"inference"},
     {"fitting", "labelling", "explain", "tracking", "sweeping"},
     {"stages"},
-    {"cli", "__main__"},
-    {"library"},
-    {"__init__", "sklearn", "spacy", "datasets"},
+    {"cli", "__main__", "library", "__init__", "sklearn", "spacy", "datasets"},
 ]
 FLOOR_OF = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 DOORS = {"sklearn", "spacy", "datasets"}

@@ -9,7 +9,7 @@ from textlstm.evaluation.scored_rows import Booleans, Floats
 _NUM_FOLDS = 5
 _SEED = 0
 _SHRINKAGES = (0.0, 5.0, 20.0, 80.0, 320.0, np.inf)
-"""Rows that the common threshold counts for beside the rows that carry a label."""
+"""Rows that the common threshold counts for beside the rows that have a label."""
 _NUM_COMMON = 199
 """Common thresholds that are tried: 1/200, 2/200, ..."""
 _EDGE = 1e-6
@@ -22,7 +22,7 @@ def fit_label_thresholds(probabilities: Floats, targets: Booleans) -> NDArray[np
 
     A label's own threshold is the one of its best F1 on the rows; of a rare label that is the luck of a few rows, and
     such labels are then given far too often. So the log-odds of a threshold are the mean of the label's own, weighted
-    by the rows that carry it, and of the common one, weighted by the shrinkage. Cross-fitting chooses the shrinkage:
+    by the rows that have it, and of the common one, weighted by the shrinkage. Cross-fitting chooses the shrinkage:
     thresholds of four fifths of the rows are judged on the last fifth by macro F1, micro F1 and the share of rows that
     are right in every label, all three alike.
 
@@ -78,7 +78,7 @@ def _common_threshold(probabilities: Floats, targets: Booleans) -> float:
 
 
 def _merit(decided: Booleans, targets: Booleans) -> float:
-    """Return the sum of macro F1 (over labels that rows carry), micro F1 and the share of rows right in every label."""
+    """Return the sum of macro F1 (over labels that rows have), micro F1 and the share of rows right in every label."""
     hits, support, given = (flags.sum(axis=0) for flags in (decided & targets, targets, decided))
     f1 = f1_score(hits, support, given)[support > 0]
     micro = f1_score(hits.sum(), support.sum(), given.sum())
