@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from textlstm.cli.main import STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,11 +36,16 @@ def test_links_lead_to_files() -> None:
     assert broken == []
 
 
-def test_library_example_has_eight_lines_and_runs(tiny_model: Path, monkeypatch: object) -> None:
+def test_library_example_has_eight_lines_and_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
     assert code is not None
     lines = [line for line in code[1].splitlines() if line.strip()]
     assert len(lines) <= 8
     names: dict[str, object] = {}
-    exec(code[1].replace("outputs/run/model", str(tiny_model)), names)
-    assert getattr(names["probabilities"], "shape", None) == (2, 3)
+    exec(code[1], names)
+    assert getattr(names["probabilities"], "shape", None) == (2, 2)
+    assert capsys.readouterr().out == "business\nsport\n"
+    assert (tmp_path / "news" / "manifest.json").is_file()

@@ -21,7 +21,10 @@ from pages import Step, read_steps
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = ("README.md",)
-TUTORIALS = ("docs/tutorials/pipeline.md", "docs/tutorials/dashboard.md", "docs/tutorials/labelling.md")
+TUTORIALS = (
+    *("docs/tutorials/pipeline.md", "docs/tutorials/dashboard.md", "docs/tutorials/labelling.md"),
+    "docs/tutorials/from-python.md",
+)
 LINKED = ("src", "conf", "docs", "examples", "benchmarks", "Makefile", "pyproject.toml", "requirements.lock", ".venv")
 TIMEOUT_SECONDS = 600
 PAGE_FOLDER = "/home/you/textlstm"
