@@ -32,7 +32,9 @@ _NUM_FOLDS = 3
 _MOST_NAIVE_BAYES_LABELS = 60
 """Naive Bayes is one fit a label on rows of its own; beyond this it is not tried."""
 _LEAST_GAIN = 0.003
-"""Part of the log loss that a dearer setting must save."""
+"""Part of the log loss that a dearer setting must save, and the accuracy that may stand in for it."""
+_MOST_LOSS = 0.05
+"""Part of the log loss that may be lost where accuracy gains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def choose_expert(
         candidate = _with(best_config, {key: value})
         trial = tried(f"{best.name} + {name}" if name else f"{best.name}, C {value:g}", candidate)
         trials.append(trial)
-        if trial.log_loss < best.log_loss * (1 - _LEAST_GAIN) and trial.full_seconds <= seconds:
+        if _is_better(trial, best) and trial.full_seconds <= seconds:
             best, best_config = trial, candidate
     reason = (
         f"linear expert: {best.name} ({best.accuracy:.1%} of {len(rows):,} held-out training rows; "
@@ -129,6 +131,13 @@ _PLAIN: dict[str, object] = {
     "model.expert_naive_bayes": False,
     "model.expert_c": 1.0,
 }
+
+
+def _is_better(trial: Trial, best: Trial) -> bool:
+    """Return whether a dearer setting pays: by log loss, or by accuracy where the log loss hardly grows."""
+    if trial.log_loss < best.log_loss * (1 - _LEAST_GAIN):
+        return True
+    return trial.accuracy >= best.accuracy + _LEAST_GAIN and trial.log_loss < best.log_loss * (1 + _MOST_LOSS)
 
 
 def _options(

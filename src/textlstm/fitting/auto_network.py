@@ -16,8 +16,9 @@ NUM_FOLDS = 5
 # Epochs. Measured on validation rows of the public corpora: more bring nothing there, since the best epoch is kept.
 _EPOCHS_OF_RARE_CLASSES = 8
 _ROWS_OF_RARE_CLASSES = 200
-_EPOCHS = ((300_000, 6), (3_000_000, 5))
+_EPOCHS = ((1_000_000, 6), (3_000_000, 5))
 _EPOCHS_OF_MANY_TOKENS = 4
+_FEW_EPOCH_TOKENS = 300_000
 _EPOCHS_WITH_ADVERSARIAL = 8
 _LEAST_STEPS = 200
 """A training of few rows takes at least so many steps, in at most `_MOST_EPOCHS`."""
@@ -193,6 +194,8 @@ def _epochs(size: DataSize, batch_size: int) -> int:
     """Return how many epochs the data want."""
     if size.rows_a_class <= _ROWS_OF_RARE_CLASSES and size.num_tokens <= _FEW_TOKENS:
         epochs = _EPOCHS_OF_RARE_CLASSES
+    elif size.mean_length <= _SHORT_TEXT and size.num_tokens > _FEW_EPOCH_TOKENS:
+        epochs = _EPOCHS_OF_MANY_TOKENS  # which leaves time for adversarial training
     else:
         epochs = next((number for most, number in _EPOCHS if size.num_tokens <= most), _EPOCHS_OF_MANY_TOKENS)
     steps = max(1, size.num_rows // batch_size)
