@@ -1,12 +1,16 @@
 """Outputs that are no plain name of a file: pipes, devices, links, and names that tell another format."""
 
+import json
 import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from fake_model import FAKE_MODELS
 
 from textlstm.errors import InputError
 from textlstm.storage.files import atomic_file
@@ -116,3 +120,54 @@ def test_a_name_that_tells_a_format_that_is_not_written_is_refused(rows: Path, r
 def test_a_name_that_tells_no_format_gets_that_of_the_input(rows: Path, run) -> None:  # control
     run("in.csv", "labelled.2026-11-28")
     assert (rows / "labelled.2026-11-28").read_text() == LABELLED
+
+
+def test_what_labelling_leaves_beside_outputs_is_no_input_of_a_glob_or_folder(tmp_path: Path, run) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jsonl").write_text('{"text": "four"}\n{"text": 4}\n')
+    run("in/a.jsonl", "in/b.jsonl", label_name="first", probability_name="p", decision_name="")
+    (tmp_path / "in" / "c.jsonl.work").mkdir()
+    (tmp_path / "in" / "c.jsonl.work" / "0.jsonl").write_text('{"text": "in pieces"}\n')
+    assert _names(tmp_path / "in") == [
+        "a.jsonl",
+        "b.jsonl",
+        "b.jsonl.manifest.json",
+        "b.jsonl.rejects.jsonl",
+        "c.jsonl.work",
+    ]
+    texts = ["four", "four"]
+    for number, pattern in enumerate(("in/*", "in/**/*.jsonl", "in")):
+        run(pattern, f"out{number}.jsonl")
+        assert [json.loads(line)["text"] for line in (tmp_path / f"out{number}.jsonl").open()] == texts
+    with pytest.raises(InputError) as refused:
+        run("in/*.rejects.jsonl", "out.jsonl")
+    assert refused.value.problems == (
+        f"{tmp_path}/in/*.rejects.jsonl: matches no file but rejects, manifests and work folders of labelling.",
+    )
+
+
+def test_a_file_that_only_ends_like_one_of_ours_is_an_input(tmp_path: Path, run) -> None:  # control
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "todays.rejects.jsonl").write_text('{"text": "four"}\n')
+    run("in/*", "out.jsonl")
+    run("in/todays.rejects.jsonl", "named.jsonl")
+    assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "named.jsonl").read_bytes()
+    assert json.loads((tmp_path / "out.jsonl").read_text())["text"] == "four"
+
+
+@pytest.mark.parametrize("output", ["out.csv", "-"])
+def test_a_missing_column_is_named_before_the_model_is_loaded(tmp_path: Path, run, output: str) -> None:
+    def load(*_arguments: object) -> NoReturn:
+        raise AssertionError("the model was loaded")
+
+    models = replace(FAKE_MODELS, load=load)
+    (tmp_path / "in.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError) as refused:
+        run("in.csv", output, models=models)
+    assert refused.value.problems == (
+        f"{tmp_path}/in.csv: no column 'text'; the columns are 'a', 'b'. Set labelling.text_column.",
+    )
+    assert _names(tmp_path) == ["in.csv", "model"]
+    (tmp_path / "in.csv").write_text("text\nfour\n")
+    with pytest.raises(AssertionError, match="the model was loaded"):  # control
+        run("in.csv", output, models=models)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from fake_model import FAKE_MODELS
 from io_faults import faulty_store, raise_at
 
 from textlstm.config import LabelConfig, LabellingConfig
-from textlstm.errors import InputError, IntegrityError, StorageError
+from textlstm.errors import InputError, IntegrityError, Interrupted, StorageError
 from textlstm.labelling import job
 from textlstm.labelling.job import label_files
+from textlstm.labelling.journal import Journal
 from textlstm.storage.locks import OutputLock
 
 
@@ -28,9 +30,34 @@ def unfinished(tmp_path: Path, run) -> Path:
 def test_finished_shards_are_not_done_again(unfinished: Path, run) -> None:
     summary = run("in.csv", "out.csv")
     assert (summary.num_rows, summary.num_continued) == (12, 6)
+    assert summary.lines()[0].startswith(f"labelled 12 rows into {unfinished}/out.csv, 6 of them by this run in ")
+    assert summary.rows_per_second == pytest.approx(6 / summary.seconds)
     assert summary.lines()[1] == "continued: 6 rows were done by an earlier run"
     run("in.csv", "calm.csv")
     assert (unfinished / "out.csv").read_bytes() == (unfinished / "calm.csv").read_bytes()
+
+
+def test_an_interrupted_job_says_what_is_kept_and_how_to_go_on(tmp_path: Path, run) -> None:
+    (tmp_path / "in.csv").write_text("text\n" + "".join(f"row {n}\n" for n in range(12)))
+    finished = 0
+
+    def count(original: Callable[..., object]) -> Callable[..., object]:
+        def finish(*arguments: object, **settings: object) -> object:
+            nonlocal finished
+            original(*arguments, **settings)
+            finished += 1
+            if finished == 3:
+                raise Interrupted(15, "interrupted")
+
+        return finish
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "finish", count(Journal.finish))
+        with pytest.raises(Interrupted) as stopped:
+            run("in.csv", "out.csv")
+    assert stopped.value.problems == ("interrupted: 9 of 12 rows are kept; the same command goes on",)
+    assert stopped.value.exit_code == 143
+    assert run("in.csv", "out.csv").num_continued == 9
 
 
 def test_another_number_of_workers_goes_on(unfinished: Path, run) -> None:

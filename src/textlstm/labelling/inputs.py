@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from textlstm.corpus.rows.class_folders import list_class_files
+from textlstm.corpus.rows.inputs import is_beside_output
 from textlstm.errors import InputError
 from textlstm.storage.stores import file_system, is_remote
 
@@ -25,6 +26,8 @@ def expand_remote(patterns: Sequence[str]) -> list[str]:
         files = file_system(pattern)
         try:
             found = sorted(files.unstrip_protocol(path) for path in files.glob(pattern))
+            if files.unstrip_protocol(pattern) not in found:  # a glob: what labelling left beside outputs is no input
+                found = [url for url in found if not is_beside_output(Path(url))]
         except OSError as error:
             problems.append(f"{pattern}: could not be read: {error.strerror or error}.")
             continue

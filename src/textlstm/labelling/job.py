@@ -11,7 +11,7 @@ from pathlib import Path
 from textlstm.config import LabelConfig, LabellingConfig
 from textlstm.corpus.rows.readers import reading_notes
 from textlstm.corpus.rows.records import Reject, RejectCount
-from textlstm.errors import ConfigError, InputError, IntegrityError, StorageError
+from textlstm.errors import ConfigError, InputError, IntegrityError, Interrupted, StorageError
 from textlstm.labelling.columns import AddedColumns
 from textlstm.labelling.engines.start import ShardEngine, start_engine
 from textlstm.labelling.journal import DigestStream, Journal, ShardRecord
@@ -20,7 +20,7 @@ from textlstm.labelling.merge import join_parts
 from textlstm.labelling.model import SAVED_MODELS, ModelCard, ModelSource
 from textlstm.labelling.output import Target, expand_names, open_target, refuse_input_as_output
 from textlstm.labelling.plan import Plan
-from textlstm.labelling.planning import Unpacked, make_plan, sha256_of_input
+from textlstm.labelling.planning import Unpacked, make_plan, refuse_headers, sha256_of_input
 from textlstm.labelling.shard import ShardTask, settings_of_reading
 from textlstm.labelling.stream import label_stream
 from textlstm.labelling.summary import LabelSummary, summarize
@@ -158,12 +158,15 @@ def label_files(
     directory = Path(config.model_dir) if model_dir is None else model_dir
     card = models.describe(directory)
     if config.output == "-":
+        refuse_headers(expand_names(config.input), config, card)
         classifier = models.load(directory, config.labelling, False)
         return label_stream(config, classifier, card, output=sys.stdout.buffer, rejects=sys.stderr.buffer)
     names = expand_names(config.input)
     target = open_target(config.output)
     refuse_input_as_output(config.output, names, config.input)
     _refuse_existing(target, config)
+    # Wrong columns are named before a model is loaded, which takes seconds.
+    refuse_headers(names, config, card)
     with (
         _work_folder(target, output=config.output) as inherited,
         start_engine(config, models, directory, names=names, target=target, inherited=inherited) as engine,
@@ -175,7 +178,10 @@ def label_files(
         num_continued = sum(record.row_total for record in done.values())
         records = [done[shard.number] for shard in plan.shards] if len(done) == len(plan.shards) else []
         if not records:
-            records = _label_shards(plan, engine, journal, config, done=done, advance=advance)
+            try:
+                records = _label_shards(plan, engine, journal, config, done=done, advance=advance)
+            except Interrupted as stop:
+                raise Interrupted(stop.signal_number, _kept(journal, plan)) from stop
         commit_output(plan, records, journal, card, config=config, model_dir=directory, target=target)
     summary = summarize(
         records,
@@ -225,6 +231,12 @@ def _label_shards(
         rows_finished += record.row_total
         report(0)
     return [done[shard.number] for shard in plan.shards]
+
+
+def _kept(journal: Journal, plan: Plan) -> str:
+    """Return what an interrupted job leaves, and how to go on: shards whose record is written count."""
+    num_kept = sum(record.row_total for record in journal.done(plan.shards).values())
+    return f"interrupted: {num_kept:,} of {plan.num_rows:,} rows are kept; the same command goes on"
 
 
 def _agreed_plan(config: LabelConfig, card: ModelCard, names: Sequence[str], target: Target) -> Plan:

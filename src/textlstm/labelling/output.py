@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from textlstm.config import FileFormat, LabelConfig
-from textlstm.corpus.rows.inputs import expand_inputs
+from textlstm.corpus.rows.inputs import MANIFEST_SUFFIX, REJECTS_SUFFIX, WORK_SUFFIX, expand_inputs
 from textlstm.corpus.rows.settings import STDIN, FileKind, has_row_suffix, kind_by_name
 from textlstm.errors import ConfigError, InputError
 from textlstm.labelling.inputs import expand_remote
@@ -23,17 +23,17 @@ class Target(NamedTuple):
     @property
     def rejects(self) -> str:
         """Rows that could not be labelled."""
-        return f"{self.name}.rejects.jsonl"
+        return f"{self.name}{REJECTS_SUFFIX}"
 
     @property
     def manifest(self) -> str:
         """Where the labels come from."""
-        return f"{self.name}.manifest.json"
+        return f"{self.name}{MANIFEST_SUFFIX}"
 
     @property
     def work(self) -> str:
         """Folder of plan, parts and journal; gone when the job is finished."""
-        return f"{self.name}.work"
+        return f"{self.name}{WORK_SUFFIX}"
 
     @property
     def plan(self) -> str:

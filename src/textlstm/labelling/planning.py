@@ -90,6 +90,33 @@ def make_plan(names: Sequence[str], config: LabelConfig, card: ModelCard, *, unp
     )
 
 
+def refuse_headers(names: Sequence[str], config: LabelConfig, card: ModelCard) -> None:
+    """Look at names and headers only, which takes no time, before the model is loaded and the inputs are read.
+
+    Pipes and standard input can be read but once, so they wait for the plan.
+
+    Raises:
+        InputError: Inputs that lack the text column or clash with added columns, all of them, or a format that is no
+            output's.
+    """
+    reading = settings_of_reading(config.labelling, text_column=card.text_column)
+    added = AddedColumns(config.labelling, card.labels, is_multi_label=card.is_multi_label)
+    problems: list[str] = []
+    for name in names:
+        path = local_path(name)
+        if not path.is_file():
+            continue
+        try:
+            kind = kind_of_input(path, reading)
+            if config.output != "-":
+                choose_output_kind(config, kind.format)
+            added.check(read_columns(path, reading), name=name)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(*dict.fromkeys(problems))
+
+
 def sha256_of_input(path: Path) -> str:
     """Return the sha256 (hex) of the bytes of a file, packed or not; of names and bytes of all files of a folder.
 

@@ -55,8 +55,11 @@ class LabelSummary:
     def lines(self) -> list[str]:
         """Return the summary for a person."""
         total = max(self.num_rows, 1)
+        # Seconds and speed are of this run: after a resume, the rows that it labelled stand beside them.
+        num_here = self.num_rows + self.num_rejects - self.num_continued
+        here = f", {num_here:,} of them by this run" if self.num_continued else ""
         lines = [
-            f"labelled {counted(self.num_rows, 'row')} into {self.output} in {self.seconds:.1f} s "
+            f"labelled {counted(self.num_rows, 'row')} into {self.output}{here} in {self.seconds:.1f} s "
             f"({self.rows_per_second:,.0f} rows/s, {_workers(self.num_workers)})"
         ]
         lines += self.notes

@@ -1,4 +1,4 @@
-"""What a person at the keyboard sees: results on stdout, progress on stderr and only where that is a terminal."""
+"""What a person sees: results on stdout, progress on stderr: a bar in a terminal, else a line every ten seconds."""
 
 import sys
 import time
@@ -64,13 +64,39 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> N
     console.print(grid)
 
 
+LINE_SECONDS = 10.0
+"""Time between two lines of progress where stderr is no terminal."""
+
+
+class _Lines:
+    """Progress in a log file: a line every `LINE_SECONDS`, none for what is done sooner."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._last = time.monotonic()
+
+    def advance(self, done: int, total: int | None, text: str) -> None:
+        now = time.monotonic()
+        if now - self._last < LINE_SECONDS:
+            return
+        self._last = now
+        of = f" of {total:,}" if total is not None else ""
+        note(f"{self._title}: {done:,}{of}{f', {text}' if text else ''}")
+
+
 @contextmanager
-def progress(title: str) -> Iterator[Advance]:
-    """Show a bar with rows/s and the time left on stderr; quiet where stderr is no terminal and this no notebook."""
+def progress(title: str, *, lines: bool = True) -> Iterator[Advance]:
+    """Show a bar with rows/s and the time left on stderr where that is a terminal or this a notebook.
+
+    Elsewhere a line comes every ten seconds, unless `lines` says that the caller prints its own.
+    """
     console, listener = Console(file=sys.stderr), _LISTENER.get()
     in_notebook = listener is not None and console.is_jupyter and find_spec("ipywidgets") is not None
     if not (sys.stderr.isatty() or in_notebook) or (listener is not None and not listener.shows_bars):
-        yield lambda _done, _total, _note: None
+        if lines and listener is None:
+            yield _Lines(title).advance
+        else:
+            yield lambda _done, _total, _note: None
         return
     bar = Progress(
         SpinnerColumn(),

@@ -58,7 +58,7 @@ def sweep(config: SweepConfig) -> None:
         output_dir.mkdir(parents=True, exist_ok=True)
         (output_dir / PARENT_FILE).write_text(json.dumps({"resume_key": run.resume_key}), encoding="utf-8")
         run.log_params(asdict(config))
-        with cooperative_stop() as stop, progress("trials") as advance:
+        with cooperative_stop() as stop, progress("trials", lines=False) as advance:
 
             def show(trial: TrialResult) -> None:
                 note(_line(trial))

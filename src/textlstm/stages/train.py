@@ -76,7 +76,7 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
         _log_inputs(run, config, corpus, values)
 
         # Fit; a signal writes a checkpoint first, from which the same command continues.
-        with cooperative_stop() as stop, progress("training") as advance:
+        with cooperative_stop() as stop, progress("training", lines=False) as advance:
             epochs = _EpochLines(run, advance, config.training.epochs)
             fitted = fit_classifier(
                 corpus,

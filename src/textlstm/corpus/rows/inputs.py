@@ -18,13 +18,18 @@ from textlstm.errors import InputError
 from textlstm.storage.files import storage_errors
 
 _GLOB_CHARACTERS = frozenset("*?[")
+REJECTS_SUFFIX = ".rejects.jsonl"
+MANIFEST_SUFFIX = ".manifest.json"
+WORK_SUFFIX = ".work"
+"""Beside an output `NAME`, labelling writes `NAME` with these: globs and folders never take them as inputs."""
 
 
 def expand_inputs(patterns: Sequence[str]) -> list[Path]:
     """Return the files that `patterns` name, in their order; what a glob or folder holds is sorted by name.
 
     A folder stands for the data files in it, or, when it holds class folders, for itself (one row a file). `-` stands
-    for standard input and must be alone.
+    for standard input and must be alone. What labelling wrote beside its outputs (rejects, manifests, work folders) is
+    taken only by its full name.
 
     Raises:
         InputError: a path that is not there, a glob that matches nothing, an empty folder, a file given twice, or
@@ -66,10 +71,24 @@ def _expand(pattern: str) -> list[Path]:
         return [path]
     if _GLOB_CHARACTERS.isdisjoint(pattern):
         raise InputError(f"{pattern}: no such file.")
-    matches = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207  # absolute and relative alike
+    found = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207  # absolute and relative alike
+    matches = [match for match in found if not is_beside_output(match)]
     if not matches:
-        raise InputError(f"{pattern}: matches no file.")
+        only = " but rejects, manifests and work folders of labelling" if found else ""
+        raise InputError(f"{pattern}: matches no file{only}.")
     return [found for match in matches for found in (_in_folder(match) if match.is_dir() else [match])]
+
+
+def is_beside_output(path: Path) -> bool:
+    """Return whether labelling wrote `path` beside an output: `labelled.csv.rejects.jsonl`, `labelled.csv.work/...`."""
+    for place in (path, *path.parents):
+        suffixes = (REJECTS_SUFFIX, MANIFEST_SUFFIX) if place == path else ()
+        for suffix in (*suffixes, WORK_SUFFIX):
+            output = place.with_name(place.name.removesuffix(suffix)) if place.name.endswith(suffix) else None
+            # Other programs use such names as well, so the output is there, or is named like one.
+            if output is not None and output.name and (has_row_suffix(output) or output.is_file()):
+                return True
+    return False
 
 
 def _in_folder(directory: Path) -> list[Path]:
@@ -79,7 +98,11 @@ def _in_folder(directory: Path) -> list[Path]:
         children = sorted(directory.iterdir())
     except OSError as error:
         raise open_error(directory, error) from error
-    found = [child for child in children if child.is_file() and has_row_suffix(child) and child.name[0] != "."]
+    found = [
+        child
+        for child in children
+        if child.is_file() and has_row_suffix(child) and child.name[0] != "." and not is_beside_output(child)
+    ]
     if not found:
         raise InputError(f"{directory}: holds no data files and no class folders.")
     return found
