@@ -51,6 +51,10 @@ def test_stage_help_documents_every_setting(stage: str, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ["train", "tracking.register=team/spam"],
+            "textlstm: tracking.register must hold no / and no :, got 'team/spam'",
+        ),
         (["trian"], "textlstm: trian: no such stage; did you mean 'train'? there is"),
         (
             ["train", "modle=bilstm"],

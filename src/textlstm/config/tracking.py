@@ -32,6 +32,8 @@ class TrackingConfig:
         """Check ranges."""
         check_positive("tracking.timeout_seconds", self.timeout_seconds)
         require(bool(self.experiment), "tracking.experiment must not be empty")
+        # MLflow would refuse such a name only when the trained model is registered.
+        require(not set("/:") & set(self.register), f"tracking.register must hold no / and no :, got {self.register!r}")
 
 
 @dataclass
@@ -56,6 +58,8 @@ class SyncConfig:
     """`textlstm sync`: send to MLflow what a server that was down has missed; close the runs that died."""
 
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    drop: list[str] = field(default_factory=list)
+    """Keys of runs that are set aside and never sent, such as those of a deleted experiment; nothing is deleted."""
 
 
 @dataclass

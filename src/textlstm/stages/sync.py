@@ -1,10 +1,10 @@
 """`textlstm sync`: send to MLflow what it has missed, and close the runs that died."""
 
 from textlstm.config import SyncConfig
-from textlstm.errors import StorageError
+from textlstm.errors import StorageError, TextLSTMError
 from textlstm.stages.screen import note, say
 from textlstm.tracking.overview import keep_overview
-from textlstm.tracking.recovery import SyncedJournal, sync_journals
+from textlstm.tracking.recovery import SyncedJournal, set_aside, sync_journals
 from textlstm.tracking.registry import connect
 from textlstm.tracking.store import locate_store
 
@@ -13,16 +13,23 @@ def sync(config: SyncConfig) -> None:
     """Send every unconfirmed journal, print one line each, and renew the overview page.
 
     Raises:
-        StorageError: MLflow did not take everything.
+        InputError: A run of `config.drop` is not there.
+        StorageError: MLflow did not take everything, which may pass.
+        TextLSTMError: MLflow will not take a run, whenever it is sent.
     """
+    for path in set_aside(config.tracking, config.drop) if config.drop else ():
+        say(f"set aside   {path}")
     synced = sync_journals(config.tracking)
     unfinished = [journal for journal in synced if not journal.note and journal.state.last_error]
     for journal in synced:
         say(f"{journal.key}  {_outcome(journal)}")
     if unfinished:
-        raise StorageError(
-            *(f"{journal.key}: not confirmed by MLflow: {journal.state.last_error}" for journal in unfinished)
-        )
+        lasting = [journal for journal in unfinished if journal.state.is_lasting]
+        lines = [f"{journal.key}: not confirmed by MLflow: {journal.state.last_error}" for journal in unfinished]
+        if len(lasting) == len(unfinished):  # sending again will not help, so exit code 4 would mislead a script
+            keys = ",".join(journal.key for journal in lasting)
+            raise TextLSTMError(*lines, f"mend the cause, or set these runs aside: textlstm sync drop={keys}")
+        raise StorageError(*lines)
     client = connect(locate_store(config.tracking), timeout_seconds=config.tracking.timeout_seconds)
     say(f"overview    {keep_overview(config.tracking, client)}")
     if not synced:

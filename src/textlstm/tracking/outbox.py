@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from textlstm.errors import StorageError
 from textlstm.storage.files import atomic_file
@@ -69,6 +69,20 @@ class JournalPaths(NamedTuple):
         return self.directory / f"{self.key}.files"
 
 
+def encodable(text: str) -> str:
+    """Return `text` with what UTF-8 has no bytes for written out: bytes of paths in another encoding."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def encodable_data(value: Any) -> Any:
+    """Return plain data (dicts, lists, strings, numbers) with every string `encodable`."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {encodable(str(key)): encodable_data(inner) for key, inner in value.items()}
+    return [encodable_data(inner) for inner in value] if isinstance(value, list) else value
+
+
 def now_ms() -> int:
     """Return milliseconds since the epoch."""
     return int(time.time() * 1000)
@@ -122,7 +136,7 @@ class JournalWriter:
             StorageError: It cannot be read, or the copy cannot be written.
         """
         self._num_files += 1
-        target = self.paths.files / f"{now_ms()}-{self._num_files}" / source.name
+        target = self.paths.files / f"{now_ms()}-{self._num_files}" / encodable(source.name)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
@@ -196,6 +210,8 @@ class SendState:
     """Whether that version got the alias `champion`."""
     last_error: str = ""
     """Why the sending stopped last time; empty while it works."""
+    is_lasting: bool = False
+    """Whether `last_error` is of a kind that does not pass by itself, such as a deleted experiment."""
     num_failures: int = 0
     """Failed requests in a row."""
     closed: bool = False

@@ -3,11 +3,12 @@
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from textlstm.config import TrackingConfig
+from textlstm.errors import InputError
 from textlstm.storage.locks import try_lock
 from textlstm.tracking.outbox import (
     EventKind,
@@ -153,6 +154,36 @@ def sync_waiting(store: Store, *, patience: float) -> Iterator[SyncedJournal]:
         yield synced
 
 
+SET_ASIDE = "set-aside"
+"""Folder beside the journals for runs that the user gave up."""
+
+
+def set_aside(config: TrackingConfig, keys: Sequence[str]) -> list[Path]:
+    """Move the journals called `keys` out of the way of every later sending; return where they are now.
+
+    Nothing is deleted: moved back into the folder of journals, a run is sent again.
+
+    Raises:
+        InputError: There is no such journal, or it is being sent; all of them, and nothing was moved.
+    """
+    store = locate_store(config)
+    known = {paths.key: paths for paths in list_journals(store.journal_dir)}
+    if unknown := [f"drop: no run {key} waits in {store.journal_dir}" for key in keys if key not in known]:
+        raise InputError(*unknown)
+    folder = store.journal_dir / SET_ASIDE
+    folder.mkdir(exist_ok=True)
+    for key in keys:
+        paths = known[key]
+        with try_lock(paths.lock) as held:
+            if not held:
+                raise InputError(f"drop: run {key} is being sent by another process; wait for it")
+            # The journal goes last, so that a kill in between leaves a run that can still be dropped.
+            for path in (paths.files, paths.state, paths.journal):
+                if path.exists():
+                    path.replace(folder / path.name)
+    return [folder / known[key].journal.name for key in keys]
+
+
 def is_complete(paths: JournalPaths) -> bool:
     """Return whether the run of this journal has ended and MLflow has confirmed all of it."""
     return load_state(paths.state).is_complete(paths.journal)
@@ -165,7 +196,7 @@ def _sync_one(paths: JournalPaths, store: Store, *, deadline: float) -> SyncedJo
         opening = read_opening(paths.journal)
         if opening is None:
             return SyncedJournal(paths.key, load_state(paths.state), "is empty")
-        if opening["uri"] != store.public_uri:
+        if not store.is_meant_by(opening["uri"]):
             return SyncedJournal(
                 paths.key, load_state(paths.state), f"belongs to {opening['uri']}; set tracking.uri to send it there"
             )

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from textlstm.storage.locks import exclusive_lock
 from textlstm.tracking.model_logging import log_model_version
-from textlstm.tracking.outbox import Event, EventKind, JournalPaths, SendState, load_state, read_events, save_state
+from textlstm.tracking.outbox import (
+    Event,
+    EventKind,
+    JournalPaths,
+    SendState,
+    encodable_data,
+    load_state,
+    read_events,
+    save_state,
+)
 from textlstm.tracking.secrets import Redactor
 from textlstm.tracking.store import Store, experiment_id, open_client
 
@@ -213,6 +222,7 @@ class Sender:
     def _confirm(self, event: Event) -> None:
         self.state.offset = event.end
         self.state.last_error = ""
+        self.state.is_lasting = False
         self.state.num_failures = 0
         if event.kind is EventKind.close:
             self._retry_set_aside()
@@ -250,7 +260,10 @@ class Sender:
             self.state.set_aside.remove(event.end)
 
     def _send(self, event: Event) -> None:
-        data: dict[str, Any] = event.data
+        # MLflow's database takes no lone surrogates; the path of a waiting copy stays as it is on the disk.
+        data: dict[str, Any] = encodable_data(event.data)
+        if "file" in event.data:
+            data["file"] = event.data["file"]
         match event.kind:
             case EventKind.open:
                 self._open_run(data)
@@ -344,6 +357,7 @@ class Sender:
     def _note_failure(self, error: Exception) -> None:
         self._doubt()
         self.state.last_error = one_line(error)
+        self.state.is_lasting = not may_pass(error)
         self.state.num_failures += 1
         save_state(self.paths.state, self.state)
 

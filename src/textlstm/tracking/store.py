@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from textlstm.config import TrackingConfig
 from textlstm.errors import ConfigError
 from textlstm.storage.locks import exclusive_lock
+from textlstm.tracking.moved_store import follow_move
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -42,6 +43,15 @@ class Store(NamedTuple):
     def is_local(self) -> bool:
         """Whether the store is a sqlite file."""
         return self.uri.startswith("sqlite:")
+
+    def is_meant_by(self, uri: str) -> bool:
+        """Return whether `uri`, noted earlier, is this store: by address, or because the project folder was moved."""
+        if uri == self.public_uri:
+            return True
+        if not (self.is_local and uri.startswith("sqlite:///")):
+            return False
+        old, here = Path(uri.removeprefix("sqlite:///")), Path(self.uri.removeprefix("sqlite:///"))
+        return old.name == here.name and not old.parent.exists()
 
     @property
     def schema_lock(self) -> Path:
@@ -130,14 +140,24 @@ def open_client(store: Store) -> "MlflowClient":
         client = MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
         client.search_experiments(max_results=1)
         client.search_registered_models(max_results=1)
+        follow_move(database, store.artifact_root)
     return client
 
 
 def experiment_id(client: "MlflowClient", store: Store, *, name: str) -> str:
-    """Return the id of the experiment called `name`, created when absent."""
+    """Return the id of the experiment called `name`, created when absent.
+
+    Raises:
+        ValueError: It was deleted; MLflow takes no runs for it until it is restored.
+    """
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == "deleted":
+        raise ValueError(
+            f"the experiment {name!r} was deleted in MLflow; restore it with `mlflow experiments restore "
+            f"--experiment-id {found.experiment_id}`, or set the run aside"
+        )
     if found is None:
         location = f"{store.artifact_root}/{_folder_name(name)}" if store.artifact_root else None
         tags = {"mlflow.experimentKind": "custom_model_development"}
