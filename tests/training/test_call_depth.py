@@ -42,7 +42,7 @@ def test_few_calls_lead_from_the_command_to_the_gradient(tmp_path: Path, monkeyp
         backward(self, *args, **kwargs)
 
     monkeypatch.setattr(torch.Tensor, "backward", watched)
-    settings = ["text=fast", "tracking=off", "training.epochs=1", "training.num_threads=1", "num_workers=1"]
+    settings = ["auto=[]", "text=fast", "tracking=off", "training.epochs=1", "training.num_threads=1", "num_workers=1"]
     settings += ["model.hidden_size=4", "model.embedding_size=4", "evaluation.report=false", "data=files"]
     paths = {"data.train": _write_rows(tmp_path / "train.csv"), "output_dir": tmp_path / "model"}
     paths["prepared_dir"] = tmp_path / "prepared"
