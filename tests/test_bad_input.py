@@ -84,10 +84,16 @@ REFUSED = [
         ["train: all rows have the same label; there must be at least two classes."],
     ),
     (
+        96,
+        "x.json",
+        b'[{"text": "a", "label": "b"}, {"text"',
+        ["x.json: the JSON array is never closed; is the file whole?"],
+    ),
+    (
         60,
         "x.jsonl",
-        b'[{"text": "a"}]',
-        ["x.jsonl: is one JSON array, not JSONL. Write one object a line, as with `jq -c '.[]'`."],
+        b'{\n  "text": "a"\n}\n',
+        ["x.jsonl: is indented JSON, not JSONL. Write one object a line, as with `jq -c .`."],
     ),
 ]
 
