@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ import pytest
 from textlstm.config import TrackingConfig
 from textlstm.errors import InputError, StorageError
 from textlstm.inference.classifier import TextClassifier
+from textlstm.model_folder import load_saved_model, save_saved_model
 from textlstm.tracking import open_run
-from textlstm.tracking.model_logging import log_model_version
-from textlstm.tracking.registry import champion_of, resolve_model_dir
+from textlstm.tracking.model_logging import log_model_version, task_key
+from textlstm.tracking.registry import champion_dir, champion_of, resolve_model_dir
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -54,6 +56,27 @@ def test_first_version_becomes_champion_and_later_ones_do_not(
     assert answers["probability"].tolist() == pytest.approx([prediction.probability for prediction in expected])
     assert [column.name for column in model.metadata.signature.inputs.inputs] == [0, "text"]
     assert model.metadata.saved_input_example_info is not None
+
+
+def test_another_task_is_registered_under_a_name_of_its_own(
+    config: TrackingConfig, client: "MlflowClient", tiny_model: Path, tmp_path: Path
+) -> None:
+    _register(config, tiny_model)
+    labels = ("wet", "dry", "cold")
+    other = save_saved_model(replace(load_saved_model(tiny_model), labels=labels), tmp_path / "weather")
+    name = f"textlstm-{task_key(labels, 'single_label', '')}"
+    assert _register(config, other) == f"registered: {name} version 1 (champion)"
+    assert _register(config, tiny_model) == "registered: textlstm version 2"
+    assert _register(config, other) == f"registered: {name} version 2"
+    found = champion_dir(config, task=task_key(labels, "single_label", ""))
+    assert found is not None
+    assert load_saved_model(found).labels == labels
+    # A name that is set is kept.
+    mine = replace(config, register="mine")
+    assert [_register(mine, model) for model in (tiny_model, other)] == [
+        "registered: mine version 1 (champion)",
+        "registered: mine version 2",
+    ]
 
 
 def test_logging_the_same_event_again_makes_no_second_version(

@@ -24,7 +24,8 @@ class TrackingConfig:
     log_text: bool = False
     """Allow texts of rows to be logged (predictions, examples, the report with examples)."""
     register: str = "textlstm"
-    """Name in the model registry; empty means that models are not registered."""
+    """Name in the model registry; empty means that models are not registered. The default name belongs to the first
+    task (data source and labels) that is registered; models of another task get a name of their own, unless one is set."""
     timeout_seconds: float = 30.0
     """At most this long is spent in total on a server that does not answer."""
 

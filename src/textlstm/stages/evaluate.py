@@ -29,6 +29,7 @@ from textlstm.model_folder import SavedModel, saved_warnings
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.stages.explain import explain_rows
 from textlstm.stages.screen import note, say, table
+from textlstm.tracking.model_logging import task_key
 from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
 from textlstm.tracking.registry import champion_dir, resolve_model_dir
 from textlstm.tracking.run import Tracker, open_run
@@ -178,7 +179,9 @@ def _champion(classifier: TextClassifier, tracking: TrackingConfig) -> TextClass
         return None
     address = f"models:/{tracking.register}@champion"
     try:
-        directory = champion_dir(tracking)
+        saved_model = classifier.saved_model
+        data_source = str((saved_model.provenance or {}).get("data_source", ""))
+        directory = champion_dir(tracking, task=task_key(saved_model.labels, saved_model.task, data_source))
         champion = TextClassifier.load(directory) if directory else None
     except TextLSTMError as error:
         note(f"warning: not compared with the champion: {'; '.join(error.problems)}")

@@ -3,11 +3,15 @@
 No pickle: MLflow stores the few lines of `pyfunc_code.py` and the folder itself as artefacts.
 """
 
+import hashlib
 import json
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from textlstm.config import TrackingConfig
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -22,6 +26,8 @@ UNNAMED_COLUMN: Any = 0
 OUTPUT_COLUMNS = {"label": "string", "probability": "double", "decision": "string"}
 CHAMPION = "champion"
 EVENT_TAG = "textlstm.event"
+TASK_TAG = "textlstm.task"
+DEFAULT_NAME = TrackingConfig().register
 _MODEL_NAME = "model"
 _EXAMPLE_TEXT = "The match was decided in the last minute."
 _REQUIRED = ("mlflow", "torch", "spacy", "numpy", "safetensors", "scikit-learn")
@@ -33,6 +39,31 @@ class RegisteredModel(NamedTuple):
     version: str
     """Version number; empty where the model was logged but not registered."""
     is_champion: bool
+    name: str = ""
+    """Name of the registered model."""
+
+
+def task_key(labels: Sequence[str], task: str, data_source: str) -> str:
+    """Return 12 hex digits that are equal for models of one task: the same data and the same labels."""
+    content = json.dumps([data_source, task, sorted(labels)], ensure_ascii=False)
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def registered_name(client: "MlflowClient", name: str, key: str) -> str:
+    """Return the name under which a model of the task `key` is registered where `tracking.register` is `name`.
+
+    A name that a person chose is taken as it is. The default name belongs to the first task that is registered under
+    it; a model of another task gets a name of its own, so that models that cannot be compared are no versions of one.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if name != DEFAULT_NAME:
+        return name
+    try:
+        owner = client.get_registered_model(name).tags.get(TASK_TAG, key)
+    except MlflowException:
+        return name
+    return name if owner == key else f"{name}-{key}"
 
 
 def log_model_version(
@@ -54,11 +85,20 @@ def log_model_version(
     if logged is None:
         logged = client.create_logged_model(run.info.experiment_id, _MODEL_NAME, source_run_id=run_id, tags=tags)
         _upload(client, logged, saved_model_dir=saved_model_dir, run_id=run_id)
-    name = details["name"]
-    if not name:
+    if not details["name"]:
         return RegisteredModel("", is_champion=False)
+    key = _task_of(saved_model_dir)
+    name = registered_name(client, details["name"], key)
     made = _find_version(client, name, event_key) or _register(client, name, logged=logged, run_id=run_id, tags=tags)
-    return RegisteredModel(str(made.version), _ensure_champion(client, name, str(made.version)))
+    client.set_registered_model_tag(name, TASK_TAG, key)
+    return RegisteredModel(str(made.version), _ensure_champion(client, name, str(made.version)), name)
+
+
+def _task_of(saved_model_dir: Path) -> str:
+    """Return the key of the task of a saved model."""
+    config = json.loads((saved_model_dir / "config.json").read_text(encoding="utf-8"))
+    provenance = json.loads((saved_model_dir / "manifest.json").read_text(encoding="utf-8"))["provenance"]
+    return task_key(config["labels"], config["task"], str(provenance.get("data_source", "")))
 
 
 def _find_logged(client: "MlflowClient", experiment: str, event_key: str) -> "LoggedModel | None":

@@ -204,6 +204,8 @@ class SendState:
     """Ends (byte offsets) of events that failed for a passing reason and are tried again."""
     refused: dict[str, str] = field(default_factory=dict)
     """Events that the store will never take: end offset and reason."""
+    model_name: str = ""
+    """Name under which the model is registered."""
     model_version: str = ""
     """Version in the registry that the run registered."""
     is_champion: bool = False

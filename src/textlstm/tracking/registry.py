@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from textlstm.config import TrackingConfig
 from textlstm.errors import InputError, StorageError
-from textlstm.tracking.model_logging import CHAMPION, MODEL_FOLDER_ARTIFACT
+from textlstm.tracking.model_logging import CHAMPION, MODEL_FOLDER_ARTIFACT, registered_name
 from textlstm.tracking.sender import may_pass, one_line
 from textlstm.tracking.store import Store, configure_environment, locate_store, open_client
 
@@ -70,8 +70,10 @@ def resolve_model_dir(address: str, config: TrackingConfig) -> Path:
     return saved_model
 
 
-def champion_dir(config: TrackingConfig) -> Path | None:
+def champion_dir(config: TrackingConfig, *, task: str = "") -> Path | None:
     """Return the saved-model folder of the champion of `config.register`; None where there is none.
+
+    With `task`, the `task_key` of a model, it is the champion of that task.
 
     Raises:
         InputError: The champion's model is gone.
@@ -81,9 +83,10 @@ def champion_dir(config: TrackingConfig) -> Path | None:
     if store.is_local and not Path(store.uri.removeprefix("sqlite:///")).exists():
         return None
     client = connect(store, timeout_seconds=min(_SHORT_SECONDS, config.timeout_seconds))
-    if champion_of(client, config.register) is None:
+    name = registered_name(client, config.register, task) if task else config.register
+    if champion_of(client, name) is None:
         return None
-    return resolve_model_dir(f"models:/{config.register}@{CHAMPION}", config)
+    return resolve_model_dir(f"models:/{name}@{CHAMPION}", config)
 
 
 def resolve_run_id(client: "MlflowClient", address: str) -> str:

@@ -244,7 +244,9 @@ class JournalledTracker(Tracker):
             lines.append(f"tracked: run {state.run_id} in {self._store.public_uri}")
         if state.model_version:
             champion = " (champion)" if state.is_champion else ""
-            lines.append(f"registered: {self._config.register} version {state.model_version}{champion}")
+            lines.append(
+                f"registered: {state.model_name or self._config.register} version {state.model_version}{champion}"
+            )
         lines += [f"tracking: refused by MLflow: {reason}" for reason in state.refused.values()]
         if not state.is_complete(self._paths.journal):
             reason = f" ({state.last_error})" if state.last_error else ""

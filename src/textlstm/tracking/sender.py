@@ -286,6 +286,7 @@ class Sender:
                     details=data,
                 )
                 self.state.model_version, self.state.is_champion = logged.version, logged.is_champion
+                self.state.model_name = logged.name
             case EventKind.close:
                 self.client.set_terminated(self.state.run_id, status=data["status"], end_time=data["time"])
             case _:
