@@ -25,7 +25,7 @@ class TrackingConfig:
     """Allow texts of rows to be logged (predictions, examples, the report with examples)."""
     register: str = "textlstm"
     """Name in the model registry; empty means that models are not registered. The default name belongs to the first
-    task (data source and labels) that is registered; models of another task get a name of their own, unless one is set."""
+    task (data source and labels) that is registered; models of another task get a name of their own."""
     timeout_seconds: float = 30.0
     """At most this long is spent in total on a server that does not answer."""
 
