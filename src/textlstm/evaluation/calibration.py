@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: reliability bins and the expected calibration error."""
+"""How well probabilities are calibrated: reliability bins. `models/calibration` is what calibrates them."""
 
 from dataclasses import dataclass
 

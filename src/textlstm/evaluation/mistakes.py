@@ -1,4 +1,4 @@
-"""What preparation did: words whose removal changed a prediction, for better or worse."""
+"""Mistakes: confusion counts, confused pairs, the hardest rows, and words whose removal changed a label."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -6,8 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from textlstm.evaluation.scored_rows import UNKNOWN_TARGET, Booleans, Floats, Integers, ScoredRows, correct_rows
-
-# Rows worth reading: the most confident mistakes, and the pairs of labels that are confused most.
 
 _EXAMPLES_PER_PAIR = 3
 

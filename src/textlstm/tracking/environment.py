@@ -1,4 +1,4 @@
-"""Load of the machine and memory of the process, sampled while a run goes on."""
+"""Where a run was made: commit, uncommitted changes and lock file; load and memory of the machine while it goes on."""
 
 import subprocess
 import threading

@@ -4,17 +4,12 @@ MLflow allows letters, digits, `_`, `-`, `.`, space, `:` and `/`. Class names ma
 so every other character of a part is written as `:` and two hex digits a UTF-8 byte: `f1`, `cat[x]` -> `f1/cat:5Bx:5D`.
 """
 
-import getpass
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
-
-from textlstm.config import TrackingConfig
-from textlstm.errors import ConfigError
 
 MAX_NAME_LENGTH = 250
 _SAFE = re.compile(r"[A-Za-z0-9_\-. ]")
@@ -100,33 +95,3 @@ def _text(value: object) -> str:
     if isinstance(value, Mapping | Sequence) or value is None or isinstance(value, bool):
         return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)
-
-
-# Tags that every run carries.
-
-
-def own_tags(stage: str) -> dict[str, str]:
-    """Return who runs which stage, as MLflow's pages expect it."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return {
-        "mlflow.user": user,
-        "mlflow.source.name": f"textlstm {stage}",
-        "mlflow.source.type": "LOCAL",
-        "textlstm.stage": stage,
-    }
-
-
-def config_tags(config: TrackingConfig) -> dict[str, str]:
-    """Return `tracking.tags` as a mapping.
-
-    Raises:
-        ConfigError: Some are not KEY:VALUE.
-    """
-    pairs = [tag.partition(":") for tag in config.tags]
-    problems = [f"tracking.tags: {key!r} is not KEY:VALUE" for key, colon, _ in pairs if not colon or not key.strip()]
-    if problems:
-        raise ConfigError(*problems)
-    return {key.strip(): value.strip() for key, _, value in pairs}

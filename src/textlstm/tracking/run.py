@@ -13,7 +13,7 @@ from textlstm.config import TrackingConfig
 from textlstm.errors import Interrupted
 from textlstm.tracking.background_handle import OutboxProcess
 from textlstm.tracking.environment import SystemSampler, read_source_state
-from textlstm.tracking.names import config_tags, flatten, legal_name, own_tags
+from textlstm.tracking.names import flatten, legal_name
 from textlstm.tracking.outbox import (
     EventKind,
     JournalPaths,
@@ -29,6 +29,7 @@ from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
 from textlstm.tracking.recovery import this_process
 from textlstm.tracking.secrets import Redactor
 from textlstm.tracking.store import Store, locate_store
+from textlstm.tracking.tags import config_tags, own_tags
 
 # What a stage may say about its run; the kind here listens to nothing.
 
