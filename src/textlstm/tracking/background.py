@@ -1,4 +1,4 @@
-"""The outbox_process process itself: `python -m textlstm.tracking.background`, started by `OutboxProcess`.
+"""The outbox process itself: `python -m textlstm.tracking.background`, started by `OutboxProcess`.
 
 The first line of standard input is a request as JSON (it may hold a password, so it is no argument); the end of
 standard input says that the run has ended, in whatever way.
@@ -80,7 +80,7 @@ def main(request_stream: IO[bytes]) -> None:
 
 @contextmanager
 def _waited_for_lock(paths: JournalPaths, run_ended: threading.Event) -> Iterator[bool]:
-    """Become the sender; the outbox_process of an interrupted run may still be at work when that run is continued."""
+    """Become the sender; the outbox process of an interrupted run may still be at work when that run is continued."""
     attempts_at_end = 0
     while attempts_at_end < _LOCK_ATTEMPTS:
         with try_lock(paths.lock) as held:

@@ -17,7 +17,7 @@ _MODULE = "textlstm.tracking.background"
 
 
 class OutboxProcess:
-    """Handle of the outbox_process process of one journal."""
+    """Handle of the outbox process of one journal."""
 
     def __init__(self, paths: JournalPaths, store: Store, *, timeout_seconds: float) -> None:
         """Start the process; it gets the request through a pipe and none of the terminal's signals."""
@@ -44,7 +44,7 @@ class OutboxProcess:
         return self._process.poll() is None
 
     def finish(self, *, timeout_seconds: float, kill: bool = True) -> None:
-        """Say that the run has ended and wait until all is sent or the outbox_process gives up.
+        """Say that the run has ended and wait until all is sent or the outbox process gives up.
 
         Args:
             timeout_seconds: How long to wait.

@@ -1,4 +1,4 @@
-"""One run as the stages see it: everything is journalled at once, and carried to MLflow by a process beside it."""
+"""One run as the stages see it: everything is journalled at once, and sent to MLflow by a process beside it."""
 
 import json
 import math
@@ -87,7 +87,7 @@ class Tracker:
 __all__ = ["JournalledTracker", "Tracker", "open_run"]
 
 _RUN_ID_SECONDS = 10.0
-_STOP_SECONDS = 6.0  # a signal asks for a quick end; the outbox_process finishes by itself
+_STOP_SECONDS = 6.0  # a signal asks for a quick end; the outbox process finishes by itself
 
 
 def open_run(
@@ -134,10 +134,10 @@ def open_run(
 
 
 class JournalledTracker(Tracker):
-    """A run whose journal is carried to MLflow while it goes on."""
+    """A run whose journal is sent to MLflow while it goes on."""
 
     def __init__(self, config: TrackingConfig, store: Store, *, key: str, opening: Mapping[str, object]) -> None:
-        """Write the opening line and start the outbox_process."""
+        """Write the opening line and start the outbox process."""
         self._config = config
         self._store = store
         self._paths = JournalPaths(store.journal_dir, key)
@@ -154,7 +154,7 @@ class JournalledTracker(Tracker):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End the run as FINISHED, FAILED (an exception) or KILLED (a signal), and wait for the outbox_process."""
+        """End the run as FINISHED, FAILED (an exception) or KILLED (a signal), and wait for the outbox process."""
         self._sampler.stop()
         if error is not None and not isinstance(error, Interrupted | KeyboardInterrupt):
             self._journal.append(EventKind.tags, {"values": {"textlstm.error": f"{type(error).__name__}"}})
