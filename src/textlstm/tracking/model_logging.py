@@ -95,10 +95,18 @@ def log_model_version(
 
 
 def _task_of(saved_model_dir: Path) -> str:
-    """Return the key of the task of a saved model."""
-    config = json.loads((saved_model_dir / "config.json").read_text(encoding="utf-8"))
-    provenance = json.loads((saved_model_dir / "manifest.json").read_text(encoding="utf-8"))["provenance"]
-    return task_key(config["labels"], config["task"], str(provenance.get("data_source", "")))
+    """Return the key of the task of a saved model; what a folder does not say counts as empty."""
+    config, manifest = (_json_of(saved_model_dir / name) for name in ("config.json", "manifest.json"))
+    data_source = manifest.get("provenance", {}).get("data_source", "")
+    return task_key(config.get("labels", ()), config.get("task", ""), str(data_source))
+
+
+def _json_of(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content
 
 
 def _find_logged(client: "MlflowClient", experiment: str, event_key: str) -> "LoggedModel | None":
