@@ -15,6 +15,7 @@ from textlstm.config import Device, ExportPrecision, ModelConfig, Precision, Tas
 from textlstm.errors import ConfigError, InputError, IntegrityError
 from textlstm.inference.classifier import TextClassifier
 from textlstm.model_folder import (
+    CARD_FILE,
     DATA_FILES,
     MANIFEST_FILE,
     NETWORKS_FILE,
@@ -59,7 +60,9 @@ def test_the_folder_gives_the_same_answers(tiny_model: Path, exported: Path) -> 
 
 
 def test_the_folder_is_a_saved_model_with_its_record(tiny_model: Path, exported: Path) -> None:
-    assert sorted(file.name for file in exported.iterdir()) == sorted((*DATA_FILES, NETWORKS_FILE, MANIFEST_FILE))
+    assert sorted(file.name for file in exported.iterdir()) == sorted(
+        (*DATA_FILES, NETWORKS_FILE, MANIFEST_FILE, CARD_FILE)
+    )
     manifest = read_manifest(exported)
     assert NETWORKS_FILE in manifest["sha256"]
     record = manifest["provenance"]["export"]

@@ -54,6 +54,8 @@ ELSEWHERE = {
     "max_tokens": "encode_split",
     "linear_expert": "fitting",
     "expert_char_ngrams": "tests/models/linear/test_expert.py",
+    "expert_char_across": "tests/models/linear/test_expert.py",
+    "expert_vectors": "tests/models/linear/test_expert.py",
     "expert_naive_bayes": "tests/models/linear/test_expert.py",
     "expert_c": "tests/models/linear/test_expert.py",
 }
