@@ -1,4 +1,4 @@
-"""What child processes of every room share: their environment, their output, signs of life, and how they end."""
+"""Shared parts of all child processes: their environment, their output, their signs of life and their end."""
 
 import multiprocessing
 import os
@@ -15,7 +15,7 @@ _THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 def child_environment(*, one_thread: bool = True) -> dict[str, str]:
-    """Return the environment of a child that imports this very package, and computes in one thread if so wanted."""
+    """Return the environment of a child that imports this very package, and computes in one thread if `one_thread`."""
     paths = [str(Path(textlstm.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
     threads = dict.fromkeys(_THREAD_SETTINGS, "1") if one_thread else {}
     return os.environ | threads | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
@@ -24,6 +24,7 @@ def child_environment(*, one_thread: bool = True) -> dict[str, str]:
 def private_stdout() -> BinaryIO:
     """Return the real standard output; what libraries print goes to standard error from now on."""
     private = os.fdopen(os.dup(1), "wb")
+    # Descriptor 1 becomes standard error, also for C libraries that print past `sys.stdout`.
     os.dup2(2, 1)
     return private
 
@@ -60,6 +61,7 @@ def _wait_for_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        # `sys.exit` would end this thread alone.
         os._exit(1)
 
 

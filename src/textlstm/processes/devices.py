@@ -1,4 +1,4 @@
-"""Which device computes: the CPU or a GPU. torch is loaded only where a GPU may be used."""
+"""The choice of the device: the CPU or a GPU. torch is loaded only where a GPU may be used."""
 
 import os
 from typing import TYPE_CHECKING

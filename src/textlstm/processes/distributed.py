@@ -1,6 +1,6 @@
 """Several processes that train one network: each computes its share of every batch, and the gradients are summed.
 
-All keep the same weights and take the same decisions, for whatever they decide on was summed before. `textlstm train`
+All keep the same weights and take the same decisions, for they decide on sums over all processes. `textlstm train`
 under `torchrun` joins its processes; on one machine without a GPU, `fit` starts helpers of its own.
 """
 
@@ -40,6 +40,7 @@ class Processes:
         """Replace each float32 tensor by its sum over the processes."""
         if self.size == 1:
             return
+        # One flat tensor, so that one call sums them all.
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         distributed.all_reduce(flat)
         for tensor, total in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
@@ -49,6 +50,7 @@ class Processes:
         """Return the bytes that the first process gives."""
         if self.size == 1:
             return content
+        # Two messages: the others must know the length before they can make room for the bytes.
         length = torch.tensor([len(content)], device=device)
         distributed.broadcast(length, src=0)
         data = torch.empty(int(length), dtype=torch.uint8, device=device)

@@ -45,6 +45,7 @@ class FrameReader:
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Yield the frames that `data` completes."""
         self._buffer += data
+        # A frame may come in several reads, and a read may hold several frames.
         while len(self._buffer) >= _HEADER.size:
             length, kind = _HEADER.unpack_from(self._buffer)
             end = _HEADER.size + length
@@ -81,6 +82,7 @@ class FrameInput:
                 data = os.read(self.descriptor, _READ_BYTES)
             except BlockingIOError:
                 return
+            # An empty read means that all ends for writing are closed.
             if not data:
                 raise EOFError
             self.last_heard, self.has_been_heard = time.monotonic(), True

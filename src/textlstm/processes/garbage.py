@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Look for no cycles within the block, which loads modules and models: they stay, so there is little to find."""
+    """Pause the collector in the block, which loads modules and models: they stay, so there is little to find."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -18,7 +18,7 @@ def gc_paused() -> Iterator[None]:
 
 
 def freeze_gc() -> None:
-    """Keep what there is now out of the collector's sight, and look at the rest rarely.
+    """Hide all present objects from the collector, and let it look at new ones rarely.
 
     Loaded pipelines and models stay, and caches only grow: looking for cycles in them again and again finds nothing.
     """

@@ -1,4 +1,4 @@
-"""The main process's side of preparation workers: pipes that never block it, and how workers end."""
+"""The main process's side of preparation workers: pipes that never block it, and reports of how workers end."""
 
 import json
 import os
@@ -27,6 +27,7 @@ class WorkerProcess:
         """Blocks given and not yet returned, oldest first."""
         self.worker_input, self.input = os.pipe()
         output, self.worker_output = os.pipe()
+        # Our ends never block: a worker that is busy must not hold up the main process.
         os.set_blocking(self.input, False)
         self.output = FrameInput(output)
         self._unsent = bytearray()
@@ -45,6 +46,7 @@ class WorkerProcess:
         """Write what the pipe takes now."""
         try:
             while self._unsent:
+                # The view must be closed before the array may shrink.
                 with memoryview(self._unsent) as view:
                     written = os.write(self.input, view)
                 del self._unsent[:written]
@@ -82,6 +84,7 @@ class WorkerGroup:
             env=child_environment(),
             pass_fds=descriptors,
         )
+        # The children have their copies; with ours open, the end of a worker would not end its output.
         for descriptor in descriptors:
             os.close(descriptor)
         if self._starter.stdin is None or self._starter.stdout is None:
@@ -101,7 +104,7 @@ class WorkerGroup:
         return self._starter.pid
 
     def take(self, frame: Frame) -> None:
-        """Note what a frame of the starter says of its workers."""
+        """Record what a frame of the starter reports about its workers."""
         if frame.kind is Kind.started:
             for worker, process_id in zip(self.workers, json.loads(frame.body), strict=True):
                 worker.pid = process_id
@@ -113,6 +116,7 @@ class WorkerGroup:
 
     def end_words(self, worker: WorkerProcess) -> str:
         """Return how a worker ended, such as "was killed by signal 9 (SIGKILL)"."""
+        # The pipe's end may come before the starter's report, so wait for that a while.
         deadline = time.monotonic() + _END_SECONDS
         poll = select.poll()
         poll.register(self.control.descriptor, select.POLLIN)

@@ -14,7 +14,7 @@ from textlstm.errors import Interrupted
 
 
 class _State:
-    """What the handler knows: the signal seen so far, and whether a loop has promised to look at it."""
+    """The handler's state: the signal seen so far, and whether a loop looks at it between steps."""
 
     seen: int | None = None
     cooperative: bool = False
@@ -23,6 +23,7 @@ class _State:
 def _handle(signal_number: int, _frame: FrameType | None) -> None:
     already_seen = _State.seen is not None
     _State.seen = signal_number
+    # The first signal inside a cooperative section is only noted; the loop asks for it between two steps.
     if not _State.cooperative or already_seen:
         raise Interrupted(signal_number, "interrupted")
 
@@ -43,5 +44,6 @@ def cooperative_stop() -> Iterator[Callable[[], int]]:
         yield lambda: _State.seen or 0
     finally:
         _State.cooperative = False
+    # A signal that came after the loop's last look is not lost.
     if _State.seen is not None:
         raise Interrupted(_State.seen, "interrupted")

@@ -20,7 +20,7 @@ def storage_errors(path: Path | str, *, remedy: str = "") -> Iterator[None]:
 
     Args:
         path: What is written.
-        remedy: How the line goes on after the reason; empty means the usual advice.
+        remedy: The rest of the line, after the reason; empty means the usual advice.
 
     Raises:
         StorageError: The disk is full, read-only or fails.
@@ -34,7 +34,7 @@ def storage_errors(path: Path | str, *, remedy: str = "") -> Iterator[None]:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a stream whose bytes stand at `path` only after a clean end, flushed to the disk with the file's name.
+    """Give a stream whose bytes appear at `path` only after a clean end, when bytes and name are flushed to the disk.
 
     Raises:
         InputError: `path` is a device or a pipe.
@@ -52,6 +52,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
+    # A kill before the renaming leaves this file, which the next write of that name overwrites; `path` is untouched.
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         # The bytes reach the disk before the name does, and the name before anyone is told.
@@ -62,6 +63,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
         sync_names(path.parent)
     except BaseException:
+        # Also on Ctrl-C: no half-written file is left.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
@@ -69,16 +71,17 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_folder(final: Path, *, remedy: str = "") -> Iterator[Path]:
-    """Give a new folder that stands at `final`, in the place of an earlier one, only after a clean end.
+    """Give a new folder that takes the name `final`, and replaces an earlier one, only after a clean end.
 
     Args:
         final: The folder; where it is a link, the folder it points to.
         remedy: As of `storage_errors`.
 
     Raises:
-        StorageError: The folder cannot be written; the earlier one is as it was.
+        StorageError: The folder cannot be written; the earlier one has not changed.
     """
     final = output_folder(final)
+    # Beside the final folder, as a rename must stay within one file system; the process id keeps writers apart.
     temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     with storage_errors(final, remedy=remedy):
         try:
@@ -86,6 +89,7 @@ def atomic_folder(final: Path, *, remedy: str = "") -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             yield temporary
+            # The names in the folder reach the disk before the folder gets its final one.
             sync_names(temporary)
             replace_folder(temporary, final)
         except BaseException:
@@ -94,7 +98,7 @@ def atomic_folder(final: Path, *, remedy: str = "") -> Iterator[Path]:
 
 
 def replace_folder(new: Path, final: Path) -> None:
-    """Give the folder `new` the name `final`; an earlier folder of that name goes last.
+    """Give the folder `new` the name `final`; an earlier folder of that name is removed last.
 
     Raises:
         StorageError: The folder cannot be renamed.
@@ -106,6 +110,7 @@ def replace_folder(new: Path, final: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
             final.replace(old)
         new.replace(final)
+        # Both are on the disk now; a kill here leaves the earlier folder beside the new one.
         shutil.rmtree(old, ignore_errors=True)
         sync_names(final.parent)
 

@@ -26,6 +26,7 @@ def exclusive_lock(path: Path, *, on_wait: Callable[[], None] | None = None) -> 
     Raises:
         StorageError: The lock file cannot be made.
     """
+    # The system unlocks with the last descriptor, so a kill leaves nothing to clean up.
     descriptor = _open(path)
     try:
         if not _take(descriptor):

@@ -1,4 +1,4 @@
-"""What the name of an output stands for: a file, a link to one, or something that no file may replace."""
+"""The kinds of things an output's name may refer to: a file, a link, or something that no file may replace."""
 
 import os
 import stat

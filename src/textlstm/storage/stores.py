@@ -1,4 +1,4 @@
-"""Where a job keeps its files: a local folder, or any file system that fsspec knows.
+"""Stores for the files of a job: a local folder, or any file system that fsspec knows.
 
 A file written through a store is complete or absent: it gets a temporary name inside the work folder, is flushed to
 the disk and then renamed. Names are relative to the store's root and use `/`.
@@ -36,7 +36,7 @@ class Store(Protocol):
         """Open `name` for reading; raises OSError."""
 
     def create(self, name: str, *, scratch: str) -> AbstractContextManager[BinaryIO]:
-        """Give a stream whose bytes stand at `name` after a clean end; `scratch` is the folder of the temporary name.
+        """Give a stream whose bytes appear at `name` after a clean end; `scratch` is the folder of the temporary name.
 
         Raises:
             StorageError: The file cannot be written; an older one of that name is untouched.
@@ -72,7 +72,7 @@ class LocalStore:
     """Files below a local folder, durable once created."""
 
     def __init__(self, root: str) -> None:
-        """Stand on `root`; nothing is created until a file is."""
+        """Use the folder `root`; nothing is created until a file is."""
         self.root = root
         self._directory = Path(root)
 
@@ -90,8 +90,9 @@ class LocalStore:
 
     @contextmanager
     def create(self, name: str, *, scratch: str) -> Iterator[BinaryIO]:
-        """Give a stream whose bytes stand at `name` after a clean end, flushed to the disk."""
+        """Give a stream whose bytes appear at `name` after a clean end, flushed to the disk."""
         final = self._directory / name
+        # A random name keeps writers apart; after a kill the file stays in the work folder.
         temporary = self._directory / scratch / f"{uuid.uuid4().hex}.tmp"
         with storage_errors(final, remedy=OUTPUT_REMEDY):
             temporary.parent.mkdir(parents=True, exist_ok=True)
@@ -99,6 +100,7 @@ class LocalStore:
             try:
                 with io.open(temporary, "wb") as stream:  # noqa: UP020  (one name that fault tests can replace)
                     yield cast(BinaryIO, stream)
+                    # Bytes first, then the name; a power cut in between leaves the older file or none.
                     stream.flush()
                     os.fsync(stream.fileno())
                 os.replace(temporary, final)  # noqa: PTH105
@@ -129,10 +131,10 @@ class LocalStore:
 
 
 class RemoteStore:
-    """Files below a URL. A rename is what the file system makes of it; object stores show only complete files."""
+    """Files below a URL. Each file system renames in its own way; object stores show only complete files."""
 
     def __init__(self, root: str) -> None:
-        """Stand on `root`.
+        """Use the URL `root`.
 
         Raises:
             InputError: No file system is installed for that kind of URL.
@@ -154,7 +156,7 @@ class RemoteStore:
 
     @contextmanager
     def create(self, name: str, *, scratch: str) -> Iterator[BinaryIO]:
-        """Give a stream whose bytes stand at `name` after a clean end."""
+        """Give a stream whose bytes appear at `name` after a clean end."""
         final = self.address(name)
         temporary = self.address(f"{scratch}/{uuid.uuid4().hex}.tmp")
         with storage_errors(final, remedy=OUTPUT_REMEDY):
@@ -163,6 +165,7 @@ class RemoteStore:
                 self._files.makedirs(final.rpartition("/")[0], exist_ok=True)
                 with self._files.open(temporary, "wb") as stream:
                     yield cast(BinaryIO, stream)
+                # The file is complete once it is closed; an object store copies and removes instead of renaming.
                 self._files.mv(temporary, final)
             except BaseException:
                 with suppress(OSError):

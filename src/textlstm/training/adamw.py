@@ -29,7 +29,7 @@ class FlatAdamW:
             parameters: all of them, in the order in which `tensors` lists their values.
             weight_decay: decoupled.
             average_decay: of the moving average; 0 means none.
-            groups: parameters that shall lie in one piece; what is in no group is one more. None of them: one tensor.
+            groups: parameters that shall lie in one piece; the rest forms one more group. Without groups: one tensor.
         """
         self.parameters = list(parameters)
         grouped = {id(parameter) for group in groups for parameter in group}
@@ -38,10 +38,13 @@ class FlatAdamW:
         self.average_decay = average_decay
         self.num_averaged = 0
         self._weight_decay = weight_decay
+        # Each group is one flat tensor of its weights; average, mean and square are equally long and start at zero.
         self._flats = [_flat(group) for group in self._groups]
         self._shadows, self._means, self._squares = ([torch.zeros_like(flat) for flat in self._flats] for _ in range(3))
+        # Counters on the device: torch takes a step off again that `found_inf` made the fused kernel skip.
         self._num_steps = [torch.zeros((), device=flat.device) for flat in self._flats]
         self._gradients: list[Tensor] = []
+        # From here on the parameters of the network are views of the flat tensors.
         self._point_at(self._flats)
 
     @property
@@ -103,9 +106,11 @@ class FlatAdamW:
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Take over the tensors of `tensors()` of an equally shaped network, from any device."""
+        # A checkpoint has the order of the parameters, not of the groups: a CPU and a GPU group them differently.
         values = {"weights": self._flats, "mean": self._means, "square": self._squares}
         if self.average_decay:
             values["shadow"] = self._shadows
+        # (P,) values of the file to one view a parameter, copied into the flat tensors in place.
         for name, flats in values.items():
             for piece, value in zip(
                 self._views(flats),
@@ -141,7 +146,8 @@ def _flat(parameters: Sequence[nn.Parameter]) -> Tensor:
 
 
 def _flat_gradient(parameters: Sequence[nn.Parameter]) -> Tensor:
-    """Return the gradients of a group as one tensor; without a copy where they lie so."""
+    """Return the gradients of a group as one tensor, without a copy where they already lie in one piece."""
+    # A parameter without a gradient counts as zeros, so that all groups keep their length.
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     piece = as_one_piece(gradients)
     return torch.cat([gradient.reshape(-1) for gradient in gradients]) if piece is None else piece

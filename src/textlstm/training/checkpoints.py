@@ -62,14 +62,18 @@ class CheckpointStore:
 
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
+            # A number that no file has, damaged or half-written ones included, so nothing is overwritten.
             numbers = [int(path.name[6:12]) for path in self.directory.glob("state-??????.*")]
             name = f"state-{max(numbers, default=0) + 1:06d}"
             data = save(tensors)
+            # A kill after this file and before the next leaves tensors without a JSON file, which `load` never sees.
             replace_file(self.directory / f"{name}.safetensors", data)
+            # The JSON file vouches for the tensors by their digest, and for itself by its own.
             content = {"format": _FORMAT, "fingerprint": self.fingerprint, "progress": progress}
             content["tensors_sha256"] = hashlib.sha256(data).hexdigest()
             content["sha256"] = _digest(content)
             replace_file(self.directory / f"{name}.json", json.dumps(content, indent=1).encode())
+            # Old checkpoints go only once the new one exists.
             self._remove_old()
         except OSError as error:
             raise StorageError(f"{self.directory}: the checkpoint cannot be written: {error.strerror}") from error
@@ -82,12 +86,14 @@ class CheckpointStore:
             ConfigError: the newest sound checkpoint belongs to other data or settings.
         """
         damaged: list[str] = []
+        # Newest first: a damaged one is noted and the one before it is tried.
         for path in sorted(self.directory.glob("state-*.json"), reverse=True):
             try:
                 content, data = _read(path)
             except (OSError, ValueError) as error:
                 damaged.append(f"{path}: damaged checkpoint: {error}")
                 continue
+            # A sound checkpoint of another training is an error at once: older ones are not tried.
             if content["fingerprint"] != self.fingerprint:
                 raise ConfigError(
                     f"{path}: a checkpoint of a training with other data or settings; "
@@ -102,6 +108,7 @@ class CheckpointStore:
 
     def _remove_old(self) -> None:
         kept = {path.stem for path in sorted(self.directory.glob("state-*.json"))[-_KEPT:]}
+        # This also removes tensors whose JSON file was never written.
         for path in sorted(self.directory.glob("state-*")):
             if path.name.split(".")[0] not in kept:
                 path.unlink(missing_ok=True)

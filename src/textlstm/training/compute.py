@@ -11,7 +11,7 @@ from textlstm.models.network.parallel import two_threads
 from textlstm.models.network.precision import NumberFormat, resolve_precision, tf32_set_to
 
 _ROWS_A_THREAD = 32
-"""Fewer rows of a batch a thread, and threads at one operation wait for each other longer than they compute (measured
+"""With fewer rows of a batch a thread, threads at one operation wait for each other longer than they compute (measured
 with `benchmarks/parallel_directions.py`, as is the next number)."""
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 """Without a fixed workspace cuBLAS is not deterministic, and torch refuses to call it."""

@@ -32,13 +32,13 @@ class Gradients:
         self.number_format, self.seed = number_format, seed
 
     def add(self, batch: Batch, targets: Tensor, optimizer: Optimizer, progress: Progress, *, share: slice) -> Tensor:
-        """Add the gradients of the mean loss of a batch, as far as the rows of `share` (every k-th) make it up.
+        """Add the gradients that the rows of `share` (every k-th of a batch) contribute to its mean loss.
 
         Returns:
             () float32 sum of the losses of those rows.
 
         Raises:
-            ConfigError: memory does not do for a single row.
+            ConfigError: memory is too small for a single row.
         """
         num_rows = len(targets)
         first, step = share.start, share.step
@@ -51,6 +51,7 @@ class Gradients:
                     # (B, ...) to (B / pieces / processes, ...): every k-th row, so that pieces are about equally long
                     part = Batch(*(None if tensor is None else tensor[rows] for tensor in batch))  # type: ignore[arg-type]
                     if len(part.lengths):
+                        # Dropout depends on this place alone: a resumed training repeats it.
                         _seed_generators(_mixed(self.seed, progress.epoch, progress.batch, rows.start))
                         totals.append(self._backward(part, targets[rows], num_rows=num_rows))
             except RuntimeError as error:
@@ -70,6 +71,7 @@ class Gradients:
             progress.events.append(
                 f"step {progress.step + 1}: out of memory; from here on a batch is computed in {progress.pieces} pieces"
             )
+            # The pieces done so far have added their gradients already; they are dropped, or they would count twice.
             optimizer.zero_gradients()
 
     def _backward(self, batch: Batch, targets: Tensor, *, num_rows: int) -> Tensor:

@@ -34,7 +34,7 @@ class TrainingJob:
     run_key: str = ""
     """Whatever else must be equal for a training to be continued (the model's settings, say)."""
     num_epochs: int = 0
-    """End after so many of `config.epochs`, whose learning rates stay as they are; 0 means all."""
+    """End after this many of `config.epochs`, whose learning rates do not change; 0 means all."""
 
     @property
     def num_labels(self) -> int:
@@ -54,6 +54,7 @@ class TrainingJob:
 
     def fingerprint(self) -> str:
         """Return a digest of all that must be equal for a training to be continued: settings, rows, first weights."""
+        # Settings first, then every array of both splits, then names, shapes and values of the first weights.
         settings = {key: str(value) for key, value in asdict(self.config).items() if key not in _MAY_CHANGE}
         plain = (settings, self.task.value, self.seed, self.freeze_epochs, self.run_key, self.num_epochs)
         digest = hashlib.sha256(repr(plain).encode())
@@ -85,7 +86,7 @@ class EpochReport:
     accuracy: float
     """Part of validation rows that are right (in every label)."""
     learning_rate: float
-    """Learning rate at the end of the epoch (of the weights that are not word embeddings)."""
+    """Learning rate at the end of the epoch, for all weights but word embeddings."""
     num_steps: int
     """Steps of the epoch."""
     num_skipped: int

@@ -24,10 +24,10 @@ from textlstm.training.adamw import BETAS, EPSILON
 _WEIGHT, _MEAN, _SQUARE, _SHADOW = range(4)
 _DECAY = BETAS[0] / BETAS[1] ** 0.5
 _MOVING_STEPS = 400
-"""After so many idle steps a word stands still: _DECAY ** 400 is below 1e-18."""
+"""After this many idle steps a word stands still: _DECAY ** 400 is below 1e-18."""
 _DECAYS = _DECAY ** np.arange(1, _MOVING_STEPS + 1)
 _LEAST_SQUARE = 1e-36
-"""The root of anything smaller is lost beside Adam's epsilon."""
+"""The root of a smaller number is lost beside Adam's epsilon."""
 
 
 class FoundWords(NamedTuple):
@@ -70,6 +70,7 @@ class LazyAdamW:
         token_ids = token_ids.masked_fill(token_ids >= size, 1)
         # Marks in a (V,) table give the distinct ids in rising order faster than sorting the (B, T) ids would.
         present = torch.zeros(size, dtype=torch.bool)
+        # Padding and the unknown word are always among the words, so that ids 0 and 1 keep their numbers.
         present[:2] = True
         present[token_ids.reshape(-1)] = True
         ids = present.nonzero().squeeze(1)
@@ -163,8 +164,9 @@ class LazyAdamW:
         return rows
 
     def _idle_factors(self, ids: Tensor) -> Tensor:
-        """Return (6, U, 1) float32 what the steps since their last update do to the words `ids`; see `_up_to_date`."""
+        """Return (6, U, 1) float32 effects of the steps since the last update of the words `ids`; see `_up_to_date`."""
         updated = self._updated[ids.numpy()]
+        # (2, U) by the step of the last update, and (4, U) by the number of idle steps since then.
         factors = np.concatenate([self._moved.take(updated, 1), self._kept.take(self._step - updated, 1)])
         return torch.from_numpy(factors.astype(np.float32)).unsqueeze(2)
 
@@ -228,7 +230,7 @@ class LazyAdamW:
 
 
 def _powers(num_steps: int, average_decay: float) -> np.ndarray:
-    """Return (4, n) what 0 ... n - 1 idle steps leave of mean, square and average, and what the average has missed."""
+    """Return (4, n) parts of mean, square and average left by 0 ... n - 1 idle steps, and what the average missed."""
     kept = np.power([[beta] for beta in (*BETAS, average_decay)], np.arange(num_steps))
     return np.concatenate([kept, 1 - kept[2:]])
 

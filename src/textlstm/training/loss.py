@@ -1,4 +1,4 @@
-"""What is minimized: cross-entropy of one label or of several, its smoothing, and what is done about imbalance."""
+"""The loss: cross-entropy of one label or of several, its smoothing, and the remedies for imbalance."""
 
 import math
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Objective:
     class_weights: Tensor | None
     """(L,) float32 factors of the classes, of mean 1 over training rows."""
     smoothed_targets: Tensor
-    """(L, L) float32: what the probabilities should be for each label, with smoothing."""
+    """(L, L) float32 wanted probabilities for each label, with smoothing."""
     log_prior: Tensor | None
     """(L,) float32 added to training logits: log p for one label, log odds for several (Menon et al. 2021)."""
 
@@ -59,6 +59,7 @@ class Objective:
     def divergence(self, first: Tensor, second: Tensor) -> Tensor:
         """Return (B,) symmetric Kullback-Leibler divergences of two (B, L) logits (R-Drop, Liang et al. 2021)."""
         if self.task is Task.multi_label:
+            # (B, L) divergences of yes-or-no answers: the difference of probabilities times that of logits.
             gap = (first.sigmoid() - second.sigmoid()) * (first - second)
             return gap.mean(dim=1) / 2
         log_first, log_second = first.log_softmax(dim=1), second.log_softmax(dim=1)
@@ -98,12 +99,14 @@ def row_weights(targets: np.ndarray, num_labels: int) -> np.ndarray:
 
     A row with several labels counts by its rarest one, a row without labels by the mean of the others.
     """
+    # (L,) chance of a row of each class; a class without rows divides by zero and gets 0.
     with np.errstate(divide="ignore"):
         chance = 1.0 / label_counts(targets, num_labels)
     chance[np.isinf(chance)] = 0.0
     if targets.ndim == 1:
         weights = chance[targets]
     else:
+        # (N, L) chances of a row's labels to the (N,) highest, which is that of its rarest label.
         weights = (targets * chance).max(axis=1)
         weights[weights == 0] = weights[weights > 0].mean() if weights.any() else 1.0
     return np.asarray(weights / weights.sum(), dtype=np.float64)
@@ -121,11 +124,13 @@ def _class_weights(counts: np.ndarray, task: Task, *, num_rows: int) -> np.ndarr
     if task is Task.multi_label:
         weights[present] = np.sqrt((num_rows - counts[present]) / counts[present])
     else:
+        # Mean 1 over training rows: each class that occurs gets the same part of the total.
         weights[present] = num_rows / (present.sum() * counts[present])
     return weights.astype(np.float32)
 
 
 def _log_prior(counts: np.ndarray, task: Task, *, num_rows: int) -> np.ndarray:
+    # One row more of each class (several labels: one with it and one without), so that no logarithm is infinite.
     if task is Task.multi_label:
         prior = np.log((counts + 1) / (num_rows - counts + 1))
     else:

@@ -67,6 +67,7 @@ class Optimizer:
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(self.gradients)))
         skip = (norm - norm != 0).float()  # infinity and NaN, less themselves, are NaN
         self.num_skipped += skip
+        # The same factor for all gradients, so that the direction of the step stays.
         if self._config.clip_norm:
             scale = (self._config.clip_norm / (norm + 1e-6)).clamp(max=1.0)
             torch._foreach_mul_(self.gradients, scale)
@@ -119,9 +120,11 @@ def learning_rate_factor(schedule: Schedule, progress: float, *, warmup_fraction
     `constant` and `cosine` rise linearly from 0 during the warm-up; `one_cycle` rises by half a cosine from 1/25
     (Smith and Topin 2018, with the shape of fast.ai) and ends at 1/250,000.
     """
+    # From 0, or 1/25, up to the peak.
     if progress < warmup_fraction:
         risen = progress / warmup_fraction
         return _between(_ONE_CYCLE_START, 1.0, risen) if schedule is Schedule.one_cycle else risen
+    # From the peak down, over what is left after the warm-up.
     fallen = (progress - warmup_fraction) / (1 - warmup_fraction)
     match schedule:
         case Schedule.constant:

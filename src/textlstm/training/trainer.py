@@ -1,4 +1,4 @@
-"""The state of a training and what happens to it in a step, at the end of an epoch, in a checkpoint."""
+"""The state of a training, and its changes in a step, at the end of an epoch and by a checkpoint."""
 
 import json
 import math
@@ -30,7 +30,7 @@ from textlstm.training.optimizer import Optimizer, learning_rate_factor
 from textlstm.training.validation_scores import score
 
 _MOST_SKIPPED = 20
-"""So many steps with a non-finite gradient end the training."""
+"""This many steps with a non-finite gradient end the training."""
 _CHECK_STEPS = 100
 """Steps between two looks at the count of skipped steps; a look waits for the GPU."""
 _LOOK_STEPS = 16
@@ -87,6 +87,7 @@ class Trainer:
         self.store: CheckpointStore | None = None
         if checkpoint_dir and processes.is_first:
             self.store = CheckpointStore(checkpoint_dir, fingerprint=job.fingerprint())
+        # Weights and rows go to the device once, before the optimizer takes the parameters over.
         self.network = job.network.to(device)
         self.train, self.validation = DeviceSplit(job.train, device), DeviceSplit(job.validation, device)
         objective = build_objective(
@@ -100,6 +101,7 @@ class Trainer:
         """Of the rows of the epoch so far; it stays on the device, so that a step does not wait for it."""
         self.best: dict[str, Tensor] = {}
         """state_dict of the best epoch so far, on the CPU."""
+        # Only the first process reads checkpoints; the others get its state as bytes.
         found = self.store.load() if self.store else None
         if found:
             self._take_over(found)
@@ -121,6 +123,7 @@ class Trainer:
         self.network.train()
         self.network.set_word_embeddings_trainable(not frozen)
         self.optimizer.words_frozen = frozen
+        # The plan is a function of seed and epoch, so a resumed epoch finds its batches again by their numbers.
         balanced = job.config.imbalance is Imbalance.balanced_sampler
         plan = plan_epoch(
             self.train.lengths,
@@ -160,6 +163,7 @@ class Trainer:
         self.progress.end_step(batch.num_rows, batch.num_tokens, width=batch.inputs.token_ids.shape[1])
         if self.progress.step % _CHECK_STEPS and not is_last:
             return
+        # This look waits for the GPU.
         num_skipped = int(self.optimizer.num_skipped)
         if num_skipped >= _MOST_SKIPPED:
             raise ConfigError(
@@ -181,6 +185,7 @@ class Trainer:
             if stop and self.processes.is_first:
                 self.stop_if_asked(stop(), epoch)
 
+        # A signal in here raises before the epoch is counted, so the checkpoint stands at the end of its last batch.
         with self.optimizer.averaged():
             logits = predict_on_device(
                 self.network,
@@ -190,10 +195,12 @@ class Trainer:
                 between_batches=between_batches,
             )
             loss, scores = _cross_entropy(logits, targets), score(logits, targets, task=self.job.task)
+            # Macro-F1 decides, and the loss between equals; without validation rows each epoch is the best so far.
             best = progress.best
             is_best = (
                 best is None or not len(targets) or (scores.macro_f1, -loss) > (best.macro_f1, -best.validation_loss)
             )
+            # A copy: without an average the network shows the very weights that the next epoch changes.
             if is_best:
                 self.best = {name: t.detach().cpu().clone() for name, t in self.network.state_dict().items()}
         report = EpochReport(
@@ -210,6 +217,7 @@ class Trainer:
             seconds=progress.seconds,
             is_best=is_best,
         )
+        # Only now does the position move on to the next epoch.
         progress.end_epoch(report)
         self.loss_sum.zero_()
         if self.finished and progress.epoch < self.job.last_epoch:

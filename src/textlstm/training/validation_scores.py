@@ -9,7 +9,7 @@ from textlstm.evaluation.f1 import f1_by_rank, f1_score
 
 
 class Scores(NamedTuple):
-    """How well logits fit the targets."""
+    """Scores of logits against the targets."""
 
     macro_f1: float
     """Mean F1: of one label, over labels that occur as a target or as a decision; of several, over labels that occur,
@@ -24,6 +24,7 @@ def score(logits: np.ndarray, targets: np.ndarray, *, task: Task) -> Scores:
         return Scores(0.0, 0.0)
     if task is Task.multi_label:
         wanted = targets > 0.5
+        # (N, L) F1 by rank to the best of each label that occurs.
         f1 = f1_by_rank(logits, wanted).max(axis=0)[wanted.any(axis=0)]
         accuracy = ((logits > 0) == wanted).all(axis=1).mean()
     else:

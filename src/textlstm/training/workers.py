@@ -21,7 +21,7 @@ from textlstm.processes.distributed import Processes, joined, under_torchrun
 from textlstm.training.job import TrainingJob
 
 _FEWEST_ROWS = 16
-"""A process should have so many rows of a batch, or its matrix products are too small to be fast."""
+"""A process should have this many rows of a batch, or its matrix products are too small to be fast."""
 _FEWEST_TOKENS = 3_000_000
 """Less training than this is done before a helper process has started."""
 _TIMEOUT = timedelta(minutes=30)
@@ -31,10 +31,12 @@ Train = Callable[[TrainingJob], object]
 
 def num_processes(config: TrainingConfig, *, num_tokens: int, is_cpu: bool) -> int:
     """Return how many processes share each batch of a training that sees `num_tokens` tokens an epoch."""
+    # A GPU shares no batch between processes here, and a deterministic training adds up in one order.
     if not is_cpu or config.deterministic:
         return 1
     if config.num_workers:
         return config.num_workers
+    # A daemon must not have children; a short training is over before they have started.
     if multiprocessing.current_process().daemon or config.epochs * num_tokens < _FEWEST_TOKENS:
         return 1
     threads = config.num_threads or len(os.sched_getaffinity(0))
@@ -75,6 +77,7 @@ def _helpers(job: TrainingJob, *, size: int, train: Train) -> Iterator[Processes
     context = multiprocessing.get_context("spawn")
     # Weights are sent when all have joined: pickled tensors would need shared memory, which containers have little of.
     empty = replace(job, network=copy.deepcopy(job.network).to("meta"))
+    # The helpers find each other by a file in a folder that goes with this block.
     with tempfile.TemporaryDirectory(prefix="textlstm-") as folder:
         address = f"file://{Path(folder) / 'group'}"
         helpers = [
