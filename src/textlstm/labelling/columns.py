@@ -67,7 +67,9 @@ class AddedColumns:
     ) -> Iterator[dict[str, object]]:
         """Yield the added values of each of N rows; `probabilities` is (N, L), `explanations` has N where asked for."""
         settings = self._settings
+        # Rounded as float64, (N, L): a rounded float32 that becomes a float shows digits behind the last one again.
         rounded = np.round(probabilities.astype(np.float64), PROBABILITY_DIGITS) if self._needs_all else None
+        # (N, top k) columns of the best labels; the stable sort keeps the order of labels with equal probabilities.
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self._num_top] if self._num_top else None
         for row, prediction in enumerate(predictions):
             is_empty = prediction.decision == "empty"
@@ -114,19 +116,23 @@ _LEAST_LOSS = 0.005
 
 
 def explain_rows(texts: Sequence[str], probabilities: npt.NDArray[np.float32], classifier: RowClassifier) -> list[str]:
-    """Return for each of N texts its weightiest words with the probability that each carries.
+    """Return for each of N texts its weightiest words with the probability that each adds.
 
     Example: "bank 0.41; shares 0.20" says that without "bank" the label's probability, one of the (N, L)
     `probabilities`, falls by 0.41.
     """
     explanations = []
     for text, row in zip(texts, probabilities, strict=True):
+        # Distinct words in the order of the text.
         words = list(dict.fromkeys(text.split()))[:MAX_WORDS]
         if not words:
             explanations.append("")
             continue
+        # The most probable label of the whole text is the one that is explained.
         best = int(row.argmax())
+        # (W, L) probabilities: the text W times, each time without one of its words.
         without = classifier.predict_proba([_without(text, word) for word in words])
+        # (W,) what that label loses; negative where the word spoke against it.
         losses = float(row[best]) - without[:, best].astype(np.float64)
         order = np.argsort(-losses, kind="stable")[:NUM_SHOWN]
         shown = [f"{words[index]} {losses[index]:.2f}" for index in order if losses[index] >= _LEAST_LOSS]

@@ -25,6 +25,7 @@ def expand_remote(patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         files = file_system(pattern)
         try:
+            # Sorted, since the order of the inputs is the order of the output.
             found = sorted(files.unstrip_protocol(path) for path in files.glob(pattern))
             if files.unstrip_protocol(pattern) not in found:  # a glob: what labelling left beside outputs is no input
                 found = [url for url in found if not is_beside_output(Path(url))]
@@ -48,6 +49,7 @@ def local_path(name: str) -> Path:
     if not is_remote(name):
         return Path(name)
     try:
+        # The version is part of the cache's key, so that an object that changed is fetched again.
         version = str(file_system(name).ukey(name))
     except OSError as error:
         raise InputError(f"{name}: could not be read: {error.strerror or error}.") from error
@@ -71,6 +73,7 @@ def num_bytes(name: str) -> int:
 
 @cache
 def _fetched(url: str, version: str) -> Path:
+    # The digest keeps equal names of different URLs apart; the file keeps its name, whose ending tells the format.
     copy = (
         Path(_cache_folder().name)
         / hashlib.sha256(f"{url} {version}".encode()).hexdigest()[:16]

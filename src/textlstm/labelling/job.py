@@ -49,12 +49,15 @@ def commit_output(
         IntegrityError: A part does not match its record, or rows are missing.
         StorageError: A file cannot be written.
     """
+    # Refuse inputs that changed: the parts would be of another version than the manifest says.
     _check_inputs(plan)
     added = AddedColumns(config.labelling, card.labels, is_multi_label=card.is_multi_label)
     store = target.store
+    # Every planned row is in a part or among the rejects.
     num_rejects = sum(record.num_rejects for record in records)
     if sum(record.num_rows for record in records) + num_rejects != plan.num_rows:
         raise IntegrityError(f"{target.work}: rows out and rejects are not the {plan.num_rows:,} rows in")
+    # `create` makes a file visible at the end of its block: rejects first, then the manifest, the output last.
     with store.create(target.name, scratch=target.scratch) as raw:
         stream = DigestStream(raw)
         join_parts(stream, records, journal, output=plan.output, added=added, settings=config.labelling)
@@ -64,18 +67,23 @@ def commit_output(
                 for record in records:
                     rejects.write(journal.read_rejects(record))
         else:
+            # Rejects that an earlier job left under this name do not belong to the new output.
             store.remove(target.rejects)
+        # The digest is complete here, while the output itself still has its temporary name.
         manifest = Manifest.of_job(
             plan, records, card, config=config, model_dir=model_dir, sha256=stream.sha256, num_bytes=stream.num_bytes
         )
         with store.create(target.manifest, scratch=target.scratch) as file:
             file.write(manifest.to_json())
+    # The output is complete. After a kill before this line, the same command finds all shards done and repeats
+    # the steps above.
     store.remove_folder(target.work)
 
 
 def _check_inputs(plan: Plan) -> None:
     """Refuse to finish when an input is no longer what was planned."""
     changed = []
+    # Only local files and folders are hashed again; a URL or standard input is not read a second time.
     for file in plan.inputs:
         path = Path(file.name)
         if (path.is_file() or path.is_dir()) and sha256_of_input(path) != file.sha256:
@@ -135,7 +143,7 @@ def label_files(
     models: ModelSource = SAVED_MODELS,
     advance: Advance | None = None,
 ) -> LabelSummary:
-    """Label every row of `config.input` into `config.output`, exactly once, and return what came out.
+    """Label every row of `config.input` into `config.output`, exactly once, and return the summary.
 
     A job that was interrupted is continued by the same call. Nothing is visible at the output before all is done.
 
@@ -157,30 +165,37 @@ def label_files(
         raise ConfigError("input: not set; say what to label, such as input=reviews.csv")
     directory = Path(config.model_dir) if model_dir is None else model_dir
     card = models.describe(directory)
+    # A pipe gets the rows as they are labelled: no plan, no work folder, nothing to continue.
     if config.output == "-":
         refuse_headers(expand_names(config.input), config, card)
         classifier = models.load(directory, config.labelling, False)
         return label_stream(config, classifier, card, output=sys.stdout.buffer, rejects=sys.stderr.buffer)
+    # Refuse what can be refused before anything is written.
     names = expand_names(config.input)
     target = open_target(config.output)
     refuse_input_as_output(config.output, names, config.input)
     _refuse_existing(target, config)
     # Wrong columns are named before a model is loaded, which takes seconds.
     refuse_headers(names, config, card)
+    # First the lock of the work folder, whose descriptor the workers inherit; they load the model during planning.
     with (
         _work_folder(target, output=config.output) as inherited,
         start_engine(config, models, directory, names=names, target=target, inherited=inherited) as engine,
     ):
+        # Read and cut the inputs. After this the plan is on the disk, and the same command continues the job.
         plan = _agreed_plan(config, card, names, target)
         _refuse_other_output(target, plan, config)
+        # The folder is named by the plan's key, so parts of another plan are never taken for parts of this one.
         journal = Journal(target.store, f"{target.work}/{plan.key[:16]}", scratch=target.scratch)
         done = journal.done(plan.shards)
         num_continued = sum(record.row_total for record in done.values())
         records = [done[shard.number] for shard in plan.shards] if len(done) == len(plan.shards) else []
+        # An earlier run may have done all shards; then only the last step is left.
         if not records:
             try:
                 records = _label_shards(plan, engine, journal, config, done=done, advance=advance)
             except Interrupted as stop:
+                # Workers may have finished shards of which this process has not heard: only records on the disk count.
                 raise Interrupted(stop.signal_number, _kept(journal, plan)) from stop
         commit_output(plan, records, journal, card, config=config, model_dir=directory, target=target)
     summary = summarize(
@@ -207,9 +222,10 @@ def _label_shards(
     done: dict[int, ShardRecord],
     advance: Advance | None,
 ) -> list[ShardRecord]:
-    """Have the shards done that are not done yet; return the records of all, in order."""
+    """Label the shards that are not done yet; return the records of all shards, in order."""
     watch = RejectWatch(plan, config.labelling, journal)
     started = time.monotonic()
+    # Rejects of an earlier run count too, so a job beyond the limit stops at once.
     for record in done.values():
         watch.add(record)
     rows_before = rows_finished = sum(record.row_total for record in done.values())
@@ -225,11 +241,13 @@ def _label_shards(
         for shard in plan.shards
         if shard.number not in done
     ]
+    # Shards end in any order; a finished one is on the disk before its record arrives here.
     for record in engine.run(tasks, journal=journal, on_rows=report):
         done[record.number] = record
         watch.add(record)
         rows_finished += record.row_total
         report(0)
+    # The output has the order of the plan.
     return [done[shard.number] for shard in plan.shards]
 
 
@@ -247,10 +265,12 @@ def _agreed_plan(config: LabelConfig, card: ModelCard, names: Sequence[str], tar
         IntegrityError: The stored plan was changed.
         StorageError: The work folder cannot be written.
     """
+    # Packed inputs are unpacked into the work folder while the plan is made.
     unpacked = Unpacked(target.store, f"{target.work}/inputs", target.scratch)
     plan = make_plan(names, config, card, unpacked=unpacked)
     if target.store.exists(target.plan) and not config.overwrite:
         with target.store.open(target.plan) as stream:
+            # A work folder is there: continue it only where the same bytes would come out.
             earlier = Plan.from_json(stream.read(), address=target.store.address(target.plan))
         if earlier.key != plan.key:
             changed = " and ".join(plan.changes_since(earlier))
@@ -258,6 +278,7 @@ def _agreed_plan(config: LabelConfig, card: ModelCard, names: Sequence[str], tar
                 f"{config.output}: an unfinished job is in {target.work}, and since then changed: {changed}; "
                 "finish it with what it began with, or start anew with overwrite=true"
             )
+    # Without an earlier plan, with an equal one, or with overwrite=true: this plan now owns the work folder.
     with target.store.create(target.plan, scratch=target.scratch) as stream:
         stream.write(plan.to_json())
     return plan
@@ -282,6 +303,7 @@ def _refuse_other_output(target: Target, plan: Plan, config: LabelConfig) -> Non
     """
     if config.overwrite or not target.store.exists(target.name):
         return
+    # Every job writes a manifest before its output, so a file without one is not ours.
     if not target.store.exists(target.manifest):
         raise _exists(config)
     with target.store.open(target.manifest) as stream:
@@ -304,6 +326,7 @@ def _work_folder(target: Target, *, output: str) -> Iterator[tuple[int, ...]]:
     Raises:
         InputError: Another command holds it.
     """
+    # flock works on local disks; a remote output is not locked.
     lock = OutputLock(Path(target.store.address(target.work)), output=output) if target.is_local else None
     existed = target.store.exists(target.plan)
     try:

@@ -23,7 +23,7 @@ _WAITING_BYTES = 2**18
 class DigestStream(io.RawIOBase):
     """Writes on to another stream, which stays open when this one is closed.
 
-    Lines of a row each would take longer to pass on than to make, so they wait for one another; `flush` passes all on.
+    To pass on a short line takes longer than to make it, so lines are collected; `flush` passes them on.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -71,7 +71,7 @@ class DigestStream(io.RawIOBase):
 
 @dataclass(frozen=True, slots=True)
 class ShardRecord:
-    """What came of one shard."""
+    """The result of one shard."""
 
     number: int
     num_rows: int
@@ -132,9 +132,11 @@ class Journal:
         Raises:
             StorageError: The part cannot be written.
         """
+        # A kill within the block leaves no part: the bytes have a temporary name until the block ends.
         with self.store.create(self.part_name(index), scratch=self._scratch) as stream:
             part = DigestStream(stream)
             yield part
+            # Before the file gets its name: what still waits here is not in it.
             part.flush()
 
     def finish(self, record: ShardRecord, *, rejects: bytes) -> None:
@@ -143,6 +145,7 @@ class Journal:
         Raises:
             StorageError: A file cannot be written.
         """
+        # Part, rejects, record, in this order: a kill before the record leaves a shard that is done again.
         if rejects:
             with self.store.create(self.rejects_name(record.number), scratch=self._scratch) as stream:
                 stream.write(rejects)
@@ -155,6 +158,7 @@ class Journal:
         Raises:
             IntegrityError: A record was changed, or does not fit its shard.
         """
+        # One listing instead of two look-ups a shard, each of which is a request to a remote store.
         names = set(self.store.names(self.folder))
         found = {}
         for shard in shards:
@@ -173,6 +177,7 @@ class Journal:
         address = self.store.address(name)
         with self.store.open(name) as stream:
             body = checked_body(stream.read(), "shard", address=address)
+        # Records of before `num_seen` was counted lack that one field.
         if not isinstance(body, dict) or set(body) | {"num_seen"} != {field.name for field in fields(ShardRecord)}:
             raise IntegrityError(f"{address}: written by another textlstm; run again with overwrite=true")
         record = ShardRecord(**body)

@@ -112,6 +112,7 @@ class Manifest:
     def to_json(self) -> bytes:
         """Return the manifest as JSON with its own sha256."""
         body = asdict(self)
+        # The digest is over the same JSON without its own entry.
         return _dump({**body, "manifest_sha256": hashlib.sha256(_dump(body)).hexdigest()})
 
     @classmethod
@@ -124,6 +125,7 @@ class Manifest:
         try:
             content = json.loads(raw)
             sha256 = content.pop("manifest_sha256")
+            # The digest proves the content; the comparison of bytes also finds changed spaces and another order.
             sound = hashlib.sha256(_dump(content)).hexdigest() == sha256
             sound = sound and _dump({**content, "manifest_sha256": sha256}) == raw
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError):

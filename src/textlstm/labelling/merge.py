@@ -28,6 +28,7 @@ def join_parts(
     if output.format is FileFormat.parquet:
         _join_parquet(stream, records, journal, output=output, added=added)
         return
+    # Packed parts are joined as they are: gzip members and zstd frames that follow one another are one valid file.
     write_header(stream, output, added, settings=settings)
     for record in records:
         stream.write(journal.read_part(record))
@@ -43,6 +44,7 @@ def _join_parquet(
     schema = parquet_schema(output, added)
     with pq.ParquetWriter(cast(BinaryIO, stream), schema, compression="zstd", write_page_checksum=True) as writer:
         for record in records:
+            # Each part is a Parquet file of its own; its row groups are written anew, one at a time.
             part = pq.ParquetFile(pa.BufferReader(journal.read_part(record)))
             for group in range(part.num_row_groups):
                 table = part.read_row_group(group).cast(schema)

@@ -128,6 +128,7 @@ def load_model(directory: Path, settings: LabellingConfig, many_texts: bool) -> 
     Raises:
         IntegrityError: The model's files were changed, or another spaCy model is installed.
     """
+    # Imported late: a job whose worker processes hold the model never needs this here.
     from textlstm.inference.classifier import TextClassifier
 
     classifier = TextClassifier.load(

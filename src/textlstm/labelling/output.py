@@ -93,9 +93,11 @@ def refuse_input_as_output(output: str, inputs: Sequence[str], patterns: Sequenc
             raise InputError(f"{output}: is the input itself; labels are never written over their input")
         return
     path = Path(output).expanduser()
+    # Resolved paths, so that an output that reaches the input folder through a link is found.
     for folder in map(Path, patterns):
         if folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
             raise InputError(f"{output}: lies in the input folder {folder}; choose an output elsewhere")
+    # Compared by inode, so that symbolic and hard links are found as well.
     for source in map(Path, inputs):
         if source != STDIN and path.exists() and source.exists() and os.path.samefile(path, source):  # noqa: PTH121
             raise InputError(f"{output}: is the input {source} itself; labels are never written over their input")

@@ -64,7 +64,7 @@ class InputFile(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """Rows that one worker does at once: a range of one file."""
+    """Rows that one worker labels at once: a range of one file."""
 
     number: int
     file: int
@@ -108,6 +108,7 @@ class Plan:
     def parts(self) -> dict[str, Any]:
         """Return what decides the output, by the name under which a change of it is reported."""
         return {
+            # Path, size and state are left out: the same bytes under the same name give the same output.
             "input": [[file.name, file.format, file.encoding, file.sha256] for file in self.inputs],
             "shards": [list(shard) for shard in self.shards],
             "output format": self.output,
@@ -121,6 +122,7 @@ class Plan:
         """Return the names of what differs from an `earlier` plan of the same output, most telling first."""
         mine, theirs = self.parts(), earlier.parts()
         names = [name for name in mine if _digest(mine[name]) != _digest(theirs[name])]
+        # Shards follow from inputs and settings, so they are named only where nothing else differs.
         return [name for name in names if name != "shards"] or names
 
     def to_json(self) -> bytes:
@@ -163,6 +165,7 @@ def checked_body(raw: bytes, name: str, *, address: str) -> Any:
     """
     try:
         content = json.loads(raw)
+        # The digest is over the parsed content; the comparison of bytes also finds changed spaces and repeated keys.
         sound = set(content) == {name, "sha256"} and canonical(content) == raw
         sound = sound and _digest(content[name]) == content["sha256"]
     except (ValueError, TypeError, RecursionError):

@@ -30,10 +30,10 @@ from textlstm.storage.stores import Store, is_remote
 WITHOUT_EFFECT = ("num_workers", "max_reject_fraction")
 """Labelling settings that do not change the bytes of the output."""
 _TAIL_SHARDS = 1
-"""So many shards' rows at the end of a file (and less than one more) are cut into small ones."""
+"""Number of whole shards at the end of a file that are cut, with the rest of the rows, into small ones."""
 _TAIL_PARTS = 8
 _MIN_TAIL_ROWS = 500
-"""Fewer rows at once are no work for the networks."""
+"""A small shard has at least this many rows: the networks need enough rows at once."""
 
 
 class Unpacked(NamedTuple):
@@ -65,6 +65,7 @@ def make_plan(names: Sequence[str], config: LabelConfig, card: ModelCard, *, unp
     settings = config.labelling
     reading = settings_of_reading(settings, text_column=card.text_column)
     added = AddedColumns(settings, card.labels, is_multi_label=card.is_multi_label)
+    # Problems of all inputs are collected, so that one attempt names every one of them.
     problems: list[str] = []
     planned: list[Planned] = []
     for name in names:
@@ -76,7 +77,9 @@ def make_plan(names: Sequence[str], config: LabelConfig, card: ModelCard, *, unp
             problems += error.problems
     if problems:
         raise InputError(*problems)
+    # Shards are numbered across all files, in the order of the output.
     shards = [shard for one in planned for shard in one.shards]
+    # A job may be continued with another number of workers: such settings are no part of the plan.
     kept = {key: value for key, value in asdict(settings).items() if key not in WITHOUT_EFFECT}
     if card.is_multi_label:
         kept["labels"] = "list"  # version 0.1.0 joined them by commas: such a job is not continued with lists
@@ -93,11 +96,11 @@ def make_plan(names: Sequence[str], config: LabelConfig, card: ModelCard, *, unp
 def refuse_headers(names: Sequence[str], config: LabelConfig, card: ModelCard) -> None:
     """Look at names and headers only, which takes no time, before the model is loaded and the inputs are read.
 
-    Pipes and standard input can be read but once, so they wait for the plan.
+    Pipes and standard input can be read only once, so they wait for the plan.
 
     Raises:
-        InputError: Inputs that lack the text column or clash with added columns, all of them, or a format that is no
-            output's.
+        InputError: Inputs that lack the text column or clash with added columns, all of them, or a format that no
+            output can have.
     """
     reading = settings_of_reading(config.labelling, text_column=card.text_column)
     added = AddedColumns(config.labelling, card.labels, is_multi_label=card.is_multi_label)
@@ -114,6 +117,7 @@ def refuse_headers(names: Sequence[str], config: LabelConfig, card: ModelCard) -
         except InputError as error:
             problems += error.problems
     if problems:
+        # The same problem of several inputs is named once.
         raise InputError(*dict.fromkeys(problems))
 
 
@@ -125,6 +129,7 @@ def sha256_of_input(path: Path) -> str:
     """
     digest = hashlib.sha256()
     if path.is_dir():
+        # Names count as well as bytes; a zero byte, which no file name can hold, ends each name.
         for file in list_class_files(path):
             name = file.relative_to(path).as_posix()
             digest.update(f"{name}\0{sha256_of_input(file)}\n".encode("utf-8", "surrogateescape"))
@@ -142,12 +147,15 @@ def _plan_file(name: str, read_settings: ReadSettings, *, index: int, shard_rows
     encoding = encoding_name(read_settings.encoding, key_prefix=read_settings.key_prefix)
     state = None if kind.format is FileFormat.folder else file_state(path)
     if kind.format is FileFormat.folder:
+        # A folder of class folders is hashed file by file and has no state that workers could compare.
         readable, sha256, num_bytes = path, sha256_of_input(path), num_bytes_of(name)
         address, state_of_workers = str(path.absolute()), None
     elif state is not None and (kind.format is FileFormat.parquet or source.can_seek):
+        # Shards seek in the file itself. Workers fetch a URL again, so the state of the copy here is of no use to them.
         readable, sha256, num_bytes = path, sha256_of_input(path), state.size
         address, state_of_workers = (name, None) if is_remote(name) else (str(path.absolute()), state)
     else:
+        # Packed, piped, or in an encoding that cannot be cut at line feeds: shards read a copy in the work folder.
         copy = f"{unpacked.folder}/{index}.{kind.format}"
         address, state_of_workers = unpacked.store.address(copy), None
         copy_sha256, num_bytes = _unpack(source, name=copy, unpacked=unpacked)
@@ -155,12 +163,15 @@ def _plan_file(name: str, read_settings: ReadSettings, *, index: int, shard_rows
         sha256 = sha256_of_input(path) if state is not None else copy_sha256
         encoding = source.encoding
     own = replace(read_settings, format=kind.format, encoding=encoding)
+    # Index what the shards will read. Every shard starts at a multiple of the stride, so at an indexed row.
     try:
         rows = index_rows(readable, own, stride=_tail_rows(shard_rows))
         columns = read_columns(readable, own)
     except InputError as error:
         raise InputError(*(problem.replace(str(readable), name) for problem in error.problems)) from error
+    # Hash and index must be of the same bytes.
     check_unchanged(path, state)
+    # The number 0 stands until `make_plan` numbers the shards of all files.
     shards = []
     for first, last in cut_rows(rows.num_rows, shard_rows):
         start = rows.rows(first, last).start
@@ -174,6 +185,7 @@ def cut_rows(num_rows: int, shard_rows: int) -> Iterator[tuple[int, int]]:
 
     Example: 11,000 rows in shards of 5,000 are one such shard, nine of 625 rows, and one of 375.
     """
+    # Whole shards first; the last whole one and the rest are left to the tail.
     num_whole = max(0, num_rows // shard_rows - _TAIL_SHARDS) * shard_rows
     for first in range(1, num_whole + 1, shard_rows):
         yield first, first + shard_rows - 1
@@ -184,6 +196,7 @@ def cut_rows(num_rows: int, shard_rows: int) -> Iterator[tuple[int, int]]:
 
 def _tail_rows(shard_rows: int) -> int:
     """Return the size of small shards: a part of `shard_rows`, or all of it where the part would be very small."""
+    # Only divisors of `shard_rows`, so that small shards start where the index has an entry.
     sizes = [shard_rows // parts for parts in range(2, _TAIL_PARTS + 1) if shard_rows % parts == 0]
     return min((size for size in sizes if size >= _MIN_TAIL_ROWS), default=shard_rows)
 
@@ -214,12 +227,14 @@ def _output_format(planned: Sequence[Planned], config: LabelConfig, reading: Rea
     columns: dict[str, None] = {}
     for one in planned:
         columns.update(dict.fromkeys(one.columns))
+        # Each row of JSONL names its own columns: all of them are known only after reading every row.
         if one.file.format is FileFormat.jsonl and kind.format is not FileFormat.jsonl:
             own = replace(reading, format=one.file.format, encoding=one.file.encoding)
             for row in read_records(local_path(one.file.path), own):
                 if isinstance(row, Record):
                     columns.update(dict.fromkeys(row.fields))
     problems = []
+    # Rows of any other format have fixed columns, and an input that lacks one cannot be written beside the rest.
     for one in planned:
         missing = [name for name in columns if name not in one.columns]
         if missing and one.file.format is not FileFormat.jsonl:
@@ -227,6 +242,7 @@ def _output_format(planned: Sequence[Planned], config: LabelConfig, reading: Rea
             problems.append(f"{one.file.name}: has no column {listed}, which other inputs have; label it on its own")
     if problems:
         raise InputError(*problems)
+    # Only from Parquet to Parquet do the columns keep their types; any other Parquet output holds strings.
     schema = ""
     if kind.format is FileFormat.parquet and planned[0].file.format is FileFormat.parquet:
         schema = _common_schema(planned, reading)

@@ -47,13 +47,16 @@ def read_rows(
         InputError: The file changed since it was planned.
         StorageError: Reading fails.
     """
+    # Format and encoding are those of the plan, whatever the name of an unpacked copy says.
     reading = replace(
         settings_of_reading(settings, text_column=text_column), format=file.format, encoding=file.encoding
     )
+    # Seek to the first byte of the shard; Parquet has no such offset and finds rows by their number.
     start = RowStart(shard.first_row, shard.offset) if shard.offset >= 0 else None
     rows = RowRange(shard.first_row, shard.last_row, start, file.state)
     for row in read_records(local_path(file.path), reading, rows=rows):
         checked = checked_row(row, reading)
+        # Rejects name the file as the user gave it, not the copy that is read.
         yield checked._replace(file=file.name) if isinstance(checked, Reject) else checked
 
 
@@ -68,6 +71,7 @@ def write_rows(
     stream: DigestStream, output: RowFormat, added: AddedColumns, *, settings: LabellingConfig
 ) -> Iterator[RecordWriter]:
     """Give the writer of one part into `stream`: without header, packed as the output is."""
+    # Each part is packed on its own, so that parts can be joined without unpacking them.
     with packed_stream(cast(BinaryIO, stream), output.compression) as packer:
         writer = record_writer(
             packer,
@@ -78,6 +82,7 @@ def write_rows(
             excel_safe=settings.excel_safe,
         )
         yield writer
+        # Inside the packer's block: closing writes what the writer still holds.
         writer.close()
 
 
@@ -148,9 +153,11 @@ def label_shard(
     num_rows, confidence_sum = 0, 0.0
     num_seen: int | None = None
     added = AddedColumns(settings, classifier.labels, is_multi_label=classifier.is_multi_label)
+    # The part has a temporary name until this block ends.
     with journal.part(task.shard.number) as stream, write_rows(stream, task.output, added, settings=settings) as writer:
         clock = time.perf_counter()
         rows = read_rows(task.file, task.shard, settings, text_column=task.text_column)
+        # Block by block, so that memory stays bounded: read, predict, write.
         for block in cut_blocks(rows, text_column=task.text_column, max_rows=task.shard.num_rows):
             clock = _lap(seconds, "read", clock)
             done = label_block(block, classifier, settings=settings, added=added, text_column=task.text_column)
@@ -165,8 +172,10 @@ def label_shard(
             confidence_sum += done.confidence_sum
             num_seen = known_sum(num_seen, done.num_seen)
             on_rows(num_rows + len(rejects))
+    # With other rows than planned the part has no record, so it does not count as done.
     if num_rows + len(rejects) != task.shard.num_rows:
         raise InputError(f"{task.file.name}: changed since the job was planned; run again with overwrite=true")
+    # Only after the block is the sha256 that of the whole part, the end of the packed stream included.
     rejects_lines = b"".join(reject_line(reject) for reject in rejects)
     record = ShardRecord(
         number=task.shard.number,
@@ -180,6 +189,7 @@ def label_shard(
         seconds={step: round(value, 4) for step, value in seconds.items()},
         num_seen=num_seen,
     )
+    # When the record is on the disk, the shard is done.
     journal.finish(record, rejects=rejects_lines)
     return record
 
@@ -195,6 +205,7 @@ def label_block(
     """Return the rows of `block` with the added columns; rows that cannot take them are rejected."""
     records: list[Record] = []
     rejects: list[Reject] = []
+    # Sort out the rows that cannot be used or already have a column of an added name.
     for row in block:
         if isinstance(row, Reject):
             rejects.append(row)
@@ -207,6 +218,7 @@ def label_block(
     rows: list[dict[str, object]] = []
     confidence_sum, num_seen = 0.0, None
     if records:
+        # N texts become (N, L) float32 probabilities, then N predictions.
         texts = [text_to_label(record, text_column) for record in records]
         probabilities = classifier.predict_proba(texts)
         predictions = classifier.decide(texts, probabilities)
@@ -215,6 +227,7 @@ def label_block(
         values_of_rows = added.values(predictions, probabilities, explanations=explanations)
         for record, values in zip(records, values_of_rows, strict=True):
             rows.append({**record.fields, **values})
+            # A single label counts as it is written; of several labels, each counts on its own below.
             if not classifier.is_multi_label:
                 labels[cell_text(values[settings.label_name])] += 1
         for prediction in predictions:

@@ -38,6 +38,7 @@ def label_stream(
     count = RejectCount()
     total = _Total()
     writer: RecordWriter | None = None
+    # Lazy generators: rows are read as the loop below asks for the next block.
     rows = chain.from_iterable(read_records(path, reading) for path in paths)
     checked = (checked_row(row, reading) for row in rows)
     for block in cut_blocks(checked, text_column=reading.columns.text, max_rows=STREAM_ROWS):
@@ -47,14 +48,17 @@ def label_stream(
             count.add(reject)
             rejects.write(reject_line(reject))
         for row in done.rows:
+            # The columns of the first row are those of the header.
             writer = writer or _open_writer(output, format, row, added, excel_safe=settings.excel_safe)
             writer.write(row)
+        # A reader at the other end sees each block while later rows are still to come.
         output.flush()
         rejects.flush()
         total.add(done)
     if writer is not None:
         writer.close()
     output.flush()
+    # Too many rejects fail the command here, after all rows are out.
     count.check(reading, name=", ".join(map(str, paths)))
     return summarize(
         [total.record(count)],
@@ -102,6 +106,7 @@ class _Total:
 
 def _stream_format(config: LabelConfig, input_formats: set[FileFormat]) -> FileFormat:
     """Return the format of the stream: that of the input, unless the input has fixed columns and JSONL is asked for."""
+    # `expand_inputs` refuses inputs of different formats, so exactly one is left.
     [input_format] = input_formats
     chosen = config.labelling.output_format
     if chosen is FileFormat.auto:

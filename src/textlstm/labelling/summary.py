@@ -43,7 +43,7 @@ class LabelSummary:
     """Time of all workers together by step."""
     num_workers: int
     notes: tuple[str, ...] = ()
-    """In what inputs were other than their names say, and how they were read."""
+    """Which inputs differ from what their names say, and how they were read."""
     num_seen: int | None = None
     """Rows whose text the model learned from; None where that is not known."""
 
@@ -108,6 +108,7 @@ def summarize(
         for step, value in record.seconds.items():
             steps[step] = steps.get(step, 0.0) + value
     num_rejects = sum(record.num_rejects for record in records)
+    # Rows without a text have no probability that could enter the mean.
     with_text = sum(record.num_rows for record in records) - decisions["empty"]
     return LabelSummary(
         output=output,
@@ -142,6 +143,7 @@ def label_drift(labels: Mapping[str, int], card: ModelCard) -> float | None:
     # With several labels a row the shares of training add up to more than 1, and counts to more than the rows.
     known = max(sum(card.label_shares), _SHARE_FLOOR)
     for count, trained in zip(given, card.label_shares, strict=True):
+        # The floor keeps the logarithm finite where a label is absent on one side.
         share = max(count / sum(given), _SHARE_FLOOR)
         base = max(trained / known, _SHARE_FLOOR)
         index += (share - base) * math.log(share / base)

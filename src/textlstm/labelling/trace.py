@@ -86,10 +86,12 @@ def trace_row(output: str, row: int) -> RowTrace:
     manifest = _checked_manifest(target, output)
     if not 1 <= row <= manifest.output["num_rows"]:
         raise InputError(f"{output}: has no row {row}; its rows are 1 to {manifest.output['num_rows']}")
+    # Shards stand in the order of the output: count their rows until the wanted one is reached.
     before = 0
     for number, (file, first, last, _, num_rows, num_rejects) in enumerate(manifest.shards):
         if row <= before + num_rows:
             name = manifest.inputs[file]["name"]
+            # Rejected rows are not in the output, so a row of the part is counted among the rows that were kept.
             skipped = _rejected_rows(target, name, first, last) if num_rejects else set()
             kept = [candidate for candidate in range(first, last + 1) if candidate not in skipped]
             values = _added_values(output, row, manifest)
@@ -114,11 +116,13 @@ def replay_row(output: str, row: int, *, model_dir: Path | None = None, models: 
     trace = trace_row(output, row)
     manifest = trace.manifest
     directory = Path(manifest.model["directory"]) if model_dir is None else model_dir
+    # Only the model that gave the label can confirm it.
     if models.describe(directory).digest != manifest.model["digest"]:
         raise IntegrityError(f"{directory}: is not the model that labelled {output}; set model_dir to that one")
     settings = from_plain(LabellingConfig, manifest.config["labelling"])
     classifier = models.load(directory, settings, False)
     text = _input_text(trace, settings)
+    # (1, L) probabilities: the text alone, where the job had it among others.
     probabilities = classifier.predict_proba([text])
     predictions = classifier.decide([text], probabilities)
     added = AddedColumns(
@@ -155,6 +159,7 @@ def _rejected_rows(target: Target, name: str, first: int, last: int) -> set[int]
 
 
 def _added_values(output: str, row: int, manifest: Manifest) -> dict[str, str]:
+    # The manifest lists only labels that occurred; columns of other labels are found by the beginning of their names.
     settings = from_plain(LabellingConfig, manifest.config["labelling"])
     added = AddedColumns(settings, sorted(manifest.counts["labels"]), is_multi_label=False)  # for its names
     reading = ReadSettings(
@@ -181,11 +186,13 @@ def _input_text(trace: RowTrace, settings: LabellingConfig) -> str:
     source: dict[str, Any] = manifest.inputs[file]
     if source["name"] == "-":
         raise InputError(f"{trace.output}: was labelled from standard input, which is not kept")
+    # A URL is read where it was; a local file is found by its absolute path, whatever the working directory is now.
     path = local_path(source["name"] if "://" in source["name"] else source["path"])
     if sha256_of_input(path) != source["sha256"]:
         raise InputError(f"{source['name']}: changed since it was labelled; bring the old file back")
     reading = settings_of_reading(settings, text_column=manifest.text_column)
     reading = replace(reading, format=FileFormat(source["format"]))
+    # Seek to the beginning of the shard and read on to the row.
     start = RowStart(first, offset) if offset >= 0 else None
     for record in read_records(path, reading, rows=RowRange(trace.input_row, trace.input_row, start)):
         if isinstance(record, Record):

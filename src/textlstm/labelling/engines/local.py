@@ -54,6 +54,7 @@ class WorkerProcess:
             pass_fds=job.inherited,
             env=child_environment(),
         )
+        # The first request names the model; the worker loads it and then answers "ready".
         self._send(
             {
                 "model_dir": job.model_dir,
@@ -82,15 +83,18 @@ class WorkerProcess:
     def heard(self) -> list[dict[str, Any]] | None:
         """Read what is there; return the complete answers, or None when the worker is gone."""
         chunk = os.read(self.fileno(), 1 << 20)
+        # An empty read is the end of the pipe: the process has ended.
         if not chunk:
             return None
         self.last_heard = time.monotonic()
         self.has_spoken = True
+        # What follows the last line feed is an unfinished line; it waits for the next chunk.
         *lines, self._unread = (self._unread + chunk).split(b"\n")
         return [json.loads(line) for line in lines]
 
     def end(self) -> int:
         """Kill the process, which may be stopped or busy, and return its exit code (negative: the signal)."""
+        # SIGKILL also ends a process that was stopped, which would not receive a SIGTERM before it goes on.
         if self._process.poll() is None:
             self._process.kill()
         code = self._process.wait()
@@ -154,16 +158,20 @@ class LocalEngine:
         deaths: Counter[int] = Counter()
         num_left = len(tasks)
         while num_left:
+            # Give a shard to every worker that has loaded the model and is free.
             self._assign(waiting, journal.folder)
             for worker, answers in self._listen():
                 if answers is None:
+                    # The worker ended or fell silent: its shard goes back to the head of the queue.
                     self._replace(worker, waiting, deaths)
                     continue
                 for answer in answers:
                     worker.rows_done = answer.get("beat", worker.rows_done)
                     worker.is_ready = worker.is_ready or "ready" in answer
+                    # This raises what a worker reported as an error, which ends the job.
                     record = read_answer(answer)
                     if record is not None:
+                        # Part and record are written by now: a kill from here on loses nothing of this shard.
                         worker.task = None
                         worker.rows_done = 0
                         num_left -= 1
@@ -181,6 +189,7 @@ class LocalEngine:
         ready = {key.fileobj for key, _ in self._selector.select(_TICK_SECONDS)}
         # After a pause of our own (a laptop lid, Ctrl-Z) silence says nothing about the workers.
         slept = time.monotonic() - before > SILENCE_SECONDS / 2
+        # A copy of the list: the caller replaces lost workers while this generator waits.
         for worker in list(self._workers):
             if worker in ready:
                 yield worker, worker.heard()
@@ -195,12 +204,14 @@ class LocalEngine:
         Raises:
             TextLSTMError: The shard has cost two workers, or a worker died before it had one.
         """
+        # Measure the silence before the worker is killed: the exit code of a silent one only shows our own signal.
         silent = time.monotonic() - worker.last_heard
         is_lost = _is_lost(worker)
         task, code = worker.task, self._end_worker(worker)
         how = f"said nothing for {silent:.0f} s" if is_lost else _cause(code)
         if task is None:
             raise TextLSTMError(f"a labelling worker {how} while it loaded the model")
+        # The same shard may be what kills workers, for example by its need of memory: try it once more, then give up.
         deaths[task.shard.number] += 1
         if deaths[task.shard.number] >= ATTEMPTS:
             shard = task.shard
@@ -208,6 +219,7 @@ class LocalEngine:
                 f"{task.file.name}: shard {shard.number} (rows {shard.first_row} to {shard.last_row}) cost "
                 f"{ATTEMPTS} workers; the last one {how}; finished shards are kept, run the same command to go on"
             )
+        # Nothing of the first attempt is cleaned up: the second one writes the same bytes under the same name.
         waiting.appendleft(task)
         self._start_worker()
 

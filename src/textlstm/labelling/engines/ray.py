@@ -27,7 +27,7 @@ READY_SECONDS = 300.0
 
 
 class ActorJob(NamedTuple):
-    """What an actor needs to start; Ray carries it to the actor's machine."""
+    """What an actor needs to start; Ray sends it to the actor's machine."""
 
     load: Callable[[Path, LabellingConfig, bool], RowClassifier]
     model_dir: str
@@ -51,7 +51,7 @@ class ShardActor:
         return os.getpid()
 
     def label(self, task: ShardTask, folder: str) -> ShardRecord:
-        """Do one shard."""
+        """Label one shard."""
         return label_shard(
             task,
             self._classifier,
@@ -78,9 +78,11 @@ class RayEngine:
             raise ConfigError("engine=ray needs Ray: pip install 'textlstm[ray]'") from error
         self._ray = ray
         self._was_connected = ray.is_initialized()
+        # A cluster to which the caller is connected already is used, and stays connected at the end.
         if not self._was_connected:
             ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
         self.num_workers = settings.num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        # max_restarts=0: `run` replaces dead actors, since it counts the deaths of each shard.
         actor_class = ray.remote(num_cpus=CORES_OF_ACTOR, max_restarts=0)(ShardActor)
         job = ActorJob(models.load, str(model_dir.absolute()), settings, many_texts, target.store.root, target.scratch)
         self._new_actor: Callable[[], Any] = lambda: actor_class.remote(job)
@@ -112,20 +114,25 @@ class RayEngine:
         running: dict[Any, tuple[Any, ShardTask]] = {}
         num_left = len(tasks)
         while num_left:
+            # Wait for what ends first: a shard, or the start of an actor.
             finished, _ = self._ray.wait([*running, *self._starting], timeout=READY_SECONDS)
+            # While a shard is under way, a long wait is no sign of a full cluster.
             if not finished and not running:
                 raise TextLSTMError("the Ray cluster started no worker within five minutes; is there a free core?")
             for reference in finished:
+                # An actor that has just started has no task yet.
                 actor, task = running.pop(reference, None) or (self._starting.pop(reference), None)
                 answer = self._answer(reference, task, deaths)
                 if isinstance(answer, ShardRecord):
                     num_left -= 1
                     yield answer
                 if answer is None:
+                    # The actor died: its shard goes first in the queue, and a new actor starts.
                     if task is not None:
                         waiting.appendleft(task)
                     self._start_actor()
                 elif waiting:
+                    # The actor is free, after its start or after a shard.
                     task = waiting.popleft()
                     running[actor.label.remote(task, journal.folder)] = (actor, task)
             on_rows(0)
@@ -139,9 +146,11 @@ class RayEngine:
         try:
             answer: ShardRecord | int = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
+            # Ray wraps what the actor raised; an error of this package is raised without the wrapping.
             cause = error.cause
             raise cause if isinstance(cause, TextLSTMError) else error from None
         except self._ray.exceptions.RayActorError as error:
+            # Deaths while the model loads are counted together under -1, which is no shard's number.
             number = -1 if task is None else task.shard.number
             deaths[number] += 1
             if deaths[number] < ATTEMPTS:

@@ -1,4 +1,4 @@
-"""Who does the shards of a job: the calling process for small inputs, worker processes, or a Ray cluster."""
+"""Where the shards of a job are labelled: in the calling process for small inputs, in worker processes, or on Ray."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +43,7 @@ INLINE_BYTES = 1_000_000
 
 
 class ShardEngine(Protocol):
-    """Does shards."""
+    """Labels shards."""
 
     num_workers: int
 
@@ -72,8 +72,10 @@ def start_engine(
     settings = config.labelling
     match config.engine:
         case Engine.local if is_small(names):
+            # Small inputs: no other process has to start, and tables for many texts would not pay.
             yield InlineEngine(models.load(model_dir, settings, False), settings=settings)
         case Engine.local:
+            # The workers start here and load the model while the caller plans the job.
             job = WorkerJob(
                 command=models.worker_command,
                 model_dir=str(model_dir.absolute()),
@@ -85,6 +87,7 @@ def start_engine(
             with LocalEngine(job, num_workers=settings.num_workers or num_cores()) as engine:
                 yield engine
         case Engine.ray:
+            # Imported here, since Ray is an optional dependency.
             from textlstm.labelling.engines.ray import RayEngine
 
             with RayEngine(
@@ -99,6 +102,7 @@ def is_small(names: Sequence[str]) -> bool:
     """Say whether inputs are best done without worker processes; their size alone decides, not the machine."""
     if any(not is_remote(name) and not Path(name).is_file() and not Path(name).is_dir() for name in names):
         return False  # standard input and pipes tell no size
+    # A packed file counts five times, since it holds more text than its size shows.
     return sum(num_bytes(name) * (5 if name.endswith(PACKED) else 1) for name in names) <= INLINE_BYTES
 
 

@@ -49,6 +49,7 @@ class Answers:
                 self._stream.write(canonical(answer))
                 self._stream.flush()
         except OSError:
+            # sys.exit would end only the thread when it is the heartbeat that finds the reader gone.
             os._exit(1)
 
     def beat(self) -> None:
@@ -57,19 +58,25 @@ class Answers:
 
 
 def serve(load: Callable[[Path, LabellingConfig, bool], RowClassifier]) -> int:
-    """Do shards until the input ends; return the exit code."""
+    """Label shards until the input ends; return the exit code."""
+    # Ctrl-C reaches every process of the terminal; the parent alone decides what follows and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a library prints would break the protocol, so the real standard output is kept for answers.
     answers = Answers(private_stdout())
+    # The heartbeat starts before the model is loaded: a slow load must not look like a stuck worker.
     Heartbeat(answers.beat, seconds=BEAT_SECONDS)
     requests = sys.stdin.buffer
     try:
+        # The first line is the job.
         job = json.loads(requests.readline())
         settings = from_plain(LabellingConfig, job["settings"])
         store = open_store(job["root"])
+        # Modules and model stay until the end, so the collector of cycles need not look at them.
         with gc_paused():
             classifier = load(Path(job["model_dir"]), settings, True)
             freeze_gc()
         answers.send({"ready": True})
+        # Every further line is a shard; the loop ends when the parent closes the pipe or dies.
         for line in requests:
             request = json.loads(line)
             record = label_shard(
@@ -79,6 +86,7 @@ def serve(load: Callable[[Path, LabellingConfig, bool], RowClassifier]) -> int:
                 journal=Journal(store, request["journal"], scratch=job["scratch"]),
                 on_rows=lambda rows: setattr(answers, "rows_done", rows),
             )
+            # Part, rejects and record are written by now; the answer only tells the parent about them.
             answers.rows_done = 0
             answers.send({"done": asdict(record)})
     except errors.TextLSTMError as error:
