@@ -62,6 +62,7 @@ class PreparedSplit:
 
     def tokenized(self) -> TokenizedTexts:
         """Return the tokens of all rows as the text pipeline gave them, each distinct token once."""
+        # Each chunk has a dictionary of its own; once unified, a number means the same token in all of them.
         encoded = self.flat_tokens().dictionary_encode().unify_dictionaries()
         distinct: list[str] = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
         numbers = [np.zeros(0, np.int32), *(chunk.indices.to_numpy() for chunk in encoded.chunks)]
@@ -74,6 +75,7 @@ class PreparedSplit:
 
     def _pos_ids(self) -> npt.NDArray[np.uint8] | None:
         column = self.table.column("pos")
+        # Tagging is on or off for a whole corpus: one null means that no row has tags.
         if column.null_count:
             return None
         return np.asarray(pc.list_flatten(column).to_numpy(), dtype=np.uint8)
@@ -91,10 +93,12 @@ class PreparedSplit:
         """
         column = self.table.column("labels")
         flat = pc.list_flatten(column)
+        # (K,) labels of all rows, one after another, as places in `labels`.
         known = pc.index_in(flat, value_set=pa.array(labels, pa.string()))
         indices = np.asarray(pc.fill_null(known, -1).to_numpy(), dtype=np.int64)
         if task is Task.single_label:
             return indices
+        # (K,) row of each label; then a 1 at each (row, label) of (N, L).
         rows = np.repeat(np.arange(len(self)), np.diff(_offsets(column)))
         targets = np.zeros((len(self), len(labels)), dtype=np.float32)
         targets[rows[indices >= 0], indices[indices >= 0]] = 1.0

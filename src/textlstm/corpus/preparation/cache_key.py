@@ -40,6 +40,7 @@ def corpus_key(
         saved: what a model recorded; counts in place of what is installed.
         labels: labels of the model, where only a test split is prepared.
     """
+    # Files count by digest and by name without folder: the same files in another folder give the same key.
     content = {
         "format": FORMAT_VERSION,
         "code": code_digest(),
@@ -54,10 +55,12 @@ def corpus_key(
 
 def code_digest() -> str:
     """Return one sha256 of the source files that read and prepare rows: a change of code is another corpus."""
+    # This file lies in PACKAGE/corpus/preparation, so the package is the third folder up.
     package = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for room in ("corpus", "text"):
         for path in sorted((package / room).rglob("*.*")):
+            # Compiled files (.pyc) lie there too and must not count.
             if path.suffix in (".py", ".txt", ".html"):
                 digest.update(f"{path.relative_to(package).as_posix()}\0".encode())
                 digest.update(path.read_bytes())
@@ -65,6 +68,7 @@ def code_digest() -> str:
 
 
 def _installed_text(text: TextConfig) -> Mapping[str, Any]:
+    # A spaCy model counts only where tags or lemmas are wanted; without them none is needed.
     model = find_model(text.language, wanted=text.spacy_model) if text.pos or text.lemmas else ""
     return {
         "spacy": metadata.version("spacy"),

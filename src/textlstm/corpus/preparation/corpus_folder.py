@@ -45,6 +45,7 @@ def seal(directory: Path, *, key: str) -> None:
     Raises:
         StorageError: the manifest cannot be written.
     """
+    # The manifest comes after all other files: a folder without it is refused.
     names = sorted(path.name for path in directory.iterdir() if path.name != MANIFEST)
     files = {name: sha256_of_file(directory / name) for name in names}
     write_json(directory / MANIFEST, {"key": key, "files": files})
@@ -61,6 +62,7 @@ def load_corpus(directory: Path, *, key: str, timings: Mapping[str, float], reus
     manifest = _read_manifest(directory / MANIFEST, key=key, remedy=remedy)
     check_files(directory, manifest, remedy=remedy)
     content = json.loads((directory / CORPUS).read_text(encoding="utf-8"))
+    # corpus.json holds digests only of the splits that the corpus has.
     splits = {
         split: PreparedSplit(table=_map_table(directory / split_file(split)), digest=digest)
         for split in Split
@@ -96,8 +98,10 @@ class SplitDigest:
         """Take the rows of `batch` in."""
         labels = batch.column("labels")
         texts, names = string_bytes(batch.column("text")), string_bytes(pc.list_flatten(labels))
+        # Lengths, since offsets depend on where a batch begins: (B,) of texts, (K,) of labels, (B,) labels a row.
         numbers = [np.diff(texts.offsets), np.diff(names.offsets), pc.list_value_length(labels).to_numpy()]
         lengths = [values.astype("<i8") for values in numbers]
+        # Each kind has a hash of its own, so that the cut into batches leaves no trace.
         for part, values in zip(self._parts, (texts.data, names.data, *lengths), strict=True):
             part.update(values.tobytes())
 
@@ -113,6 +117,7 @@ def _read_manifest(path: Path, *, key: str, remedy: str) -> dict[str, str]:
         recorded = manifest["key"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{path}: cannot be read: {type(error).__name__}. {remedy}") from error
+    # `load_corpus` reads these two; a manifest that does not list them would leave them unchecked.
     missing = {CORPUS, CARD} - set(files)
     if recorded != key or missing:
         raise IntegrityError(f"{path}: is not the manifest of this corpus. {remedy}")
@@ -120,6 +125,7 @@ def _read_manifest(path: Path, *, key: str, remedy: str) -> dict[str, str]:
 
 
 def _map_table(path: Path) -> pa.Table:
+    # `read_all` copies nothing here: the columns point into the mapped file.
     table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     if table.schema != PREPARED_SCHEMA:
         raise IntegrityError(f"{path}: has other columns than this version writes. Set overwrite=true.")

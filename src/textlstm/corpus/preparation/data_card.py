@@ -38,6 +38,7 @@ class Lengths:
 
     def add(self, lengths: npt.NDArray[np.int64]) -> None:
         """Take in the lengths of some rows, (N,) int64."""
+        # (longest + 1,): a longer text than before makes the array longer; earlier counts are added to its head.
         counts = np.bincount(lengths, minlength=len(self._rows_of_length))
         counts[: len(self._rows_of_length)] += self._rows_of_length
         self._rows_of_length = counts
@@ -48,6 +49,7 @@ class Lengths:
         if not total:
             return {}
         present = np.flatnonzero(self._rows_of_length)
+        # reached[k] rows have at most length k; a quantile is the first length at which enough rows are reached.
         reached = np.cumsum(self._rows_of_length)
         mean = float((np.arange(len(self._rows_of_length)) * self._rows_of_length).sum() / total)
         quantiles = {name: int(np.searchsorted(reached, part * total)) for name, part in QUANTILES.items()}
@@ -72,9 +74,11 @@ class SplitStatistics:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take in some rows with the columns of `PREPARED_SCHEMA`."""
+        # The sample is every step-th row of the split, wherever the batches are cut.
         sampled = np.arange(-self.num_rows % self._sample_step, batch.num_rows, self._sample_step)
         sample = batch.column("text").take(pa.array(sampled))
         self.languages.update(count_languages(sample.to_pylist(), expected=self._language))
+        # (B,) tokens that the filters kept, and (B,) tokens that they removed.
         kept = pc.list_value_length(batch.column("tokens")).to_numpy().astype(np.int64)
         removed = batch.column("num_removed").to_numpy().astype(np.int64)
         self.num_rows += batch.num_rows
@@ -203,6 +207,7 @@ def render_page(card: Mapping[str, Any]) -> str:
 def _template() -> "Template":
     from jinja2 import Environment, StrictUndefined
 
+    # With StrictUndefined, a misspelled name in the template is an error and not an empty cell.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     source = resources.files("textlstm.corpus.preparation").joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(source)

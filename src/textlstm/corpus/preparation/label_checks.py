@@ -31,11 +31,13 @@ def check_labels(counts: Mapping[str, int], data: DataConfig, *, name: str = "tr
     Problems are all that is wrong: look-alike labels, labels too long or with control characters, too many classes,
     a single class, classes with one row (unless `data.rare_label` says otherwise).
     """
+    # First what is wrong under any setting.
     problems = character_problems(counts, name=name)
     alike, number_warnings = look_alike_problems(counts, name=name)
     problems += alike
     warnings = number_warnings
     drop: frozenset[str] = frozenset()
+    # Then classes with one row, as data.rare_label says; a corpus of one row has a message of its own below.
     rare = sorted(label for label, count in counts.items() if count == 1) if sum(counts.values()) > 1 else []
     if rare:
         match data.rare_label:
@@ -49,6 +51,7 @@ def check_labels(counts: Mapping[str, int], data: DataConfig, *, name: str = "tr
                 warnings.append(f"{name}: {_listed(rare)} with one row only dropped (data.rare_label=drop).")
             case RareLabel.keep:
                 warnings.append(f"{name}: {_listed(rare)} with one row only kept (data.rare_label=keep).")
+    # Last the number of classes, without those that are dropped.
     problems += class_number_problems(len(counts) - len(drop), sum(counts.values()), data, name=name)
     return LabelReport(tuple(problems), tuple(warnings), drop)
 
@@ -87,12 +90,14 @@ def character_problems(counts: Mapping[str, int], *, name: str) -> list[str]:
 def look_alike_problems(counts: Mapping[str, int], *, name: str) -> tuple[list[str], list[str]]:
     """Return problems for labels that look the same but differ, and warnings for numbers written in several ways."""
     problems, warnings = [], []
+    # Labels of a group differ in case, white space, Unicode form or invisible characters only.
     for group in _groups(counts, _folded).values():
         if len(group) > 1:
             listed = _with_rows(group, counts)
             problems.append(f"{name}: labels look alike: {listed} differ in {_difference(group)}. Make them one.")
         elif _OUTER.search(group[0]):
             problems.append(f"{name}: the label {group[0]!r} has space or invisible characters at its ends. Strip it.")
+    # '1', '1.0' and '+1' are one number: odd, but no error.
     for group in _groups(counts, _number).values():
         if len(group) > 1:
             listed = _with_rows(group, counts)
@@ -111,6 +116,7 @@ def _groups(counts: Mapping[str, int], key: Callable[[str], str | None]) -> dict
 
 def _folded(label: str) -> str:
     plain = unicodedata.normalize("NFKC", _ZERO_WIDTH.sub("", label))
+    # Case folding can leave the normal form, so the result is normalized again.
     return unicodedata.normalize("NFKC", " ".join(plain.split()).casefold())
 
 
@@ -119,6 +125,7 @@ def _number(label: str) -> str | None:
 
 
 def _difference(group: list[str]) -> str:
+    # The first step that makes all spellings equal names the difference.
     if len({_OUTER.sub("", label) for label in group}) == 1:
         return "outer space or invisible characters"
     if len({unicodedata.normalize("NFC", label) for label in group}) == 1:
@@ -179,9 +186,11 @@ def check_known(
     unknown = sorted(set(counts) - set(known))
     if not unknown:
         return []
+    # Known labels take part without rows: an unknown label that looks like a known one is a misspelling.
     both = dict.fromkeys(known, 0) | dict(counts)
     problems = character_problems(counts, name=name) + look_alike_problems(both, name=name)[0]
     problems += _joined_label_problems(unknown, counts, known, data, name=name, owner=owner)
+    # Where no label at all is known, the column is probably the wrong one.
     if not problems and len(unknown) == len(counts):
         column = (
             f"data.labels_column={data.labels_column}"

@@ -67,6 +67,7 @@ class _Probes:
         self._is_exact: list[bool] = []
         self._near: dict[int, tuple[str, float]] = {}
         token_hashes = []
+        # Every step-th row is a probe, at most MAX_PROBES of them, wherever the batches are cut.
         start, step = 0, -(-num_rows // MAX_PROBES)
         for batch in _batches(path):
             rows = np.arange(-start % step, batch.num_rows, step)
@@ -77,19 +78,23 @@ class _Probes:
             self._is_exact += exact[start + rows].tolist() if exact is not None else [False] * len(rows)
             token_hashes.append(words.tokens)
             start += batch.num_rows
+        # (T,) different tokens of the probes, sorted, and how often each occurs.
         self._types, self._counts = np.unique(np.concatenate(token_hashes), return_counts=True)
         self._seen = np.zeros(len(self._types), np.bool_)
 
     def compare(self, batch: pa.RecordBatch, words: _Words, shingles: Shingles) -> None:
         """Take in some training rows."""
         if len(self._types):
+            # A hash beyond the last type would get the place T; clipped, it is compared with the last one and differs.
             places = np.searchsorted(self._types, words.types).clip(max=len(self._types) - 1)
             self._seen[places[self._types[places] == words.types]] = True
+        # The finder leaves out a probe that has had its near-duplicate, so the first one found stays.
         for pair in self._finder.search(shingles):
             self._near[pair.probe] = (_name(batch, pair.other), pair.resemblance)
 
     def card(self) -> dict[str, Any]:
         """Return what was found."""
+        # Rows with a text that train has as well are counted as leaks (`in_train`), not here.
         near = {probe: pair for probe, pair in sorted(self._near.items()) if not self._is_exact[probe]}
         unknown = ~self._seen
         num_tokens = int(self._counts.sum())
@@ -107,7 +112,7 @@ class _Probes:
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """Read, not map, so that memory stays flat."""
+    """Yield the batches of a table; the file is read, not mapped, so that memory stays flat."""
     with pa.OSFile(str(path)) as stream, pa.ipc.open_file(stream) as reader:
         for number in range(reader.num_record_batches):
             yield reader.get_batch(number)
@@ -117,6 +122,7 @@ def _words(batch: pa.RecordBatch) -> _Words:
     column = batch.column("tokens")
     offsets = np.zeros(len(column) + 1, np.int64)
     np.cumsum(pc.list_value_length(column).to_numpy(), out=offsets[1:])
+    # Each different token is hashed once: (M,) tokens become (M,) places among (T,) types.
     encoded = pc.list_flatten(column).dictionary_encode()
     types = hash_strings(encoded.dictionary)
     return _Words(types[encoded.indices.to_numpy()], np.sort(types), offsets)

@@ -103,6 +103,7 @@ def run_preparation(preparation: Preparation, prepared_dir: Path, *, overwrite: 
     """
     name = preparation.key[:KEY_LENGTH]
     final, work_dir = prepared_dir / name, prepared_dir / ".work" / name
+    # A whole corpus that nobody works on needs no lock; a work folder tells of another process, or of a kill.
     if final.exists() and not overwrite and not work_dir.exists():
         return _load(preparation, final, reused=True)
     waited = False
@@ -122,6 +123,7 @@ def run_preparation(preparation: Preparation, prepared_dir: Path, *, overwrite: 
 
 
 def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
+    # parts/ survives a kill and is continued; whole/ is begun anew by every run.
     parts_dir, whole_dir = work_dir / "parts", work_dir / "whole"
     with storage_errors(work_dir):
         parts_dir.mkdir(parents=True, exist_ok=True)
@@ -135,6 +137,7 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
                 ingested = _read(preparation, work_dir)
                 assignment = preparation.assign(ingested)
         except InputError:
+            # Rows that cannot be used leave nothing behind: the rows files and earlier parts go.
             shutil.rmtree(work_dir, ignore_errors=True)
             raise
         # Parts that an earlier, killed run has finished are not made again.
@@ -166,6 +169,7 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
             on_rows=lambda rows: _report(preparation, Phase.writing, Done(rows, 0), assignment),
         )
         seal(whole_dir, key=preparation.key)
+        # A kill up to here leaves the store as it was; a later one leaves a work folder, which the next run removes.
         replace_folder(whole_dir, final)
         shutil.rmtree(work_dir, ignore_errors=True)
 
@@ -175,6 +179,7 @@ def _start_workers_early(preparation: Preparation) -> AbstractContextManager[Wor
     return start_workers_early(
         preparation.text,
         num_workers=preparation.num_workers,
+        # With data.limit large files may give few rows; 0 bytes starts no worker early.
         num_bytes=0 if preparation.data.limit else sum(source.num_bytes for source in preparation.sources),
         saved=preparation.saved,
     )
@@ -188,6 +193,7 @@ def _read(preparation: Preparation, work_dir: Path) -> Ingested:
         data=preparation.data,
         on_rows=lambda rows: report(Progress(Phase.reading, rows, None, 0)),
     )
+    # The key was computed from digests taken before reading: a file that changed since must not be stored under it.
     check_unchanged(preparation.sources)
     return ingested
 

@@ -41,6 +41,7 @@ class DuplicateIds:
     def add(self, row_id: str, *, file: str, number: int) -> None:
         """Note the id of row `number` of `file`; rows come file by file."""
         index = len(self._hashes)
+        # A place is noted only where numbers jump (another file, a rejected row); in between, rows can be counted.
         if not self._places or self._places[-1][1] != file or number != self._next_number:
             self._places.append((index, file, number))
         self._next_number = number + 1
@@ -49,6 +50,7 @@ class DuplicateIds:
     def problems(self, column: str) -> list[str]:
         """Return one line for each of the first rows whose id, in `column`, an earlier row has; ids are not shown."""
         hashes = np.frombuffer(self._hashes, dtype=np.uint64)
+        # (N,) for each row the first row with the same id; a row that is not its own first repeats an id.
         _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
         earlier = first[inverse]
         again = np.flatnonzero(earlier != np.arange(len(hashes)))
@@ -62,6 +64,7 @@ class DuplicateIds:
         return problems
 
     def _where(self, index: int) -> str:
+        # Find the last place that begins at or before `index`.
         low, high = 0, len(self._places)
         while high - low > 1:
             middle = (low + high) // 2
@@ -119,6 +122,7 @@ def ingest(sources: Sequence[Source], directory: Path, *, data: DataConfig, on_r
     settings = ReadSettings.for_data(data)
     rejects_path = directory / "rejects.jsonl"
     with atomic_file(rejects_path) as rejects:
+        # Every source is read to its end, so that one message tells all that is wrong.
         for source in sources:
             path = directory / f"rows-{source.split}.arrow"
             rows = _RowWriter(label_sets, rejects, has_ids=bool(data.id_column))
@@ -133,6 +137,7 @@ def ingest(sources: Sequence[Source], directory: Path, *, data: DataConfig, on_r
             num_rows += rows.num_rows
             num_rejects += sum(count.num_rejects for count in rows.counts.values())
             ingested.append(rows.finish(source.split, path))
+    # Rows files of usable sources are on the disk by now; the caller removes the folder.
     if problems:
         raise InputError(*problems)
     return Ingested(
@@ -182,6 +187,7 @@ class _RowWriter:
                 count = self.counts.setdefault(example.file, RejectCount())
                 count.num_rows += 1
                 count.add(example)
+                # The rejects file names files without their folders.
                 self._rejects.write(reject_line(example._replace(file=Path(example.file).name)))
                 continue
             self.counts.setdefault(example.record.file, RejectCount()).num_rows += 1
@@ -189,6 +195,7 @@ class _RowWriter:
             if self._has_ids:
                 self.ids.add(example.id, file=example.record.file, number=example.record.number)
             self._hashes.append(content_hash(example.text))
+            # Sorted, so that the order of labels in a row does not matter to the split.
             label_set = tuple(sorted(example.labels))
             self._label_set_ids.append(self._label_sets.setdefault(label_set, len(self._label_sets)))
             yield example

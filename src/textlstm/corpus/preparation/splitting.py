@@ -30,15 +30,18 @@ def take_part(
     Returns:
         (N,) bool; all false where no stratum has two texts.
     """
+    # (N,) rows in the order of their hashes: equal texts stand side by side, and the order of rows is forgotten.
     order = order_of(hashes)
     ordered = hashes[order]
     is_first = np.ones(len(ordered), np.bool_)
     is_first[1:] = ordered[1:] != ordered[:-1]
     texts = ordered[is_first]
     del ordered
+    # (T,) different texts, each with the smallest stratum of its rows.
     starts = np.flatnonzero(is_first)
     smallest = np.minimum.reduceat(strata[order], starts) if len(starts) else strata
     taken = _take_texts(texts, smallest, fraction=fraction, split_seed=split_seed)
+    # Back to (N,) rows: the answer for each text is repeated for its rows, then put in the order they came in.
     rows = np.zeros(len(hashes), np.bool_)
     rows[order] = np.repeat(taken, np.diff(starts, append=len(hashes)))
     return rows
@@ -56,7 +59,9 @@ def _take_texts(
     sizes = np.bincount(strata)
     quotas = _quotas(sizes, fraction)
     taken: npt.NDArray[np.bool_] = np.zeros(len(texts), dtype=np.bool_)
+    # mix(0) is 0: without the 1, seed 0 would leave the hashes as they are.
     seed = mix(np.array([split_seed + 1], np.uint64))
+    # (T,) texts by stratum: stratum s has by_stratum[ends[s] - sizes[s] : ends[s]].
     by_stratum = np.argsort(strata, kind="stable").astype(np.uint32)
     ends = np.cumsum(sizes)
     # From each stratum, the first `quotas[stratum]` texts in the order of hash and seed.
@@ -72,7 +77,9 @@ def _quotas(sizes: npt.NDArray[np.int64], fraction: float) -> npt.NDArray[np.int
     most = np.maximum(sizes - 1, 0)  # also 0 for strata without texts
     shares = sizes * fraction
     quotas: npt.NDArray[np.int64] = np.minimum(np.floor(shares).astype(np.int64), most)
+    # At least one text is wanted, however small the fraction is.
     wanted = max(1, round(float(sizes.sum()) * fraction))
+    # lexsort sorts by its last key first: largest remainder, then larger stratum, then smaller rank.
     by_remainder = np.lexsort((np.arange(len(sizes)), -sizes, quotas - shares))
     for stratum in by_remainder:
         if quotas.sum() >= wanted:
@@ -127,11 +134,14 @@ def assign_rows(ingested: Ingested, data: DataConfig) -> Assignment:
     # What is left must be enough to learn from; then missing splits are taken from train.
     label_ids = _LabelIds(ingested.label_sets)
     warnings += _check_classes(train, assigned, label_ids, data)
+    # Test comes first, so that it does not depend on the fraction of validation.
     for split, fraction in ((Split.test, data.test_fraction), (Split.validation, data.validation_fraction)):
         if split not in by_split and fraction > 0:
             _carve(train, assigned, label_ids, split=split, fraction=fraction, split_seed=data.split_seed)
+    # The limit comes after the splits, which are then the same for every limit.
     if data.train_limit:
         _limit_train(train, assigned, label_ids, limit=data.train_limit, split_seed=data.split_seed)
+    # The labels of a model are those of the rows that are left in train.
     labels = label_ids.names_of(train.label_set_ids[assigned == SPLITS.index(Split.train)])
     # Given splits are compared with train: texts that are in both, labels that train does not have.
     in_train: dict[Split, npt.NDArray[np.bool_]] = {}
@@ -175,7 +185,7 @@ def assign_known(ingested: Ingested, labels: Sequence[str], data: DataConfig) ->
 
 
 def refuse_leaks(duplicates: Mapping[str, int]) -> None:
-    """Hold data.strict=true.
+    """Refuse test texts that are also in train, as data.strict=true asks.
 
     Raises:
         InputError: test texts are also in train.
@@ -197,6 +207,7 @@ def duplicate_warnings(duplicates: Mapping[str, int]) -> list[str]:
         "test_in_train": ("test", "row", IN_TRAIN),
     }
     kept = {name: count for name, count in duplicates.items() if count}
+    # Repeats that are dropped need no warning.
     if "dropped_duplicates" in kept:
         kept.pop("train_repeats", None)
     return [
@@ -211,11 +222,13 @@ class _LabelIds:
         self.names = sorted({label for label_set in label_sets for label in label_set})
         rank = {label: index for index, label in enumerate(self.names)}
         lengths = [len(label_set) for label_set in label_sets]
+        # Ragged: label set i has the ranks ranks_flat[starts[i] : starts[i + 1]].
         self.ranks_flat = np.array([rank[label] for label_set in label_sets for label in label_set], np.int64)
         self.starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
     def counts(self, label_set_ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """Return (L,) how many of the rows have each label."""
+        # (S,) rows of each label set, repeated for each of its labels, summed to (L,) rows of each label.
         rows_of_set = np.bincount(label_set_ids, minlength=len(self.starts) - 1)
         weights = np.repeat(rows_of_set, np.diff(self.starts))
         return np.bincount(self.ranks_flat, weights=weights, minlength=len(self.names)).astype(np.int64)
@@ -228,6 +241,7 @@ class _LabelIds:
     def sets_with(self, labels: Collection[str]) -> npt.NDArray[np.int64]:
         """Return the numbers of the label sets that hold one of `labels`."""
         ranks = [rank for rank, name in enumerate(self.names) if name in labels]
+        # From places in `ranks_flat` to the numbers of the sets that hold them.
         return np.searchsorted(self.starts, np.flatnonzero(np.isin(self.ranks_flat, ranks)), side="right") - 1
 
     def names_of(self, label_set_ids: npt.NDArray[np.int32]) -> tuple[str, ...]:
@@ -253,6 +267,7 @@ def _drop(assigned: npt.NDArray[np.int8], rows: npt.NDArray[np.bool_]) -> int:
 def _occurs_earlier(hashes: Hashes) -> npt.NDArray[np.bool_]:
     """Return for each row whether an earlier one has the same hash."""
     order = order_of(hashes)
+    # The order is stable: of rows with equal hashes the earliest comes first and is no repeat.
     repeats = np.zeros(len(hashes), np.bool_)
     repeats[order[1:][_same_as_before(hashes[order])]] = True
     return repeats
@@ -283,6 +298,7 @@ def _check_classes(
     report = check_labels(label_ids.named_counts(kept), data)
     if report.problems:
         raise InputError(*report.problems)
+    # A row goes with any label that is dropped, even if it has other labels too.
     if report.drop:
         _drop(assigned, np.isin(train.label_set_ids, label_ids.sets_with(report.drop)))
     return list(report.warnings)
@@ -300,6 +316,7 @@ def _carve(
     """Move a stratified part of the rows that are still in train to `split`."""
     rows = np.flatnonzero(assigned == SPLITS.index(Split.train)).astype(np.uint32)
     set_ids = train.label_set_ids[rows]
+    # (n,) stratum of each row: its rarest label among the rows still in train.
     strata = label_ids.rarest_of_sets(label_ids.counts(set_ids)).astype(np.int32)[set_ids]
     taken = take_part(train.hashes[rows], strata=strata, fraction=fraction, split_seed=split_seed)
     if not taken.any():

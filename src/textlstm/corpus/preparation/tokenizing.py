@@ -75,6 +75,7 @@ def tokenize_rows(
         StorageError: a part cannot be written.
     """
     num_parts = dict.fromkeys(Split, 0)
+    # Parts handed out, in order; results come in the same order, so each belongs to the first of them.
     waiting: deque[Part] = deque()
     num_rows = num_words = 0
 
@@ -82,6 +83,7 @@ def tokenize_rows(
         nonlocal num_rows
         for part in _parts(ingested, assignment):
             num_parts[part.split] += 1
+            # A part is whole or absent: one that a killed run left counts as done.
             if part.path(directory).exists():
                 num_rows += part.rows.num_rows
                 on_part(Done(num_rows, num_words))
@@ -91,6 +93,7 @@ def tokenize_rows(
 
     blocks = missing_parts()
     first = next(blocks, None)
+    # All parts are there: no worker is needed, only the description.
     if first is None:
         on_ready(TextPipeline(text, saved=saved, without_torch=not uses_torch(text)).description)
         return num_parts
@@ -102,6 +105,7 @@ def tokenize_rows(
             part = waiting.popleft()
             _write_part(part.path(directory), part.rows, prepared)
             num_rows += part.rows.num_rows
+            # The part is on the disk by now; a kill from here on does not lose it.
             num_words += len(prepared.tokens) + int(prepared.num_removed.sum())
             on_part(Done(num_rows, num_words))
     return num_parts
@@ -114,6 +118,7 @@ def read_part(path: Path) -> pa.RecordBatch:
 
 
 def _parts(ingested: Ingested, assignment: Assignment) -> Iterator[Part]:
+    # The size of parts follows from the rows files alone, so that a continued run cuts at the same rows.
     total_bytes = sum(source.path.stat().st_size for source in ingested.sources)
     part_bytes = min(max(total_bytes // PARTS, MIN_PART_BYTES), MAX_PART_BYTES)
     for split in Split:
@@ -130,6 +135,7 @@ def _rows_of(source: IngestedSource, assignment: Assignment, split: Split) -> It
     start = 0
     with pa.OSFile(str(source.path)) as stream, pa.ipc.open_stream(stream) as reader:
         for batch in reader:
+            # (B,) of this batch, from (N,) of the whole source.
             mask = wanted[start : start + batch.num_rows]
             start += batch.num_rows
             if mask.any():
@@ -143,11 +149,13 @@ def _cut(batches: Iterator[pa.RecordBatch], *, part_bytes: int) -> Iterator[pa.T
     for batch in batches:
         start = 0
         for row, size in enumerate(pc.binary_length(batch.column("text")).to_pylist()):
+            # A part ends before the row that would overfill it; one row alone may be larger than the limit.
             if num_rows and (num_rows == PART_ROWS or num_bytes + size > part_bytes):
                 yield _joined([*pieces, batch.slice(start, row - start)])
                 pieces, start, num_rows, num_bytes = [], row, 0, 0
             num_rows += 1
             num_bytes += size
+        # What is left of the batch belongs to a part that the next batch goes on with.
         pieces.append(batch.slice(start))
     if num_rows:
         yield _joined(pieces)
@@ -158,12 +166,14 @@ def _joined(pieces: list[pa.RecordBatch]) -> pa.Table:
 
 
 def _strings(tokens: TokenColumn) -> pa.StringArray:
+    # Each different token becomes an Arrow string once; Arrow repeats them, (M,).
     column = tokens.compact()
     distinct = pa.array(column.distinct, pa.string())
     return pa.DictionaryArray.from_arrays(pa.array(column.numbers), distinct).dictionary_decode()
 
 
 def _write_part(path: Path, rows: pa.Table, prepared: TokenizedTexts) -> None:
+    # (M,) tokens and (M,) tags with the same (N+1,) offsets become N lists each.
     offsets = pa.array(prepared.offsets.astype(np.int32))
     tokens = pa.ListArray.from_arrays(offsets, _strings(prepared.tokens))
     if prepared.pos is None:

@@ -86,5 +86,6 @@ def assemble(
         "warnings": card["warnings"],
     }
     write_json(directory / CORPUS, content)
+    # This copy is not atomic; the manifest, which is written after it, records its sha256.
     with storage_errors(directory / REJECTS):
         shutil.copyfile(ingested.rejects_path, directory / REJECTS)

@@ -67,6 +67,7 @@ def read_class_folder(directory: Path, settings: ReadSettings, *, first: int, co
     columns = class_folder_columns(settings)
     encoding = encoding_name(settings.encoding, key_prefix=settings.key_prefix)
     for number, path in enumerate(list_class_files(directory), 1):
+        # Row numbers are places in the sorted list, so files before `first` are not opened.
         if number < first:
             continue
         counts.rows += 1
@@ -97,6 +98,7 @@ def _content(path: Path, settings: ReadSettings) -> bytes:
     with closing(read_blocks(path, compression=compression, max_expansion=settings.max_expansion)) as found:
         for block in found:
             blocks.append(block)
+            # A file is given up as soon as it is too long, before the rest is read.
             if sum(map(len, blocks)) > MAX_ROW_BYTES:
                 raise _TooLongError
     return b"".join(blocks)

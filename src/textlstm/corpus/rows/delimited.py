@@ -30,12 +30,17 @@ class DelimitedSyntax:
     def __init__(self, delimiter: str) -> None:
         self.delimiter = delimiter
         stop = re.escape(delimiter)
+        # `inside` is the text of a quoted cell, in which a doubled quote is a quote; `tail` runs to the next delimiter.
+        # Possessive repeats (`*+`, `?+`) give nothing back, so that matching never backtracks.
         inside = r'[^"]*+(?:""[^"]*+)*+'
         bare = rf'(?:[^"{stop}][^{stop}]*+)?+'
         tail = rf"[^{stop}]*+(?:{stop}|\Z)"
         cells = rf'(?:"{inside}"{tail}|[^"{stop}]{tail}|{stop})*+'
+        # For a line of bytes. `_cells` stops before the end of a line that leaves a quote open; `_closing` reads a
+        # later line up to the closing quote and on.
         self._cells = re.compile(cells.encode())
         self._closing = re.compile(f'{inside}"{tail}{cells}'.encode())
+        # For the text of a whole row, more strictly: nothing may follow a closing quote.
         cell = rf'(?:"{inside}"|{bare})'
         self._row = re.compile(rf"{cell}(?:{stop}{cell})*+\Z")
         self._cell = re.compile(rf'(?:^|{stop})(?:"({inside})"|({bare}))')
@@ -60,12 +65,14 @@ class DelimitedSyntax:
                     if blank is not None:
                         blank.blank_lines += 1
                     continue
+                # Only a line with a quote can go on in the next line.
                 if b'"' in data and cells.match(data).end() < len(data):  # type: ignore[union-attr]  # matches ""
                     parts, start, size = [data], offset, len(data)
                     continue
                 yield RawRow(offset, data, 1)
                 number += 1
                 continue
+            # A quote is open: this line belongs to the cell, up to the line in which it closes.
             parts.append(data)
             size += len(data) + 1
             if b'"' in data and (match := closing.match(data)) and match.end() == len(data):
@@ -109,7 +116,7 @@ class Header(NamedTuple):
     syntax: DelimitedSyntax
     """The grammar of the rows below."""
     notes: tuple[str, ...] = ()
-    """What was not as the name of the file says, and how it is read."""
+    """How the file differs from what its name says, and how it is read."""
 
 
 def read_header(source: LineInput) -> Header:
@@ -134,11 +141,13 @@ def read_delimited(source: LineInput, *, start: RowStart | None, counts: ReadCou
         columns, syntax, _ = header or take_header(lines, source)  # in one go, since a pipe cannot be opened twice
         width, split = len(columns), syntax.split
         first = start.number if start else 1
+        # Where there is one column, a blank line is an empty cell and so a row.
         rows = syntax.read_rows(lines, name=name, number=first, blank=counts if width > 1 else None)
         for number, (offset, data, num_lines) in enumerate(rows, first):
             counts.rows += 1
             where = offset if has_offsets else -1
             try:
+                # Each row is decoded by itself, so that bad bytes reject one row and not the file.
                 row = data.decode(encoding)
             except UnicodeDecodeError as error:
                 reason = bad_bytes(error, encoding, offset)
@@ -162,8 +171,8 @@ def bad_bytes(error: UnicodeDecodeError, encoding: str, offset: int) -> str:
 def take_header(lines: Iterator[Line], source: LineInput) -> Header:
     """Return what the header says, and leave `lines` at the line after it.
 
-    A file has another delimiter than its name says if its first line tells so (`sep=;`, from Excel), or if the header
-    is one cell by its own and holds another one.
+    The delimiter is another than that of the file's name if the first line declares one (`sep=;`, from Excel), or if
+    the header is one cell by the delimiter of the name and holds another delimiter.
 
     Raises:
         InputError: as `read_header`.
@@ -171,12 +180,14 @@ def take_header(lines: Iterator[Line], source: LineInput) -> Header:
     syntax = syntax_of(source.kind.format)
     row = next(syntax.read_rows(lines, name=source.name), None)
     declared = row is not None and _DECLARATION.match(row.data)
+    # The line `sep=;` is no row: the header is the next line.
     if declared:
         syntax = _SYNTAXES[declared[1].decode()]
         row = next(syntax.read_rows(lines, name=source.name), None)
     if row is None:
         raise InputError(f"{source.name}: has no header and no data rows.")
     text = _header_text(row, source)
+    # A declared delimiter is final; otherwise the header itself may show another one.
     if not declared:
         syntax = _other_syntax(text, source) or syntax
     cells = syntax.split(text)
@@ -276,6 +287,7 @@ class DelimitedWriter:
         self._columns = tuple(columns)
         self._delimiter = syntax.delimiter
         self._num_delimiters = len(self._columns) - 1
+        # A cell with a BOM at its start is quoted: the reader strips a bare one at the start of a file.
         self._needs_quotes = re.compile(f'["\r\n{syntax.delimiter}]|\\A\ufeff')
         self._excel_safe = excel_safe
         if header:
@@ -295,6 +307,8 @@ class DelimitedWriter:
     def _write_cells(self, cells: list[str]) -> None:
         if self._excel_safe:
             cells = [excel_safe(cell) for cell in cells]
+        # Most rows need no quotes, which one look at the joined line tells. An empty line would be blank to the reader,
+        # so that an empty cell alone is written as two quotes.
         line = self._delimiter.join(cells)
         if self._needs_care(line):
             line = self._delimiter.join([self._quoted(cell) for cell in cells]) if line else '""'

@@ -67,6 +67,7 @@ def _expand(pattern: str) -> list[Path]:
     path = Path(pattern).expanduser()
     if path.is_dir():
         return _in_folder(path)
+    # A file whose name has glob characters is taken by its name.
     if path.exists():
         return [path]
     if _GLOB_CHARACTERS.isdisjoint(pattern):
@@ -81,6 +82,7 @@ def _expand(pattern: str) -> list[Path]:
 
 def is_beside_output(path: Path) -> bool:
     """Return whether labelling wrote `path` beside an output: `labelled.csv.rejects.jsonl`, `labelled.csv.work/...`."""
+    # A work folder marks all that lies in it; rejects and manifests are single files.
     for place in (path, *path.parents):
         suffixes = (REJECTS_SUFFIX, MANIFEST_SUFFIX) if place == path else ()
         for suffix in (*suffixes, WORK_SUFFIX):
@@ -112,6 +114,7 @@ def _duplicates(paths: Sequence[Path]) -> list[str]:
     seen: dict[str, Path] = {}
     problems = []
     for path in paths:
+        # A link counts as the file it points to.
         real = os.path.realpath(path)
         if real in seen:
             problems.append(f"{path}: is given twice; it is the same file as {seen[real]}.")
@@ -148,6 +151,7 @@ def kept_stdin() -> Path:
         directory = Path(tempfile.mkdtemp(prefix="textlstm-"))
         atexit.register(shutil.rmtree, directory, ignore_errors=True)
         path = directory / "stdin"
+        # A copy of the descriptor is read and closed; the process keeps its own.
         with os.fdopen(os.dup(sys.stdin.fileno()), "rb") as source, path.open("wb") as copy:
             shutil.copyfileobj(source, copy)
     return path

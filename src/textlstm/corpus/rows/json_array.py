@@ -15,7 +15,7 @@ _OPENING = b"[{"
 
 
 def is_json_array(head: bytes) -> bool:
-    """Return whether a file of JSON rows that begins so is one array of them."""
+    """Return whether a file of JSON rows that begins with `head` is one array of rows."""
     return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
 
 
@@ -30,6 +30,7 @@ def lines_of_array(blocks: Iterable[bytes], *, name: str, max_bytes: int) -> Ite
     cutter = _Cutter(name)
     for block in blocks:
         yield from cutter.cut(block)
+        # Checked after each block: an element may be a block too long before it is refused.
         if cutter.size > max_bytes:
             raise InputError(
                 f"{name}: element {cutter.number + 1} of the JSON array is longer than {max_bytes >> 20} MiB."
@@ -62,9 +63,11 @@ class _Cutter:
         """Yield the elements that end in `block`."""
         start, place = 0, int(self._skips_one)
         self._skips_one = False
+        # In a string only quotes and backslashes count; outside, quotes, brackets and commas.
         while match := (_IN_STRING if self._in_string else _STRUCTURE).search(block, place):
             place, character = match.end(), match[0]
             if character == b"\\":
+                # The byte after a backslash is passed over; it may be the first of the next block.
                 self._skips_one = place == len(block)
                 place += 1
             elif character == b'"':
@@ -74,13 +77,16 @@ class _Cutter:
                 if self.depth == 1:  # the bracket of the array itself: what stands before it is no element
                     start, self._parts = place, []
             elif character != b",":
+                # A closing bracket; square ones and braces are not told apart.
                 self.depth -= 1
+            # A comma of the first level ends an element, and so does the bracket that closes the array.
             ends_array = self.depth == 0 and not self.is_closed
             if ends_array or (self.depth == 1 and character == b","):
                 self._parts.append(block[start : place - 1])
                 start = place
                 self.is_closed = ends_array
                 yield from self._line(is_last=ends_array)
+        # The rest of the block begins an element, which a later block ends.
         self._parts.append(block[start:])
         if self.is_closed:
             if b"".join(self._parts).strip():
@@ -90,7 +96,7 @@ class _Cutter:
             self._parts = []
 
     def _line(self, *, is_last: bool) -> Iterator[bytes]:
-        """Yield the element that is complete; nothing between `[` and `]` is none, between commas a broken one."""
+        """Yield the element that is complete; `[]` has no element, and nothing between two commas is a broken one."""
         element = b"".join(self._parts).strip()
         self._parts = []
         if element or self.number or not is_last:

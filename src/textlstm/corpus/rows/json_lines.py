@@ -72,6 +72,7 @@ def _json_rows(source: LineInput, *, start: RowStart | None, counts: ReadCounts)
             if is_blank(data):
                 counts.blank_lines += 1
                 continue
+            # Blank lines have no number, so that rows are counted apart from lines.
             number += 1
             counts.rows += 1
             where = offset if has_offsets else -1
@@ -95,6 +96,7 @@ def read_text(source: LineInput, *, start: RowStart | None, counts: ReadCounts) 
     first = start or RowStart(1, 0)
     with source.lines(first.offset) as lines:
         for number, (offset, data) in enumerate(lines, first.number):
+            # A blank line is a row here, with an empty text.
             counts.rows += 1
             where = offset if has_offsets else -1
             try:

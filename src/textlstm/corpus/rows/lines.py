@@ -51,6 +51,7 @@ def content_problem(head: bytes, *, format: FileFormat, encoding: str, name: str
         return f"{name}: is an HTML or XML page, not {format}. Was a login or error page downloaded?"
     if format is FileFormat.jsonl:
         return _json_problem(head.removeprefix(b"\xef\xbb\xbf").lstrip(), name)
+    # A carriage return at the very end may be half of CR LF, so it does not count.
     if b"\n" not in head and b"\r" in head[:-1] and encoding == "utf-8":
         return f"{name}: its lines end in bare carriage returns. Convert them to line feeds."
     return None
@@ -59,6 +60,7 @@ def content_problem(head: bytes, *, format: FileFormat, encoding: str, name: str
 def _archive_problem(head: bytes, name: str, key_prefix: str) -> str | None:
     if head.startswith(_ZIP):
         return f"{name}: is a zip archive (or an Excel workbook), which is never unpacked. Give the files inside it."
+    # A tar archive has its magic word at byte 257.
     if head[257:262] == b"ustar":
         return f"{name}: is a tar archive, which is never unpacked. Give the files inside it."
     if head.startswith(b"PAR1"):
@@ -73,10 +75,12 @@ def _json_problem(head: bytes, name: str) -> str | None:
 
 
 def _wide_encoding(head: bytes) -> str | None:
+    # UTF-32 first: its little-endian BOM begins with that of UTF-16.
     if head.startswith(_UTF32_BOMS):
         return "utf-32"
     if head.startswith(_UTF16_BOMS):
         return "utf-16"
+    # Without a BOM: mostly Latin text in UTF-16 has NUL as every second byte, on one side only.
     sample = head[: len(head) // 2 * 2]
     if len(sample) < 8:
         return None
@@ -109,11 +113,13 @@ def read_lines(blocks: Iterable[bytes], *, name: str, offset: int = 0) -> Iterat
     Raises:
         InputError: a line is longer than MAX_ROW_BYTES.
     """
+    # `parts` is the beginning of a line that no block has ended so far, and `offset` is where that line begins.
     parts: list[bytes] = []
     parts_size = 0
     at_start = offset == 0
     for block in blocks:
         first, feed, rest = block.partition(b"\n")
+        # The BOM is not part of the first line, but offsets count it: they are those of the file.
         if at_start and first.startswith(BOM):
             first, offset = first[len(BOM) :], len(BOM)
         at_start = False
@@ -125,6 +131,7 @@ def read_lines(blocks: Iterable[bytes], *, name: str, offset: int = 0) -> Iterat
             continue
         yield Line(offset, b"".join(parts))
         offset += parts_size + 1
+        # The whole lines of the block at once; its last piece may go on in the next block.
         lines = rest.split(b"\n")
         last = lines.pop()
         for data in lines:
@@ -141,6 +148,7 @@ def to_utf8(blocks: Iterable[bytes], *, encoding: str, name: str, key_prefix: st
     Raises:
         InputError: the bytes are not text of that encoding.
     """
+    # The decoder keeps half a character for the next block; the final call finds one that is never completed.
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         for block in blocks:
@@ -246,6 +254,7 @@ class LineInput:
     def _checked(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         settings = self.settings
         encoding = encoding_name(settings.encoding, key_prefix=settings.key_prefix)
+        # The packed bytes show a wrong name of the file, so it is opened a second time; a pipe cannot be.
         if self.kind.compression is not Compression.none and self.is_regular:
             with closing(read_blocks(self.path)) as raw:
                 self._check_packing(next(raw, b""))
@@ -264,6 +273,7 @@ class LineInput:
         )
         if problem:
             raise InputError(problem)
+        # The bytes that were looked at go out as the first block.
         yield from self.plain(chain((head,), blocks))
 
     def plain(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -274,6 +284,7 @@ class LineInput:
         """
         settings = self.settings
         encoding = encoding_name(settings.encoding, key_prefix=settings.key_prefix)
+        # To UTF-8 first: brackets and line feeds of UTF-16 are not single bytes.
         if not keeps_ascii(encoding):
             blocks = to_utf8(blocks, encoding=encoding, name=self.name, key_prefix=settings.key_prefix)
         if self.kind.format is FileFormat.jsonl:

@@ -52,6 +52,7 @@ def read_parquet(path: Path, settings: ReadSettings, *, first: int, last: int | 
     with _open(path) as file:
         classes = class_names(file.schema_arrow) if settings.need_labels else {}
         number, groups = _groups(file, first, last)
+        # `number` is the number of rows before the batch; the batch in which `first` lies is cut.
         for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=groups):
             end = number + batch.num_rows
             if end >= first:
@@ -115,6 +116,7 @@ def _records(
     batch: "pa.RecordBatch", name: str, number: int, counts: ReadCounts, classes: Mapping[str, Sequence[str]]
 ) -> Rows:
     columns = tuple(batch.schema.names)
+    # Columns of B values become B rows; a value that is not UTF-8 rejects its row only.
     values = [_values(column) for column in batch.columns]
     for place, column in enumerate(columns):
         if column in classes:
@@ -147,9 +149,11 @@ def _values(column: "pa.Array") -> list[object]:
         try:
             return list(column.to_pylist())
         except UnicodeDecodeError:
+            # One bad value makes the whole column fail, so each value is tried alone.
             return [_text_or_marker(scalar) for scalar in column]
     if plain:
         return list(column.to_pylist())
+    # All other types stay Arrow scalars, so that a Parquet output gets them without loss.
     return [scalar if scalar.is_valid else None for scalar in column]
 
 
@@ -178,8 +182,10 @@ def _open(path: Path) -> Iterator["pq.ParquetFile"]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    # Missing and empty files and folders are refused here, with messages of their own.
     file_state(path)
     try:
+        # PyArrow checks the checksums of pages only if it is asked to.
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
             yield file
     except (pa.ArrowException, OSError) as error:

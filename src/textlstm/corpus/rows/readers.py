@@ -59,7 +59,7 @@ def read_columns(path: Path, settings: ReadSettings) -> tuple[str, ...]:
 
 
 def reading_notes(path: Path, settings: ReadSettings) -> tuple[str, ...]:
-    """Return in what a readable file is other than its name says, and how it is read; nothing of a pipe.
+    """Return how a readable file differs from what its name says, and how it is read; () for a pipe.
 
     Raises:
         InputError: as `read_records`.
@@ -85,6 +85,7 @@ def read_records(
     """
     counts = counts if counts is not None else ReadCounts()
     kind = kind_of_input(path, settings)
+    # Compared with the state after the last row; folders and pipes have none.
     before = None if kind.format is FileFormat.folder else file_state(path)
     if rows is None:
         with closing(_open_rows(path, kind, settings, rows=None, counts=counts)) as found:
@@ -95,6 +96,7 @@ def read_records(
         return
     # A range: read on from the nearest known row, and leave out those before and after it.
     check_unchanged(path, rows.state)
+    # The reader counts rows outside of the range too, so it gets counts that are thrown away.
     with closing(_open_rows(path, kind, settings, rows=rows, counts=ReadCounts())) as found:
         for row in found:
             if row.number > rows.last:
@@ -127,6 +129,7 @@ def _open_rows(
     path: Path, kind: FileKind, settings: ReadSettings, *, rows: RowRange | None, counts: ReadCounts
 ) -> Rows:
     source = LineInput(path, kind, settings)
+    # Lines that cannot seek are read from row 1; `read_records` leaves out the rows before the range.
     start = rows.start if rows is not None and source.can_seek else None
     first, last = (rows.first, rows.last) if rows is not None else (1, None)
     match kind.format:
@@ -207,6 +210,7 @@ def index_rows(path: Path, settings: ReadSettings, *, stride: int = 1000) -> Row
                 if num_rows % stride == 0:
                     offsets.append(offset)
                 num_rows += 1
+    # The state goes with the offsets: whoever reads a range later refuses a file that has changed.
     check_unchanged(path, state)
     if num_rows == 0:
         raise InputError(f"{path}: has no data rows.")
@@ -219,6 +223,7 @@ def _row_offsets(source: LineInput) -> Iterator[int]:
         match source.kind.format:
             case FileFormat.csv | FileFormat.tsv:
                 header = take_header(lines, source)
+                # Blank lines count as in `read_delimited`; otherwise the offsets would be those of other rows.
                 blank = ReadCounts() if len(header.columns) > 1 else None
                 rows = header.syntax.read_rows(lines, name=source.name, number=1, blank=blank)
                 yield from (row.offset for row in rows)

@@ -47,6 +47,7 @@ Rows = Generator[Record | Reject, None, None]
 
 _NUM_EXAMPLES = 10
 """Rejects that an error message lists."""
+# Readers begin the reason of a row with bad bytes with these words; `RejectCount` looks for them.
 _ENCODING_REASON = "is not valid "
 
 
@@ -85,6 +86,7 @@ class RejectCount:
             f"{name}: {self.num_rejects:,} of {self.num_rows:,} rows cannot be used; {key}={allowed:g} allows "
             f"{int(allowed * self.num_rows):,}. Mend the rows or raise {key}."
         ]
+        # Where most rejects have bad bytes, the encoding is probably another one.
         if self._num_encoding * 2 > self.num_rejects:
             problems.append(
                 f"{name}: most of them are not {settings.encoding} text. Is the file cp1252 (Windows) or latin-1? "

@@ -25,6 +25,7 @@ def encoding_name(name: str, *, key_prefix: str = "data") -> str:
     """
     try:
         info = codecs.lookup(name)
+        # `codecs.lookup` also finds codecs that are no text encodings, such as base64; to encode with one fails.
         "".encode(info.name)
     except (LookupError, ValueError):
         texts = [alias for alias, codec in encodings.aliases.aliases.items() if not codec.endswith("_codec")]
@@ -37,6 +38,7 @@ def encoding_name(name: str, *, key_prefix: str = "data") -> str:
 
 def keeps_ascii(encoding: str) -> bool:
     """Return whether ASCII bytes stand for themselves, so that rows can be cut at line feeds before decoding."""
+    # Some of these pass the test below, but give ASCII bytes another meaning after an escape sequence.
     if encoding.startswith(_STATEFUL):
         return False
     ascii_bytes = bytes(range(128))
@@ -87,7 +89,7 @@ _READ_ALSO = {".json": FileFormat.jsonl}
 def kind_by_name(
     path: Path, *, format: FileFormat = FileFormat.auto, key_prefix: str = "data", is_read: bool = False
 ) -> FileKind:
-    """Return what `path` is by its name; a `format` that is not auto wins over the name.
+    """Return format and compression by the name of `path`; a `format` other than auto overrides the name.
 
     A file that `is_read` may have an ending that is not written.
 
@@ -96,6 +98,7 @@ def kind_by_name(
     """
     suffix = path.suffix.lower()
     compression = _PACKED_SUFFIXES.get(suffix, Compression.none)
+    # In `rows.csv.gz` the ending before the last tells the format.
     inner = Path(path.stem).suffix.lower() if compression is not Compression.none else suffix
     suffixes = ROW_SUFFIXES | (_READ_ALSO if is_read else {})
     if format is FileFormat.auto:
@@ -230,6 +233,7 @@ def missing_column(column: str, columns: Sequence[str], *, key: str, name: str) 
 
 
 def _nearest(column: str, columns: Sequence[str]) -> str | None:
+    # First a name that differs in case, outer space or a BOM only, then one of similar spelling.
     plain = {other.strip("\ufeff\u200b \t").casefold(): other for other in columns}
     same = plain.get(column.strip().casefold())
     if same is not None:

@@ -33,6 +33,7 @@ def packed_stream(stream: BinaryIO, compression: Compression) -> Iterator[Binary
         case Compression.none:
             yield stream
         case Compression.gzip:
+            # At its end the buffer closes the packer, which writes its trailer and leaves `stream` open.
             packer = gzip.GzipFile(filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=stream, mtime=0)
             with io.BufferedWriter(cast(io.RawIOBase, packer), _BUFFER_BYTES) as buffer:
                 yield buffer
@@ -126,8 +127,10 @@ def read_blocks(
                 case Compression.none:
                     if start:
                         file.seek(start)
+                    # `read1` gives what a pipe holds now and does not wait for a full block.
                     yield from iter(lambda: file.read1(BLOCK_BYTES), b"")
                 case Compression.gzip | Compression.zstd:
+                    # Packed data cannot seek: what comes before `start` is unpacked and dropped.
                     unpack = _gunzip if compression is Compression.gzip else _unzstd
                     with closing(unpack(file, path)) as blocks:
                         yield from _skip(_capped(blocks, path, max_expansion), start)
@@ -137,6 +140,7 @@ def read_blocks(
 
 def _open(path: Path) -> BufferedReader:
     if path == STDIN:
+        # A copy of the descriptor: to close the file leaves standard input open.
         return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     return path.open("rb")
 
@@ -151,6 +155,7 @@ def _skip(blocks: Iterator[bytes], start: int) -> Iterator[bytes]:
 
 
 def _capped(blocks: Iterator[bytes], path: Path, max_expansion: int) -> Iterator[bytes]:
+    # Standard input has no size to compare with, and so no cap.
     packed_size = path.stat().st_size if path != STDIN else sys.maxsize
     allowed = packed_size * max_expansion + _EXPANSION_GRACE
     total = 0
@@ -165,6 +170,7 @@ def _capped(blocks: Iterator[bytes], path: Path, max_expansion: int) -> Iterator
 
 
 def _gunzip(file: BufferedReader, path: Path) -> Generator[bytes, None, None]:
+    # A gzip file may hold several members, one after another; each has an inflater of its own.
     inflater = None
     packed = file.read1(BLOCK_BYTES)
     while packed:
@@ -177,8 +183,10 @@ def _gunzip(file: BufferedReader, path: Path) -> Generator[bytes, None, None]:
                 block = inflater.decompress(packed, BLOCK_BYTES)
             except zlib.error as error:
                 raise InputError(f"{path}: is damaged gzip data ({error}). Get a fresh copy.") from error
+            # At most one block comes out at a time; packed bytes that are left over are taken next.
             packed = inflater.unconsumed_tail
             if inflater.eof:
+                # The member is whole; what follows belongs to the next one.
                 packed, inflater = inflater.unused_data, None
             if block:
                 yield block
@@ -194,6 +202,7 @@ def _unzstd(file: BufferedReader, path: Path) -> Generator[bytes, None, None]:
     inflater = None
     packed = file.read1(_ZSTD_FEED)
     while packed:
+        # A decompression object ends with its frame, so each frame has a new one.
         inflater = inflater or decompressor.decompressobj()
         try:
             block = inflater.decompress(packed)

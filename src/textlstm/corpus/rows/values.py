@@ -45,8 +45,10 @@ def parse_object(line: str) -> dict[str, object]:
         raise JsonRowError(f"not valid JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}") from None
     if not isinstance(value, dict):
         raise JsonRowError(f"holds {kind_of(value)}, not an object; write one JSON object a line")
+    # Brackets are counted quickly; only a line with many of them is searched level by level.
     if line.count("[") + line.count("{") > MAX_NESTING and _is_too_deep(value):
         raise JsonRowError(_TOO_DEEP)
+    # Only an escape can stand for NUL or a surrogate: JSON refuses raw control characters.
     if _SUSPECT_ESCAPE.search(line):
         _check_strings(value)
     return value
@@ -92,7 +94,7 @@ def dump_object(fields: Mapping[str, object]) -> str:
 
 
 def kind_of(value: object) -> str:
-    """Return what `value` is, in the words of error messages."""
+    """Return the kind of `value` in the words of error messages."""
     for kinds, words in _KINDS:
         if isinstance(value, kinds):
             return words
@@ -121,6 +123,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
+    # Without this hook, `json` keeps the last of two equal keys and says nothing.
     if len(fields) != len(pairs):
         twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise JsonRowError(f"has the key {twice[:40]!r} twice")
@@ -171,7 +174,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def cell_text(value: object) -> str:
-    """Return the text of a CSV or TSV cell: strings and JSON numbers as they stand, null as an empty cell."""
+    """Return the text of a CSV or TSV cell: strings and JSON numbers verbatim, null as an empty cell."""
     if isinstance(value, str):
         return value
     plain = plain_value(value)
@@ -181,7 +184,7 @@ def cell_text(value: object) -> str:
 
 
 def plain_value(value: object) -> object:
-    """Return `value` as what JSON can hold: Arrow scalars and bytes are turned, NaN is null, infinity a string.
+    """Return `value` in a form of JSON: Arrow scalars and bytes are converted, NaN is null, infinity is a string.
 
     Dates and times are ISO text, decimals keep their digits, bytes are base64. A map is an object; a map or
     struct that has a key twice is a list of pairs.
@@ -212,7 +215,7 @@ def excel_safe(text: str) -> str:
 
 
 def _python_value(scalar: Any) -> object:
-    """Return an Arrow scalar as what it holds: a list or mapping of scalars, text of a time, or a Python value."""
+    """Return the content of an Arrow scalar: a list or mapping of scalars, text of a time, or a Python value."""
     import pyarrow as pa
 
     kind = scalar.type
@@ -222,10 +225,12 @@ def _python_value(scalar: Any) -> object:
     elif isinstance(scalar, pa.MapScalar):
         found = _mapping_or_pairs([(cell_text(pair["key"]), pair["value"]) for pair in scalar.values])
     elif isinstance(scalar, pa.StructScalar):
+        # By place: a struct may have two fields of one name.
         found = _mapping_or_pairs([(kind.field(place).name, scalar[place]) for place in range(kind.num_fields)])
     elif isinstance(scalar, pa.ListScalar):  # and its kinds: large, fixed-size, views
         found = list(scalar.values)
     elif pa.types.is_decimal(kind):
+        # A float would lose digits.
         found = JsonNumber(str(scalar))
     elif pa.types.is_time64(kind) and kind.unit == "ns" and scalar.value % 1000:
         found = str(scalar.cast(pa.string()))  # a Python time ends at microseconds
@@ -237,6 +242,6 @@ def _python_value(scalar: Any) -> object:
 
 
 def _mapping_or_pairs(pairs: list[tuple[str, object]]) -> object:
-    """Return pairs of name and value as a mapping, or as they are where a name stands twice."""
+    """Return pairs of name and value as a mapping, or unchanged where a name occurs twice."""
     mapping = dict(pairs)
     return mapping if len(mapping) == len(pairs) else pairs

@@ -53,13 +53,14 @@ class ExampleReader:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How labels were read that stand in another form than the settings say, a line for each file and form."""
+        """How labels in another form than the settings name were read, a line for each file and form."""
         return tuple(self._notes)
 
     def __call__(self, record: Record) -> Example | Reject:
         """Return the example of a record."""
         columns = self._settings.columns
         try:
+            # The first fault is the reason of the reject: of the text, then of the labels, then of the id.
             text = _text(record, self._settings)
             if is_blank_text(text):
                 raise _RefusedError(f"column {columns.text!r}: the text is empty or only white space")
@@ -72,6 +73,7 @@ class ExampleReader:
     def _labels(self, record: Record) -> tuple[str, ...]:
         settings, columns = self._settings, self._settings.columns
         column = columns.labels or columns.label
+        # Rows that need no label may come from a file without the column.
         if not settings.need_labels and (not column or column not in record.fields):
             return ()
         value = _as_list(_value(record, column))
@@ -92,6 +94,7 @@ class ExampleReader:
         if separator:
             return cell.split(separator) if cell else []
         try:
+            # JSON first, as the settings say; then the notation of Python, which pandas leaves in CSV files.
             return parse_array(cell)
         except JsonRowError:
             labels = _python_list(cell)
@@ -154,11 +157,12 @@ def _scalar_text(record: Record, column: str) -> str:
 
 
 def scalar_text(value: object) -> str | None:
-    """Return a label or id as text: strings and JSON numbers as they stand, booleans `true`/`false`; else None."""
+    """Return a label or id as text: strings and JSON numbers verbatim, booleans `true`/`false`; else None."""
     if isinstance(value, str):
         return value
     if isinstance(value, JsonNumber):
         return value.source
+    # Before numbers: a Python bool is an int as well.
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -199,6 +203,7 @@ string to Python, and several to whoever wrote them with numpy: they are none of
 
 def _python_list(cell: str) -> list[Any] | None:
     """Return the strings of a list such as "['joy', 'anger']"; None where the cell is no such list."""
+    # `literal_eval` would take other literals too, and join strings without a comma between them.
     if not _PYTHON_LIST.match(cell):
         return None
     try:
@@ -241,10 +246,12 @@ def read_extra_columns(data: DataConfig, files: Sequence[str], numbers: Sequence
     if data.source is not DataSource.files:
         return {}
     wanted = set(files)
+    # The files are found again; rows are matched to them by name and number.
     given = (*data.train, *data.validation, *data.test)
     patterns = [pattern for pattern in given if pattern != str(STDIN)]  # gone when it has been read
     paths = {path: text_of_name(path.name) for path in expand_inputs(patterns)} if patterns else {}
     paths = {path: name for path, name in paths.items() if name in wanted}
+    # Rows know the name of their file without its folder: two files of one name cannot be told apart.
     if len(set(paths.values())) < len(paths):
         return {}
     settings = ReadSettings.for_data(data)
@@ -257,6 +264,7 @@ def read_extra_columns(data: DataConfig, files: Sequence[str], numbers: Sequence
             if place is None or not isinstance(record, Record):
                 continue
             for name, value in record.fields.items():
+                # A column with too many values takes no more of them, and is left out at the end.
                 if name in settings.required_columns() or len(values.setdefault(name, set())) > MAX_VALUES:
                     continue
                 text = cell_text(value)

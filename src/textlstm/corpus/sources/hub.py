@@ -19,7 +19,7 @@ SPLIT_NAMES = {
     Split.validation: ("validation", "valid", "val", "dev"),
     Split.test: ("test", "testing"),
 }
-"""What the splits are called on the hub, first found first taken."""
+"""Names of the splits on the hub; of several, the first that a data set has is taken."""
 
 BATCH_ROWS = 1000
 
@@ -44,6 +44,7 @@ class HubSplit:
 
     def digest(self) -> str:
         """Return one sha256 of the columns that count and of the names of their classes."""
+        # Rows are hashed with class names for class numbers, as they are read later.
         digest = hashlib.sha256(repr(sorted(self._class_names.items())).encode())
         digest.update(repr(self._dataset.column_names).encode())
         for row in self._rows():
@@ -55,7 +56,7 @@ class HubSplit:
         return label_column not in self._class_names or any(row[label_column] is not None for row in self._rows())
 
     def records(self) -> Iterator[Record]:
-        """Yield the rows as they stand, classes by name."""
+        """Yield the rows verbatim, with classes by name."""
         for number, row in enumerate(self._rows(), 1):
             yield Record(file=self.name, number=number, offset=-1, fields=row)
 
@@ -63,6 +64,7 @@ class HubSplit:
         for table in self._dataset.iter(BATCH_ROWS):
             for row in _as_table(table).to_pylist():
                 for column, names in self._class_names.items():
+                    # Labels appear as names everywhere: in the digest, in checks and in records.
                     if column in row:
                         row[column] = class_name(row[column], names)
                 yield row
@@ -105,6 +107,7 @@ def _load(data: DataConfig) -> Mapping[str, Any]:
             loaded = datasets.load_dataset(data.name, data.config or None)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise InputError(_why(data, error)) from error
+    # A folder may hold one `Dataset` without splits, which counts as train.
     if isinstance(loaded, datasets.DatasetDict):
         return dict(loaded)
     return {"train": loaded}
@@ -119,6 +122,7 @@ def _why(data: DataConfig, error: Exception) -> str:
         return f"{name}: is no folder that datasets' save_to_disk wrote ({reason}). Use data=files for files of rows."
     if isinstance(error, DatasetNotFoundError):
         return f"{name}: there is no such data set on the hub, or it is private ({reason})."
+    # `datasets` raises this, among others, where a data set has several configurations and none is named.
     if isinstance(error, ValueError):
         return f"{name}: {reason} Set data.config."
     return (

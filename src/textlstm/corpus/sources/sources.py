@@ -101,6 +101,7 @@ def _bbc_news(data: DataConfig) -> Source:
 
 def _hub(data: DataConfig) -> tuple[Source, ...]:
     splits = open_hub(data)
+    # A split that keeps its labels secret cannot be scored: it is left out, and a note says so.
     secret = [split for split in splits if split is not Split.train and not splits[split].has_labels(data.label_column)]
     notes = tuple(f"{splits.pop(split).name} has no labels and is left out" for split in secret)
     read = ExampleReader(ReadSettings.for_data(data))
@@ -114,6 +115,7 @@ def _hub(data: DataConfig) -> tuple[Source, ...]:
             (Path(found.name).name,),
             digest := found.digest(),
             partial(examples, found),
+            # A data set that is loaded is not hashed again: `current_digest` gives the same digest.
             partial(str, digest),
             notes,
         )
@@ -130,6 +132,7 @@ def _given_files(data: DataConfig) -> tuple[Source, ...]:
         )
     sources: list[Source] = []
     problems: list[str] = []
+    # The problems of all splits are told together.
     for split, patterns in ((Split.train, data.train), (Split.validation, data.validation), (Split.test, data.test)):
         try:
             sources += [_files(split, patterns, data)] if patterns else []
@@ -143,6 +146,7 @@ def _given_files(data: DataConfig) -> tuple[Source, ...]:
 def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
     settings = ReadSettings.for_data(data)
     paths = [_kept(path, settings) for path in expand_inputs(patterns)]
+    # One reader for all files of the split; `notes` asks it after the rows have been read.
     read = ExampleReader(settings)
 
     def examples() -> Iterator[Example | Reject]:
@@ -180,6 +184,7 @@ def _digest_of_files(paths: Sequence[Path]) -> str:
     for path in paths:
         files = list_class_files(path) if path.is_dir() else [path]
         for file in files:
+            # Of a single file the name is `.`: its own name counts in the key of the corpus, not here.
             name = file.relative_to(path).as_posix()
             try:
                 digest.update(f"{name}\0{sha256_of_file(file)}\0".encode("utf-8", "surrogateescape"))
