@@ -1,4 +1,4 @@
-"""What a saved model is, told to people: the facts that `textlstm info` prints, and the card in every model folder."""
+"""Facts about a saved model, for people: those that `textlstm info` prints, and the card in every model folder."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,11 @@ SHOWN_TRAINING = ("epochs", "batch_size", "learning_rate", "num_models", "determ
 def model_facts(
     config: Mapping[str, Any], manifest: Mapping[str, Any], *, num_bytes: int, digest: str
 ) -> dict[str, str]:
-    """Return what is known of a model, a line a fact.
+    """Return the known facts about a model, a line each, by name.
 
     Args:
         config: content of `config.json`.
-        manifest: content of `manifest.json`; what earlier versions did not record is left out.
+        manifest: content of `manifest.json`; facts that earlier versions did not record are left out.
         num_bytes: size of its files.
         digest: `model_digest`.
     """
@@ -50,7 +50,7 @@ def model_facts(
 
 
 def model_card(facts: Mapping[str, str]) -> str:
-    """Return the card as Markdown: the facts as a table, how to use the model, and what figures say."""
+    """Return the card as Markdown: the facts as a table, how to use the model, and the meaning of the figures."""
     rows = [f"| {name} | {_cell(value)} |" for name, value in facts.items()]
     return "\n".join(
         [

@@ -1,6 +1,6 @@
 """The one owner of the saved-model folder: plain data, every byte checked before anything is opened.
 
-config.json          labels, task, text and model settings, what the spaCy model was, columns, thresholds
+config.json          labels, task, text and model settings, the spaCy model and its version, columns, thresholds
 vocabulary.txt       one token a line, line number = id
 stop_words.txt       one word a line
 weights.safetensors  every array: network.N.*, expert.*, baseline.*, gate.*
@@ -55,7 +55,7 @@ RECORDED_LIBRARIES = (
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When the model speaks."""
+    """Thresholds of the model's decisions."""
 
     abstain_below: float = 0.0
     """Rows whose highest probability is lower are abstained from; 0 means never."""
@@ -71,7 +71,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """How the training files named things, so that other files need not say it again."""
+    """Column names of the training files, so that other files need not name them again."""
 
     text: str = "text"
     label: str = "label"
@@ -110,6 +110,7 @@ class SavedModel:
         if self.training_rows is None:
             return None
         hashes = np.array([content_hash(text) for text in texts], dtype=np.uint64)
+        # (N,) places in the sorted hashes; one beyond the end is that of an unseen text.
         places = np.searchsorted(self.training_rows, hashes)
         found = np.zeros(len(hashes), dtype=np.bool_)
         inside = places < len(self.training_rows)
@@ -198,10 +199,12 @@ def _checked(files: Mapping[str, bytes], manifest: Mapping[str, Any], *, where: 
 def _from_files(files: Mapping[str, bytes], manifest: Mapping[str, Any], *, where: str) -> SavedModel:
     from safetensors.numpy import load
 
+    # Every byte is compared before any of it is parsed.
     files = _checked(files, manifest, where=where)
     content = json.loads(files[CONFIG_FILE])
     weights = load(files[WEIGHTS_FILE])
     stop_words = files[STOP_WORDS_FILE].decode("utf-8").splitlines()
+    # Only a line feed ends a token here: `splitlines` would also cut at other line breaks inside a token.
     lines = files[VOCABULARY_FILE].decode("utf-8").split("\n")[:-1]
     text_fingerprint = TextFingerprint.from_mapping({**content["saved_text"], "stop_words": tuple(stop_words)})
     return SavedModel(
@@ -255,7 +258,7 @@ def with_provenance(saved_model: SavedModel, **entries: object) -> SavedModel:
 
 
 def saved_warnings(provenance: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return what training found wrong with a model, such as an error rate that it cannot guarantee, in sentences."""
+    """Return the warnings of the training, in sentences, such as an error rate that it cannot guarantee."""
     return tuple((provenance or {}).get("warnings", ()))
 
 
@@ -276,6 +279,7 @@ def add_figures(directory: Path, figures: Mapping[str, Sequence[float]]) -> None
     known = manifest["provenance"].get("figures", {})
     manifest["provenance"]["figures"] = {**known, **{name: list(values) for name, values in figures.items()}}
     files = {name: _read(directory / name) for name in _data_files(manifest)}
+    # Each file is replaced as a whole; a kill in between leaves the older card, which nothing reads.
     for name, content in ((MANIFEST_FILE, _sealed(manifest)), (CARD_FILE, _card(files, manifest))):
         with atomic_file(directory / name) as stream:
             stream.write(content)
@@ -284,6 +288,7 @@ def add_figures(directory: Path, figures: Mapping[str, Sequence[float]]) -> None
 def _write_files(saved_model: SavedModel, directory: Path) -> None:
     files = _data_bytes(saved_model)
     manifest = _manifest_of(saved_model, files)
+    # All files are written into the temporary folder of `atomic_folder`; a kill here leaves the final one untouched.
     for name, content in {**files, MANIFEST_FILE: _sealed(manifest), CARD_FILE: _card(files, manifest)}.items():
         replace_file(directory / name, content)
 
@@ -314,6 +319,7 @@ def _data_bytes(saved_model: SavedModel) -> dict[str, bytes]:
     if saved_model.onnx_model is not None:
         files[NETWORKS_FILE] = saved_model.onnx_model
     if saved_model.training_rows is not None:
+        # Little-endian whatever the machine, so that the bytes and their sha256 are the same everywhere.
         files[TRAINING_ROWS_FILE] = saved_model.training_rows.astype("<u8").tobytes()
     return files
 
@@ -385,6 +391,7 @@ def library_versions() -> dict[str, str]:
 
 def _parse_manifest(raw: bytes, *, where: str) -> dict[str, Any]:
     try:
+        # Other bytes for the same content count as damage, too.
         manifest = json.loads(raw)
         sound = raw == _canonical(manifest) and raw == _sealed(manifest)
     except (ValueError, KeyError, AttributeError, RecursionError):

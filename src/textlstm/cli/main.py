@@ -42,7 +42,7 @@ STAGES: dict[str, Stage] = {
 
 
 class Command(NamedTuple):
-    """What was typed: a stage and its checked settings."""
+    """A typed command: a stage and its checked settings."""
 
     stage_name: str
     settings: Any
@@ -65,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
+        # Settings are checked before the rooms of the stage are imported, so that a typing error is reported at once.
         command = _parsed(arguments)
         if command is None:
             return 0
@@ -77,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
+        # The reader of our output is gone; without this Python's own flush at exit would fail on it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
@@ -129,6 +131,7 @@ def _split_options(arguments: list[str], stage: Stage) -> tuple[list[str], str |
                 raise ConfigError("--config: expected the path of a YAML file")
         elif item.startswith("-") and "=" not in item:
             raise ConfigError(f"{item}: no such option; settings are KEY=VALUE, options are --help and --config")
+        # Words without `=` fill the places of the stage in turn; a key that has several places becomes a list.
         elif "=" not in item and places:
             placed.setdefault(places.pop(0), []).append(item)
         else:

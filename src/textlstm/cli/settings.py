@@ -1,4 +1,4 @@
-"""From what the user typed to a checked config object, or a one-line error.
+"""From the typed settings to a checked config object, or a one-line error.
 
 Hydra composes the YAML choices under `conf/` over the dataclasses of `config/`. Whatever could name code or reach past
 the schema is refused before Hydra sees it: unknown keys, `+`, `++` and `~`, `hydra.*`, `_target_` and interpolations.
@@ -76,18 +76,21 @@ def compose_config(stage: str, config_class: type, overrides: Sequence[str], con
                 asked |= content.asked
                 given |= content.given
                 composed = OmegaConf.merge(composed, content.settings)
+            # What was typed wins over the file of --config, also where one of them asks for `auto`.
             typed = dict(override.partition("=")[::2] for override in overrides if not _is_group(override))
             asked = {*(asked - typed.keys()), *(key for key in AUTO_SETTINGS if typed.get(key) == AUTO)}
             given = {*given, *typed} - asked
             composed = OmegaConf.merge(
                 composed, _typed(config_class, [f"{key}={value}" for key, value in typed.items() if key not in asked])
             )
+            # A setting is chosen by the corpus unless somebody gave it a value.
             if "auto" in composed:
                 composed.auto = remaining_auto(composed.auto, given=given, asked=asked)
         settings = OmegaConf.to_object(composed)
         return with_needed_pos(settings) if isinstance(settings, PrepareConfig) else settings
     except ConfigError:
         raise
+    # Hydra and OmegaConf report over many lines; the user gets the first, with the key where there is one.
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or ""
         raise ConfigError(f"{key}: {_first_line(error)}" if key else _first_line(error)) from None
@@ -181,7 +184,7 @@ def _typed(config_class: type, overrides: Sequence[str]) -> Any:
 
 
 def _kind(hint: Any) -> str:
-    """Return what a setting of this type takes, in words."""
+    """Return the values that a setting of this type takes, in words."""
     if isinstance(hint, type) and issubclass(hint, Enum):
         return f"one of {', '.join(str(member.value) for member in hint)}"
     return {bool: "true or false", int: "a whole number", float: "a number"}.get(hint, "one value")
@@ -203,6 +206,7 @@ def _read_config_file(path: str, config_class: type) -> _FileSettings:
     from omegaconf import OmegaConf
 
     try:
+        # The size is looked at before the file is read, and aliases before anything is built from them.
         if os.path.getsize(path) > MAX_CONFIG_BYTES:  # noqa: PTH202
             raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes; that is no config file")
         text = Path(path).read_text(encoding="utf-8")

@@ -19,6 +19,7 @@ def field_docs() -> dict[tuple[str, str], str]:
     """Return the literal string under each field of `config/`, by (class, field)."""
     docs: dict[tuple[str, str], str] = {}
     files = sorted(Path(schema.__file__).parent.glob("*.py"))
+    # The string after a field is no attribute at run time, so it is read from the source.
     for node in (node for file in files for node in ast.parse(file.read_text(encoding="utf-8")).body):
         if not isinstance(node, ast.ClassDef):
             continue

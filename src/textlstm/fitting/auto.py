@@ -117,7 +117,8 @@ def typed_settings(values: dict[str, Any]) -> str:
 def _tokens_per_second(
     rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig, *, stop: Callable[[], int] | None
 ) -> float:
-    """Return the speed of a training on some of the rows; the first of two epochs warms up."""
+    """Return the tokens a second of a training on some of the rows; the first of two epochs warms up."""
+    # Rows in random order, up to `_TIMED_TOKENS` tokens; no validation rows, whose scoring would cost time.
     lengths = np.minimum(np.diff(rows.train.offsets()), config.model.max_tokens)
     order = np.random.default_rng(0).permutation(len(lengths))
     chosen = order[: max(1, int(np.searchsorted(np.cumsum(lengths[order]), _TIMED_TOKENS)))]
@@ -127,6 +128,7 @@ def _tokens_per_second(
         PreparedSplit(rows.validation.table.slice(0, 0), digest=""),
         rows.validation_targets[:0],
     )
+    # One network without the options that make a step dearer.
     training = replace(config.training, epochs=2, num_models=1, adversarial=0.0, r_drop=0.0, patience=0)
     speeds: list[float] = []
 

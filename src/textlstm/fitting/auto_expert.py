@@ -105,6 +105,7 @@ def choose_expert(
     def tried(name: str, settings: ModelConfig) -> Trial:
         return _try(name, sample, wanted, num_labels=num_labels, task=task, config=settings, growth=growth, seed=seed)
 
+    # The cheapest features first; each option is tried on top of those that were taken so far.
     best, best_config = tried("words 1-2", plain), plain
     trials = [best]
     for key, value, name in _options(free, spaceless=spaceless, has_vectors=vectors_fit, num_labels=num_labels):
@@ -117,9 +118,11 @@ def choose_expert(
         f"linear expert: {best.name} ({best.accuracy:.1%} of {len(rows):,} held-out training rows; "
         f"words 1-2 alone {trials[0].accuracy:.1%})"
     )
+    # A better setting that takes too long is named, so that a user can allow it the time.
     too_long = [trial.name for trial in trials if trial.full_seconds > seconds and trial.log_loss < best.log_loss]
     if too_long:
         reason += f"; {too_long[-1]} would be better but takes longer than the time allows"
+    # Two fits with the chosen features and one of the baseline, which has words alone.
     linear_seconds = 2 * best.full_seconds + trials[0].full_seconds
     return ExpertChoice(best_config, tuple(trials), reason, best.name, linear_seconds)
 
@@ -189,18 +192,22 @@ def _try(
 ) -> Trial:
     """Return how well `config` labels each of three folds after learning from the other two."""
     started = time.perf_counter()
+    # Features are computed once, for all folds.
     features = ExpertFeatures.fit(texts, num_labels, config, vectors_of_expert(config))
     rows = features.rows(texts)
     prepared = time.perf_counter()
     folds = np.arange(len(texts)) % _NUM_FOLDS  # the sample is in random order
+    # (N, L) logits of rows that each fit has not seen.
     held_out = held_out_logits(
         features, rows, targets, folds, num_labels=num_labels, task=task, config=config, seed=seed
     )
     fitted = time.perf_counter()
     per_fit = (fitted - prepared) / (_NUM_FOLDS - 1)  # each fit saw two thirds of the rows
+    # The log loss is that after temperature scaling.
     wanted = Wanted.of(targets, num_labels, task=task)
     (scale,), bias = fit_scales([held_out], wanted)
     right = (held_out > 0) == (targets > 0) if task is Task.multi_label else held_out.argmax(axis=1) == targets
+    # The time of the features and of one fit, enlarged from the sample to all rows.
     return Trial(
         name,
         float(right.mean()),

@@ -21,19 +21,19 @@ _EPOCHS_OF_MANY_TOKENS = 4
 _FEW_EPOCH_TOKENS = 300_000
 _EPOCHS_WITH_ADVERSARIAL = 8
 _LEAST_STEPS = 200
-"""A training of few rows takes at least so many steps, in at most `_MOST_EPOCHS`."""
+"""A training of few rows takes at least this many steps, in at most `_MOST_EPOCHS`."""
 _MOST_EPOCHS = 20
 
 _SHORT_TEXT = 60
 """Mean tokens of a text up to which adversarial training is tried: one changed word counts in a short text only."""
 _FEW_TOKENS = 200_000
-"""Up to so many, more epochs cost little: for rare classes, and for adversarial training, which learns slowly."""
+"""Up to this many, more epochs cost little: for rare classes, and for adversarial training, which learns slowly."""
 
-# What an option multiplies the time of a training by (docs/training.md measures the first).
+# Factors by which options multiply the time of a training (docs/training.md measures the first).
 _ADVERSARIAL_FACTOR = 3.0
 _REFIT_FACTOR = 1.8
 _LEAST_SHARE_OF_NETWORK = 0.3
-"""Part of the minutes that the network may use however long linear fits take."""
+"""Part of the minutes that is left to the network, whatever time linear fits take."""
 _SHARE_OF_OPTIONS = {Quality.fast: 0.0, Quality.balanced: 1 / 3, Quality.best: 1.0}
 """Part of the minutes within which a training with such options must stay."""
 
@@ -111,6 +111,7 @@ def choose_within_time(
         tokens_per_second: of a training with these settings, without options.
         linear_seconds: of the minutes that the fits of the linear expert and the baseline take.
     """
+    # Linear fits come out of the minutes, but leave the network its least share.
     budget = max(60 * training.minutes - linear_seconds, 60 * training.minutes * _LEAST_SHARE_OF_NETWORK)
     reasons = []
 

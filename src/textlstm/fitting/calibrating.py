@@ -1,4 +1,4 @@
-"""What is learned from the validation rows once both branches have learned from the training rows."""
+"""The calibration: learned from the validation rows, once both branches have learned from the training rows."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from textlstm.models.calibration.validation_rows import label_shift_weights
 
 
 class Calibrated(NamedTuple):
-    """A combiner, and what it makes of the rows that it was learned from."""
+    """A combiner, and its probabilities for the rows that it was learned from."""
 
     combiner: BranchCombiner
     log_probabilities: np.ndarray
@@ -62,7 +62,9 @@ def calibrate(
     Raises:
         ValueError: there is no row.
     """
+    # The scales of both branches.
     combiner = BranchCombiner.fit(recurrent_logits, expert_logits, targets, task=task, weights=weights)
+    # With few rows a network that looks better than the expert by chance is left out.
     if (
         network_must_help
         and expert_logits is not None
@@ -72,9 +74,11 @@ def calibrate(
     combined, gain = combiner.combine(recurrent_logits, expert_logits), 0.0
     if task is Task.multi_label:
         return Calibrated(combiner, combined, gain)
+    # A bias a class, where that helps. The (N, L) values go on as held out: each row's biases come from the others.
     biases = fit_class_biases(combined, targets, weights=weights)
     if biases is not None:
         combiner, combined, gain = combiner.with_class_biases(biases.biases), biases.held_out, biases.gain
+    # The confidence comes last: it is that of the probabilities which the biases have changed.
     scale = fit_confidence_scale(combined, targets, weights=weights)
     return Calibrated(combiner.with_confidence_scale(scale), scale(combined), gain)
 
@@ -83,6 +87,7 @@ def _network_helps(combiner: BranchCombiner, recurrent: np.ndarray, expert: np.n
     """Return whether the combination has a lower log loss than the expert alone, by more than two standard errors."""
     if not combiner.recurrent_scale or not combiner.expert_scale:
         return False
+    # (N,) losses of both on the same rows: the pairs make the standard error small.
     alone = row_losses(combiner.expert_alone(expert), targets, task=combiner.task)
     gains = alone - row_losses(combiner.combine(recurrent, expert), targets, task=combiner.task)
     return bool(gains.mean() > 2 * gains.std() / np.sqrt(max(len(gains), 1)))

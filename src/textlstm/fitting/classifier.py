@@ -43,7 +43,7 @@ from textlstm.training.validation_scores import score
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A model and what its making showed."""
+    """A model and the figures of its making."""
 
     saved_model: SavedModel
     results: tuple[FitResult, ...]
@@ -81,6 +81,7 @@ class Fitted:
     def _macro_f1(self) -> float:
         """Return that of the first network at its best epoch; after cross-fitting, that of the calibrated model."""
         best = self.results[0].history[self.results[0].best_epoch - 1]
+        # Cross-fitting leaves the last training without validation rows, so its epochs have no figures.
         if len(self.validation_targets) and not best.macro_f1 and not best.accuracy:
             logits = np.log(np.maximum(self.validation_probabilities, 1e-12))
             return score(logits, self.validation_targets, task=self.saved_model.task).macro_f1
@@ -138,6 +139,7 @@ def fit_classifier(
 
     # The combiner and the thresholds learn from the validation rows.
     device = choose_device(config.training.device, key="training.device")
+    # (N, L) logits of each network, averaged to those of the recurrent branch.
     logits = [predict_logits(network.to(device), validation, device=device) for network in networks]
     recurrent = mean_logits(logits, corpus.task)
     expert_logits = None if expert is None else expert.logits(rows.validation.texts())
@@ -190,7 +192,7 @@ def _fit_by_folds(
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What the steps of a fit leave for the model."""
+    """Results of the steps of a fit, for the model."""
 
     inputs: NetworkInputs
     networks: list[TextNetwork]
@@ -236,6 +238,7 @@ def join_training(corpus: PreparedCorpus, config: TrainConfig, *, stop: Callable
     Raises:
         InputError: the corpus has no training or no validation rows.
     """
+    # The same trainings in the same order as in the first process: all meet in each sum of gradients.
     rows = labelled_rows(corpus)
     if config.training.cross_fit:
         cross_fit(rows, corpus, config, work_dir=None, stop=stop)
@@ -312,15 +315,18 @@ class _Guarded(NamedTuple):
 def _thresholds(outcome: _Outcome, task: Task, config: TrainConfig) -> _Guarded:
     """Return the thresholds that the validation rows give; without a guarantee the model decides every row."""
     probabilities, targets = outcome.probabilities, outcome.targets
+    # Several labels: a threshold a label, and no abstention.
     if task is Task.multi_label:
         per_class = fit_label_thresholds(probabilities, targets.astype(np.bool_))
         return _Guarded(Thresholds(per_class=tuple(float(t) for t in per_class)), None)
     settings = config.evaluation
     if settings.max_error == 0:
         return _Guarded(Thresholds(), None)
+    # The lowest threshold for which the error rate of accepted rows can be guaranteed.
     confidences, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
     wanted = {"max_error": settings.max_error, "confidence": settings.confidence}
     found = find_threshold(confidences, correct, **wanted, weights=outcome.weights)
+    # No threshold does: the model decides every row, and the user is told the reason.
     if found.threshold is None:
         return _Guarded(Thresholds(), find_shortfall(confidences, correct, **wanted, weights=outcome.weights))
     thresholds = Thresholds(

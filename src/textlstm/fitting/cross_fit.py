@@ -21,7 +21,7 @@ LEAST_ROWS_OF_NETWORK = 200
 
 @dataclass(frozen=True, slots=True)
 class HeldOutScores:
-    """What both branches say about rows that they have not seen."""
+    """Scores of both branches for rows that they have not seen."""
 
     recurrent_logits: np.ndarray
     """(N, L) float32; zeros where rows are too few for a network to be judged."""
@@ -42,13 +42,14 @@ def cross_fit(
     """Return scores of all training and validation rows, each fold scored by branches trained on the other folds.
 
     One network a fold is trained for all of `training.epochs`: no row decides when to stop. With fewer than
-    `LEAST_ROWS_OF_NETWORK` rows, and a linear expert to rely on, no network is.
+    `LEAST_ROWS_OF_NETWORK` rows, and a linear expert to rely on, no network is trained.
     """
     joined = rows.joined()
     texts, targets = joined.train.texts(), joined.train_targets
     num_labels = len(corpus.labels)
     single = replace(config, training=replace(config.training, num_models=1, refit=False))
     device = choose_device(config.training.device, key="training.device")
+    # Both (N, L) are filled fold by fold; without a network its logits stay zeros.
     recurrent = np.zeros((len(texts), num_labels), dtype=np.float32)
     expert = np.zeros_like(recurrent) if config.model.linear_expert else None
     pretrained = vectors_of_expert(config.model)
@@ -56,6 +57,7 @@ def cross_fit(
     folds = stratified_folds(targets, num_folds=config.training.cross_fit, seed=config.seed)
     for fold in range(config.training.cross_fit):
         kept, left = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        # A fold may be empty where rows are fewer than folds.
         if not len(left) or not len(kept):
             continue
         # The network of the other folds.
@@ -91,11 +93,13 @@ def stratified_folds(targets: np.ndarray, *, num_folds: int, seed: int) -> np.nd
     such order.
     """
     if targets.ndim == 2:
+        # (N, L) to the (N,) rarest label of each row; rows without labels are a class of their own.
         rarity = targets.sum(axis=0)
         has_any = targets.any(axis=1)
         classes = np.where(has_any, np.where(targets > 0, rarity, np.inf).argmin(axis=1), targets.shape[1])
     else:
         classes = targets
+    # A random order, sorted by class and dealt out in turn: each class is spread evenly over the folds.
     order = np.random.default_rng(seed).permutation(len(targets))
     order = order[np.argsort(classes[order], kind="stable")]
     folds = np.empty(len(targets), dtype=np.int64)

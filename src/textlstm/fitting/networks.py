@@ -60,7 +60,7 @@ def labelled_rows(corpus: PreparedCorpus) -> LabelledRows:
 
 @dataclass(frozen=True, slots=True)
 class NetworkInputs:
-    """What the networks are trained on."""
+    """The inputs of a training of networks."""
 
     vocabulary: Vocabulary
     embeddings: Embeddings | None
@@ -97,7 +97,7 @@ def fit_networks(
     num_epochs: Sequence[int] = (),
     name: str = "network",
 ) -> tuple[list[TextNetwork], tuple[FitResult, ...]]:
-    """Return `training.num_models` trained networks, each from a seed of its own, and how their trainings went.
+    """Return `training.num_models` trained networks, each from a seed of its own, and the results of their trainings.
 
     Args:
         inputs: what they are trained on.
@@ -113,6 +113,7 @@ def fit_networks(
     sizes = network_sizes(inputs.vocabulary, corpus, inputs.embeddings)
     networks, results = [], []
     for index in range(config.training.num_models):
+        # The first weights and everything random are functions of this network's own seed.
         seed = config.seed + SEED_STRIDE * index
         torch.manual_seed(seed)
         network = TextNetwork(config.model, sizes, embeddings=matrix)
@@ -127,6 +128,7 @@ def fit_networks(
             run_key=repr(config.model),
             num_epochs=num_epochs[index] if num_epochs else 0,
         )
+        # An unfinished training in this folder is continued; a finished one gives its result again.
         checkpoint_dir = None if work_dir is None else work_dir / f"{name}-{index}"
         result = fit(job, checkpoint_dir=checkpoint_dir, on_epoch=on_epoch, stop=stop)
         networks.append(network.eval())

@@ -1,6 +1,6 @@
-"""The folder of a training that is not finished: its checkpoints, and what must be equal to continue there.
+"""The folder of an unfinished training: its checkpoints, and a digest of all that must be equal to continue there.
 
-It stands beside the model folder as `NAME.unfinished` and is removed once the model is saved.
+It lies beside the model folder as `NAME.unfinished` and is removed once the model is saved.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from textlstm.storage.files import atomic_file
 
 SETTINGS_FILE = "settings.json"
 WAIT_SECONDS = 1800
-"""So long do the other processes of `torchrun` wait for the first one to choose settings."""
+"""Time that the other processes of `torchrun` wait for the first one to choose settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class UnfinishedTraining:
     resume_key: str | None
     """MLflow run of that training; None without one."""
     values: dict[str, Any]
-    """What that training chose for its `auto` settings, by key."""
+    """Values that that training chose for its `auto` settings, by key."""
 
     @classmethod
     def open(cls, model_dir: Path, config: TrainConfig, corpus: PreparedCorpus) -> "UnfinishedTraining":
-        """Return the folder beside `model_dir`: as it was left by an equal training, else a fresh one.
+        """Return the folder beside `model_dir`: that of an equal training, unchanged, or a fresh one.
 
         Raises:
             InputError: it holds another training, and `config.overwrite` is false.
@@ -47,6 +47,7 @@ class UnfinishedTraining:
         settings = directory / SETTINGS_FILE
         if settings.is_file():
             before = json.loads(settings.read_text(encoding="utf-8"))
+            # An equal training was cut off here: its checkpoints and chosen values count.
             if before["digest"] == digest:
                 return cls(
                     directory,
@@ -60,6 +61,7 @@ class UnfinishedTraining:
                     f"{directory}: holds an unfinished training with other settings or data; "
                     "set overwrite=true to start anew, or another output_dir"
                 )
+        # A folder without the settings file, which `remember` writes, holds nothing that could be continued.
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         return cls(directory, digest, is_continued=False, resume_key=None, values={})
@@ -76,7 +78,7 @@ class UnfinishedTraining:
 
 
 def values_of_first_process(config: TrainConfig, corpus: PreparedCorpus) -> dict[str, Any]:
-    """Return what the first process of `torchrun` has chosen for `auto` settings; waits until it has.
+    """Return the values that the first process of `torchrun` has chosen for `auto` settings; waits for them.
 
     Raises:
         InputError: it chooses none in `WAIT_SECONDS`.
@@ -86,6 +88,7 @@ def values_of_first_process(config: TrainConfig, corpus: PreparedCorpus) -> dict
     for _ in range(10 * WAIT_SECONDS):
         if path.is_file():
             content = json.loads(path.read_text(encoding="utf-8"))
+            # The digest tells the file of this training from one that an earlier training left.
             if content["digest"] == digest:
                 return dict(content["values"])
         time.sleep(0.1)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Decision(StrEnum):
-    """What became of a text."""
+    """The outcome for a text."""
 
     accepted = "accepted"
     abstained = "abstained"
@@ -51,7 +51,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the parts of a model say about N texts and L labels."""
+    """Scores of N texts and L labels by each part of a model."""
 
     probabilities: np.ndarray
     """(N, L) float32, calibrated; rows sum to 1 unless the model is multi-label."""
@@ -72,10 +72,10 @@ class RecurrentBranch(Protocol):
         """Return the (N, L) float32 logits of each network."""
 
     def prepare_for_many(self) -> None:
-        """Do what pays for many texts only."""
+        """Prepare for many texts; for few it would cost more than it saves."""
 
     def after_fork(self) -> None:
-        """Do what the networks, and a tagger of the same library, need in a forked process; nothing elsewhere."""
+        """Make the networks, and a tagger of the same library, work in a forked process; does nothing elsewhere."""
 
 
 class TextClassifier:
@@ -236,8 +236,10 @@ class TextClassifier:
         """Return the scores of N texts whose tokens are at hand; the linear expert reads the raw `texts`."""
         self.recurrent.after_fork()
         saved_model = self.saved_model
+        # Labels are unknown here; zeros stand in for them.
         targets = np.zeros(len(texts), dtype=np.int64)
         split = encode_texts(prepared, vocabulary=saved_model.vocabulary, model=saved_model.model, targets=targets)
+        # (N, L) logits of each network to their mean; the shape is given since for N = 0 a backend may not know L.
         recurrent = mean_logits(self.recurrent.logits(split), saved_model.task).reshape(
             len(texts), len(saved_model.labels)
         )
@@ -262,6 +264,7 @@ class TextClassifier:
         thresholds = self.saved_model.thresholds
         predictions = []
         for row, text in enumerate(texts):
+            # A text without visible characters gets no label, whatever the probabilities are.
             if is_empty(text):
                 predictions.append(Prediction("", 0.0, Decision.empty, ()))
                 continue
@@ -308,6 +311,7 @@ def is_empty(text: str) -> bool:
 
 
 def _unknown_share(token_ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    # (M + 1,) running count of unknown tokens, so that the count of a text is one difference.
     unknown = np.concatenate([[0], np.cumsum(token_ids == 1)])
     counts = np.diff(offsets)
     return np.asarray((unknown[offsets[1:]] - unknown[offsets[:-1]]) / np.maximum(counts, 1), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A saved model for onnxruntime: its networks become one ONNX graph, which must first give what torch gives."""
+"""A saved model for onnxruntime: its networks become one ONNX graph, whose results are first compared with torch's."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +20,7 @@ _UNSEEN = ("zxqv", "Überraschung", "\u65e5\u672c\u8a9e", "http://example.org/a"
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How near an export comes to its model, over sample texts."""
+    """The agreement of an export with its model, over sample texts."""
 
     num_texts: int
     largest_difference: float
@@ -38,11 +38,11 @@ class Exported:
 
 
 def export_onnx(saved_model: SavedModel, *, precision: ExportPrecision, model_digest: str) -> Exported:
-    """Return `saved_model` with an ONNX graph in place of its networks, once it has passed the parity gate.
+    """Return `saved_model` with an ONNX graph in place of its networks, once its results agree with torch's.
 
     Args:
         saved_model: A model with networks of torch.
-        precision: fp32, or int8 for the weights (not for what is computed with them).
+        precision: fp32, or int8 for the weights; computations stay in fp32.
         model_digest: sha256 of the model, for the record.
 
     Raises:
@@ -52,6 +52,7 @@ def export_onnx(saved_model: SavedModel, *, precision: ExportPrecision, model_di
     """
     if saved_model.is_exported:
         raise InputError("model_dir: was exported already; set model_dir to the model that it came from")
+    # What torch must compute cannot be exported: tags in bf16, and spaCy models that run on torch.
     if saved_model.inference_text.pos and saved_model.text_fingerprint.tagger == "bf16":
         raise InputError(
             "model_dir: its texts are tagged in bf16, which needs torch; train with text.tagger_precision=fp32"
@@ -61,9 +62,11 @@ def export_onnx(saved_model: SavedModel, *, precision: ExportPrecision, model_di
         raise InputError(
             f"model_dir: its spaCy model {saved_model.text_fingerprint.spacy_model} runs on torch; train with another"
         )
+    # The graph takes the place of the networks' weights; expert, baseline and combiner stay.
     graph = _graph_of(saved_model, precision)
     kept = {name: value for name, value in saved_model.weights.items() if not name.startswith("network.")}
     exported = replace(saved_model, weights=kept, onnx_model=graph)
+    # Both models score the same texts on one thread; int8 rounds the weights, so only fp32 has a bound.
     parity = _compare(original, TextClassifier(exported, num_threads=1), sample_texts(saved_model))
     if precision is ExportPrecision.fp32 and not parity.largest_difference <= MOST_DIFFERENCE:
         raise IntegrityError(
@@ -75,12 +78,13 @@ def export_onnx(saved_model: SavedModel, *, precision: ExportPrecision, model_di
 
 
 def sample_texts(saved_model: SavedModel) -> list[str]:
-    """Return texts that every export is tried on: words of the vocabulary, unseen ones, no words, far too many.
+    """Return texts for the comparison of every export: words of the vocabulary, unseen ones, no words, far too many.
 
     Frequent words come more often, as in Zipf's law. The same model gives the same texts.
     """
     random = np.random.default_rng(0)
     words = [word for word in saved_model.vocabulary.tokens[2:] if not word.startswith("<")] or ["a"]
+    # Chances by Zipf's law: the k-th most frequent word has a share of 1 / k.
     shares = 1 / np.arange(1, len(words) + 1)
     shares /= shares.sum()
 
@@ -92,6 +96,7 @@ def sample_texts(saved_model: SavedModel) -> list[str]:
             for place, (word, is_unseen) in enumerate(zip(chosen, unseen.tolist(), strict=True))
         )
 
+    # Texts at the edges of what a network can get: empty, unknown, one word, cut off at the most tokens.
     edges = ["", " \n", "zxqv", words[0], " ".join(words[:3]), text(2 * saved_model.model.max_tokens)]
     return edges + [text(int(size)) for size in random.integers(1, _MOST_WORDS, size=NUM_SAMPLE_TEXTS - len(edges))]
 
@@ -119,5 +124,5 @@ def _compare(original: TextClassifier, exported: TextClassifier, texts: Sequence
 
 
 def _probabilities(scores: Scores, classifier: TextClassifier) -> tuple[np.ndarray, np.ndarray]:
-    """Return what counts, and what the recurrent branch alone would say: the expert must not hide its errors."""
+    """Return the final probabilities and those of the recurrent branch alone: the expert must not hide its errors."""
     return scores.probabilities, to_probabilities(scores.recurrent_logits, classifier.saved_model.task)

@@ -99,6 +99,7 @@ class NumpyLSTM:
         Raises:
             ValueError: the network reads parts of speech and there are none.
         """
+        # One tag a word where the network reads none, so that a pair of word and tag is the word.
         token_ids, num_tags = self._known(token_ids), 1
         if self.pos is not None:
             if pos_ids is None:
@@ -140,6 +141,7 @@ class NumpyLSTM:
         longest = int(lengths[0]) if len(lengths) else 0
         # At step t the first running[t] texts still have a token.
         running = np.searchsorted(-lengths, -np.arange(longest), side="left").tolist()
+        # A network of one direction takes the first of these readings only.
         readings = [(starts, 1), (starts + lengths - 1, -1)]  # first token and step of each direction
         pooled = [
             _run(direction, table, words.word_ids, first=first, step=step, running=running)
@@ -174,6 +176,7 @@ def _run(
 
     `running[t]` is the number of texts that have a token at time step t.
     """
+    # All arrays have room for the texts of the first step; texts are sorted by falling length, so they end at the back.
     num_texts, size = (running[0] if running else 0), len(direction.recurrent)
     states, cells, total, fresh, kept = (np.zeros((num_texts, size), dtype=np.float32) for _ in range(5))
     highest = np.full((num_texts, size), _LOWEST)
@@ -213,6 +216,7 @@ def _run(
 
 
 def _read_direction(arrays: Mapping[str, np.ndarray], prefix: str) -> _Direction:
+    # (4H, E) to (E, 4H), and (4H, H) to (H, 4H). The factors are exact halves, see the head of this file.
     recurrent = arrays[f"{prefix}weight_hh_l0"]
     scale = np.full(len(recurrent), _HALF)
     size = recurrent.shape[1]
@@ -240,6 +244,7 @@ class NumpyNetworks:
 
     def __init__(self, saved_model: SavedModel, *, num_threads: int | None) -> None:
         """Take the networks of `saved_model`, all of which `can_compute`; `num_threads` None means all cores."""
+        # This holds for the whole process: without a `with` block nothing sets the limit back.
         if num_threads is not None:
             threadpool_limits(num_threads, user_api="blas")
         self._networks = [
@@ -302,6 +307,7 @@ def _logits(
         words = network.in_vocabulary(token_ids, tables)
     else:
         words = network.word_tables(token_ids, None if split.pos_ids is None else split.pos_ids[first:last])
+        # The tables would be too large: each half of the texts computes its own, after these are freed.
         if end - begin > 1 and network.bytes_of_word * len(words.tables[0]) > MAX_TABLE_BYTES:
             middle = (begin + end) // 2
             del words
@@ -312,6 +318,7 @@ def _logits(
     found = np.zeros((end - begin, len(network.output[1])), dtype=np.float32)
     if begin == end:
         return found
+    # Texts of like length go together, the longest first; results return to their rows.
     plan = plan_sorted(lengths, batch_cells=_BATCH_CELLS, most_rows=_MOST_ROWS)
     for k in range(plan.num_batches):
         rows = plan.rows[plan.starts[k] : plan.starts[k + 1]]

@@ -42,7 +42,7 @@ class OnnxNetworks:
         self._output_names = [entry.name for entry in self._session.get_outputs()]
 
     def prepare_for_many(self) -> None:
-        """Nothing pays for many texts only."""
+        """Do nothing: a session needs no preparation."""
 
     def after_fork(self) -> None:
         """Open a session of one thread in a forked process: the threads of the parent's session are gone."""
@@ -57,22 +57,25 @@ class OnnxNetworks:
         for k in range(plan.num_batches):
             rows = plan.rows[plan.starts[k] : plan.starts[k + 1]]
             parts = self._session.run(self._output_names, self._inputs(split, rows, width=int(plan.widths[k])))
+            # The first batch tells the number of labels: (N, L) zeros a network, filled row by row.
             found = found or [np.zeros((split.num_rows, part.shape[1]), dtype=np.float32) for part in parts]
             for logits, part in zip(found, parts, strict=True):
                 logits[rows] = part
         return found or [np.zeros((0, 0), dtype=np.float32) for _ in self._output_names]
 
     def _inputs(self, split: EncodedSplit, rows: np.ndarray, *, width: int) -> dict[str, np.ndarray]:
-        """Return what the graph reads of the (B,) `rows`, padded to `width` tokens."""
+        """Return the graph's inputs by name for the (B,) `rows`, padded to `width` tokens."""
         lengths = split.lengths[rows]
         steps = np.arange(width)[:, None]
         inside = steps < lengths  # (T, B)
+        # (M,) places of the tokens of these rows, in the order of the true cells of `inside`.
         places = (split.offsets[rows] + steps)[inside]
         token_ids = _scattered(split.token_ids, places, inside)
         inputs = {"token_ids": token_ids, "lengths": lengths}
         if "pos_ids" in self._input_names:
             assert split.pos_ids is not None
             inputs["pos_ids"] = _scattered(split.pos_ids, places, inside)
+        # (T, B) ids to numbers among the U distinct ones, whose (U, C) spellings the graph reads once each.
         if "spellings" in self._input_names:
             assert split.spellings is not None
             used, spelling_ids = np.unique(np.append(token_ids, 0), return_inverse=True)  # the padding comes first

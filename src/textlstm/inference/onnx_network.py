@@ -24,11 +24,13 @@ def add_embedder(graph: GraphWriter, config: ModelConfig, weights: Weights) -> s
 
     Vectors that depend on the spelling only are computed once for each of the U distinct spellings.
     """
+    # Ids beyond the table are spelled unknown words; their own vector is that of the unknown word.
     table = weights.take("words.weight")
     unknown = graph.constant(np.array(Vocabulary.UNKNOWN_ID))
     is_beyond = graph.one("GreaterOrEqual", "token_ids", graph.constant(np.array(len(table))))
     token_ids = graph.one("Where", is_beyond, unknown, "token_ids")
     vectors = graph.rows(table, token_ids)
+    # (U, size) vectors of spellings to (T, B, size), added where the word is unknown.
     if config.subword_buckets:
         is_unknown = graph.one("Cast", graph.one("Equal", token_ids, unknown), to=FLOAT)
         subwords = graph.one("Gather", _subwords(graph, weights.under("subwords.")), "spelling_ids")
@@ -48,6 +50,7 @@ def _characters(graph: GraphWriter, weights: Weights) -> str:
     channels = graph.one("Transpose", embedded, perm=[0, 2, 1])
     kernel, bias = weights.take("convolution.weight"), weights.take("convolution.bias")
     filtered = graph.one("Conv", channels, graph.weight(kernel), graph.constant(bias), pads=[1, 1])
+    # Padding bytes are 0 and must not win the maximum.
     mask = graph.one("Cast", graph.one("Greater", "spellings", graph.constant(np.array(0))), to=FLOAT)
     masked = graph.one("Mul", graph.one("Relu", filtered), graph.one("Unsqueeze", mask, graph.integers(1)))
     return graph.one("ReduceMax", masked, graph.integers(2), keepdims=0)
@@ -71,11 +74,13 @@ def _bucket_ids(graph: GraphWriter, width: int, num_buckets: int) -> str:
     def bytes_from(k: int) -> str:
         return graph.one("Slice", "spellings", graph.integers(k), graph.integers(k + num_ngrams), graph.integers(1))
 
+    # All n-grams of one width at once: byte k of each is the slice that starts at k.
     multiplier, modulus = graph.constant(np.array(HASH_MULTIPLIER)), graph.constant(np.array(HASH_MODULUS))
     key = graph.constant(np.full((1, num_ngrams), width))
     for k in range(width):
         key = graph.one("Mod", graph.one("Add", graph.one("Mul", key, multiplier), bytes_from(k)), modulus)
     bucket = graph.one("Mod", key, graph.constant(np.array(num_buckets)))
+    # An n-gram that ends in padding does not exist and gets bucket 0.
     last = graph.one("Cast", graph.one("Greater", bytes_from(width - 1), graph.constant(np.array(0))), to=INT64)
     return graph.one("Mul", graph.one("Add", bucket, graph.constant(np.array(1))), last)
 
@@ -97,16 +102,19 @@ def add_encoder(
     """Return the encoding of (T, B, E) `vectors` of texts with (B,) int64 `lengths`."""
     family, recurrent = config.encoder, weights
     if config.encoder is Encoder.cnn_lstm:
+        # (T, B, E) to (ceil(T / pool), B, filters), and lengths likewise, rounded up.
         family, recurrent = Encoder.lstm, weights.under("recurrent.")
         vectors = _convolved(graph, config, weights.under("convolution."), vectors=vectors, lengths=lengths)
         pool = graph.constant(np.array(config.conv_pool))
         rounding = graph.constant(np.array(config.conv_pool - 1))
         lengths = graph.one("Div", graph.one("Add", lengths, rounding), pool)
+    # ONNX's recurrent operators take lengths in int32 only.
     short_lengths = graph.one("Cast", lengths, to=INT32)
     last = ""
     for layer in range(config.num_layers):
         part = recurrent.under(f"layers.{layer}.")
         states, last = _add_layer(graph, family, config, part, vectors=vectors, lengths=short_lengths)
+        # A 0 in the shape of a Reshape keeps that dimension: (T, D, B, H) to (T, B, P), the input of the next layer.
         vectors = _side_by_side(graph, states, [0, 0, -1], perm=[0, 2, 1, 3])
     return EncodedNames(vectors, _side_by_side(graph, last, [0, -1], perm=[1, 0, 2]), lengths)
 
@@ -121,6 +129,7 @@ def _add_layer(
     for cell in cells:
         inputs.append(_gates(family, cell.take("weight_ih_l0")))
         recurrent.append(_gates(family, cell.take("weight_hh_l0")))
+        # ONNX takes the biases of the input and of the state end to end: (2 * G * H,) for each direction.
         biases.append(
             np.concatenate([_gates(family, cell.take("bias_ih_l0")), _gates(family, cell.take("bias_hh_l0"))])
         )
@@ -167,7 +176,7 @@ def _gates(family: Encoder, stacked: np.ndarray) -> np.ndarray:
 
 
 def _side_by_side(graph: GraphWriter, states: str, shape: list[int], *, perm: list[int]) -> str:
-    """Return states with the axis of directions merged into the features: (T, D, B, H) become (T, B, P)."""
+    """Return states with the axis of directions merged into the features: (T, D, B, H) to (T, B, P)."""
     return graph.one("Reshape", graph.one("Transpose", states, perm=perm), graph.integers(*shape))
 
 
@@ -273,6 +282,7 @@ def build_model(
     if config.char_cnn_size or config.subword_buckets:
         inputs += [SPELLING_IDS, SPELLINGS]
     outputs = []
+    # Each network has an output of its own; the mean of several is taken outside the graph.
     for index, arrays in enumerate(networks):
         weights = Weights(arrays)
         logits = _add_network(graph, config, weights)

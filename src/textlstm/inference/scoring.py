@@ -1,4 +1,4 @@
-"""A classifier and labelled rows -> what an evaluation looks at."""
+"""Labelled rows scored by a classifier, for an evaluation."""
 
 from dataclasses import replace
 
@@ -19,9 +19,11 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
     saved_model, texts, prepared = classifier.saved_model, split.texts(), split.tokenized()
     scores = classifier.score_prepared(prepared, texts)
     found = split.targets(saved_model.labels, saved_model.task)
+    # Multi-label targets and thresholds are (N, L) and (L,); one label a row is (N,), without thresholds.
     targets: Integers | Booleans
     targets = found.astype(np.bool_) if saved_model.task is Task.multi_label else found.astype(np.int64)
     thresholds = np.asarray(saved_model.thresholds.per_class) if saved_model.task is Task.multi_label else None
+    # Without an expert the recurrent branch is the model itself and gets no probabilities of its own.
     expert, combiner = scores.expert_logits, classifier.combiner
     recurrent = combiner.recurrent_alone(scores.recurrent_logits)
     baseline = baseline_of(classifier)
@@ -51,10 +53,11 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
 
 
 def with_filters_undone(rows: ScoredRows, classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
-    """Return `rows` with the words that stop list and filters removed, and what the model says with all of them.
+    """Return `rows` with the words that stop list and filters removed, and the model's predictions with all of them.
 
     Rows that lost no word keep their prediction. Costs a second preparation and a second look at the others.
     """
+    # Only rows that lost words are scored again; the others keep their prediction.
     unfiltered = score_unfiltered(classifier, rows.texts, split.tokenized())
     if unfiltered is None:
         return rows
@@ -82,7 +85,7 @@ def baseline_of(classifier: TextClassifier) -> LinearExpert | None:
 
 
 def baseline_predictions(baseline: LinearExpert, texts: list[str], task: Task) -> Integers | Booleans:
-    """Return what the baseline says: (N,) ids or (N, L) bool."""
+    """Return the baseline's predictions: (N,) ids or (N, L) bool."""
     logits: Floats = baseline.logits(texts)
     return np.greater_equal(logits, 0.0) if task is Task.multi_label else decide(logits, task)
 
@@ -92,5 +95,6 @@ def _pos_share(pos: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     num_texts = len(offsets) - 1
     rows = np.repeat(np.arange(num_texts), np.diff(offsets))
     counts = np.zeros((num_texts, len(POS_TAGS)), dtype=np.float32)
+    # (M,) tags to (N, P) counts; `np.add.at` counts a pair as often as it occurs, which `+=` would not.
     np.add.at(counts, (rows, pos), 1.0)
     return np.asarray(counts / np.maximum(np.diff(offsets), 1)[:, None], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Texts as Python users hand them over -> a list of str; what cannot be taken is named by its place, with a remedy."""
+"""Texts in any container of Python -> a list of str; a row that cannot be used is named, with a remedy."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -23,6 +23,7 @@ def text_list(texts: Iterable[object], *, column: str = "text", name: str = "tex
     Raises:
         InputError: one string instead of a list, a table without the column, or rows that are no strings.
     """
+    # A plain list of str, the usual case, is not copied.
     if type(texts) is list and all(type(text) is str for text in texts):
         return texts
     rows = column_values(texts, column=column, name=name)
@@ -42,6 +43,7 @@ def column_values(values: Any, *, column: str, name: str) -> list[Any]:
     """
     if isinstance(values, str | bytes):
         raise InputError(f"{name} is one {type(values).__name__}, not a list; put brackets around it: [{name}]")
+    # A table: the named column, or its only one.
     names = _table_columns(values)
     if names is not None:
         if column not in names and len(names) != 1:
@@ -56,6 +58,7 @@ def column_values(values: Any, *, column: str, name: str) -> list[Any]:
         raise InputError(f"{name} is {_kind(values)}, not a list, series or other column, whose rows have an order")
     array: Any = values
     shape = tuple(getattr(array, "shape", (0,)))
+    # (N, 1) to (N,): one column that is still shaped as a table.
     if len(shape) == 2 and shape[1] == 1:
         array = array.reshape(-1)
     elif len(shape) != 1:

@@ -1,4 +1,4 @@
-"""What preparation took out of a text, and what the decision would have been with it."""
+"""Words that preparation took out of a text, and the decision with these words left in."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Filtered(NamedTuple):
 
 
 class Unfiltered(NamedTuple):
-    """The rows that lost words, R of N, and what the model says of them when nothing is removed."""
+    """The rows that lost words, R of N, and the model's probabilities for them when nothing is removed."""
 
     rows: list[int]
     words: list[tuple[str, ...]]
@@ -36,7 +36,7 @@ class Unfiltered(NamedTuple):
 
 
 def undo_filters(classifier: TextClassifier, texts: Sequence[str], prepared: TokenizedTexts) -> list[Filtered | None]:
-    """Return for each text what was removed; None where nothing was."""
+    """Return the removed words of each text and its label with them; None where nothing was removed."""
     found: list[Filtered | None] = [None] * len(texts)
     unfiltered = score_unfiltered(classifier, texts, prepared)
     if unfiltered is not None:
@@ -54,10 +54,10 @@ def score_unfiltered(classifier: TextClassifier, texts: Sequence[str], filtered:
     Args:
         classifier: the model.
         texts: the texts as they were given.
-        filtered: what the filters left of them.
+        filtered: their words after the filters.
 
     Returns:
-        What was removed and what it changes; None where no text lost a word.
+        The removed words and the probabilities with them; None where no text lost a word.
     """
     rows: list[int] = np.flatnonzero(filtered.num_removed).tolist()
     if not rows:
@@ -83,6 +83,7 @@ def missing_words(kept: Sequence[str], everything: Sequence[str]) -> tuple[str, 
     >>> missing_words(["good"], ["not", "good", "not"])
     ('not', 'not')
     """
+    # The same words may occur among the kept ones: each kept occurrence accounts for one.
     left = Counter(kept)
     missing = []
     for word in everything:

@@ -40,7 +40,7 @@ class TextClassifier(inference.TextClassifier):
         progress: bool = True,
         **settings: object,
     ) -> Self:
-        """Return a classifier learned from labeled texts, the same that `textlstm train` makes of a file of them.
+        """Return a classifier learned from labeled texts, the same that `textlstm train` makes from a file of them.
 
         Nothing is left on disk and nothing is sent to MLflow, unless settings ask for it.
 
@@ -61,6 +61,7 @@ class TextClassifier(inference.TextClassifier):
             InputError: a row cannot be used; the message names it.
             ConfigError: a setting is unknown or out of range.
         """
+        # No rows are held out for a test, unless a setting asks for it.
         config = train_config({"quality": quality, "seed": seed, "data.test_fraction": 0, **settings})
         rows = GivenRows.of(texts, labels)
         held_out = None if validation is None else GivenRows.of(*validation, name="validation ")
@@ -158,11 +159,11 @@ class TextClassifier(inference.TextClassifier):
         return Explanations(self, given, title=title)
 
     def facts(self) -> dict[str, str]:
-        """Return what is known of the model: labels, network, data, figures, size, digest."""
+        """Return the facts about the model: labels, network, data, figures, size, digest."""
         return card_facts(self.saved_model)
 
     def __repr__(self) -> str:
-        """Return a line that says what the model is."""
+        """Return a line with the labels and the network."""
         shown = ", ".join(self.labels[:5]) + (", ..." if len(self.labels) > 5 else "")
         model = self.saved_model.model
         return (

@@ -14,7 +14,7 @@ from textlstm.storage.files import atomic_file
 
 
 class WordWeight(NamedTuple):
-    """A word of a text and what it did for the label."""
+    """A word of a text and its weight for the label."""
 
     word: str
     weight: float

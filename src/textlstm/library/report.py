@@ -1,4 +1,4 @@
-"""How good a classifier is on labeled texts, as `TextClassifier.evaluate` gives it."""
+"""Figures of a classifier on labeled texts, as `TextClassifier.evaluate` returns them."""
 
 import html
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class EvaluationReport:
     """
 
     def __init__(self, evaluation: Evaluation) -> None:
-        """Take what an evaluation found."""
+        """Take the results of an evaluation."""
         self.evaluation = evaluation
         """Everything: calibration, slices, confused pairs, hardest rows."""
 

@@ -1,4 +1,4 @@
-"""Labeled rows as Python users hand them over -> a Parquet file that a corpus is prepared from."""
+"""Labeled rows in any container of Python -> a Parquet file that a corpus is prepared from."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -40,6 +40,7 @@ class GivenRows:
         given = column_values(labels, column=LABEL_COLUMN, name=f"{name}labels")
         if len(given_texts) != len(given):
             raise InputError(f"{name}texts has {len(given_texts):,} rows, {name}labels has {len(given):,}")
+        # One row with a list makes all labels lists; a plain label among them is then a wrong row.
         is_multi_label = any(_is_list(label) for label in given)
         found = [_label_list(value) if is_multi_label else _label(value) for value in given]
         wrong = [row for row, value in enumerate(found) if value is None]
@@ -63,6 +64,7 @@ def _as_arrow(texts: Sequence[str]) -> pa.Array:
     try:
         return pa.array(texts, pa.string())
     except UnicodeEncodeError:
+        # UTF-16 joins surrogates that are a pair, and replaces lone ones.
         whole = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
         return pa.array(whole, pa.string())
 

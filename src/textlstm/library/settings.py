@@ -1,4 +1,4 @@
-"""Settings given as Python keywords -> the same checked config that the command makes of KEY=VALUE."""
+"""Settings given as Python keywords -> the same checked config that the command makes from KEY=VALUE."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -28,6 +28,7 @@ def train_config(settings: Mapping[str, object]) -> TrainConfig:
         ConfigError: all that is wrong with the settings.
     """
     keys = {full_key(name): value for name, value in settings.items() if value is not None}
+    # Rows come as files of the working folder, and nothing is sent to MLflow unless a setting asks for it.
     overrides = ["data=files"]
     if not any(key.partition(".")[0] == "tracking" for key in keys):
         overrides.append("tracking=off")

@@ -1,4 +1,4 @@
-"""From texts and labels to a saved model: the stages `train` and `evaluate`, in a folder that goes afterwards."""
+"""From texts and labels to a saved model: the stages `train` and `evaluate`, in a folder that is removed afterwards."""
 
 import logging
 import re
@@ -27,12 +27,12 @@ LOGGER = logging.getLogger("textlstm")
 
 
 def train_rows(rows: GivenRows, validation: GivenRows | None, config: TrainConfig, *, progress: bool) -> SavedModel:
-    """Return the model that `textlstm train` makes of a file of `rows` with the settings `config`.
+    """Return the model that `textlstm train` makes from a file of `rows` with the settings `config`.
 
     Files are kept only where `config` names a folder of its own for them.
 
     Args:
-        rows: what is learned from.
+        rows: rows to learn from.
         validation: rows to choose and calibrate by; None: a part of `rows`, as `data.validation_fraction` says.
         config: all settings of the stage.
         progress: show bars in terminals and notebooks.
@@ -42,6 +42,7 @@ def train_rows(rows: GivenRows, validation: GivenRows | None, config: TrainConfi
         ConfigError: settings that cannot be met here.
     """
     with _working_folder(progress=progress) as folder:
+        # The stages read files, so the rows become one; the columns have fixed names.
         data = replace(
             config.data,
             train=[str(rows.write(folder / _FILE))],
@@ -50,6 +51,7 @@ def train_rows(rows: GivenRows, validation: GivenRows | None, config: TrainConfi
             label_column=LABEL_COLUMN,
             labels_column=LABELS_COLUMN if rows.is_multi_label else "",
         )
+        # Model and corpus are kept where settings name a folder; else they go with the working folder.
         defaults = TrainConfig()
         model_dir = folder / "model" if config.output_dir == defaults.output_dir else Path(config.output_dir)
         kept = config.prepared_dir != defaults.prepared_dir
@@ -60,7 +62,7 @@ def train_rows(rows: GivenRows, validation: GivenRows | None, config: TrainConfi
 
 
 def evaluate_given(classifier: TextClassifier, rows: GivenRows, settings: EvaluationConfig) -> Evaluation:
-    """Return what `textlstm evaluate` finds out about `classifier` on a file of `rows`.
+    """Return the evaluation of `classifier` by `textlstm evaluate` on a file of `rows`.
 
     Raises:
         InputError: the rows cannot be used, or their labels are not those of the model.
@@ -74,6 +76,7 @@ def evaluate_given(classifier: TextClassifier, rows: GivenRows, settings: Evalua
             label_column=LABEL_COLUMN,
             labels_column=LABELS_COLUMN if rows.is_multi_label else "",
         )
+        # The rows are prepared as at inference, with the labels and the text settings of the saved model.
         corpus = prepare_labelled_files(
             data,
             saved_model.inference_text,
@@ -95,7 +98,7 @@ def evaluate_given(classifier: TextClassifier, rows: GivenRows, settings: Evalua
 
 @contextmanager
 def _working_folder(*, progress: bool) -> Iterator[Path]:
-    """Give a folder that goes with the block, whose remarks go to the logger; messages do not tell its path."""
+    """Give a folder that is removed after the block; remarks go to the logger, and messages leave out its path."""
     with TemporaryDirectory(prefix="textlstm-") as name:
 
         def log(line: str) -> None:

@@ -36,6 +36,7 @@ def write_table(path: Path, trials: Sequence[TrialResult], *, best: Sequence[Tri
             is_best = "yes" if trial.number in best_numbers else "no"
             row = [trial.number, trial.state.value, *settings, *values, is_best]
             writer.writerow([*row, f"{trial.seconds:.1f}", trial.error])
+        # The wrapper must let go of the stream, which is flushed and renamed after this block.
         file.detach()
 
 
@@ -62,7 +63,7 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a sweep found."""
+    """The trials of a sweep and the best of them."""
 
     trials: list[TrialResult]
     """All finished trials, those before a restart included, by number."""
@@ -90,9 +91,9 @@ def run_search(
 
     Args:
         settings: what to search and how.
-        objective: what a trial does; see `Objective`.
+        objective: runs a trial; see `Objective`.
         output_dir: folder of the journal, the table and the best settings.
-        fixed: what all trials share, by name; a sweep that is continued must have been given the same.
+        fixed: settings that all trials share, by name; a sweep that is continued must have been given the same.
         on_trial: called after each trial that finishes in this run, in the order in which they do.
         stop: asked at least twice a second with jobs above 1, else before each trial; not 0 is a signal's number.
 
@@ -105,6 +106,7 @@ def run_search(
         runner = _run_here if settings.jobs == 1 else _run_in_processes
 
         def finished(number: int, outcome: Outcome) -> None:
+            # The journal has the trial before the table does; a kill in between leaves the table one trial behind.
             result = study.tell(number, outcome)
             write_table(output_dir / TABLE_NAME, study.results(), best=study.best())
             if on_trial:
@@ -112,6 +114,7 @@ def run_search(
 
         runner(study, objective, finished, stop or (lambda: 0))
         trials, best = study.results(), study.best()
+    # The table is written in any case: a sweep that was complete before runs no trial.
     write_table(output_dir / TABLE_NAME, trials, best=best)
     best_path = output_dir / BEST_NAME if best else None
     if best_path:
@@ -144,6 +147,7 @@ def _run_in_processes(
     try:
         while True:
             _check(stop)
+            # Fill free places with new trials, but start no more than are still wanted.
             open_trials = study.settings.num_trials - len(study.results()) - len(workers)
             while not exhausted and open_trials > 0 and len(workers) < study.settings.jobs:
                 asked = study.ask()
@@ -154,6 +158,7 @@ def _run_in_processes(
                 open_trials -= 1
             if not workers:
                 return
+            # A report gets its answer at once, since the trial waits for it; an end makes room for the next trial.
             for number in _ready(workers):
                 message = workers[number].receive()
                 if isinstance(message, Outcome):
@@ -162,6 +167,7 @@ def _run_in_processes(
                 else:
                     workers[number].answer(prune=study.should_prune(number, *message))
     finally:
+        # After a signal or an error: the journal calls these trials running, so the next sweep proposes them again.
         for worker in workers.values():
             worker.stop()
 

@@ -1,4 +1,4 @@
-"""The settings of a sweep as a whole: which values its trials can have, and what all of its trials share."""
+"""The settings of a sweep as a whole: the values that its trials can have, and those that all of them share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -39,9 +39,9 @@ def refuse_impossible(config: SweepConfig) -> None:
 
 
 def fixed_settings(config: SweepConfig, *, corpus_key: str) -> dict[str, str]:
-    """Return what all trials share, by name: every setting that is not searched, the data, and the libraries.
+    """Return all that the trials share, by name: the settings that are not searched, the data, and the libraries.
 
-    A sweep that is continued must find it as it was, else the figures of its trials could not be compared.
+    A sweep that is continued must find them unchanged, else the figures of its trials could not be compared.
 
     Args:
         config: settings of the sweep, with values in place of `auto`.
@@ -58,7 +58,7 @@ def fixed_settings(config: SweepConfig, *, corpus_key: str) -> dict[str, str]:
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Return what differs between two results of `fixed_settings`, a phrase each; the cause stands before the data."""
+    """Return the differences of two results of `fixed_settings`, a phrase each; the cause comes before the data."""
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     others = [name for name in names if name != CORPUS]
     # The corpus key follows from the settings of data and text and from the code: it is named where they are equal.

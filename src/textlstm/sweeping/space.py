@@ -82,6 +82,7 @@ def _parse(entry: str) -> Dimension:
         raise ConfigError(f"sweep.space: {key} cannot be searched")
     if text.startswith("log(") and text.endswith(")"):
         return _range(entry, key, text[4:-1].split(","), is_log=True)
+    # A list or a quoted value may hold two dots without being a range.
     if ".." in text and text[0] not in "[\"'":
         return _range(entry, key, text.split(".."), is_log=False)
     values = _split(text)

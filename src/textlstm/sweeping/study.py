@@ -23,11 +23,11 @@ MAXIMIZED = {"macro_f1": True, "accuracy": True, "model_size": False, "label_spe
 _JOURNAL = "journal.log"
 _NAME = "sweep"
 _FIXED = "fixed"
-"""Attribute of the study: what all trials share."""
+"""Attribute of the study: the settings that all trials share."""
 _MOST_REPEATS = 100
-"""After so many proposals in a row that were tried before, a space with ranges counts as exhausted."""
+"""After this many proposals in a row that were tried before, a space with ranges counts as exhausted."""
 _FEW_REPEATS = 5
-"""After so many, an untried point of a space of choices is taken in place of a proposal."""
+"""After this many, an untried point of a space of choices is taken in place of a proposal."""
 
 
 class SweepStudy(AbstractContextManager["SweepStudy"]):
@@ -39,7 +39,7 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
         Args:
             settings: what to search and how.
             output_dir: folder of the journal.
-            fixed: what all trials share, by name, such as `fixed_settings` gives it; an earlier call had the same.
+            fixed: settings that all trials share, by name, from `fixed_settings`; an earlier call had the same.
 
         Raises:
             ConfigError: `settings` cannot be read, or the folder holds a sweep of another space, other objectives or
@@ -53,6 +53,7 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
             raise ConfigError("sweep.sampler=grid needs listed values (KEY=A,B,C) in every entry of sweep.space")
         try:
             output_dir.mkdir(parents=True, exist_ok=True)
+            # The lock comes before the journal: a trial that the journal calls running was then cut off.
             self._held = ExitStack()
             if not self._held.enter_context(try_lock(output_dir / "lock")):
                 self._held.close()
@@ -97,6 +98,7 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
             if params not in self._tried(except_number=trial.number):
                 self._asked[trial.number] = trial
                 return trial.number, _overrides(params)
+            # A repeat is told as failed, without the seconds of a trial that ran, so it does not count as a result.
             trial.set_user_attr("repeat", True)
             self._study.tell(trial, state=State.FAIL)
         return None
@@ -110,7 +112,7 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
         return bool(trial.should_prune())
 
     def tell(self, number: int, outcome: Outcome) -> TrialResult:
-        """Note how a trial ended; a figure that is missing or not a number makes it a failed one."""
+        """Note the end of a trial; a figure that is missing or not a number makes it a failed one."""
         from optuna.trial import TrialState as State
 
         trial = self._asked.pop(number)
@@ -119,6 +121,7 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
         state, error = outcome.state, outcome.error
         if state is TrialState.complete and missing:
             state, error = TrialState.failed, f"no figure for {', '.join(missing)}"
+        # Attributes first: Optuna takes none for a trial that has ended.
         trial.set_user_attr("seconds", outcome.seconds)
         trial.set_user_attr("error", error)
         match state:
@@ -152,6 +155,7 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
         )
         seed = self.settings.seed + 1000 * len(study.get_trials(deepcopy=False))  # a restart goes on, not back
         if self.settings.sampler is Sampler.tpe:
+            # `constant_liar` keeps trials that run side by side apart: each counts as a bad one until it has ended.
             study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         else:
             study.sampler = optuna.samplers.RandomSampler(seed=seed)
@@ -159,7 +163,7 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
         return study
 
     def _check_same(self, output_dir: Path, fixed: Mapping[str, str]) -> None:
-        """Note what this sweep searches and what its trials share; refuse to mix in trials of another one."""
+        """Note the searched and the shared settings of this sweep; refuse to mix in trials of another one."""
         remedy = "choose another output_dir or remove this one"
         now = {"space": list(self.settings.space), "objectives": list(self.settings.objectives)}
         before = self._study.user_attrs
@@ -183,6 +187,7 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
 
         for trial in self._study.get_trials(deepcopy=False, states=(State.RUNNING,)):
             self._study.tell(trial.number, state=State.FAIL)
+            # A kill between a proposal and its last value leaves a trial without all settings: it is not repeated.
             if len(trial.params) == len(self.dimensions):
                 self._study.enqueue_trial(trial.params, user_attrs={"taken_up": trial.number})
 
@@ -190,6 +195,7 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
         """Put the next untried point of the grid into the queue; False when there is none."""
         from optuna.trial import TrialState as State
 
+        # A point that waits already, such as a trial that was cut off, goes first.
         if self._study.get_trials(deepcopy=False, states=(State.WAITING,)):
             return True
         tried = self._tried(except_number=-1)

@@ -1,4 +1,4 @@
-"""What a trial is asked for and what it gave."""
+"""The interface of a trial: its objective, its reports, its outcome."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

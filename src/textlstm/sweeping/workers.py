@@ -14,7 +14,7 @@ _STOP_SECONDS = 5.0
 
 
 def run_objective(objective: Objective, overrides: list[str], report: Any) -> Outcome:
-    """Run an objective here; whatever it raises becomes a failed outcome, but for what ends a process."""
+    """Run an objective here; every exception becomes a failed outcome, save those that end a process."""
     began = time.perf_counter()
     try:
         values = objective(overrides, report)
@@ -40,10 +40,11 @@ class Worker:
             target=_main, args=(objective, overrides, theirs), name="textlstm-trial"
         )
         self._process.start()
+        # With our copy of that end open, the pipe of a dead process would never end.
         theirs.close()
 
     def receive(self) -> tuple[int, float] | Outcome:
-        """Return the next report (epoch, value), or how the trial ended; a dead process is a failed trial."""
+        """Return the next report (epoch, value), or the outcome of the trial; a dead process is a failed trial."""
         try:
             kind, content = self.connection.recv()
         except (EOFError, OSError):
@@ -67,7 +68,7 @@ class Worker:
             return  # the process died meanwhile; the next `receive` says so
 
     def stop(self) -> None:
-        """End the process: by SIGTERM, and if that does not do by SIGKILL."""
+        """End the process: by SIGTERM, and by SIGKILL if it still runs after that."""
         self._process.terminate()
         self._process.join(_STOP_SECONDS)
         if self._process.is_alive():
