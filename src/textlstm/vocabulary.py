@@ -49,6 +49,7 @@ class Vocabulary:
             min_count: Rarer tokens are left out.
         """
         special = (PAD_TOKEN, UNKNOWN_TOKEN)
+        # A text may hold the special tokens as words; they have their ids already.
         frequent = [token for token, count in counts.items() if count >= min_count and token not in special]
         frequent.sort(key=lambda token: (-counts[token], token))
         return cls((*special, *frequent[: max(0, max_size - len(special))]))
@@ -87,6 +88,7 @@ def _unescape(line: str) -> str:
     if "\\" not in line:
         return line
     parts, start = [], 0
+    # Copy up to each backslash, then the character that its escape stands for.
     while (at := line.find("\\", start)) >= 0:
         escape = line[at : at + (6 if line[at + 1 : at + 2] == "u" else 2)]
         if escape not in _PLAIN:

@@ -13,13 +13,14 @@ _LEAST_SAMPLE = 400
 
 
 def text_blocks(texts: Sequence[str]) -> Iterator[slice]:
-    """Yield where runs of texts lie, in order, that are small enough to be worked on at once; at least one run."""
+    """Yield slices of `texts`, in order, each small enough to be worked on at once; at least one slice."""
     start = characters = 0
     for i, text in enumerate(texts):
         if i > start and (i - start == _BLOCK_TEXTS or characters + len(text) > _BLOCK_CHARACTERS):
             yield slice(start, i)
             start, characters = i, 0
         characters += len(text)
+    # Without texts this is an empty slice, so that callers have at least one part to concatenate.
     yield slice(start, len(texts))
 
 
@@ -27,6 +28,7 @@ def bounded_sample(texts: Sequence[str], seed: int, *, most_rows: int, most_char
     """Return the indices of at most `most_rows` random texts; beyond 400 they hold at most `most_characters`."""
     order = np.random.default_rng(seed).permutation(len(texts))[:most_rows]
     characters = np.cumsum([len(texts[i]) for i in order])
+    # The longest start of the random order below the limit of characters, but at least _LEAST_SAMPLE texts.
     return np.asarray(order[: max(int(np.searchsorted(characters, most_characters)), _LEAST_SAMPLE)])
 
 

@@ -26,6 +26,7 @@ def string_bytes(strings: pa.StringArray) -> PackedStrings:
     """Return the bytes of N strings without nulls; `data` is Arrow's own memory, not a copy."""
     if not len(strings):
         return PackedStrings(np.zeros(0, np.uint8), np.zeros(1, np.int64))
+    # A slice of an Arrow array keeps the buffers of the whole array: `strings.offset` says where the slice begins.
     _, offset_buffer, data_buffer = strings.buffers()
     offsets = np.frombuffer(offset_buffer, np.int32)[strings.offset : strings.offset + len(strings) + 1].astype(
         np.int64
@@ -43,8 +44,10 @@ def hash_strings(strings: pa.StringArray) -> Hashes:
     """
     data, offsets = string_bytes(strings)
     starts, ends = offsets[:-1], offsets[1:]
+    # running[i] is the sum over the first i bytes of all strings together; uint64 wraps around modulo 2^64.
     running = np.zeros(len(data) + 1, np.uint64)
     np.cumsum((data.astype(np.uint64) + np.uint64(1)) * _powers(_BASE, len(data)), out=running[1:])
+    # In the difference, a string that begins at byte s has the factor BASE^s too much: BASE^-s removes it.
     return mix((running[ends] - running[starts]) * _powers(_INVERSE, len(data) + 1)[starts])
 
 
@@ -67,6 +70,7 @@ class KeyIndex:
     def __init__(self, keys: np.ndarray) -> None:
         """Index (N,) int64 `keys`."""
         self.keys = keys
+        # More than twice as many slots as keys, in a power of two, so at most half of the slots are occupied.
         num_bits = max(int(2 * len(keys)).bit_length(), 1)
         self._shift = np.uint64(64 - num_bits)
         self._mask = 2**num_bits - 1
@@ -78,6 +82,8 @@ class KeyIndex:
         while len(pending):
             free = self._slots[slots] == _EMPTY
             self._slots[slots[free]] = pending[free]
+            # Several keys may have written to one slot, and the last write stays: read back which keys have their
+            # place.
             left = self._slots[slots] != pending
             pending, slots = pending[left], (slots[left] + 1) & self._mask
 
@@ -86,6 +92,7 @@ class KeyIndex:
         found = np.full(len(wanted), -1, dtype=np.int64)
         searching = np.arange(len(wanted))
         slots = self._first_slots(wanted)
+        # Follow the slots in the order of the insertion: a free slot on the way means that the key is unknown.
         while len(searching):
             candidates = self._slots[slots]
             occupied = candidates != _EMPTY

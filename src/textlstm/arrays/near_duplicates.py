@@ -64,6 +64,7 @@ class NearDuplicateFinder:
         """Add probes, numbered after those added before; call it before the first `search`."""
         for text, keys in enumerate(band_keys(shingles)):
             sketch = shingles.sketch(text)
+            # A text without shingles gets a number but no key, so it matches nothing.
             if len(sketch):
                 for key in keys.tolist():
                     self._probes_of_key[key].append(len(self._sketches))
@@ -72,14 +73,18 @@ class NearDuplicateFinder:
 
     def search(self, shingles: Shingles) -> list[NearDuplicate]:
         """Return the probes that have a near-duplicate among these texts and had none in earlier batches."""
+        # Sort the keys at the first search, and again after `_open_probes` has removed some.
         if len(self._sorted_keys) != len(self._probes_of_key):
             self._sorted_keys = np.sort(np.fromiter(self._probes_of_key, np.uint64, len(self._probes_of_key)))
         if not len(self._sorted_keys):
             return []
+        # (N, NUM_BANDS) keys of the batch; a hit is a key that some probe has. All texts without shingles share their
+        # keys, so they are masked.
         keys = band_keys(shingles)
         places = np.searchsorted(self._sorted_keys, keys).clip(max=len(self._sorted_keys) - 1)
         hits = (self._sorted_keys[places] == keys) & (np.diff(shingles.offsets) > 0)[:, None]
         found: list[NearDuplicate] = []
+        # Few texts have hits: compare their sketches one by one.
         for text in np.flatnonzero(hits.any(axis=1)).tolist():
             probes = {probe for key in keys[text][hits[text]].tolist() for probe in self._open_probes(key)}
             if probes:
@@ -101,6 +106,7 @@ class NearDuplicateFinder:
             self._checks_left[probe] -= 1
             similar = resemblance(self._sketches[probe], sketch)
             if similar >= THRESHOLD:
+                # The probe has its near-duplicate: the next look-up of its keys drops it.
                 self._checks_left[probe] = 0
                 found.append(NearDuplicate(probe, other, similar))
         return found
@@ -114,13 +120,16 @@ def shingle(token_hashes: Hashes, offsets: npt.NDArray[np.int64]) -> Shingles:
         offsets: (N+1,) int64; text i has the tokens [offsets[i], offsets[i + 1]).
     """
     lengths = np.diff(offsets)
+    # Zeros at the end let a window of SHINGLE_TOKENS start at every token.
     padded = np.concatenate([token_hashes, np.zeros(SHINGLE_TOKENS - 1, np.uint64)])
     position = places_of(np.zeros(len(lengths), np.int64), lengths)  # of each token within its text
     length = np.repeat(lengths, lengths)
     total = np.zeros(len(token_hashes), np.uint64)
     for step in range(SHINGLE_TOKENS):
+        # total[i] hashes the tokens i .. i + step; beyond the end of a text, a constant stands for the token.
         inside = position + step < length
         total = mix(total + np.where(inside, padded[step : step + len(token_hashes)], np.uint64(step)))
+    # A text of n >= 3 tokens has n - 2 shingles, a shorter one has one: (M,) windows become (S,) shingles.
     num_shingles = np.where(lengths > 0, np.maximum(lengths - SHINGLE_TOKENS + 1, 1), 0)
     keep = position < np.repeat(num_shingles, lengths)
     return Shingles(total[keep], offsets_of(num_shingles))
@@ -130,11 +139,15 @@ def band_keys(shingles: Shingles) -> Hashes:
     """Return (N, NUM_BANDS) uint64: texts that resemble each other likely agree in one of them."""
     num_texts = len(shingles.offsets) - 1
     filled = np.diff(shingles.offsets) > 0
+    # MinHash: a product with an odd number permutes the 64-bit values; keep the minimum of each permutation.
     minima = np.zeros((num_texts, len(_FACTORS)), np.uint64)
     if filled.any():
+        # np.minimum.reduceat returns an element of the next text for an empty run, so texts without shingles are left
+        # out.
         starts = shingles.offsets[:-1][filled]
         for column, factor in enumerate(_FACTORS):
             minima[filled, column] = np.minimum.reduceat(shingles.hashes * factor, starts)
+    # The minima of a band become one key. Starting from the number of the band keeps equal minima of two bands apart.
     keys = np.zeros((num_texts, NUM_BANDS), np.uint64)
     for band in range(NUM_BANDS):
         key = np.full(num_texts, band, np.uint64)
@@ -146,6 +159,7 @@ def band_keys(shingles: Shingles) -> Hashes:
 
 def resemblance(left: Hashes, right: Hashes) -> float:
     """Return the resemblance of two texts, estimated from their sketches (sorted, different hashes)."""
+    # The smallest hashes of the union are a random sample of it: count those that both texts hold.
     both = np.union1d(left, right)[:SKETCH_SIZE]
     shared = np.isin(both, left, assume_unique=True) & np.isin(both, right, assume_unique=True)
     return float(shared.sum() / len(both))
@@ -172,6 +186,7 @@ def near_duplicates(texts: Sequence[str], *, min_similarity: float = THRESHOLD) 
     """
     shingles = _shingles(texts)
     found: dict[int, DuplicatePair] = {}
+    # Pairs come in the order of the later row, so the first similar pair of a row decides.
     for first, second in _candidates(shingles):
         if second in found:
             continue
@@ -198,11 +213,13 @@ def _candidates(shingles: Shingles) -> list[tuple[int, int]]:
     rows: NDArray[np.int64] = np.flatnonzero(np.diff(shingles.offsets) > 0)
     pairs: set[tuple[int, int]] = set()
     for band in band_keys(shingles)[rows].T:
+        # A stable sort keeps rows with equal keys in order, so the first of a run is the earliest row.
         order = np.argsort(band, kind="stable")
         same = np.flatnonzero(band[order][1:] == band[order][:-1])
         leaders = np.arange(len(order))
         for position in same:  # the first row of a run of equal values is its leader
             leaders[position + 1] = leaders[position]
+        # Compare each row with the first of its run and with its neighbor only: the number of pairs stays linear.
         pairs.update((int(rows[order[leaders[at + 1]]]), int(rows[order[at + 1]])) for at in same)
         pairs.update((int(rows[order[at]]), int(rows[order[at + 1]])) for at in same)
     return sorted(pairs, key=lambda pair: (pair[1], pair[0]))

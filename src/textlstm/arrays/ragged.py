@@ -33,13 +33,14 @@ def places_of(starts: NDArray[np.int64], sizes: NDArray[np.integer[Any]]) -> NDA
     With all `starts` 0, they are the positions of the values within their rows.
     """
     offsets = offsets_of(sizes)
+    # A running number 0 .. M - 1, shifted in each row so that the row begins at its own start.
     return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)
 
 
 class ResizableArray:
     """An array or a tensor (N, ...) whose first dimension grows.
 
-    Room is taken in doublings, so each row is copied a few times at most.
+    Its room at least doubles when it is full, so appending N rows copies fewer than 2 N rows.
     """
 
     def __init__(self, first: Any, allocate: Callable[[int], Any]) -> None:
@@ -61,6 +62,7 @@ class ResizableArray:
         """Add the rows of `more`."""
         needed = self._num_rows + len(more)
         if needed > len(self._room):
+            # Views that `rows` returned earlier keep the old array, which nothing updates from here on.
             room = self._allocate(max(needed, 2 * len(self._room)))
             room[: self._num_rows] = self.rows
             self._room = room
@@ -92,6 +94,7 @@ class GrowableRaggedArray:
 
     def append(self, more: RaggedArray) -> None:
         """Add the rows of `more`."""
+        # Sizes become places in `_values` behind the last row so far.
         self._ends.append(self._ends.rows[-1] + np.cumsum(more.sizes))
         self._values.append(more.values)
 
@@ -129,6 +132,7 @@ class SplitWords:
 
     def select(self, start: int, end: int) -> Self:
         """Return the words of the texts `start` to `end - 1`."""
+        # The words of earlier texts stand before those of `start`; `distinct` is shared, not cut.
         first, last = int(self.counts[:start].sum()), int(self.counts[:end].sum())
         words = TokenColumn(self.words.distinct, self.words.numbers[first:last])
         return type(self)(words, self.counts[start:end], self.goes_on)

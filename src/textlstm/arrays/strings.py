@@ -20,9 +20,11 @@ class PackedStrings(NamedTuple):
 
 def pack_strings(strings: Sequence[str]) -> PackedStrings:
     """Return the bytes of `strings`; ["ab", "", "c"] has offsets [0, 2, 2, 3]."""
+    # With surrogatepass, lone surrogates in a token survive the round trip.
     encoded = [string.encode("utf-8", "surrogatepass") for string in strings]
     offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
     np.cumsum([len(part) for part in encoded], out=offsets[1:])
+    # np.frombuffer of bytes is read-only; the copy can be written to.
     return PackedStrings(np.frombuffer(b"".join(encoded), dtype=np.uint8).copy(), offsets)
 
 
@@ -90,6 +92,7 @@ class TokenColumn(Sequence[str]):
 
     def _used(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return the places of the distinct tokens that are used, and the numbers of all tokens among them."""
+        # `places` is first a flag for each distinct token, then its number among the used ones.
         places = np.zeros(len(self.distinct), np.int32)
         places[self.numbers] = 1
         used = np.flatnonzero(places)

@@ -21,10 +21,12 @@ class _Wanted:
 
     def __init__(self, words: Sequence[str], size: int) -> None:
         self.places: dict[bytes, list[tuple[int, int]]] = {}
+        # Several words may look for one spelling: a row of the file can serve all of them.
         for i, word in enumerate(words):
             for rank, spelling in enumerate(spellings(word)):
                 self.places.setdefault(spelling.encode("utf-8", "surrogatepass"), []).append((i, rank))
         self.vectors = np.zeros((len(words), size), dtype=np.float32)
+        # 99 is worse than the rank of any spelling and means that nothing was found.
         self.ranks = np.full(len(words), 99)
 
     def put(self, word: bytes, vector: np.ndarray) -> None:
@@ -58,6 +60,7 @@ def _open(path: Path) -> BinaryIO:
 
 def _read_text(path: Path, stream: BinaryIO, words: Sequence[str]) -> FoundVectors:
     """Read lines `word number ... number`, with or without a first line `rows dimensions`."""
+    # The first line is a header of two counts, or already a row, whose parts tell the dimensions.
     first = stream.readline()
     header = first.split()
     has_header = len(header) == 2 and all(part.isdigit() for part in header)
@@ -67,6 +70,7 @@ def _read_text(path: Path, stream: BinaryIO, words: Sequence[str]) -> FoundVecto
     wanted = _Wanted(words, size)
     problems: list[str] = []
     lines: Iterator[bytes] = stream if has_header else chain([first], stream)
+    # One pass over the stream: only rows of wanted words become arrays, so memory does not grow with the file.
     for row, line in enumerate(lines, start=2 if has_header else 1):
         parts = line.rstrip().split(b" ")
         word = b" ".join(parts[:-size])  # some GloVe words hold spaces
@@ -76,6 +80,7 @@ def _read_text(path: Path, stream: BinaryIO, words: Sequence[str]) -> FoundVecto
             try:
                 vector = np.array(parts[-size:], dtype=np.float32)
             except ValueError:
+                # Text that is not a number is reported like nan and inf, below.
                 vector = np.full(size, math.nan)
             if np.isfinite(vector).all():
                 wanted.put(word, vector)
@@ -90,12 +95,15 @@ def _read_text(path: Path, stream: BinaryIO, words: Sequence[str]) -> FoundVecto
 
 def _read_binary(path: Path, stream: BinaryIO, words: Sequence[str]) -> FoundVectors:
     """Read word2vec's binary layout: a line `rows dimensions`, then word, space, float32 numbers for each row."""
+    # At most 100 bytes: a binary file without a header may have no line break for a long time.
     header = stream.readline(100).split()
     if len(header) != 2 or not all(part.isdigit() for part in header) or int(header[1]) == 0:
         raise InputError(f"{path}:1: expected the counts of rows and dimensions. A text file must not be named .bin")
     num_rows, size = int(header[0]), int(header[1])
     wanted = _Wanted(words, size)
     for row in range(1, num_rows + 1):
+        # Rows have no end mark: after a damaged row all later ones are out of step, so the first fault is raised at
+        # once.
         word = _read_word(stream)
         numbers = stream.read(4 * size)
         if word is None or len(numbers) < 4 * size:

@@ -64,7 +64,10 @@ def load_embeddings(
     for source in sources:
         vectors, found = _read(source, words, language)
         size = vectors.shape[1]
+        # The norm is that of found vectors alone: the zeros of unknown words would make it too small.
         norm = np.sqrt(np.mean(np.square(vectors[found]))) if found.any() else 1.0
+        # (V, size) random numbers, then the found words and both special rows over them. Row 1 comes last: it is the
+        # mean of the scaled vectors.
         part = random.normal(0, _SCALE, (len(vocabulary), size)).astype(np.float32)
         part[_NUM_SPECIAL:][found] = vectors[found] * (_SCALE / max(norm, 1e-12))
         part[0] = 0
@@ -72,6 +75,7 @@ def load_embeddings(
         parts.append(part)
         known[_NUM_SPECIAL:] |= found
         coverage.append(SourceCoverage(source, size, int(found.sum()), len(words)))
+    # The sources side by side: (V, E).
     return Embeddings(np.concatenate(parts, axis=1), known, tuple(coverage))
 
 

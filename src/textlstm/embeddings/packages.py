@@ -87,6 +87,7 @@ def read_wordllama_vectors(words: Sequence[str]) -> FoundVectors:
 
     table, tokenizer_json = read_wordllama_table()
     tokenizer = Tokenizer.from_str(tokenizer_json)
+    # Padding would add pieces to short words and move their mean; special tokens, below, would too.
     tokenizer.no_padding()
     tokenizer.no_truncation()
     found = np.array([not (word.startswith("<") and word.endswith(">")) and bool(word.strip()) for word in words])
@@ -95,6 +96,8 @@ def read_wordllama_vectors(words: Sequence[str]) -> FoundVectors:
     for i, encoding in zip(
         wanted, tokenizer.encode_batch([words[i] for i in wanted], add_special_tokens=False), strict=True
     ):
+        # (pieces, E) vectors become the (E,) vector of the word.
         matrix[i] = table[encoding.ids].mean(axis=0)
+    # Words that were not looked up have zeros: the least divisor keeps them at zero.
     matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-9)
     return FoundVectors(matrix, found)

@@ -37,6 +37,7 @@ class TextFingerprint:
         Raises:
             IntegrityError: a field is missing, unknown or of the wrong type.
         """
+        # The record comes from a file: check names and types before any of it is used.
         names = {field.name for field in fields(cls)}
         if set(values) != names:
             wrong = ", ".join(sorted(set(values) ^ names))
@@ -56,7 +57,7 @@ class TextFingerprint:
 
 
 class TextDescription(NamedTuple):
-    """What a loaded preparation says of itself."""
+    """Fingerprint and warnings of a loaded preparation."""
 
     saved: TextFingerprint
     warnings: tuple[str, ...]
@@ -91,6 +92,7 @@ def check_saved(saved: TextFingerprint, current: TextFingerprint, *, reads_spacy
         current.spacy_model,
         current.spacy_model_version,
     )
+    # Name the model or the tokenizer, not both: another model explains another tokenizer.
     if not same_spacy_model and (reads_spacy_model or not same_tokenizer):
         wanted = _model_words(saved)
         problems.append(

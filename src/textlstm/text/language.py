@@ -46,9 +46,11 @@ _JUDGED_TEXTS = 500
 def detect_language(text: str, *, expected: str) -> str:
     """Return `expected`, the code of a language that the text is clearly in instead, or UNCLEAR."""
     text = text[:MAX_CHARS]
+    # A script of its own decides at once, unless the expected language is written in it too.
     script = _script(text)
     if script:
         return expected if {expected, script} in ({"ja", "zh"}, {"ar", "fa"}, {"ar", "ur"}) else script
+    # Else stop words decide: each distinct word counts once.
     words = {word.lower() for word in _WORD.findall(text)}
     scores: dict[str, float] = {expected: 0.0}
     weights = _weights(expected)
@@ -57,6 +59,7 @@ def detect_language(text: str, *, expected: str) -> str:
             scores[language] = scores.get(language, 0.0) + weight
     if not any(scores.values()):
         return UNCLEAR
+    # Another language needs a clear lead; for the expected one, any stop word is enough.
     best, score = min(scores.items(), key=lambda item: (-item[1], item[0]))
     if score >= MIN_SCORE and score >= CLEAR_RATIO * scores[expected]:
         return best
@@ -70,6 +73,7 @@ def count_languages(texts: Iterable[str], *, expected: str) -> dict[str, int]:
 
 def is_spaceless(texts: Sequence[str]) -> bool:
     """Return whether a good part of the letters belongs to scripts in which words are no unit between spaces."""
+    # Every k-th text, at most _JUDGED_TEXTS; of fewer than twice as many texts, the first ones are judged.
     judged = "".join(texts[:: max(1, len(texts) // _JUDGED_TEXTS)][:_JUDGED_TEXTS])
     letters = sum(character.isalpha() for character in judged)
     return len(_SPACELESS.findall(judged)) > _LEAST_SHARE * max(letters, 1)
@@ -104,6 +108,7 @@ def _stop_list(language: str) -> frozenset[str]:
     path = Path(spec.origin).parent / "lang" / language / "stop_words.py"
     if not path.is_file():
         return frozenset()
+    # The words stand in the string literals of the file.
     nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     strings = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     return frozenset(word for string in strings for word in string.split())

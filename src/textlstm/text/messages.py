@@ -58,6 +58,7 @@ class Block(NamedTuple):
 def encode_block(number: int, texts: Sequence[str]) -> bytes:
     """Return the body of a block frame; lone surrogates survive."""
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    # On the wire: counts, the byte length of each text, the bytes of all texts.
     lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
     return b"".join([_COUNTS.pack(number, len(texts), 0, False), lengths.tobytes(), *encoded])
 
@@ -84,6 +85,7 @@ def encode_result(number: int, prepared: TokenizedTexts) -> bytes:
     """Return the body of a result frame: each distinct token once, and numbers."""
     column = prepared.tokens.compact()
     has_pos = prepared.pos is not None
+    # On the wire: counts, offsets (N + 1,), removed (N,), numbers (M,), tags (M,) if any, then the tokens as JSON.
     parts = [
         _COUNTS.pack(number, len(prepared), len(column), has_pos),
         prepared.offsets.astype(np.int64).tobytes(),
@@ -98,6 +100,7 @@ def encode_result(number: int, prepared: TokenizedTexts) -> bytes:
 def decode_result(body: bytes) -> Result:
     """Return what `encode_result` wrote."""
     number, num_texts, num_tokens, has_pos = _COUNTS.unpack_from(body)
+    # In the order of `encode_result`. The arrays are views of `body` and cannot be written to.
     offsets, start = _array(body, _COUNTS.size, np.int64, num_texts + 1)
     num_removed, start = _array(body, start, np.int32, num_texts)
     ids, start = _array(body, start, np.int32, num_tokens)

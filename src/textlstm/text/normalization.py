@@ -44,6 +44,7 @@ class TokenNormalizer:
 
         Numbers are digits with separators, a sign, %, or an ordinal ending; number words stay words.
         """
+        # A token without dot and colon cannot be an address, so spaCy's tests are not called for it.
         if self.normalize_urls and ("." in token or ":" in token):
             if self.like_email(token):
                 return EMAIL_TOKEN
@@ -57,12 +58,12 @@ class TokenNormalizer:
 class TokenFilter:
     """Removes stop words and unwanted parts of speech from tagged texts, and normalizes the tokens that are left.
 
-    All engines come here, so a setting means the same whichever of them cuts the texts. Each distinct token is looked
-    at once: an engine goes on in the same list of distinct tokens from call to call.
+    The texts of every engine pass through here, so that a setting means the same for all of them. Each distinct token
+    is examined once: an engine goes on in the same list of distinct tokens from call to call.
     """
 
     def __init__(self, normalizer: TokenNormalizer, kept_pos: NDArray[np.bool_]) -> None:
-        """Take what becomes of each token; `kept_pos` (len(POS_TAGS),) says which parts of speech stay."""
+        """Normalize with `normalizer`; `kept_pos` (len(POS_TAGS),) says which parts of speech stay."""
         self._normalizer = normalizer
         self._kept_pos = kept_pos
         self._filters_pos = not kept_pos.all()
@@ -84,10 +85,13 @@ class TokenFilter:
         if self._filters_pos and texts.pos is not None:
             kept_pos = self._kept_pos[texts.pos]
             is_kept = kept_pos if is_kept is None else is_kept & kept_pos
+        # No filter is on: offsets and tags of the engine stay as they are.
         if is_kept is None:
             num_removed = np.zeros(len(texts.offsets) - 1, np.int32)
             tokens = TokenColumn(self._normalized, numbers)
             return TokenizedTexts(tokens, texts.offsets, texts.pos, num_removed, texts.words)
+        # kept_before[m] counts the kept tokens in front of token m, so it maps old offsets to new ones: (M,) to (K,)
+        # tokens.
         kept_before = np.zeros(len(numbers) + 1, np.int64)
         np.cumsum(is_kept, out=kept_before[1:])
         offsets = kept_before[texts.offsets]
@@ -102,6 +106,7 @@ class TokenFilter:
     def _model_numbers(self, texts: TaggedTexts) -> NDArray[np.int32]:
         """Return (M,) int32 places of the model's tokens in `_normalized`."""
         distinct = texts.tokens.distinct
+        # Another list of tokens means that the engine began again: its numbers have another meaning now.
         if distinct is not self._distinct:
             self._start_anew(distinct)
         first = len(self._numbers)
@@ -116,6 +121,7 @@ class TokenFilter:
         places, normalized = self._places, self._normalized
         numbers = []
         for token, form in zip(tokens, lemmas or tokens, strict=True):
+            # The empty token has the number _REMOVED, so stop words get it by the same look-up.
             model_token = "" if is_removed(token) else normalize(form)
             number = places.setdefault(model_token, len(normalized))
             if number == len(normalized):

@@ -56,6 +56,7 @@ class TextPipeline:
             InputError: the stop-word file cannot be read.
             IntegrityError: `saved` was made with another spaCy model, tokenizer or preparation.
         """
+        # Before anything imports spaCy: once it is imported, it holds torch already.
         if without_torch:
             import_spacy_alone()
         loaded = load_pipeline(config, saved=saved)
@@ -64,6 +65,7 @@ class TextPipeline:
             if saved is not None
             else load_stop_words(config.stop_words, language=config.language)
         )
+        # A model folder made with another spaCy model or tokenizer must be refused before any text is prepared.
         self.saved = _text_fingerprint(config, loaded, stop_words)
         if saved is not None:
             check_saved(saved, self.saved, reads_spacy_model=config.pos or config.lemmas)
@@ -71,6 +73,7 @@ class TextPipeline:
         self._config, self._saved_before = config, saved
         self._device = "numpy" if without_torch else device
         self._vocab = loaded.nlp.vocab
+        # Before the engine, which removes the tests for addresses from the vocabulary: the filter reads them there.
         self._filter = TokenFilter(_token_normalizer(config, loaded, stop_words), _kept_pos(config))
         self._engine, warning = _choose_engine(config, loaded, self._device)
         self.warnings: tuple[str, ...] = (*loaded.warnings, *([warning] if warning else []))
@@ -95,6 +98,7 @@ class TextPipeline:
         try:
             return self._prepare(texts)
         except UnicodeEncodeError:
+            # Rare, so it is not tested beforehand: spaCy has refused a lone surrogate.
             prepared = self._prepare([_without_surrogates(text) for text in texts])
             return replace(prepared, words=None)  # they are of other texts
 
@@ -104,6 +108,7 @@ class TextPipeline:
 
     def _start_anew(self) -> None:
         """Load the pipeline again: what spaCy's vocabulary has grown by is only given back with it."""
+        # Give up the old vocabulary before the new one is loaded, so that memory never holds both.
         del self._engine, self._vocab
         gc.unfreeze()  # a worker has frozen what it loaded: the collector would not look at it
         gc.collect()
@@ -142,6 +147,7 @@ def _choose_engine(config: TextConfig, loaded: SpacyPipeline, device: str) -> tu
             reason += "; spaCy's own tagger is used, which is several times slower"
         else:
             return engine, ""
+    # Everything else, such as lemmas or another tokenizer: spaCy's own components.
     engine_of_spacy = SpacyTagging(
         loaded.nlp, max_run=config.max_run, has_pos=loaded.has_pos, has_lemmas=loaded.has_lemmas
     )

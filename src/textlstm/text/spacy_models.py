@@ -32,7 +32,7 @@ def import_spacy_alone() -> None:
     """Import spaCy as if torch were not installed, without its command line; both can be imported afterwards.
 
     For the rest of the process, spaCy pipelines whose networks are torch's cannot run, and `spacy.info` is not there.
-    Nothing happens where spaCy or torch is there already.
+    It changes nothing if spaCy or torch is imported already.
     """
     if "spacy" in sys.modules or "torch" in sys.modules:
         return
@@ -42,8 +42,10 @@ def import_spacy_alone() -> None:
     try:
         import spacy
     finally:
+        # Take the entries out again, so that later imports find the real modules.
         for name in ("torch", *_COMMAND_LINE):
             del sys.modules[name]
+    # The import has bound the stubs as attributes of the package as well.
     for name in ("cli", "info"):
         vars(spacy).pop(name, None)
 
@@ -92,7 +94,7 @@ def tagger_device(config: TextConfig) -> str:
 
 
 def resolve_device(config: TextConfig) -> TextConfig:
-    """Return `config` with the device that `tagger_device` finds, so that nobody need ask, or load torch to ask, again.
+    """Return `config` with the device that `tagger_device` finds, so that later calls need not load torch to find it.
 
     Raises:
         ConfigError: as `tagger_device`.
@@ -102,7 +104,7 @@ def resolve_device(config: TextConfig) -> TextConfig:
 
 _TAGGING = ("tok2vec", "transformer", "tagger", "morphologizer", "attribute_ruler")
 _WITHOUT_SPACES = ("ja", "th")
-"""Languages whose tokenizer may be missing and and that put no space between words: characters stand in."""
+"""Languages without spaces between words, whose tokenizer may be missing: then characters are the tokens."""
 _LEMMATIZING = ("lemmatizer", "trainable_lemmatizer")
 
 
@@ -173,13 +175,16 @@ def load_pipeline(config: TextConfig, *, saved: TextFingerprint | None = None) -
     check_pos_tags("text.keep_pos", config.keep_pos)
     check_pos_tags("text.drop_pos", config.drop_pos)
     if not config.pos and not config.lemmas:
+        # Without tags and lemmas a blank tokenizer is enough, unless the saved model was made with another one.
         blank = _blank(config, ())
         if saved is None or not saved.spacy_model or saved.tokenizer_digest == blank.tokenizer_digest:
             return blank
         return _installed(config, saved.spacy_model) if _is_installed(saved.spacy_model) else blank
+    # Tags and lemmas need an installed model.
     name = find_model(config.language, wanted=config.spacy_model)
     if name:
         return _installed(config, name)
+    # There is none: filters and lemmas cannot do without it; tags alone are left out, with a warning.
     hint = f"install {candidate_models(config.language)[0]}, or name an installed model in text.spacy_model"
     if config.lemmas or config.keep_pos or config.drop_pos:
         needs = "text.lemmas" if config.lemmas else "text.keep_pos and text.drop_pos"
@@ -260,6 +265,7 @@ def _tokenizer_digest(tokenizer: Any) -> str:
             for key in sorted(tokenizer.rules)
         }
         for name in ("prefix_search", "suffix_search", "infix_finditer", "token_match", "url_match"):
+            # The searches are bound methods of compiled patterns; any other function counts as an empty pattern.
             pattern = getattr(getattr(tokenizer, name), "__self__", None)
             parts[name] = getattr(pattern, "pattern", "")
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -302,6 +308,7 @@ def open_vectors(model: str, *, language: str) -> VectorTable:
             )
         model = with_vectors[0]
     try:
+        # Vectors belong to the vocabulary, so no component is needed.
         nlp = spacy.load(model, exclude=list(_NO_VECTOR_COMPONENTS))
     except OSError as error:
         raise ConfigError(f"model.embeddings: spaCy model '{model}' is not installed") from error

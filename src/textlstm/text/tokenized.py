@@ -13,7 +13,7 @@ from textlstm.arrays.strings import TokenColumn
 
 @dataclass(frozen=True, slots=True)
 class TaggedTexts:
-    """All tokens of N texts but white space, as spaCy cuts and tags them; nothing is filtered yet."""
+    """All tokens of N texts except white space, as spaCy cuts and tags them; nothing is filtered yet."""
 
     tokens: TokenColumn
     """(M,) as they are written. An engine that goes on in the same list of distinct tokens saves the filter's work."""
@@ -74,6 +74,7 @@ def join_tokenized(parts: Sequence[TokenizedTexts]) -> TokenizedTexts:
 
 
 def _join_tokens(columns: Sequence[TokenColumn]) -> TokenColumn:
+    # Parts of one engine share their list of distinct tokens, so their numbers hold as they are.
     if columns and all(column.distinct is columns[0].distinct for column in columns):
         return TokenColumn(columns[0].distinct, np.concatenate([column.numbers for column in columns]))
     return TokenColumn.of(chain.from_iterable(columns))

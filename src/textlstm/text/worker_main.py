@@ -1,8 +1,8 @@
 """Preparation workers: `python -m textlstm.text.worker_main INPUT OUTPUT ...`, which only `WorkerGroup` starts.
 
 The first process, the starter, reads settings from standard input, loads the pipeline once, and forks one worker for
-each pair of descriptors; so start-up costs the same for any number of workers, and they share the memory. It tells on
-standard output what the preparation says of itself, the process ids, and how each worker ended. A worker reads blocks
+each pair of descriptors; so start-up costs the same for any number of workers, and they share the memory. It writes
+to standard output the description of the preparation, the process ids, and how each worker ended. A worker reads blocks
 and writes results, and a sign of life every second.
 """
 
@@ -46,6 +46,8 @@ class _Output:
 
     def write(self, kind: Kind, body: bytes = b"") -> None:
         view = memoryview(pack(kind, body))
+        # os.write may take a part of the frame only; the lock keeps the heartbeat of the other thread out of its
+        # middle.
         with self._lock:
             while view:
                 view = view[os.write(self.descriptor, view) :]
@@ -75,8 +77,10 @@ def main(descriptors: list[int]) -> None:
         output.write_error(error)
         return
     # Fork the workers, which share what is loaded.
+    # The thread of the heartbeat ends first: a fork copies this thread alone, with whatever locks others hold.
     life.stop()
     numbers = {_fork(pipeline, number, pipes, output): number for number in range(len(pipes))}
+    # This process gives up its copies of the pipes, so that the end of a worker closes the worker's pipe.
     _close(pipes)
     # Tell their process ids, then how each of them ended.
     with suppress(BrokenPipeError):  # the main process is gone, and the workers find out themselves
@@ -99,6 +103,7 @@ def _load() -> "TextPipeline":
         from textlstm.text.pipeline import TextPipeline
 
         pipeline = TextPipeline(config, saved=saved, without_torch=not needs_torch)
+        # What is loaded leaves the sight of the collector, which would write to pages that the workers share.
         freeze_gc()
     return pipeline
 
@@ -108,6 +113,8 @@ def _fork(pipeline: "TextPipeline", number: int, pipes: list[_Pipes], output: _O
     process_id = os.fork()
     if process_id:
         return process_id
+    # From here on this process is the worker. It keeps its own two descriptors: copies of other pipes would hide the
+    # end of their workers.
     own = pipes[number]
     _close([pair for pair in pipes if pair is not own])
     os.close(output.descriptor)
@@ -122,6 +129,7 @@ def _close(pipes: list[_Pipes]) -> None:
 
 
 def _work(pipeline: "TextPipeline", descriptor: int, output: _Output) -> None:
+    # A second thread reads ahead, so that the main process can write while this one works.
     blocks: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_read, args=(descriptor, blocks), daemon=True).start()
     output.show_life()
@@ -139,6 +147,7 @@ def _read(descriptor: int, blocks: "queue.Queue[bytes]") -> None:
     while data := os.read(descriptor, _READ_BYTES):
         for frame in reader.feed(data):
             blocks.put(frame.body)
+    # The main process closed the pipe or is gone: nobody waits for the block in work.
     os._exit(0)
 
 

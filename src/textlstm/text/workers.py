@@ -21,7 +21,7 @@ from textlstm.text.tokenized import TokenizedTexts
 
 WORKER_MODULE = "textlstm.text.worker_main"
 PATIENCE_SECONDS = 20.0
-"""A worker that shows no sign of life for as long is given up; it shows one every second."""
+"""A worker that shows no sign of life for this long is given up; it shows one every second."""
 _START_SECONDS = 28.0
 """Patience until the first sign of life: a new program on a busy machine."""
 _SILENT = "has shown no sign of life for {:.0f} s"
@@ -51,6 +51,7 @@ def start_workers_early(
     if count == 1 or num_bytes < _small_chars(config):
         yield None
         return
+    # From here to `finally` the processes exist: they load while the caller reads files.
     group = WorkerGroup(encode_settings(config, saved), count, module=WORKER_MODULE)
     try:
         yield group
@@ -77,8 +78,8 @@ def prepare_in_processes(
         blocks: blocks of some 10,000 to 100,000 words (see `blocks_by_words`); read a few ahead of the results.
         num_workers: processes; 0 means one a core, or one with a GPU.
         saved: what a model folder recorded, as for `TextPipeline`.
-        on_ready: hears once, before the first result, what the preparation says of itself; so the caller need not load
-            spaCy to know.
+        on_ready: called once, before the first result, with the description of the preparation, so that the caller
+            need not load spaCy to have it.
         group: workers from `start_workers_early` with the same settings; whoever started them ends them.
 
     Raises:
@@ -89,7 +90,9 @@ def prepare_in_processes(
         return
     config = resolve_device(config)
     count, remaining, small = _num_workers(config, num_workers), iter(blocks), _small_chars(config)
+    # Read ahead until it is clear whether the input is worth the start of workers.
     head = _take_chars(remaining, small) if count > 1 else []
+    # A small input is prepared here.
     if count == 1 or sum(len(text) for block in head for text in block) < small:
         device, without_torch = config.tagger_device.value, not uses_torch(config)
         pipeline = TextPipeline(config, saved=saved, device=device, without_torch=without_torch)
@@ -97,6 +100,7 @@ def prepare_in_processes(
             on_ready(pipeline.description)
         yield from map(pipeline.prepare, chain(head, remaining))
         return
+    # A large one goes to workers, with the blocks that were read ahead first.
     with closing(WorkerGroup(encode_settings(config, saved), count, module=WORKER_MODULE)) as own_group:
         yield from _Pool(own_group, on_ready).run(chain(head, remaining))
 
@@ -149,6 +153,8 @@ class _Pool:
                 worker.blocks.append(num_sent)
                 worker.send(pack(Kind.block, encode_block(num_sent, block)))
                 num_sent += 1
+            # Yield what is next in order; later blocks wait in `_results`. Time that the caller spends with a result
+            # must not count as silence of the workers.
             while num_yielded in self._results:
                 yield self._results.pop(num_yielded)
                 del self._texts_before[num_yielded]
@@ -164,6 +170,7 @@ class _Pool:
         poll.register(self._group.control.descriptor, select.POLLIN)
         for worker in self._workers:
             poll.register(worker.output.descriptor, select.POLLIN)
+            # An idle pipe always has room: watch for room only while something is left to send.
             if worker.has_unsent:
                 poll.register(worker.input, select.POLLOUT)
         ready = [descriptor for descriptor, _ in poll.poll(1000)]
@@ -178,6 +185,8 @@ class _Pool:
 
     def _check_signs_of_life(self) -> None:
         now = time.monotonic()
+        # Before the workers exist only the starter can be silent; a new program has more time until its first sign of
+        # life.
         if not self._group.has_started:
             control = self._group.control
             patience = PATIENCE_SECONDS if control.has_been_heard else _START_SECONDS
@@ -186,6 +195,7 @@ class _Pool:
                     f"{self._starter_name()} {_SILENT.format(patience)} while it loads; {_STOPPED}"
                 )
             return
+        # Whatever fits into the pipes now is sent, without waiting.
         for worker in self._workers:
             if worker.blocks and now - max(worker.output.last_heard, self._waiting_since) > PATIENCE_SECONDS:
                 raise errors.TextLSTMError(

@@ -82,6 +82,7 @@ def _fit(logits: np.ndarray, targets: np.ndarray, rows: np.ndarray, importance: 
     def loss(biases: np.ndarray) -> tuple[float, np.ndarray]:
         found = log_softmax(chosen + biases)
         value = _PENALTY / 2 * float(biases @ biases) - float(weights @ found[each, wanted])
+        # The gradient: predicted minus observed weight of each class, and the pull towards 0.
         return value, weights @ np.exp(found) - counts + _PENALTY * biases
 
     start = np.zeros(logits.shape[1])

@@ -75,6 +75,7 @@ class BranchCombiner:
             return cls(task, recurrent_scale, 0.0, recurrent_bias, recurrent_scale, recurrent_bias, 1.0, 0.0, 0.0)
         (expert_scale,), expert_bias = fit_scales([expert_logits], wanted)
         scales, bias = fit_scales([recurrent_logits, expert_logits], wanted)
+        # Branches differ in the size of their logits, so their shares compare scaled spreads, not scales.
         spreads = scales[0] * float(recurrent_logits.std()), scales[1] * float(expert_logits.std())
         share = spreads[1] / max(sum(spreads), 1e-12)
         return cls(task, scales[0], scales[1], bias, recurrent_scale, recurrent_bias, expert_scale, expert_bias, share)
@@ -108,6 +109,7 @@ class BranchCombiner:
             if expert_logits is None:
                 raise ValueError("this combiner combines two branches, and the logits of the linear expert are missing")
             combined = combined + self.expert_scale * expert_logits
+        # The confidence is rescaled last: it needs log-probabilities.
         scale = ConfidenceScale(self.confidence_slope, self.confidence_shift)
         return np.asarray(scale(self._finish(combined + self.bias)), dtype=np.float32)
 

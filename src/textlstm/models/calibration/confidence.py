@@ -32,7 +32,9 @@ class ConfidenceScale(NamedTuple):
         if self == AS_IT_IS or log_probabilities.shape[1] < 2:
             return log_probabilities
         decisions = _Decisions.of(log_probabilities)
+        # Never below the second label, so that the decision stays.
         odds = np.maximum(self.slope * decisions.odds + self.shift, decisions.least_odds)
+        # The other labels together get what the top label leaves, in their old proportions; then the top label is set.
         rescaled = log_probabilities + (-np.logaddexp(0, odds) - decisions.others)[:, None]
         rescaled[np.arange(len(odds)), decisions.labels] = -np.logaddexp(0, -odds)
         return np.asarray(rescaled)
@@ -60,6 +62,7 @@ class _Decisions(NamedTuple):
         top = rest[rows, labels]
         rest[rows, labels] = -np.inf
         second = rest.max(axis=1, initial=-np.inf)
+        # Logarithm of a sum of exponentials, taken relative to the largest of them.
         others = second + np.log(np.exp(rest - second[:, None]).sum(axis=1))
         return cls(labels, others, top - others, second - others + _LEAD)
 
@@ -114,6 +117,7 @@ def _fit(odds: np.ndarray, right: np.ndarray, importance: np.ndarray) -> Confide
         surplus = importance * (1 / (1 + np.exp(-np.clip(scaled, -500, 500))) - right)
         return float(value), terms @ surplus + _PENALTY * change
 
+    # A slope above 0 keeps the order of the confidences.
     slope, shift = minimize(
         loss, np.array(AS_IT_IS), jac=True, method="L-BFGS-B", bounds=[(1e-3, None), (None, None)]
     ).x

@@ -16,6 +16,7 @@ def mean_logits(logits: Sequence[np.ndarray], task: Task) -> np.ndarray:
     """Return the log (or logit) of the mean probability of several networks, (N, L) float32."""
     if len(logits) == 1:
         return logits[0]
+    # Probabilities are averaged, not logits; later steps expect logits again.
     mean = np.mean([to_probabilities(values, task) for values in logits], axis=0)
     mean = np.clip(mean, _SMALLEST, 1.0)
     if task is Task.multi_label:
@@ -132,6 +133,7 @@ def _newton(sources: Sequence[np.ndarray], wanted: Wanted) -> Scales:
     gained = np.inf
     for _ in range(_MAX_STEPS):
         step, size = _newton_step(stack, scales, wanted), 1.0
+        # Halve the step until the loss falls; `else` runs only where it did.
         while (new_loss := mean_loss(np.tensordot(scales - size * step, stack, 1), wanted)) >= loss:
             size /= 2
             if size < _SMALLEST_STEP:
@@ -152,6 +154,7 @@ def _newton_step(stack: np.ndarray, scales: np.ndarray, wanted: Wanted) -> np.nd
     else:
         probabilities = np.exp(log_softmax(logits))
         centered, spread = stack - (stack * probabilities).sum(axis=2, keepdims=True), probabilities
+    # (K,) first and (K, K) second derivatives; the small diagonal keeps two equal sources solvable.
     gradient = (wanted.weights * (probabilities - wanted.smoothed) * stack).sum(axis=(1, 2)) / len(logits)
     curvature = np.einsum("knl,nl,jnl->kj", centered, wanted.weights * spread, centered, optimize=True) / len(logits)
     step: np.ndarray = np.linalg.solve(curvature + 1e-9 * np.eye(len(scales)), gradient)

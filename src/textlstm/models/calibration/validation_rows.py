@@ -46,10 +46,12 @@ def label_shift_weights(targets: np.ndarray, labels: Sequence[str], shares: Mapp
             raise ConfigError(
                 f"evaluation.label_shares: no validation row is labelled {label!r}, so its share teaches nothing"
             )
+        # The share to come over the share among these rows.
         weights[rows] = share / max(rows.mean(), 1e-12)
         rest &= ~rows
     missing = 1 - sum(shares.values())
     if abs(missing) > 1e-6 and not rest.any():
         raise ConfigError(f"evaluation.label_shares: all labels are named, but their shares add up to {1 - missing:g}")
+    # Labels without a share divide what is missing as they do here.
     weights[rest] = max(missing, 0.0) / max(rest.mean(), 1e-12)
     return weights

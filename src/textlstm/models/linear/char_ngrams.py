@@ -46,8 +46,10 @@ class CharacterNgrams:
         def number(word: str) -> np.ndarray:
             return np.array([columns.setdefault(ngram, len(columns)) for ngram in ngrams_of(word)], dtype=np.int64)
 
+        # `number` fills `columns` while texts are counted; each text adds 1 to the frequency of each of its n-grams.
         present = [_count(texts[block], number, across_words=across_words).features for block in text_blocks(texts)]
         frequencies = np.bincount(np.concatenate(present), minlength=len(columns))
+        # Columns are numbered anew, in the order of the n-grams.
         kept = [(ngram, column) for ngram, column in sorted(columns.items()) if frequencies[column] >= min_count]
         idf = inverse_document_frequencies(frequencies[[column for _, column in kept]], num_texts=len(texts))
         return cls({ngram: i for i, (ngram, _) in enumerate(kept)}, idf, across_words)
@@ -95,6 +97,7 @@ def _count(texts: Sequence[str], columns_of: Callable[[str], np.ndarray], *, acr
 
     numbers: dict[str, int] = {}
     cut = _whole if across_words else _words
+    # Each distinct word is cut once; a text becomes a row of word numbers.
     words = [[numbers.setdefault(word, len(numbers)) for word in cut(text)] for text in texts]
     columns = [columns_of(word) for word in numbers]
     words_a_text = np.fromiter(map(len, words), np.int64, len(words))
@@ -102,6 +105,7 @@ def _count(texts: Sequence[str], columns_of: Callable[[str], np.ndarray], *, acr
     in_texts = np.fromiter(chain.from_iterable(words), np.int64, int(words_a_text.sum()))
     in_words = np.concatenate([np.zeros(0, dtype=np.int64), *columns])
     num_columns = int(in_words.max(initial=0)) + 1
+    # Words and n-grams that occur again have several entries, which the product adds up.
     texts_by_words = csr_array(
         (np.ones(len(in_texts), dtype=np.float32), in_texts, offsets_of(words_a_text)), shape=(len(words), len(numbers))
     )

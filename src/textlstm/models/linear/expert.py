@@ -24,9 +24,9 @@ MAX_WEIGHTS = 64_000_000
 _MOST_BASELINE_ROWS = 3_000
 _MOST_BASELINE_CHARACTERS = 1_000_000
 _NUM_BASELINE_FOLDS = 3
+"""Most rows and characters, and the folds, of the choice between words and characters for the baseline."""
 _MOST_SPELLED, _MOST_SPELLED_LABELS = 20_000_000, 100_000_000
 """Characters, and characters times labels, up to which the baseline may read characters: a fit takes many seconds."""
-"""Most rows and characters, and the folds, of the choice between words and characters for the baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ class LinearExpert:
                 if len(kept) and len(left):
                     function = solve(rows.select(kept), its_targets[kept], num_features=table.num_features)
                     held_out[left] = function(rows.select(left))
+            # With several labels a text, each margin above 0 is a label; with one, the highest margin is.
             decided = held_out > 0 if task is Task.multi_label else held_out.argmax(axis=1)
             right.append(int((decided == its_targets).sum()))
 
@@ -200,6 +201,7 @@ class ExpertFeatures:
         """Return the expert that computes `function`, which has weights for all columns."""
         if self.means is None:
             return LinearExpert(self.table, function)
+        # Weights of the dense columns become scores of word pieces (see `mean_vectors.py`).
         first_dense = self.table.num_features
         of_ngrams = LinearFunction(np.ascontiguousarray(function.weights[:first_dense]), function.bias)
         return LinearExpert(self.table, of_ngrams, self.means.with_weights(function.weights[first_dense:]))
@@ -253,6 +255,7 @@ def held_out_logits(
         seed: seed of the solver.
     """
     logits = np.zeros((len(targets), num_labels), dtype=np.float32)
+    # No row is scored by machines that have seen it; with a single fold all logits stay 0.
     for fold in np.unique(folds).tolist():
         kept, left = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         if len(kept):

@@ -65,6 +65,7 @@ class PieceCounter:
         ids, sizes = known.take(texts.words.numbers)
         rows = np.repeat(row_numbers(texts.counts), sizes)
         offsets = offsets_of(np.bincount(rows, minlength=len(texts)))
+        # Each occurrence of a piece weighs one part of its text; `sum_duplicates` adds up repeated pieces.
         weights = (1 / np.diff(offsets).clip(1))[rows].astype(np.float32)
         shares = csr_array((weights, ids, offsets), shape=(len(texts), self.num_pieces))
         shares.sum_duplicates()
@@ -78,6 +79,7 @@ class PieceCounter:
         return sums, sizes
 
     def _pieces_of(self, words: list[str]) -> RaggedArray:
+        # Lone surrogates, which tokenizers cannot take, become question marks.
         clean = [word.encode("utf-8", "replace").decode("utf-8") for word in words]
         found = [encoding.ids for encoding in self._tokenizer.encode_batch(clean, add_special_tokens=False)]
         sizes = np.fromiter(map(len, found), np.int64, len(found))
@@ -115,6 +117,7 @@ class VectorMeans:
         words = list(counts)
         scores, num_pieces = self._counter.sums(words, self.scores)
         occurrences = np.fromiter(counts.values(), np.float32, len(words))
+        # Scores are of a mean over the pieces of the text: divide by their number, repetitions included.
         whole = max(float(occurrences @ num_pieces), 1.0)
         return WordParts(tuple(words), scores * (occurrences / whole)[:, None])
 

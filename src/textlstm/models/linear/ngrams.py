@@ -41,6 +41,7 @@ class NgramTable:
             max_features: most columns.
         """
         split, min_count = SplitWords.of(texts if with_words else []), 1
+        # Raise the least count until the table fits; when it exceeds the number of texts, no n-gram is left.
         while True:
             words = WordNgrams.fit(split, all_tokens=all_tokens, min_count=min_count)
             found = None

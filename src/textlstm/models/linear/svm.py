@@ -74,9 +74,11 @@ def fit_linear_svm(
         weights[:, favored], bias[favored] = coefficients, intercept
         weights[:, against], bias[against] = -coefficients, -intercept
     elif naive_bayes:
+        # The ratios differ from label to label, so each machine has its own scaled matrix.
         for label in present.tolist():
             weights[:, label], bias[label] = fit_one(matrix, targets == label, naive_bayes=True)
     else:
+        # liblinear fits all classes against the rest in one call: (classes, F) coefficients.
         machine = LinearSVC(C=strength, random_state=seed).fit(matrix, targets)
         weights[:, present], bias[present] = machine.coef_.T, machine.intercept_
     return LinearFunction(weights, bias)
@@ -93,6 +95,7 @@ def log_count_ratios(matrix: "csr_matrix", has_label: np.ndarray) -> np.ndarray:
         has_label: (N,) bool.
     """
     columns = matrix.shape[1]
+    # (N,) labels become one flag for each stored value of the matrix.
     row_has_label = np.repeat(has_label, np.diff(matrix.indptr))
     held = 1.0 + np.bincount(matrix.indices[row_has_label], minlength=columns)
     others = 1.0 + np.bincount(matrix.indices[~row_has_label], minlength=columns)
@@ -110,9 +113,11 @@ def _fit_one(
     ratios = None
     if naive_bayes:
         ratios = log_count_ratios(matrix, has_label)
+        # Dense columns have values of any sign, for which counts mean nothing: they keep the factor 1.
         ratios[len(ratios) - num_dense :] = 1.0
         scaled = (matrix.data * ratios[matrix.indices]).astype(matrix.dtype)
         matrix = csr_matrix((scaled, matrix.indices, matrix.indptr), shape=matrix.shape)
     machine = LinearSVC(C=strength, random_state=seed).fit(matrix, has_label)
+    # The ratios go into the weights, so that prediction reads rows that are not scaled.
     coefficients: np.ndarray = machine.coef_[0]
     return coefficients if ratios is None else coefficients * ratios, float(machine.intercept_[0])

@@ -62,6 +62,7 @@ def inverse_document_frequencies(frequencies: np.ndarray, *, num_texts: int) -> 
 def count_rows(features: np.ndarray, rows: np.ndarray, *, num_features: int, num_rows: int) -> SparseRows:
     """Return how often each feature occurs in each row; (M,) `features` and `rows` have one entry an occurrence."""
     num_features = max(num_features, 1)
+    # One number for each (row, feature): after sorting, a run of equal ones is an entry and its length the count.
     keys = rows * np.int64(num_features) + features
     keys.sort(kind="stable")  # fast if the rows are almost in order already
     firsts = np.flatnonzero(np.diff(keys, prepend=-1))
@@ -89,6 +90,7 @@ class LinearFunction(NamedTuple):
     def __call__(self, rows: SparseRows) -> np.ndarray:
         """Return (N, L) float32 values; a row without features gets the bias."""
         values: np.ndarray = np.zeros((len(rows.offsets) - 1, self.weights.shape[1]), dtype=np.float32)
+        # One product a row: its sum does not depend on the other rows of the batch.
         for row, (start, end) in zip(values, pairwise(rows.offsets.tolist()), strict=True):
             np.dot(rows.values[start:end], self.weights.take(rows.features[start:end], axis=0), out=row)
         values += self.bias

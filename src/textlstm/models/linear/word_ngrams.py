@@ -52,20 +52,24 @@ class WordParts:
     def find(self, texts: SplitWords) -> PartRows:
         """Return the parts of `texts`."""
         distinct = texts.words.distinct
+        # The cached parts hold for one numbering of words only; words beyond the cache are cut now.
         known = self._ids if distinct is self._distinct else GrowableRaggedArray(np.int64)
         if texts.goes_on:
             self._distinct, self._ids = distinct, known
         known.append(self._parts_of(distinct[len(known) :]))
+        # (W,) words become (M,) parts; each part gets the number of the text that its word is in.
         ids, sizes = known.take(texts.words.numbers)
         return PartRows(ids, np.repeat(row_numbers(texts.counts), sizes))
 
     def _parts_of(self, words: Sequence[str]) -> RaggedArray:
         """Return the ids of the parts of each word."""
+        # One long string needs one search, whatever the number of words.
         joined = "".join([f"{word}{_END}" for word in words])
         if joined.count(_END) > len(words):  # a tokenizer also numbers pieces of several words and lines
             joined = "".join([f"{word.replace(_END, ' ')}{_END}" for word in words])
         found = self._find_parts(joined.lower())
         is_part = np.fromiter(map(_END.__ne__, found), np.bool_, len(found))
+        # In front of separator k there are k separators: without them its place counts the parts before it.
         ends = np.flatnonzero(~is_part) - np.arange(len(words))
         return RaggedArray(self._number(list(compress(found, is_part))), np.diff(ends, prepend=0))
 
@@ -132,6 +136,8 @@ class WordNgrams:
         words = self._parts.find(texts)
         pair_keys, pair_rows = _pair_keys(words, len(self.words))
         places = self.pairs.places(pair_keys)
+        # Unknown words have id -1 and unknown pairs place -1: both are left out. Columns of pairs follow those of
+        # words.
         hits = places >= 0
         known = words.ids >= 0
         features = np.concatenate([words.ids[known], places[hits] + len(self.words)])
@@ -174,5 +180,6 @@ def _pair_keys(words: PartRows, num_words: int) -> tuple[np.ndarray, np.ndarray]
 
 def _distinct(features: np.ndarray, rows: np.ndarray, num_features: int) -> np.ndarray:
     """Return each feature once for every row that has it."""
+    # One number for each (row, feature); the remainder is the feature again.
     distinct: np.ndarray = np.unique(rows * np.int64(max(num_features, 1)) + features) % max(num_features, 1)
     return distinct

@@ -39,6 +39,7 @@ class DeviceSplit:
         """Copy the arrays of `split` to `device` (on the CPU they are shared, not copied)."""
         self.lengths = split.lengths
         """(N,) int64 numpy array on the host, for the plan of batches."""
+        # Padding reads place 0 of the flat tensors, so they have at least one number.
         flat = split.token_ids if len(split.token_ids) else np.zeros(1, np.int32)
         # A GPU holds ids as the embedding wants them, so that a batch needs no cast.
         self.token_ids = _on(device, flat if device.type == "cpu" else flat.astype(np.int64))
@@ -67,6 +68,7 @@ def _not_empty(flat: np.ndarray) -> np.ndarray:
 
 
 def _on(device: torch.device, array: np.ndarray) -> Tensor:
+    # torch.from_numpy warns of arrays that cannot be written to.
     if not array.flags.writeable:
         array = array.copy()
     return torch.from_numpy(np.ascontiguousarray(array)).to(device)

@@ -56,6 +56,7 @@ def plan_epoch(lengths: np.ndarray, *, batch_size: int, seed: int, epoch: int, w
     random = np.random.default_rng([seed, epoch])
     num_rows = len(lengths)
     rows = random.permutation(num_rows) if weights is None else random.choice(num_rows, num_rows, p=weights)
+    # Cells of a batch: `batch_size` rows of average length.
     budget = max(1, round(batch_size * float(np.maximum(lengths, 1).mean())))
     pool_size = _BATCHES_A_POOL * batch_size
 
@@ -90,6 +91,7 @@ def _cut(lengths: np.ndarray, *, budget: int, most_rows: int, spare: int) -> np.
     starts, begin = [], 0
     while begin < len(lengths):
         starts.append(begin)
+        # Lengths fall, so the first row of a batch is its longest and sets its width.
         num_rows = max(1, min(most_rows, budget // max(1, int(lengths[begin]))))
         if num_rows >= _FEWEST_GROUPED:
             num_rows = min(most_rows, (num_rows + spare) // _GROUP * _GROUP)

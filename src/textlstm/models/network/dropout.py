@@ -41,6 +41,7 @@ class LockedDropout(nn.Module):
         """Return (B, T, E) `states` with the dropped dimensions zero and the others scaled up."""
         if not self.training or self.probability == 0:
             return states
+        # (B, 1, E): one mask for all T steps of a text.
         mask = states.new_ones(states.shape[0], 1, states.shape[2])
         return states * dropout(mask, self.probability)
 
@@ -58,5 +59,6 @@ def word_type_scale(token_ids: Tensor, probability: float, *, vocabulary_size: i
 
     All occurrences of a word have the same factor: 0 with this `probability`, else 1 / (1 - probability).
     """
+    # (V,) factors of all words; token ids of any shape (...) look them up as (..., 1).
     types = dropout(torch.ones(vocabulary_size, device=token_ids.device), probability)
     return types[token_ids].unsqueeze(-1)

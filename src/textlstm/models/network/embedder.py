@@ -61,6 +61,8 @@ class SubwordBuckets(nn.Module):
         for width in NGRAM_WIDTHS:
             if width > C:
                 break
+            # Hash of every window: (N, C - width + 1). It starts from the width, so that equal bytes of two widths
+            # differ.
             key = torch.full_like(char_ids[:, : C - width + 1], width)
             for k in range(width):
                 key = (key * HASH_MULTIPLIER + char_ids[:, k : C - width + 1 + k]) % HASH_MODULUS
@@ -122,6 +124,7 @@ class Embedder(nn.Module):
         # Words: ids beyond the vocabulary are unknown words; from here on the steps come first.
         token_ids = batch.token_ids.long()
         token_ids = token_ids.masked_fill(token_ids >= self.words.num_embeddings, UNKNOWN_ID).t()  # (T, B)
+        # Before the subwords: a dropped word is unknown to them too, which is how they are trained.
         if self.training:
             token_ids = drop_words(token_ids, self.word_dropout, unknown_id=UNKNOWN_ID)
         vectors = self.words(token_ids.contiguous())  # (T, B, word_size)

@@ -84,6 +84,7 @@ class Encoded(NamedTuple):
     def last(self) -> Tensor:
         """(B, P) state of each direction after its last step; zeros for a text without tokens."""
         rows = torch.arange(len(self.lengths), device=self.lengths.device)
+        # (B,) last steps; a text without tokens reads step 0, which the product below makes zero.
         ends = (self.lengths - 1).clamp(min=0)
         found = [states[ends, rows] for states in self.directions]
         return torch.cat(found, dim=1) * (self.lengths > 0).unsqueeze(1)
@@ -137,6 +138,7 @@ class RecurrentLayer(nn.Module):
 
     def forward(self, inputs: Tensor, lengths: Tensor, *, recurrent_dropout: float = 0.0) -> Encoded:
         """Return the states of right-padded (T, B, E) `inputs`."""
+        # The cast comes before the reversal, so that its copy is as small as the format allows.
         inputs = as_computed(inputs).contiguous()
         forward_cell = partial(_run_cell, self.forwards)
         forward_weights = _weights_in_use(self.forwards, recurrent_dropout)
@@ -268,12 +270,14 @@ def _build_cell(family: Encoder, input_size: int, hidden_size: int) -> nn.RNNBas
             assert_never(family)
     with torch.no_grad():
         weights = cell_weights(cell)
+        # (G * H, ...) weights hold one matrix a gate, and each is initialized by itself.
         for block in weights.input.chunk(weights.input.shape[0] // hidden_size):
             nn.init.xavier_uniform_(block)
         for block in weights.recurrent.chunk(weights.recurrent.shape[0] // hidden_size):
             nn.init.orthogonal_(block)
         weights.input_bias.zero_()
         weights.recurrent_bias.zero_()
+        # The second block is the forget gate; cells add both biases, so only one of them holds the 1.
         if isinstance(cell, nn.LSTM):  # Jozefowicz et al. 2015
             weights.input_bias[hidden_size : 2 * hidden_size] = 1.0
     return cell
@@ -297,6 +301,7 @@ def _run_cell(cell: nn.RNNBase, inputs: Tensor, *weights: Tensor) -> Tensor:
         # The weights are cast here, all at once: autocast would cast and compact each of them at each call.
         weights = tuple(compacted(weights, inputs.dtype))
     elif all(given is own for given, own in zip(weights, cell_weights(cell), strict=True)):
+        # A CPU without dropout of weights: the module itself runs under autocast.
         outputs: Tensor = cell(inputs)[0]
         return outputs
     with without_autocast(inputs):

@@ -52,6 +52,7 @@ def encode_texts(
 ) -> EncodedSplit:
     """Return what the network of `model` reads of N texts; `targets` is (N,) or (N, L)."""
     token_ids, spellings = texts.tokens.each(vocabulary.encode), None
+    # Unknown words get ids beyond the vocabulary, under which the network finds their spelling.
     if model.char_cnn_size or model.subword_buckets:
         spelled = SpelledTokens(token_ids, texts.tokens, vocabulary.tokens)
         token_ids, spellings = spelled.token_ids, spelled.table
@@ -96,6 +97,7 @@ def encode_split(
         raise ValueError(f"offsets end at {offsets[-1]}, but there are {len(token_ids)} token ids")
     offsets = np.asarray(offsets, dtype=np.int64)
     lengths = np.diff(offsets)
+    # Cap long texts: (M,) tokens become fewer, and the offsets are counted anew.
     if num_rows and lengths.max() > max_tokens:
         keep = _capped(lengths, max_tokens)
         token_ids = token_ids[keep]
@@ -115,6 +117,7 @@ def _capped(lengths: np.ndarray, max_tokens: int) -> np.ndarray:
     """Return (M,) bool, True for the tokens that are kept."""
     tail = max_tokens // 4
     position = places_of(np.zeros(len(lengths), np.int64), lengths)  # of each token within its text
+    # The kept tail begins here. In texts within the cap it meets the head, so they stay whole.
     last = np.repeat(np.maximum(lengths - tail, 0), lengths)
     return np.asarray((position < max_tokens - tail) | (position >= last))
 
@@ -129,7 +132,9 @@ def spell(words: Sequence[str]) -> np.ndarray:
     """
     rows = bytearray(len(words) * SPELLING_SIZE)
     for i, word in enumerate(words):
+        # Zero bytes are taken out, since 0 is the padding.
         encoded = word.encode("utf-8", "surrogatepass").replace(b"\0", b"")
+        # This may cut a character in two; the network reads bytes, not characters.
         if len(encoded) > _HEAD + _TAIL:
             encoded = encoded[:_HEAD] + encoded[-_TAIL:]
         start = i * SPELLING_SIZE

@@ -105,6 +105,7 @@ class TextNetwork(nn.Module):
         """
         state = {name: torch.from_numpy(array) for name, array in arrays.items()}
         sizes = replace(sizes, word_size=state["embedder.words.weight"].shape[1])
+        # On "meta" weights take no memory; `assign=True` then puts the given arrays in their place, without a copy.
         with torch.device("meta"):
             network = cls(config, sizes)
         network.load_state_dict(state, assign=True)

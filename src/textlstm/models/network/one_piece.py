@@ -30,7 +30,7 @@ def split_as(piece: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
 
 
 def compacted(weights: Sequence[Tensor], dtype: torch.dtype) -> Sequence[Tensor]:
-    """Return the weights in `dtype`, in one piece at the start of a storage; the same ones where they are so already.
+    """Return the weights in `dtype`, in one piece at the start of a storage; unchanged if they lie so already.
 
     It takes one or two kernels a cell, forward and backward, where autocast casts each weight at each call.
     """

@@ -105,6 +105,7 @@ def two_threads() -> Iterator[None]:
         torch.set_num_threads(share)
         yield
     finally:
+        # First nobody can reach the thread any more, then it ends, then the number of threads is as before.
         _SECOND.reset(token)
         thread.stop()
         torch.set_num_threads(num_threads)
@@ -115,6 +116,7 @@ def both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[Firs
     thread = _SECOND.get()
     if thread is None:
         return first(), second()
+    # torch keeps its modes for each thread: the second one works in those of this thread.
     mode = _Mode.of_this_thread()
     task = thread.send(partial(mode.run, second))
     try:
@@ -158,6 +160,7 @@ class _BothLayers(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         first, second, its_inputs, other_inputs = ctx.graphs  # type: ignore[attr-defined]
+        # The graphs of the halves share no node, so two threads may walk them at once.
         found = both(
             partial(_gradients, first, its_inputs, gradients[0]),
             partial(_gradients, second, other_inputs, gradients[1]),

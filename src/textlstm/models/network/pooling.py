@@ -111,6 +111,7 @@ class _MaxMeanOnGpu(torch.autograd.Function):
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         shown, highest, padding, num_tokens = ctx.saved_tensors  # type: ignore[attr-defined]
         num_directions, _, num_texts, size = shown.shape
+        # (B, 2 * D * H) become (2, D, B, H) again, the layout before the reshape in `forward`.
         parts = gradient.to(shown.dtype).view(num_texts, 2, num_directions, size).permute(1, 2, 0, 3)
         # Steps that tie for the maximum share its gradient; a text without tokens has no such step.
         hit = shown == highest.unsqueeze(1)
@@ -138,6 +139,7 @@ class Pool(nn.Module):
                 return encoded.last
             case Pooling.attention:
                 states = encoded.states
+                # (B, T, P) states are weighted and summed to (B, P).
                 return (states * self.attention(states, encoded.lengths)).sum(dim=1)
             case Pooling.max | Pooling.mean | Pooling.max_mean:
                 # The order of steps does not matter here, so the backward states are not reversed.
@@ -162,6 +164,8 @@ class Pool(nn.Module):
         if self.project is None or self.score is None:
             raise TypeError(f"pooling {self.pooling} has no attention weights")
         mask = padding_mask(lengths, states.shape[1]).unsqueeze(-1)
+        # The softmax leaves padding a weight of zero only beside tokens; the mask at the end serves texts without
+        # tokens.
         scores = self.score(torch.tanh(self.project(states))).float()
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
         return torch.softmax(scores, dim=1) * mask

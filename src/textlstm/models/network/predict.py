@@ -70,6 +70,7 @@ def predict_on_device(
                 if k % processes.size == processes.rank:
                     logits[mine] = batch_logits
             if logits is not None:
+                # Each process has filled the rows of its batches; zeros elsewhere make the sum the whole (N, L).
                 processes.sum([logits])
     finally:
         network.train(was_training)

@@ -33,6 +33,7 @@ class PosTable:
         """
         ruler = nlp.get_pipe("attribute_ruler") if "attribute_ruler" in nlp.pipe_names else None
         named = _named_forms(ruler.patterns if ruler is not None else [])
+        # Row 0: a word that no rule names; row 1: white space; then the named forms.
         words = [_OTHER_WORD, "\n", *sorted(named)]
         self._class_of = {word: index for index, word in enumerate(words) if index > _SPACE_CLASS}
         self.tag_names: tuple[str, ...]
@@ -50,12 +51,14 @@ class PosTable:
     def _fill(self, nlp: "Language", ruler: Any, words: list[str], labels: tuple[str, ...]) -> None:
         from spacy.tokens import Doc
 
+        # One Doc holds every word under every tag, class by class.
         tokens = [word for word in words for _ in labels]
         doc = Doc(nlp.vocab, words=tokens, tags=list(labels) * len(words))
         if ruler is not None:
             ruler(doc)
         final = [token.tag_ for token in doc]
         self.tag_names = tuple(dict.fromkeys([*labels, *final]))
+        # The final tags of (classes * tags) tokens become tables (classes, tags).
         index = {name: place for place, name in enumerate(self.tag_names)}
         shape = (len(words), len(labels))
         self.tags = np.array([index[tag] for tag in final], np.int64).reshape(shape)
@@ -70,6 +73,7 @@ def _named_forms(rules: list[dict[str, Any]]) -> set[str]:
     """
     forms: set[str] = set()
     for rule in rules:
+        # Rules that set neither tag nor part of speech, such as morphology, do not matter here.
         if not _DECISIVE & set(rule["attrs"]):
             continue
         for pattern in rule["patterns"]:
@@ -102,6 +106,7 @@ def _forms_of(condition: object) -> set[str]:
             return {form}
         case {"IN": [*forms], **rest} if not rest:
             return {str(form) for form in forms}
+        # The complement of some forms tells apart the same forms.
         case {"NOT_IN": [*forms], **rest} if not rest:
             return {str(form) for form in forms}
         case _:

@@ -55,6 +55,7 @@ def break_ties(
     """
     windows = [_window(nlp, forms, form_ids, row, receptive_field) for row in rows.tolist()]
     tagger: Any = nlp.get_pipe("tagger")
+    # A tok2vec-listener only repeats the output of the pipeline's tok2vec, so that one runs in its place.
     tok2vec = tagger.model.get_ref("tok2vec")
     if tok2vec.name == "tok2vec-listener":
         tok2vec = nlp.get_pipe("tok2vec").model
@@ -64,6 +65,7 @@ def break_ties(
 
 
 def _window(nlp: "Language", forms: WordForms, form_ids: NDArray[np.int32], row: int, receptive_field: int) -> _Window:
+    # Widen to both sides up to the receptive field, but never into a gap.
     start, end = row, row + 1
     while start > row - receptive_field and form_ids[start - 1] != 0:
         start -= 1
@@ -117,6 +119,7 @@ class FastTagger:
         """
         weights = read_weights(nlp)
         self._nlp = nlp
+        # Before new words come: the vocabulary computes all attributes of a word when it first meets it.
         _drop_unused_attributes(nlp, weights.columns)
         self._breaks_ties = precision is Precision.fp32
         self._network = _build_network(weights, device=device, precision=precision)
@@ -148,6 +151,7 @@ class FastTagger:
                 tags[rows] = break_ties(self._nlp, self._forms, form_ids=form_ids, rows=rows, receptive_field=field)
         # A text lies between two gaps, each `field` rows wide: (N + 1) gaps for N texts.
         gaps = np.flatnonzero(form_ids == 0).reshape(-1, field)
+        # (R,) classes and tags of the tagger become final tags and parts of speech.
         classes = self._forms.word_class[form_ids]
         return TaggedBlock(
             form_ids=form_ids,
@@ -160,6 +164,8 @@ class FastTagger:
     def _words_of(self, block: TaggedBlock, num_texts: int) -> TaggedTexts:
         """Drop gaps and white space: (R,) rows become (M,) tokens."""
         is_word = self._forms.is_word[block.form_ids]
+        # words_before[r] counts the words in front of row r; at the row after a text, it is where the text's tokens
+        # end.
         words_before = np.concatenate([[0], np.cumsum(is_word)])
         offsets = np.zeros(num_texts + 1, np.int64)
         offsets[1:] = words_before[block.ends]
@@ -179,7 +185,7 @@ def _build_network(weights: TaggerWeights, *, device: str, precision: Precision)
 
 
 def _drop_unused_attributes(nlp: "Language", columns: Sequence[str]) -> None:
-    """Spare the computation of attributes of new words that nothing reads, such as LIKE_URL: half their cost."""
+    """Remove attributes of words that nothing reads, such as LIKE_URL; they are half the cost of a new word."""
     from spacy.attrs import IDS, IS_SPACE, LOWER, NORM
 
     needed = {IS_SPACE, LOWER, NORM, *(IDS[name] for name in columns)}

@@ -46,6 +46,7 @@ def used_forms(form_ids: NDArray[np.int32], num_forms: int) -> tuple[NDArray[np.
 
     Example: forms 0, 7, 3, 7 give (0, 3, 7) and (0, 2, 1, 2).
     """
+    # With few rows for many forms, sort the rows; else mark the used forms, which needs no sorting.
     if len(form_ids) * 8 < num_forms:
         used, positions = np.unique(form_ids, return_inverse=True)
         return used.astype(np.int64), positions

@@ -91,7 +91,9 @@ class WindowLayer:
     def __call__(self, rows: Pairs) -> Pairs:
         """Return rows 1 to 2 C - 2 of the next layer, in arrays that the next call overwrites; see `Pairs`."""
         size = len(rows.even) - 1
+        # Four neighboring rows for each pair of results; c and d are a and b one column further on.
         a, b, c, d = rows.even[:-1], rows.odd[:-1], rows.even[1:], rows.odd[1:]
+        # (W, C) rows are overwritten; the last row of `_inputs[1]`, ones for the bias, lies behind them and stays.
         flat = [array.reshape(-1)[:size] for array in self._inputs]
         np.subtract(a, c, out=flat[0])
         np.add(b, c, out=flat[1])
@@ -100,10 +102,12 @@ class WindowLayer:
         m1, m2, m3, m4 = self._products
         for weight, array, product in zip(self._weights, self._inputs, self._products, strict=True):
             np.matmul(weight, array, out=product)
+        # m1 becomes the even rows of the result, m2 the odd ones.
         m1 += m2
         m1 += m3
         m2 -= m3
         m2 -= m4
+        # Residual: add the row in the middle of each window.
         np.add(self._normalized(m1), b, out=self._result.even[:-1])
         np.add(self._normalized(m2), c, out=self._result.odd[:-1])
         return self._result
@@ -114,7 +118,9 @@ class WindowLayer:
         best = linear[:width]
         for piece in range(1, self._num_pieces):
             np.maximum(best, linear[piece * width : (piece + 1) * width], out=best)
+        # Products with 1 / W in place of means: (W,) @ (W, C) gives the mean of each column.
         best -= self._mean_weights @ best
+        # `_inputs[0]` has been used and serves as room for the squares.
         squares = np.multiply(best, best, out=self._inputs[0])
         best /= np.sqrt(self._mean_weights @ squares + np.float32(NORM_EPSILON))
         flat = best.reshape(-1)
@@ -122,14 +128,14 @@ class WindowLayer:
         return flat
 
 
-# The tagger of `tagger_network.py` in numpy, for processes that leave torch alone: fp32, on the CPU.
+# The tagger of `network_torch.py` in numpy, for processes that do not load torch: fp32, on the CPU.
 
 _BLOCK_COLUMNS = 256
 """Pairs of rows that go through all layers together, so that they stay in a core's cache."""
 
 
 class NumpyTaggerNetwork:
-    """Scores the tags of word forms in their order; computes exactly spaCy's network but for rounding."""
+    """Scores the tags of word forms in their order; computes spaCy's network up to rounding."""
 
     def __init__(self, weights: TaggerWeights) -> None:
         self.width = weights.width
@@ -166,17 +172,20 @@ class NumpyTaggerNetwork:
     def _guess(self, form_vectors: Floats, form_ids: NDArray[np.int32]) -> PredictedTags:
         num_rows, field = len(form_ids), self.receptive_field
         tags, ties = np.zeros(num_rows, np.int64), np.zeros(num_rows, np.bool_)
+        # Each layer makes one column at the end useless, so blocks overlap by `field` columns.
         step = 2 * (_BLOCK_COLUMNS - field)
         # Outside the array there are only gaps, form 0; the last block is filled up with them.
         forms = np.pad(form_ids, (field, field + step))
         pairs = Pairs.empty(self.width, _BLOCK_COLUMNS)
         for start in range(0, num_rows, step):
             pairs.fill(form_vectors, forms[start : start + 2 * _BLOCK_COLUMNS])
+            # Even rows of a block fill every second place from `start` on, odd ones from `start + 1` on.
             for first, rows in enumerate(self._hidden(pairs)):
                 place = slice(start + first, min(start + step, num_rows), 2)
                 scores = rows @ self._output_weight
                 scores += self._output_bias
                 best = scores.max(axis=1, keepdims=True)
+                # The last block reaches beyond the end of the rows.
                 count = len(tags[place])
                 tags[place] = scores.argmax(axis=1)[:count]
                 ties[place] = np.count_nonzero(scores > best - np.float32(NEAR_TIE), axis=1)[:count] > 1

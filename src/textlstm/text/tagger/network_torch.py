@@ -39,7 +39,7 @@ class _Maxout:
 
 
 class TaggerNetwork:
-    """Scores the tags of word forms in their order; computes exactly spaCy's network but for rounding."""
+    """Scores the tags of word forms in their order; computes spaCy's network up to rounding."""
 
     def __init__(self, weights: TaggerWeights, *, device: str, precision: Precision) -> None:
         self.device = torch.device(device)
@@ -79,6 +79,7 @@ class TaggerNetwork:
         by_place = first.weight.view(3, self.width, -1)  # place, input, P * W
         shares = torch.stack([vectors @ by_place[0], vectors @ by_place[1] + first.bias, vectors @ by_place[2]], dim=1)
         shares = shares.flatten(0, 1)  # (3 * used forms, P * W)
+        # A row of the first layer is then the sum of three look-ups, without a product for each row.
         row_forms = torch.from_numpy(positions).to(self.device)
         parts = [
             self._guess_block(vectors, shares, row_forms, start) for start in range(0, len(form_ids), self._block_rows)
@@ -96,13 +97,17 @@ class TaggerNetwork:
             row_forms[max(0, start - field) : end + field],
             (max(0, field - start), max(0, end + field - len(row_forms))),
         )
+        # (rows + 2 * field - 2, 3) places in `shares`: previous, this and next row. Each layer loses a row at both
+        # ends.
         places = torch.stack([forms[:-2] * 3, forms[1:-1] * 3 + 1, forms[2:] * 3 + 2], dim=1)
         linear = functional.embedding_bag(places, shares, mode="sum")
         hidden = self._windows[0].finish(linear).add_(vectors.index_select(0, forms[1:-1]))
         for layer in self._windows[1:]:
             window = torch.cat([hidden[:-2], hidden[1:-1], hidden[2:]], dim=1)  # (rows, 3 W)
             hidden = layer.finish(torch.addmm(layer.bias, window, layer.weight)).add_(hidden[1:-1])
+        # The rows asked for are left: (rows, W) become (rows, L).
         scores = torch.addmm(self._output_bias, hidden, self._output_weight)
         best, tags = scores.max(dim=1)
+        # The best tag passes this comparison itself, so more than one means a near tie.
         ties = (scores > (best - NEAR_TIE).unsqueeze(1)).sum(dim=1) > 1
         return tags, ties

@@ -50,11 +50,13 @@ def self_tested_fast_tagger(
     Raises:
         UnknownArchitecture: another architecture, or another tag.
     """
+    # spaCy's own tags come first, while its vocabulary still computes all attributes: FastTagger drops some.
     with nlp.memory_zone():
         expected = [[(token.text, token.tag_, token.pos_) for token in doc] for doc in nlp.pipe(PROBE_TEXTS)]
     tagging = FastTagger(nlp, max_run=max_run, precision=precision, device=device)
     block = tagging.tag(PROBE_TEXTS)
     num_tokens = num_other = 0
+    # Another cut is refused at once, since it is no matter of rounding; other tags are counted.
     for start, end, tokens in zip(block.starts.tolist(), block.ends.tolist(), expected, strict=True):
         if end - start != len(tokens):
             raise UnknownArchitecture("it cuts a probe sentence into other tokens")

@@ -40,6 +40,7 @@ class SpacyTagging:
         """Yield the tokens of all texts, with tags and lemmas where they were asked for, in blocks of 10,000 words."""
         cut = (cut_long_runs(text, max_run=self._max_run) for text in texts)
         for block in blocks_by_words(cut, max_words=_BLOCK_WORDS):
+            # The zone frees the block's words at its end: by then `_tagged` must have copied every string.
             with self._nlp.memory_zone():
                 tagged = self._tagged(self._nlp.pipe(block, batch_size=64))
             yield tagged

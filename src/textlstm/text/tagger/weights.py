@@ -84,6 +84,7 @@ def read_weights(nlp: "Language") -> TaggerWeights:
     Raises:
         UnknownArchitecture: another component, architecture, window or setting is found.
     """
+    # Each check guards an assumption of the networks in numpy and torch; where one fails, spaCy itself tags.
     extra = [name for name in nlp.pipe_names if name not in _ALLOWED_PIPES]
     if extra or "tagger" not in nlp.pipe_names:
         raise UnknownArchitecture(f"its components are {', '.join(nlp.pipe_names)}")
@@ -91,6 +92,7 @@ def read_weights(nlp: "Language") -> TaggerWeights:
     if tagger.cfg["overwrite"] or [node.name for node in _leaves(tagger.model)][-1] != "softmax":
         raise UnknownArchitecture("its tagger is not spacy.Tagger.v2")
     tok2vec = tagger.model.get_ref("tok2vec")
+    # A listener only repeats the output of the pipeline's tok2vec, which holds the weights.
     if tok2vec.name == "tok2vec-listener":
         tok2vec = nlp.get_pipe("tok2vec").model
     if not (tok2vec.has_ref("embed") and tok2vec.has_ref("encode")):
@@ -120,6 +122,7 @@ def _tables(embed: Any) -> tuple[HashTable, ...]:
     nodes = _leaves(embed)
     hashes = [node for node in nodes if node.name == "hashembed"]
     static = ["static_vectors"] if any(node.name == "static_vectors" for node in nodes) else []
+    # The leaves are compared in their order: any other layer would change the results.
     expected = ["extract_features", "list2ragged", *_HASH_EMBED * len(hashes), *static, *_MAXOUT, "ragged2list"]
     if not hashes or [node.name for node in nodes] != expected:
         raise UnknownArchitecture("its embedding is not spacy.MultiHashEmbed.v2")
@@ -141,6 +144,7 @@ def _windows(encode: Any) -> tuple[MaxoutLayer, ...]:
     num_residual = len(
         [node for node in encode.walk() if node.name == "residual(expand_window>>maxout>>layernorm>>dropout)"]
     )
+    # `pad` rows between texts keep a text from reading its neighbors, as the gaps do here.
     if (
         [node.name for node in nodes] != ["expand_window", *_MAXOUT] * depth
         or num_residual != depth
@@ -148,12 +152,14 @@ def _windows(encode: Any) -> tuple[MaxoutLayer, ...]:
         or any(node.attrs["window_size"] != 1 for node in nodes if node.name == "expand_window")
     ):
         raise UnknownArchitecture("its encoder is not spacy.MaxoutWindowEncoder.v2 with window 1")
+    # Four leaves a layer: expand_window, maxout, layernorm, dropout.
     return tuple(_maxout(nodes[4 * layer + 1 : 4 * layer + 4]) for layer in range(depth))
 
 
 def _maxout(nodes: Sequence[Any]) -> MaxoutLayer:
     maxout, normalization = nodes[0], nodes[1]
     weight, bias = _array(maxout, "W"), _array(maxout, "b")
+    # thinc stores (W, P, inputs); here the pieces come first: (P * W, inputs).
     width, num_pieces, num_inputs = weight.shape
     return MaxoutLayer(
         weight=np.ascontiguousarray(weight.transpose(1, 0, 2)).reshape(num_pieces * width, num_inputs),

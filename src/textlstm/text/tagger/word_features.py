@@ -88,12 +88,15 @@ class WordForms:
 
     def form_ids(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """Return the (R,) int32 forms of all texts, with a gap before, between and after them."""
+        # The cache starts anew before numbers are given away, never within a call.
         if len(self.tokens) > self._max_forms or len(self._pieces) > 2 * self._max_forms:
             self._clear()
         pieces_of = [find_pieces(text) for text in texts]
+        # All new pieces of the texts are learned together: spaCy and the embedding work in batches.
         self._learn(set().union(*pieces_of))
         has_spaced_rule, joined = self._has_spaced_rule, self._joined
         flat = [GAP]
+        # A text is its words; where a rule reaches further, it is one piece, or neighbors are merged.
         for text, pieces in zip(texts, pieces_of, strict=True):
             if has_spaced_rule is not None and has_spaced_rule(text):
                 flat += self._learn_whole([text])
@@ -109,6 +112,7 @@ class WordForms:
         new = pieces.difference(self._pieces)
         if not new:
             return
+        # Long runs without white space are tokenized in parts, and then have the forms of the parts.
         cut = {
             piece: find_pieces(cut_long_runs(piece, max_run=self._max_run))
             for piece in new
@@ -132,6 +136,7 @@ class WordForms:
     def _store(self, tokenized: list[WordTokens]) -> None:
         """Number the forms of all tokens and remember them by piece."""
         numbers, num_known = self._numbers, len(self.tokens)
+        # Tokens with equal attributes share one form; embeddings are computed for new forms only.
         new_rows: list[tuple[int, ...]] = []
         for piece, rows, is_joined in tokenized:
             forms = []
@@ -153,6 +158,7 @@ class WordForms:
         are_words = [not word.isspace() for word in words]
         word_class = self._pos_table.word_class
         classes = [word_class(word, is_space=not is_word) for word, is_word in zip(words, are_words, strict=True)]
+        # All columns grow together: row f of each belongs to form f.
         self.tokens += words
         self._is_word.append(np.array(are_words, np.bool_))
         self._word_class.append(np.array(classes, np.int64))
@@ -165,11 +171,13 @@ class WordForms:
 
         ops, parts = NumpyOps(), []
         for table in self._weights.tables:
+            # thinc hashes a value to four rows and sums them: (values, 4, width) become (new, width).
             values, inverse = np.unique(attributes[:, 1 + table.column], return_inverse=True)
             rows = ops.hash(values, table.seed) % table.rows.shape[0]  # (values, 4)
             parts.append(table.rows[rows].sum(axis=1)[inverse])
         static = self._weights.static
         if static is not None:
+            # Words without a vector have row -1, which indexing reads as the last row; they become zero below.
             rows = static.vectors.find(keys=attributes[:, 0])
             vectors = np.asarray(static.vectors.data)[rows] @ static.projection.T
             vectors[rows < 0] = 0

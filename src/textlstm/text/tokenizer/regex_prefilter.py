@@ -34,6 +34,7 @@ def searches_of(nlp: "Language") -> Searches:
     """Return the prefix, suffix and infix searches of the tokenizer of `nlp`."""
     tokenizer = nlp.tokenizer
     prefixes, suffixes, infixes = tokenizer.prefix_search, tokenizer.suffix_search, tokenizer.infix_finditer
+    # The shortcuts hold for spaCy's own patterns only; all others are searched as they are.
     if not has_default_patterns(nlp) or nlp.lang in _LANGUAGES_THAT_CUT_LETTERS:
         return Searches(prefixes, suffixes, infixes, leaves_letters=False)
     suffixes = _at_the_end(suffixes) if suffixes else None
@@ -72,6 +73,7 @@ def _at_the_end(search: Callable[[str], re.Match[str] | None]) -> Callable[[str]
         start = len(text) - _SUFFIX_WINDOW
         if start <= 0:
             return search(text)
+        # With a start, unlike with a slice, lookbehinds and ^ still see the characters before it.
         found = pattern.search(text, start)
         return search(text) if found is not None and found.start() == start else found
 

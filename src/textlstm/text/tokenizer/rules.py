@@ -35,7 +35,7 @@ class WordRules:
         self._url_match = tokenizer.url_match or _is_none
         self._leaves_letters = tokenizer.token_match is None and searches.leaves_letters
         self._joins: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
-        """Sequences of tokens that the last step makes others of, by their first two tokens (or one)."""
+        """Sequences of tokens that the last step replaces, by their first two tokens (or one)."""
         for spelled in self._joined_sequences(faster_heuristics=tokenizer.faster_heuristics):
             self._joins.setdefault(spelled[:2], []).append(spelled)
         self._starts = frozenset(start[0] for start in self._joins)
@@ -45,6 +45,7 @@ class WordRules:
 
         Example: "(end's)" gives ["(", "end", "'s", ")"], and "end):" gives None, since "):" is a special case.
         """
+        # Most words: letters that no rule names and no pattern can cut.
         if self._leaves_letters and word.isalpha() and word.isascii() and word not in self._rules:
             return (word,)
         tokens = self._cut(word, self._rules)
@@ -55,6 +56,7 @@ class WordRules:
         before, behind = list[str](), list[str]()
         rest, last_size, leaves_letters, token_match = word, 0, self._leaves_letters, self._token_match
         find_prefix, find_suffix = self._find_prefix, self._find_suffix
+        # Cut from both ends until the rest is a special case or nothing changes, in the order of spaCy's loop.
         while rest and len(rest) != last_size:
             if rest in rules or (token_match is not None and token_match(rest)):
                 break
@@ -63,12 +65,14 @@ class WordRules:
                 rest = ""
                 break
             last_size = len(rest)
+            # A cut that leaves a special case is made at once, before the other end is looked at.
             found = find_prefix(rest)
             prefix = found.end() - found.start() if found else 0
             if prefix and rest[prefix:] in rules:
                 before.append(rest[:prefix])
                 rest = rest[prefix:]
                 break
+            # The suffix is searched in what the prefix leaves.
             found = find_suffix(rest[prefix:] if prefix else rest)
             suffix = found.end() - found.start() if found else 0
             if suffix and rest[:-suffix] in rules:
@@ -85,8 +89,10 @@ class WordRules:
             elif suffix:
                 behind.append(rest[-suffix:])
                 rest = rest[:-suffix]
+        # What is left is a special case, or is cut at its infixes.
         if rest:
             before += rules[rest] if rest in rules else self._cut_inside(rest)
+        # Suffixes were found from the outside in.
         behind.reverse()
         return before + behind
 
@@ -107,6 +113,7 @@ class WordRules:
             return [rest]
         tokens, start = list[str](), 0
         for first, end in infixes:
+            # As in spaCy, an infix at the very start cuts nothing.
             if first == 0:
                 continue
             if first != start:
@@ -119,7 +126,7 @@ class WordRules:
         return tokens
 
     def _joined_sequences(self, *, faster_heuristics: bool) -> list[tuple[str, ...]]:
-        """Return the tokens that the last step makes others of, one sequence for each special case.
+        """Return the tokens that the last step replaces, one sequence for each special case.
 
         As in `Tokenizer.add_special_case`; cases with white space cannot lie within a word.
         """
@@ -127,10 +134,12 @@ class WordRules:
         for rule, joined in self._rules.items():
             if len(rule.split()) != 1 or rule != rule.strip():
                 continue
+            # With this setting spaCy matches only those special cases that its patterns would cut.
             if faster_heuristics and not (
                 self._find_prefix(rule) or self._find_suffix(rule) or list(self._find_infixes(rule))
             ):
                 continue
+            # Cut without rules: these are the tokens that the last step finds and replaces.
             spelled = self._cut(rule, {})
             if spelled != joined:
                 sequences.append(tuple(spelled))

@@ -44,6 +44,7 @@ class PlainTokens:
         """
         from spacy.attrs import NORM
 
+        # The vocabulary computes each attribute that has a getter for every new word: NORM alone is read here.
         getters = nlp.vocab.lex_attr_getters
         nlp.vocab.lex_attr_getters = {NORM: getters[NORM]}
         self._nlp = nlp
@@ -54,7 +55,7 @@ class PlainTokens:
 
     @cached_property
     def _word_tokenizer(self) -> WordTokenizer:
-        """Made for the first word that needs it; a few texts often have none. Not to be made within a memory zone."""
+        """Made for the first word that needs it; a few texts often have none. Never make it within a memory zone."""
         return WordTokenizer(self._nlp, ("ORTH", "NORM"), find_joined=False)
 
     def _clear(self) -> None:
@@ -71,6 +72,7 @@ class PlainTokens:
 
     def tag_blocks(self, texts: Sequence[str]) -> Iterator[TaggedTexts]:
         """Yield the tokens of all texts, without tags, in blocks of about a million characters."""
+        # Clearing makes new lists: results of earlier calls keep the lists that their numbers stand for.
         if len(self._pieces) > _MAX_WORDS or self._num_chars > _MAX_WORD_CHARS:
             self._clear()
         for start, end in block_bounds(texts, max_chars=_BLOCK_CHARS):
@@ -97,6 +99,7 @@ class PlainTokens:
     def _numbers(self, pieces: Iterable[str], count: int, *, are_words: bool) -> NDArray[np.int64]:
         """Return the (count,) numbers of `pieces`, all of which have tokens then; other pieces may hold white space."""
         numbers = np.fromiter(map(self._pieces.__getitem__, pieces), np.int64, count)
+        # Numbers are given in order, so pieces without tokens are those beyond the last one learned.
         if new := self._pieces.distinct[len(self._tokens) :]:
             self._learn(new, are_words=are_words)
         return numbers
@@ -106,13 +109,15 @@ class PlainTokens:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the numbers of the pieces whose tokens are those of the texts, and how many pieces each text has.
 
-        They are its words, but for texts with special words, which are joined to their neighbors or cut. A text that
-        holds a rule with white space is one piece.
+        They are its words, except that special words are joined to their neighbors or cut. A text that holds a rule
+        with white space is one piece.
         """
+        # (M,) flags of words become the rows (texts) that hold a special word.
         hits = np.flatnonzero(self._is_special.rows[words])
         rows = set(np.searchsorted(np.cumsum(counts), hits, side="right").tolist())
         if (has_spaced_rule := self._has_spaced_rule) is not None:
             rows |= {row for row, text in enumerate(texts) if has_spaced_rule(text)}
+        # Keep the words of all other texts, and put the pieces of these rows in their place.
         parts, done, starts, num_pieces = list[NDArray[np.int64]](), 0, _ends(counts), counts.copy()
         for row in sorted(rows):
             own = self._pieces_of(texts[row])

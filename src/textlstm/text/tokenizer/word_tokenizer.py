@@ -64,6 +64,7 @@ def merge_around(pieces: Sequence[str], joined: Set[str]) -> list[str]:
     """Return `pieces` with each word of `joined` and its neighbors as one piece."""
     places = [place for place, piece in enumerate(pieces) if piece in joined]
     merged, done = list[str](), 0
+    # Windows of _CONTEXT pieces to each side; those that overlap become one.
     while places:
         start = end = max(done, places[0] - _CONTEXT)
         while places and places[0] - _CONTEXT <= max(end, start):
@@ -81,7 +82,7 @@ def supports_single_words(nlp: "Language") -> bool:
 
 
 def spaced_rule_finder(nlp: "Language") -> Callable[[str], bool] | None:
-    """Return what says whether a text holds a rule that spans white space, so that it must be tokenized whole.
+    """Return a function that says whether a text holds a rule with white space, so that it must be tokenized whole.
 
     None where the language has no such rule.
     """
@@ -108,6 +109,7 @@ class WordTokenizer:
         self._vocab = nlp.vocab
         self._rules = frozenset(tokenizer.rules)
         self._keeps_letters = searches.leaves_letters
+        # Special cases that a pattern would cut are those that spaCy matches over several tokens.
         cutters = (tokenizer.find_prefix, tokenizer.find_infix, tokenizer.find_suffix)
         matched = [rule for rule in tokenizer.rules if any(cut(rule) for cut in cutters)] if find_joined else []
         self._joins_letters = any(rule.isalnum() for rule in matched)
@@ -118,6 +120,8 @@ class WordTokenizer:
 
     def tokenize(self, words: Iterable[str]) -> Iterator[WordTokens]:
         """Yield the tokens of each word, in any order; a word may end with one space, or be any text at all."""
+        # Sort the words by the work they need: none, one pass, or a second pass that shows which the last step joined.
+        # Texts with other white space, or with the separator in them, go alone.
         letters, plain, mixed = list[str](), list[str](), list[str]()
         for word in words:
             stem = word.removesuffix(" ")
@@ -137,6 +141,7 @@ class WordTokenizer:
 
     def _alone(self, text: str) -> WordTokens:
         rows = self._rows(self._tokenizer(text))
+        # The twin has no last step, so other tokens show that the step changed some.
         is_joined = self._twin is not None and rows != self._rows(self._twin(text))
         return WordTokens(text, [tuple(row) for row in rows], is_joined)
 
@@ -154,6 +159,7 @@ class WordTokenizer:
         joined = self._joined_words(words, groups) if may_join else set()
         for word, group in zip(words, groups, strict=True):
             rows = list(map(tuple, group))
+            # In a batch a space follows every word; put in what follows the word itself.
             if self._space_column is not None:
                 last = list(rows[-1])
                 last[self._space_column] = int(word[-1] == " ")
@@ -164,6 +170,7 @@ class WordTokenizer:
         """Return those of `words` whose tokens, `groups`, the last step changed."""
         if self._twin is None:
             return set()
+        # Only words that hold the first token of a special case are tokenized a second time.
         starts = self._joined_starts
         suspects = [word for word, group in zip(words, groups, strict=True) if any(row[0] in starts for row in group)]
         if not suspects:
@@ -175,6 +182,7 @@ class WordTokenizer:
 
     def _groups(self, tokenizer: Any, words: list[str]) -> list[list[list[int]]]:
         """Return the token rows of each word."""
+        # One text of all words, whose tokens are then divided at the separators.
         text = f" {_SEPARATOR} ".join([word.removesuffix(" ") for word in words])
         array = tokenizer(text).to_array(self._columns)
         rows = array.tolist()
