@@ -37,15 +37,18 @@ def decompose(trace: CellTrace, state_gradients: Tensor) -> Tensor | None:
     if kept is None or entering is None:
         return None
     shown = trace.gates.get(GateName.output)
+    # Row s of `left` is the memory of the steps 0 to s alone, so two rows next to each other differ by one step's part.
     left = torch.zeros_like(entering)  # what each step so far has left, summed over the steps up to it
     parts = entering.new_zeros(entering.shape[:2])
     for step in range(len(entering)):
         left[:step] *= kept[step]
         left[step] = (left[step - 1] if step else 0.0) + entering[step]
+        # (step + 1, B, H) become (step + 1, B): how much each beginning of the text speaks through this step's state.
         seen = left[: step + 1]
         levels = seen if shown is None else seen.tanh()
         weights = state_gradients[step] if shown is None else state_gradients[step] * shown[step]
         weighted = torch.einsum("tbh,bh->tb", levels, weights)
+        # The difference of two beginnings is the part of the step between them; over all steps they sum to the whole.
         parts[: step + 1] += weighted
         parts[1 : step + 1] -= weighted[:-1]
     return parts
@@ -65,6 +68,7 @@ def log_odds(logits: Tensor, labels: Tensor, task: Task) -> Tensor:
         labels: (B,) int64 label ids.
         task: one or several labels a text.
     """
+    # (B, L) become (B,).
     own = logits.gather(1, labels.unsqueeze(1)).squeeze(1)
     if task is Task.multi_label or logits.shape[1] == 1:
         return own
@@ -83,6 +87,7 @@ def against_rest(values: np.ndarray, label: int, probabilities: np.ndarray, task
         return np.asarray(own)
     weights = np.asarray(probabilities, dtype=np.float64).copy()
     weights[label] = 0.0
+    # Where the label has all the probability, the other labels count alike.
     weights = weights / weights.sum() if weights.sum() > 0 else np.full_like(weights, 1 / (len(weights) - 1))
     weights[label] = 0.0
     return np.asarray(own - values @ weights)
@@ -125,11 +130,13 @@ def attribute(reader: TextReader, labels: np.ndarray) -> Mapping[Method, list[np
 
 def leave_one_out(reader: TextReader, labels: np.ndarray) -> list[np.ndarray]:
     """Return how much the log-odds of each text's label fall when one word is taken out of the text."""
+    # A text of T tokens has T + 1 variants: itself, then without each token in turn.
     variants = make_variants(reader, _whole_and_without_each)
     counts = reader.split.lengths + 1
     task = reader.classifier.saved_model.task
     wanted = torch.from_numpy(np.repeat(labels, counts))
     scores = log_odds(torch.from_numpy(reader.logits(variants)), wanted, task).numpy()
+    # (sum of T + 1,) scores are cut at the texts; the fall from the whole is the token's value.
     return [part[0] - part[1:] for part in np.split(scores, np.cumsum(counts)[:-1])]
 
 
@@ -143,15 +150,18 @@ def cell_decomposition(reader: TextReader, labels: np.ndarray) -> list[np.ndarra
     found: dict[int, np.ndarray] = {}
     task = reader.classifier.saved_model.task
     for rows, batch in reader.batches():
+        # Trace the gates of this batch, and see how the layers behind the encoder read its states.
         trace = trace_encoder(reader.network.encoder, token_vectors(reader, batch), batch.lengths)
         gradients = read_out(reader.network, trace.encoded, pick_labels(labels, rows, batch.lengths), task)
         total = None
+        # Only the last layer is decomposed: its directions add up, each turned into the order of the text first.
         for cell, gradient in zip(top_cells(trace), gradients.states, strict=True):
             parts = decompose(cell, gradient)
             if parts is None:
                 return None
             steps = in_token_order(parts, trace.encoded.lengths, cell.direction)
             total = steps if total is None else [one + other for one, other in zip(total, steps, strict=True)]
+        # Batches are sorted by length, so results are kept by the number of the text.
         for row, length, values in zip(rows.tolist(), batch.lengths.tolist(), total or [], strict=True):
             found[row] = spread(values, length, step_tokens(reader.network))
     return [found[row] for row in range(len(labels))]
@@ -190,6 +200,7 @@ def integrated_gradients(reader: TextReader, labels: np.ndarray) -> list[np.ndar
                 additional_forward_args=(batch.lengths, wanted),
                 n_steps=_NUM_STEPS,
             )
+            # (B, T, E) become (B, T): the dimensions of a token's vector belong together.
             values = parts.sum(dim=2).float().cpu().numpy()
             for place, (row, length) in enumerate(zip(rows.tolist(), batch.lengths.tolist(), strict=True)):
                 found[row] = values[place, :length]
@@ -210,6 +221,7 @@ class ReadOut(NamedTuple):
 def read_out(network: TextNetwork, encoded: Encoded, labels: Tensor, task: Task) -> ReadOut:
     """Return the gradients of each text's log-odds of its label (B,) behind the encoder."""
     with torch.enable_grad():
+        # The states are leaves here: gradients stop at the encoder, which is not run again.
         states = [part.detach().clone().requires_grad_() for part in encoded.directions]
         pooled = network.pool(Encoded(states[0], states[1] if len(states) > 1 else None, encoded.lengths))
         total = log_odds(network.head(pooled), labels, task).sum()
@@ -240,6 +252,7 @@ def spread(values: np.ndarray, num_tokens: int, per_step: int) -> np.ndarray:
     """
     if per_step == 1:
         return values.astype(np.float32)
+    # (S,) become (T,); the last step may stand for fewer tokens than the others.
     steps = np.arange(num_tokens) // per_step
     return np.asarray((values / np.bincount(steps, minlength=len(values)).clip(min=1))[steps], dtype=np.float32)
 

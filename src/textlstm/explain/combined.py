@@ -58,6 +58,7 @@ def combined_contributions(
         labels: (N,) int64 label that is explained for each text.
     """
     combiner, task = reader.classifier.combiner, reader.classifier.saved_model.task
+    # Both branches are read once for all orders: the network on growing texts, the expert in parts that add up.
     logits = reader.logits(make_variants(reader, _growing_texts))
     parts = _expert_parts(reader, texts, scores)
     whole = combiner.combine(scores.recurrent_logits, scores.expert_logits)
@@ -65,6 +66,7 @@ def combined_contributions(
     for row, length in enumerate(reader.split.lengths.tolist()):
         label = int(labels[row])
         words, other, bias = np.zeros(length), 0.0, 0.0
+        # Every order is followed by its reverse, as in `_growing_texts`: the logits come in the same sequence.
         runs = [run for order in _orders(length) for run in ((order, False), (order[::-1], True))]
         for order, other_last in runs:
             recurrent = logits[begin : begin + length + 1]  # (T + 1, L): after 0, 1, ... T words of this order
@@ -73,12 +75,14 @@ def combined_contributions(
             if expert is not None:
                 # One more step stands for the n-grams of no token: before all words, or after them.
                 recurrent = np.concatenate([recurrent, recurrent[-1:]] if other_last else [recurrent[:1], recurrent])
+            # The combiner mixes each step as it mixes a whole text; the change of a step belongs to the word that came.
             steps = _log_odds(combiner.combine(recurrent, expert), label, task)
             changes = np.diff(steps)
             bias += steps[0] / len(runs)
             if expert is not None:
                 other += float(changes[-1] if other_last else changes[0]) / len(runs)
                 changes = changes[:-1] if other_last else changes[1:]
+            # T changes are left, in the order of this run.
             words[order] += changes / len(runs)
         log_odds = float(_log_odds(whole[row : row + 1], label, task)[0])
         found.append(Combined(words.astype(np.float32), other, float(bias), log_odds))
@@ -88,6 +92,7 @@ def combined_contributions(
 def _orders(length: int) -> list[np.ndarray]:
     """Return the orders in which the words of a text come in: reading order, then random ones, the same each time."""
     generator = np.random.default_rng(length)
+    # The number of texts to read grows with the square of the length, so long texts get one pair of orders.
     num_pairs = min(max(_STEPS // max(length, 1), 1), _MOST_PAIRS)
     return [np.arange(length), *(generator.permutation(length) for _ in range(num_pairs - 1))]
 
@@ -118,6 +123,7 @@ def _expert_parts(reader: TextReader, texts: Sequence[str], scores: Scores) -> l
     expert = reader.classifier.expert
     if expert is None or scores.expert_logits is None or not reader.classifier.combiner.expert_scale:
         return None
+    # The names of all n-grams are looked up at once, and handed out text by text below.
     rows = [expert.table.transform([text]) for text in texts]
     names = iter(ngram_names(expert.table, np.concatenate([row.features for row in rows])))
     found = []
@@ -128,11 +134,13 @@ def _expert_parts(reader: TextReader, texts: Sequence[str], scores: Scores) -> l
         tokens = [token.lower() for token in reader.text_tokens(number)]
         words, other = np.zeros((len(tokens), margins.shape[1])), np.zeros(margins.shape[1])
         for ngram, margin in zip(ngrams, margins, strict=True):
+            # The tokens of an n-gram share its margin evenly; n-grams without a token that is read go to `other`.
             places = _places(ngram, tokens)
             if places:
                 words[places] += margin / len(places)
             else:
                 other += margin
+        # The rest of the expert's own logits is the start, so the parts add up to them exactly.
         start = scores.expert_logits[number] - words.sum(axis=0) - other
         found.append(_ExpertParts(words, other, start))
     return found
@@ -155,6 +163,7 @@ def _places(ngram: str, tokens: Sequence[str]) -> list[int]:
     ([1, 2], [0, 1], [])
     """
     if ngram.startswith("“") and ngram.endswith("”"):
+        # N-grams of characters may reach across words: each piece is looked for inside the tokens.
         pieces = [piece for piece in ngram[1:-1].lower().split() if piece]
         return [place for place, token in enumerate(tokens) if any(piece in token for piece in pieces)]
     words = set(ngram.lower().split())

@@ -28,9 +28,9 @@ class Branches:
 
     recurrent: float
     expert: float
-    """0 where the model has no linear expert, or the gate leaves it out."""
+    """0 where the model has no linear expert, or the combiner leaves it out."""
     class_bias: float
-    """What the gate's biases put in, which the text has no part in; 0 where it has none."""
+    """The part of the combiner's biases, which do not depend on the text; 0 where it has none."""
     ngrams: tuple[NgramEffect, ...]
     """The strongest n-grams of the expert, by size of their effect; `~word` is what a word's vector adds."""
 
@@ -49,16 +49,19 @@ def weigh_branches(
     found = []
     for row, text in enumerate(texts):
         label, probabilities = int(labels[row]), scores.probabilities[row]
+        # (L,) parts of logits become one part of the label's log-odds.
         recurrent = against_rest(scores.recurrent_logits[row], label, probabilities, task) * gate.recurrent_scale
         biases = np.broadcast_to(gate.bias, len(probabilities))
         class_bias = float(against_rest(biases, label, probabilities, task))
         if expert is None or scores.expert_logits is None:
             found.append(Branches(float(recurrent), 0.0, class_bias, ()))
             continue
+        # The expert as a whole, then its n-grams and word vectors one by one.
         whole = against_rest(scores.expert_logits[row], label, probabilities, task) * gate.expert_scale
         features, values = _features(expert, text)
         parts = expert.function.weights[features] * values[:, None]  # (n-grams, L)
         meanings = WordParts((), parts[:0]) if expert.vectors is None else expert.vectors.parts(text)
+        # (n-grams + words, L): the columns of the table first, then the words by their vectors.
         parts = np.concatenate([parts, meanings.margins])
         effects = against_rest(parts, label, probabilities, task) * gate.expert_scale
         strongest = np.argsort(-np.abs(effects), kind="stable")[:_MOST_NGRAMS]
@@ -85,6 +88,7 @@ def ngram_names(table: NgramTable, features: np.ndarray) -> list[str]:
         if feature < num_words:
             names.append(words[feature])
         elif feature < num_word_features:
+            # A pair's key is the first word's number times the number of words, plus the second word's.
             first, second = divmod(int(table.words.pairs.keys[feature - num_words]), num_words)
             names.append(f"{words[first]} {words[second]}")
         else:

@@ -1,4 +1,4 @@
-"""Explanations of single texts: the library's door to this room."""
+"""Explanations of single texts: this is where the rest of the library asks for them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +52,7 @@ def incremental_predictions(reader: TextReader) -> list[IncrementalPrediction]:
         places = places_of(length).tolist()
         return [np.arange(place) for place in places] + [np.arange(length - place, length) for place in places]
 
+    # All beginnings of a text come first, then all its ends: 2 K variants a text.
     variants = make_variants(reader, pieces)
     logits = classifier.combiner.recurrent_alone(reader.logits(variants))
     probabilities = to_probabilities(logits, classifier.saved_model.task)
@@ -163,9 +164,11 @@ def explain_texts(classifier: TextClassifier, texts: Sequence[str]) -> list[Expl
         return []
     # The tags are shown beside the words, so texts are tagged even for a model that does not read them.
     prepared = classifier.tagging_pipeline.prepare(texts)
+    # Read the texts once as the network does, and choose the label to explain.
     reader = TextReader(classifier, prepared)
     scores = classifier.score_prepared(prepared, texts)
     labels = explained_labels(scores)
+    # Explain that label from every side; each of these keeps the order of the texts.
     attributions = attribute(reader, labels)
     combined = combined_contributions(reader, texts, scores, labels)
     inside = look_inside(reader, labels)
@@ -175,6 +178,7 @@ def explain_texts(classifier: TextClassifier, texts: Sequence[str]) -> list[Expl
     predictions = classifier.decide(texts, scores.probabilities)
     found = []
     for row, text in enumerate(texts):
+        # The tags of all texts stand one after another, as their tokens do.
         start, end = reader.split.offsets[row], reader.split.offsets[row + 1]
         tags = () if reader.pos is None else tuple(POS_TAGS[tag] for tag in reader.pos[start:end])
         found.append(
@@ -213,6 +217,7 @@ def look_inside(reader: TextReader, labels: np.ndarray) -> list[Inside]:
     found: dict[int, Inside] = {}
     task = reader.classifier.saved_model.task
     for rows, batch in reader.batches():
+        # Batches are sorted by length, so what is found is kept by the number of the text.
         trace = trace_encoder(reader.network.encoder, token_vectors(reader, batch), batch.lengths)
         reading = read_out(reader.network, trace.encoded, pick_labels(labels, rows, batch.lengths), task)
         for row, inside in zip(rows.tolist(), _split(reader, trace, reading), strict=True):
@@ -225,6 +230,7 @@ def _split(reader: TextReader, trace: EncoderTrace, reading: ReadOut) -> list[In
     lengths = trace.encoded.lengths
     views: list[list[CellView]] = [[] for _ in range(len(lengths))]
     for cell in trace.cells:
+        # (T, B, H) in reading order become one (S, H) array a text in the order of its words.
         turn = [in_token_order(part, lengths, cell.direction) for part in (*cell.gates.values(), cell.hidden)]
         left = surviving_share(cell, lengths)
         shares = None if left is None else in_token_order(left, lengths, cell.direction)

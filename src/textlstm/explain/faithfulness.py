@@ -56,6 +56,7 @@ def judge(classifier: TextClassifier, explanations: Sequence[Explanation], *, se
     """Return how faithful each method of `explanations`, made by `classifier`, is; best first."""
     if not explanations:
         return []
+    # The texts are read again without tags where the network needs none; the tokens are those of the explanations.
     reader = TextReader(classifier, classifier.pipeline.prepare([entry.text for entry in explanations]))
     labels = np.array([classifier.labels.index(entry.label) for entry in explanations], dtype=np.int64)
     methods: dict[Method, list[np.ndarray]] = {
@@ -84,17 +85,21 @@ def measure_faithfulness(
     rows = np.flatnonzero(reader.split.lengths >= _MIN_TOKENS)
     if not len(rows):
         return []
+    # Random deletion first: the mean of some orders is the bar for every method.
     random = np.random.default_rng(seed)
     drawn = [
         deletion_curves(reader, labels, rows, [random.permutation(int(reader.split.lengths[row])) for row in rows])
         for _ in range(NUM_RANDOM)
     ]
     by_chance = np.mean(drawn, axis=0)  # (rows, fractions)
+    # The same (samples, rows) resamples for every method, so the margins of methods can be compared.
     picks = random.integers(len(rows), size=(_NUM_RESAMPLES, len(rows)))
     found = []
     for method, values in attributions.items():
+        # The words that speak most for the label go first.
         orders = [np.argsort(-values[row], kind="stable") for row in rows.tolist()]
         curves = deletion_curves(reader, labels, rows, orders)
+        # (rows, fractions) become (rows,): the bootstrap draws texts, not points of the curves.
         margins = (by_chance - curves).mean(axis=1)
         low, high = np.quantile(margins[picks].mean(axis=1), [0.025, 0.975])
         found.append(
@@ -127,9 +132,11 @@ def deletion_curves(
     for row, order in zip(rows.tolist(), orders, strict=True):
         start = int(reader.split.offsets[row])
         for fraction in FRACTIONS:
+            # At least one word goes at every fraction; the others keep the order of the text.
             stay = np.sort(order[max(1, round(fraction * len(order))) :])
             tokens.append(stay + start)
             lengths.append(len(stay))
+    # (rows * fractions, L): all shortened texts are read in one call.
     logits = reader.logits(Variants(np.concatenate(tokens), np.cumsum(lengths)))
     classifier = reader.classifier
     probabilities = to_probabilities(classifier.combiner.recurrent_alone(logits), classifier.saved_model.task)

@@ -99,8 +99,10 @@ class CellTrace:
         if entering is None:
             return None
         if GateName.input in self.gates:
+            # An LSTM: its state alone, without the word, would open the input gate and offer a candidate like this.
             opened, _, candidate, _ = self.from_state.chunk(4, dim=2)
             return entering - opened.sigmoid() * candidate.tanh()
+        # A GRU: torch applies the reset gate after the recurrent product, so the input biases are added by hand.
         reset, update, offered = self.from_state.chunk(3, dim=2)
         reset_bias, update_bias, offered_bias = self.input_bias.chunk(3)
         candidate = torch.tanh(offered_bias + (reset + reset_bias).sigmoid() * offered)
@@ -134,6 +136,7 @@ def trace_encoder(
         inputs.append(arguments[0])
         outputs.append(encoded)
 
+    # The encoder runs as it is; hooks keep the inputs and outputs of each layer.
     hooks = [layer.register_forward_hook(remember) for layer in encoder.layers]
     try:
         with torch.no_grad():
@@ -152,6 +155,7 @@ def _trace_layer(layer: RecurrentLayer, inputs: Tensor, encoded: Encoded, *, num
         _trace_cell(layer.forwards, inputs, encoded.forward_states, encoded.lengths, (number, Direction.forwards))
     ]
     if layer.backwards is not None and encoded.backward_states is not None:
+        # A backward cell reads each text from its own last token, not from the padding.
         turned = reverse_padded(inputs, reversal_index(encoded.lengths, inputs.shape[0]))
         traced.append(
             _trace_cell(
@@ -168,9 +172,11 @@ def _trace_cell(
 
     Where float32 leaves too little of the fifth decimal, float64 is used, which takes some times as long.
     """
+    # float32 first: float64 takes some times as long.
     trace = _recompute(cell, inputs, outputs, lengths, place)
     if not (trace.error > _DOUBTFUL_ERROR).any():
         return trace
+    # Then float64, and back to float32 so that traces have one type.
     exact = _recompute(cell, inputs.double(), outputs.double(), lengths, place)
     return replace(
         exact,
@@ -189,14 +195,17 @@ def _recompute(
 ) -> CellTrace:
     """Return the trace of one cell, computed in the precision of `inputs` and `outputs`."""
     weights = CellWeights(*(weight.detach().to(inputs.dtype) for weight in cell_weights(cell)))
+    # (T, B, H) states before each step: the outputs moved by one step, zeros at the start.
     before = torch.cat([torch.zeros_like(outputs[:1]), outputs[:-1]])
     is_lstm = isinstance(cell, nn.LSTM)
     biases = weights.recurrent_bias + weights.input_bias if is_lstm else weights.recurrent_bias
+    # (T, B, G * H) for all steps at once, since the states before are known.
     from_state = functional.linear(before, weights.recurrent, biases)
     from_input = functional.linear(inputs, weights.input, None if is_lstm else weights.input_bias)
     gates: dict[GateName, Tensor]
     memory = None
     if isinstance(cell, nn.LSTM):
+        # torch orders the gates of an LSTM as input, forget, candidate, output; `from_input` is not needed again.
         entering, kept, candidate, shown = from_input.add_(from_state).chunk(4, dim=2)
         for gate in (entering, kept, shown):
             gate.sigmoid_()
@@ -205,6 +214,7 @@ def _recompute(
         memory = _accumulate(kept, entering * candidate)
         hidden = shown * memory.tanh()
     elif isinstance(cell, nn.GRU):
+        # torch orders them as reset, update, new, and the reset gate acts on the recurrent product with its bias.
         reset, update, offered = from_input.chunk(3, dim=2)
         reset_state, update_state, offered_state = from_state.chunk(3, dim=2)
         reset, update = (reset + reset_state).sigmoid(), (update + update_state).sigmoid()
@@ -214,6 +224,7 @@ def _recompute(
     else:
         gates = {}
         candidate = hidden = torch.tanh(from_input + from_state)
+    # The distance counts at real steps only: (T, B, H) become (B,).
     inside = padding_mask(lengths, len(outputs)).t().unsqueeze(2)  # (T, B, 1)
     error = ((hidden - outputs).abs() * inside).amax(dim=(0, 2))
     return CellTrace(place[0], place[1], gates, candidate, from_state, weights.input_bias, memory, hidden, error)
@@ -262,6 +273,7 @@ def left_at_the_end(inputs: Tensor | None, kept: Tensor | None, lengths: Tensor)
         return None
     inside = padding_mask(lengths, len(kept)).t().unsqueeze(2)
     logs = kept.clamp(min=_LEAST).log().double() * inside  # the product of 400 gates needs more than float32
+    # Logarithms of the product of all gates after each step: the sum from the end, less the step's own.
     later = logs.flip(0).cumsum(0).flip(0) - logs
     return (inputs.double() * later.exp() * inside).float()
 
@@ -272,6 +284,7 @@ def half_lives(kept: Sequence[np.ndarray]) -> np.ndarray:
     It is the number of steps after which half of a unit's memory is gone at its geometric mean gate: a gate of 0.5
     gives 1 step, of 0.933 gives 10; a gate that never closes gives infinity.
     """
+    # The mean logarithm over all steps of all texts gives the geometric mean of a unit's gates.
     mean = np.log(np.maximum(np.concatenate(kept), _LEAST), dtype=np.float64).mean(axis=0)
     with np.errstate(divide="ignore"):
         return np.asarray(np.where(mean < 0, np.log(0.5) / mean, np.inf))

@@ -67,14 +67,17 @@ def heat_strip(rows: Sequence[StripRow], words: Sequence[str], *, alternative: s
     top = 74 if named else 18
     parts = []
     if named:
+        # Short texts have their words above the columns ...
         for column, word in enumerate(words):
             shown = word if len(word) <= 12 else f"{word[:11]}…"
             place = f"translate({_LEFT + (column + 0.5) * width + 3:g} {top - 5}) rotate(-60)"
             parts.append(f'<text transform="{place}">{escape(shown)}</text>')
     else:
+        # ... and long texts the number of the step above every twentieth column.
         for column in range(0, num_columns, 20):
             step = column * len(words) // num_columns + 1
             parts.append(f'<text class="t" x="{_LEFT + column * width}" y="{top - 5}">{step}</text>')
+    # One line a row: its name, its cells, and the span of its values.
     for number, row in enumerate(rows):
         y = top + number * (_ROW + 2)
         parts.append(f'<text x="{_LEFT - 8}" y="{y + 11}" text-anchor="end">{escape(row.name)}</text>')
@@ -90,6 +93,7 @@ def incremental_chart(running: IncrementalPrediction, labels: Sequence[tuple[str
     parts = [plot.frame(f"words read, of {int(running.places[-1])}")]
     span = max(int(running.places[-1]) - 1, 1)
     for rank, (name, number) in enumerate(labels):
+        # A line for each end of the text from which words come in.
         for kind, values in (("f", running.forwards), ("b", running.backwards)):
             line = " ".join(
                 plot.point((place - 1) / span, value)
@@ -98,6 +102,7 @@ def incremental_chart(running: IncrementalPrediction, labels: Sequence[tuple[str
             parts.append(f'<polyline class="l{rank} {kind}" points="{line}"/>')
         y = plot.top + 12 + rank * 36
         shown = name if len(name) <= 18 else f"{name[:17]}…"
+        # The legend stands to the right of the plot.
         for offset, (kind, words) in enumerate((("f", "from the start"), ("b", "from the end"))):
             parts.append(f'<path class="l{rank} {kind}" d="M{plot.right + 8} {y + offset * 16 - 4}h24"/>')
             parts.append(f'<text x="{plot.right + 38}" y="{y + offset * 16}">{escape(shown)}, {words}</text>')
@@ -126,6 +131,7 @@ def half_life_chart(cells: Sequence[HalfLives], *, alternative: str) -> Markup:
     names = ["<½", "½–1", "1–2", "2–4", "4–8", "8–16", "16–32", "32–64", "64+"]
     parts, y = [], 16
     for cell in cells:
+        # Infinite half-lives are cut to a large number, for the last bin to count them.
         counts = np.histogram(np.minimum(cell.steps, 1e9), bounds)[0]
         parts.append(f'<text x="0" y="{y}">layer {cell.layer + 1}, {cell.direction.value}</text>')
         for column, (name, count) in enumerate(zip(names, counts.tolist(), strict=True)):
@@ -143,6 +149,7 @@ def strip_rows(explanation: Explanation) -> list[StripRow]:
     rows = []
     several = len({cell.layer for cell in explanation.cells}) > 1
     for cell in explanation.cells:
+        # Name the direction always, and the layer only where there are several.
         arrow = "→" if cell.direction == "forwards" else "←"
         place = f"{arrow}{cell.layer + 1}" if several else arrow
         rows += [_contrasted(f"{name.value} gate {place}", gate.mean(axis=1)) for name, gate in cell.gates.items()]
@@ -196,6 +203,7 @@ def _cells(row: StripRow, num_columns: int, *, width: int, middle: float) -> str
     """Return the cells of a row: one path a shade, in units of columns, so that a cell costs a few bytes."""
     values = row.shades
     if len(values) > num_columns:
+        # (S,) become (columns,): each column is the mean of its steps.
         edges = np.linspace(0, len(values), num_columns + 1).astype(int)
         values = np.add.reduceat(values, edges[:-1]) / np.diff(edges)
     levels = np.rint(values * NUM_LEVELS).astype(int)
@@ -284,6 +292,7 @@ def render_page(
         corpus: the view over all texts; its method colors the words.
         faithfulness: what the deletion curves say of each method, best first; empty where they were not measured.
     """
+    # The page says how exact the traces are, so it needs the largest error of all cells.
     errors = [cell.error for entry in explanations for cell in entry.cells]
     values: dict[str, object] = {
         "title": title,
@@ -329,6 +338,7 @@ def _shade(level: int) -> str:
 def _strip(explanation: Explanation) -> Markup:
     rows = strip_rows(explanation)
     spans = ", ".join(f"{row.name} {row.span}" for row in rows)
+    # Attributions are of words: they fit under the steps only where a step is one token.
     if explanation.step_tokens == 1:
         for method, values in explanation.attributions.items():
             largest = max(float(np.abs(values).max(initial=0.0)), 1e-9)
@@ -339,6 +349,7 @@ def _strip(explanation: Explanation) -> Markup:
 
 def _running(explanation: Explanation, labels: Sequence[str]) -> Markup:
     last = explanation.running.forwards[-1]
+    # Show the explained label and its strongest rival at the end of the text.
     chosen = labels.index(explanation.label)
     others = [number for number in np.argsort(-last).tolist() if number != chosen]
     shown = [(labels[number], number) for number in (chosen, *others[:1])]
@@ -357,6 +368,7 @@ def _word_lines(explanation: Explanation, method: Method) -> tuple[WordLine, ...
     strongest = np.argsort(-np.abs(explanation.attributions[method]), kind="stable")[:_TABLE_ROWS]
     tops = [cell.survival for cell in _top(explanation) if cell.survival is not None]
     lines = []
+    # The strongest words, in the order of the text.
     for place in sorted(strongest.tolist()):
         step = place // explanation.step_tokens
         lines.append(

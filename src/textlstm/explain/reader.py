@@ -53,6 +53,7 @@ class TextReader:
         self.split: EncodedSplit = encode_texts(
             prepared, vocabulary=saved_model.vocabulary, model=saved_model.model, targets=targets
         )
+        # Long texts are cut in the middle; the same cut of token numbers tells which tokens are read.
         places = np.arange(len(prepared.tokens), dtype=np.int32)
         read = encode_split(places, prepared.offsets, None, targets, max_tokens=saved_model.model.max_tokens).token_ids
         self.tokens: list[str] = [prepared.tokens[place] for place in read]
@@ -84,6 +85,7 @@ class TextReader:
         num_variants = len(variants.offsets) - 1
         if num_variants == 0:
             return np.zeros((0, len(self.classifier.labels)), dtype=np.float32)
+        # The variants share the ids, tags and spellings of the texts at hand: nothing is tokenized again.
         cut = EncodedSplit(
             token_ids=split.token_ids[variants.tokens],
             offsets=variants.offsets,
@@ -92,6 +94,7 @@ class TextReader:
             spellings=split.spellings,
         )
         saved_model, device = self.classifier.saved_model, self.classifier.device
+        # The tables of the whole vocabulary cost time once, which only many variants earn back.
         if num_variants >= _MANY_VARIANTS and device.type == "cpu" and supports(saved_model.model):
             found = self._numpy_networks.logits(cut)
         else:

@@ -78,6 +78,7 @@ class CorpusView:
 def view_corpus(explanations: Sequence[Explanation], method: Method) -> CorpusView:
     """Return the view over `explanations`, with words counted by `method`."""
     lives = memory_half_lives(explanations)
+    # (D, H): what a unit puts into any decision, to be taken off the mean of each class.
     overall = np.mean([entry.unit_effects for entry in explanations], axis=0) if explanations else np.zeros((0, 0))
     by_label: dict[str, list[Explanation]] = defaultdict(list)
     for explanation in explanations:
@@ -103,6 +104,7 @@ def memory_half_lives(explanations: Sequence[Explanation]) -> tuple[HalfLives, .
     if not read or read[0].cells[0].kept is None:
         return ()
     found = []
+    # All explanations have the same cells in the same order; the steps of all texts count together.
     for number, cell in enumerate(read[0].cells):
         kept = [gates for entry in read if (gates := entry.cells[number].kept) is not None]
         found.append(HalfLives(cell.layer, cell.direction, half_lives(kept)))
@@ -127,7 +129,9 @@ def _strongest(pairs: Sequence[tuple[str, float]]) -> tuple[Counted, ...]:
 def _units(members: Sequence[Explanation], overall: np.ndarray, lives: Sequence[HalfLives]) -> tuple[Unit, ...]:
     effects = np.mean([entry.unit_effects for entry in members], axis=0) - overall  # (D, H)
     num_directions, size = effects.shape
+    # Indices into the flat (D * H,) effects.
     strongest = np.argsort(-effects, axis=None, kind="stable")[:_MOST_UNITS].tolist()
+    # The last cells are those of the last layer, one a direction, as in `effects`.
     tops = lives[-num_directions:]
     directions = tuple(Direction)
     return tuple(

@@ -20,17 +20,19 @@ _COSTS = ("train_seconds", "tokens_per_second")
 
 
 def compare(config: CompareConfig) -> None:
-    """Print figures with intervals, differing settings, and the rows that one run has right and the other has not.
+    """Print figures with intervals, differing settings, and the rows that only one of the two runs has right.
 
     Raises:
         ConfigError: Not two runs were named.
         InputError: A run does not exist, or output exists.
     """
+    # Refuse a wrong call before anything is sent to MLflow.
     if len(config.runs) != 2:
         raise ConfigError(f"runs: name two runs, such as runs=[1f2e3d4c,9a8b7c6d]; got {len(config.runs)}")
     output = Path(config.output) if config.output else None
     if output and output.exists() and not config.overwrite:
         raise InputError(f"{output}: exists; set overwrite=true to replace it")
+    # Send what earlier runs still hold in their journals, so that both runs are found with all their figures.
     sync_journals(config.tracking)
     store = locate_store(config.tracking)
     client = connect(store, timeout_seconds=config.tracking.timeout_seconds)
@@ -43,6 +45,7 @@ def compare(config: CompareConfig) -> None:
         if run.figure(SEEN):
             note(f"warning: {run.name}: {percent_text(run.figure(SEEN) or 0)} of its test rows were seen in training")
     table("settings that differ", ("", *names), _setting_rows(first, second))
+    # Rows can be compared only where both runs were tested on the same ones; otherwise the figures above must do.
     contrast = None
     try:
         contrast = load_paired_rows(client, first.run_id).against(load_paired_rows(client, second.run_id))

@@ -27,6 +27,7 @@ def dashboard(config: DashboardConfig) -> None:
         ConfigError: Others could reach the pages without a password.
         StorageError: The store or the server cannot be started.
     """
+    # Refuse an open host before any server starts.
     check_host(config.host, auth_config=config.auth_config)
     store = locate_store(config.tracking)
     # What dead runs and silent servers left behind.
@@ -52,5 +53,6 @@ def dashboard(config: DashboardConfig) -> None:
         say(f"dashboard   {runs_address(base, experiment=experiment)}")
         sys.stdout.flush()  # the address must be readable while the server runs
         note("stop it with Ctrl-C")
+        # The wait returns only when the server ends by itself; a signal leaves the block with an exception.
         status = server.wait()
     raise StorageError(f"the MLflow server ended by itself with status {status}; its log is {server.log}")

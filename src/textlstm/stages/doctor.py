@@ -41,6 +41,7 @@ def doctor(config: DoctorConfig) -> int:
         lambda: _tracking(config),
         lambda: _model(config),
     ]
+    # Each check yields its findings; the table shows them in the order of the checks.
     findings = [finding for check in checks for finding in check()]
     table("textlstm doctor", ("what", "state", "remark"), findings)
     wrong = [finding.name for finding in findings if finding.is_wrong]
@@ -87,6 +88,7 @@ def _hardware() -> Iterator[Finding]:
     yield Finding("memory", "ok", f"{psutil.virtual_memory().available / 1024**3:.1f} GiB free")
     free = shutil.disk_usage(Path.cwd()).free
     yield Finding("disk here", "ok" if free > LOW_DISK_BYTES else "wrong", f"{free / 1024**3:.1f} GiB free")
+    # torch is imported late: this stage must also work where it is missing.
     if _version("torch"):
         import torch
 
@@ -99,6 +101,7 @@ def _tracking(config: DoctorConfig) -> Iterator[Finding]:
         yield Finding("MLflow", "ok", config.tracking.uri.rsplit("@", 1)[-1])
         return
     folder = Path(config.tracking.dir).absolute()
+    # The store may not exist yet; then the folder in which it would be made must be writable.
     nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
     writable = os.access(nearest, os.W_OK)
     yield Finding("MLflow store", "ok" if writable else "wrong", f"{folder}{'' if writable else ' is not writable'}")

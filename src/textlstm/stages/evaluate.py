@@ -59,11 +59,13 @@ def evaluate(config: EvaluateConfig) -> None:
             the model's, or output_dir holds an evaluation and overwrite is false.
     """
     refuse_missing_gpu(device=config.device)
+    # Refuse a wrong call before a model is loaded.
     output_dir = Path(config.output_dir)
     if not config.data.test:
         raise InputError("data.test: name the labelled rows to score, such as data.test=reviews.csv")
     if (output_dir / "metrics.json").exists() and not config.overwrite:
         raise InputError(f"{output_dir}: holds an evaluation; set overwrite=true to replace it, or another output_dir")
+    # Load the model and hold that the data can be scored with it.
     model_dir = resolve_model_dir(config.model_dir, config.tracking)
     classifier = TextClassifier.load(model_dir, device=config.device)
     refuse_other_task(classifier.saved_model, config.data)
@@ -79,6 +81,7 @@ def evaluate(config: EvaluateConfig) -> None:
     note(*(f"warning: {warning}" for warning in corpus.warnings))
     if corpus.test is None or not len(corpus.test):
         raise InputError("data.test: no rows to score are left after the checks")
+    # Score the rows within an MLflow run of their own.
     name = config.tracking.run_name or f"{model_dir.name} on {Path(config.data.test[0]).name}"
     with open_run(config.tracking, stage="evaluate", run_name=name) as run:
         run.log_dataset(
@@ -127,6 +130,7 @@ def evaluate_split(
     """Score one split, write its evaluation into `output_dir` and log it to `run`, texts only where allowed."""
     settings, log_text = config.evaluation, config.tracking.log_text
     classifier = model if isinstance(model, TextClassifier) else TextClassifier.load(model)
+    # Score the rows, and add what the report shows beside them: filters, columns for slices, the champion.
     rows = score_split(classifier, split)
     if settings.report:
         rows = with_filters_undone(rows, classifier, split)
@@ -135,6 +139,7 @@ def evaluate_split(
         rows = replace(rows, columns=read_extra_columns(config.data, files, numbers))
     if settings.champion and (champion := _champion(classifier, config.tracking)):
         rows = replace(rows, champion_probabilities=champion.predict_proba(rows.texts))
+    # Compute the figures at the thresholds that were saved with the model.
     warnings = saved_warnings(classifier.saved_model.provenance)
     evaluation = evaluate_rows(
         rows,
@@ -143,6 +148,7 @@ def evaluate_split(
         max_error=classifier.saved_model.thresholds.max_error,
         warnings=warnings,
     )
+    # Draw the pictures and explain some texts; an exported model has no network to trace.
     title = f"{output_dir.name}: {counted(len(split), 'row')}"
     pictures = list(draw_figures(evaluation)) if settings.report else None
     explained = None
@@ -151,6 +157,7 @@ def evaluate_split(
     elif settings.report and settings.explained_texts:
         heading = f"Why the model decided: {title}"
         explained = explain_rows(classifier, rows, num_texts=settings.explained_texts, title=heading)
+    # Write the folder for the user, which may hold texts.
     write_evaluation(
         evaluation,
         output_dir,
@@ -161,11 +168,13 @@ def evaluate_split(
     )
     seen = seen_warning(rows)
     note(*(f"warning: {warning}" for warning in (*warnings, *((seen,) if seen else ()))))
+    # The run gets the figures, and an evaluation that is written again without texts unless `log_text` allows them.
     run.log_metrics({f"test/{name}": value for name, value in evaluation.flat_metrics().items()})
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if not log_text:
             write_evaluation(evaluation, folder, title=title, pictures=pictures, include_text=False)
+        # Later comparisons need the ids of the rows that were right, and the digest that says which rows they are.
         _paired_rows(evaluation, digest=split.digest).write(folder / PAIRED_FILE)
         run.log_artifact(folder, folder=PAIRED_FOLDER)
     if log_text:
@@ -181,6 +190,7 @@ def _champion(classifier: TextClassifier, tracking: TrackingConfig) -> TextClass
     try:
         saved_model = classifier.saved_model
         data_source = str((saved_model.provenance or {}).get("data_source", ""))
+        # Champions are kept by task: one that was trained for other labels or data is no rival.
         directory = champion_dir(tracking, task=task_key(saved_model.labels, saved_model.task, data_source))
         champion = TextClassifier.load(directory) if directory else None
     except TextLSTMError as error:
@@ -197,6 +207,7 @@ def _champion(classifier: TextClassifier, tracking: TrackingConfig) -> TextClass
 def _paired_rows(evaluation: Evaluation, *, digest: str) -> PairedRows:
     """Return which rows the model had right, without their texts, for later paired tests."""
     rows = evaluation.rows
+    # With several labels a row there is no single class to count by; -1 says so.
     several = [-1] * rows.num_rows
     return PairedRows(
         ids=rows.ids,
@@ -217,6 +228,7 @@ def print_evaluation(evaluated: Evaluated) -> None:
     """Print accuracy and macro-F1 with intervals of the model, its branches and the baselines, and who wins."""
     evaluation = evaluated.evaluation
     confidence = f"{evaluation.config.confidence:.0%}"
+    # One line a model, the evaluated one first.
     names = NAMES | {BASELINE: f"{NAMES[BASELINE]} ({evaluation.rows.baseline_features})"}
     models = {"this model": evaluation.metrics} | {names[name]: metrics for name, metrics in evaluation.others.items()}
     figures = (
@@ -225,6 +237,7 @@ def print_evaluation(evaluated: Evaluated) -> None:
     rows = [(name, *(_with_interval(metrics, figure) for figure in figures)) for name, metrics in models.items()]
     header = ("", *(f"{figure.replace('_', ' ')} [{confidence}]" for figure in figures))
     table(f"test: {counted(evaluation.rows.num_rows, 'row')}", header, rows)
+    # The sentences name only the rivals that are not part of the model.
     compared = zip(evaluation.others, evaluation.comparisons, strict=True)
     say(*(comparison.sentence for name, comparison in compared if name in (BASELINE, CHAMPION)))
     say(f"report      {evaluated.output_dir / (REPORT_FILE if evaluation.config.report else METRICS_FILE)}")

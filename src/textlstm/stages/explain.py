@@ -38,12 +38,14 @@ def explain(config: ExplainConfig) -> None:
     from textlstm.explain.page import METHOD_NAMES
     from textlstm.inference.classifier import TextClassifier
 
+    # Refuse a wrong call before a model is loaded.
     refuse_missing_gpu(device=config.device)
     output = output_file(Path(config.output))
     if not config.explain.text and not config.input:
         raise InputError('no text to explain; set explain.text="..." or input=FILE')
     if output.exists() and not config.overwrite:
         raise InputError(f"{output}: exists; set overwrite=true to replace it, or another output")
+    # Load the model, then read the texts: the name of their column is saved with the model.
     model_dir = resolve_model_dir(config.model_dir, config.tracking)
     classifier = TextClassifier.load(model_dir, device=config.device)
     texts = [config.explain.text] if config.explain.text else read_texts(config, classifier.saved_model.columns.text)
@@ -54,6 +56,7 @@ def explain(config: ExplainConfig) -> None:
         num_shown=config.explain.max_texts,
         faithfulness=config.explain.faithfulness and len(texts) > 1,
     )
+    # The page appears under its name only when it is whole: a kill here leaves no half page.
     output.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(output) as stream:
         stream.write(page)
@@ -107,6 +110,7 @@ def explain_rows(classifier: "TextClassifier", rows: ScoredRows, *, num_texts: i
     from textlstm.explain.summary import view_corpus
 
     lengths = np.zeros(rows.num_rows, np.int64) if rows.num_tokens is None else rows.num_tokens
+    # The certainty (N,) of a row is the probability of its best label.
     chosen = choose_texts(rows.probabilities.max(axis=1), lengths, num_texts=num_texts)
     if not chosen:
         return None
@@ -116,6 +120,7 @@ def explain_rows(classifier: "TextClassifier", rows: ScoredRows, *, num_texts: i
     words = tuple(
         ClassWords(entry.label, entry.num_texts, _weights(entry.words), _weights(entry.pos)) for entry in view.classes
     )
+    # All chosen texts count for the view and the curves, but only a third of them are shown one by one.
     shown = explanations[: max(1, num_texts // 3)]
     return ExplainedRows(page_of(classifier, shown, view, title=title, faithfulness=found), words)
 
@@ -163,6 +168,7 @@ def read_texts(config: ExplainConfig, text_column: str) -> list[str]:
     settings = replace(ReadSettings(), columns=columns, key_prefix="explain")
     texts: list[str] = []
     num_rejected = 0
+    # Read the files in order and stop at the last text that is wanted, without reading the rest of its file.
     for path in expand_inputs(config.input):
         check = ExampleReader(settings)
         for row in read_records(path, settings):

@@ -23,6 +23,7 @@ def export(config: ExportConfig) -> None:
     model_dir, output_dir = resolve_model_dir(config.model_dir, config.tracking), Path(config.output_dir)
     if output_dir.resolve() == model_dir.resolve():
         raise ConfigError(f"output_dir: {output_dir} is the model itself; set another folder")
+    # Refuse to replace anything before the export starts, which takes time.
     refuse_existing(output_dir, overwrite=config.overwrite)
     match config.format:
         case ExportFormat.onnx:
@@ -30,6 +31,7 @@ def export(config: ExportConfig) -> None:
             exported = export_onnx(load_saved_model(model_dir), precision=config.precision, model_digest=digest)
         case _:
             assert_never(config.format)
+    # The parity was checked in memory, so a model that failed it never reaches the disk.
     save_saved_model(exported.saved_model, output_dir)
     parity = exported.parity
     size = (output_dir / NETWORKS_FILE).stat().st_size / 1e6

@@ -13,6 +13,7 @@ def label(config: LabelConfig) -> None:
     if config.engine is Engine.local:  # with Ray other machines label, which may have a GPU
         refuse_missing_gpu(labelling__device=config.labelling.device)
     model_dir = resolve_model_dir(config.model_dir, config.tracking)
+    # stdout may be the labelled output, so the bar and the summary go to stderr.
     with progress("labelling") as advance:
         summary = label_files(config, model_dir=model_dir, advance=advance)
     note(*summary.lines())

@@ -24,6 +24,7 @@ def prepared(config: PrepareConfig, *, overwrite: bool = False) -> PreparedCorpu
 
         def show(state: Progress) -> None:
             nonlocal phase_watch, phase
+            # Each phase has its own speed, so the watch starts anew with it.
             if state.phase is not phase:
                 phase_watch, phase = Stopwatch(), state.phase
             seconds = max(phase_watch.seconds, 1e-9)
@@ -53,6 +54,7 @@ def describe(corpus: PreparedCorpus) -> None:
 
 
 def _counts(split: PreparedSplit) -> tuple[str, str, str]:
+    # Offsets (rows + 1,) end with the number of tokens.
     tokens = int(split.offsets()[-1])
     return f"{len(split):,}", f"{tokens:,}", f"{tokens / max(1, len(split)):.1f}"
 

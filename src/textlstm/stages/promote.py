@@ -21,9 +21,11 @@ def promote(config: PromoteConfig) -> None:
     name = config.tracking.register
     challenger = get_version(client, name, alias_or_version=config.version)
     champion = champion_of(client, name)
+    # Nothing changes where the challenger holds the alias already.
     if champion is not None and champion.version == challenger.version:
         say(f"{challenger} is the champion already")
         return
+    # The test pairs the rows that only one of the two has right; a champion can be tested only where there is one.
     if config.force or champion is None:
         note("no test was made")
     else:
@@ -36,6 +38,7 @@ def promote(config: PromoteConfig) -> None:
         if len(contrast.won) <= len(contrast.lost) or p_value >= 1 - config.confidence:
             raise InputError(f"{outcome}: not better beyond chance; the champion stays. force=true promotes it anyway")
         say(outcome)
+    # From here on the registry answers with the challenger.
     client.set_registered_model_alias(name, CHAMPION, challenger.version)
     say(f"{challenger} is the champion now")
     keep_overview(config.tracking, client)

@@ -18,7 +18,9 @@ def run(config: RunConfig) -> None:
     refuse_missing_gpu(labelling__device=config.labelling.device)
     watch = Stopwatch()
     output_dir = Path(config.output_dir)
+    # Train and evaluate, with everything under one folder.
     trained = train_model(config, model_dir=output_dir / "model", evaluation_dir=output_dir / "evaluation")
+    # Label the test rows (the validation rows where there are none) as a user would: from a file without labels.
     split = trained.corpus.test or trained.corpus.validation
     assert split is not None
     unlabelled = output_dir / "test_rows.csv"
@@ -33,6 +35,7 @@ def run(config: RunConfig) -> None:
     )
     summary = label_files(settings, model_dir=trained.model_dir)
     note(*summary.lines())
+    # Print the results together at the end, after the progress lines.
     describe(trained.corpus)
     if trained.evaluated is not None:
         print_evaluation(trained.evaluated)

@@ -23,11 +23,13 @@ def serve(config: ServeConfig) -> None:
         InputError: There is no such model.
         StorageError: The server cannot be started.
     """
+    # Refuse an open host and a missing model before any server starts.
     check_serving_host(config.host)
     model_dir = resolve_model_dir(config.model_dir, config.tracking)
     read_manifest(model_dir)
     configure_environment(timeout_seconds=config.tracking.timeout_seconds)
     store = locate_store(config.tracking)
+    # MLflow serves a model in its own format; the copy lives only as long as the server.
     with TemporaryDirectory() as directory:
         model = Path(directory) / "model"
         save_pyfunc(model_dir, model)
@@ -47,5 +49,6 @@ def serve(config: ServeConfig) -> None:
                 '-d \'{"dataframe_split": {"columns": ["text"], "data": [["A late goal decided the match."]]}}\'',
                 "stop it with Ctrl-C",
             )
+            # The wait returns only when the server ends by itself; a signal leaves the block with an exception.
             status = server.wait()
     raise StorageError(f"the scoring server ended by itself with status {status}; its log is {server.log}")

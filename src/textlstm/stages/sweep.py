@@ -43,9 +43,11 @@ def sweep(config: SweepConfig) -> None:
     """
     if not config.sweep.space:
         raise ConfigError("sweep.space: name what to search, such as sweep.space=model.hidden_size=64,128")
+    # Refuse what no trial could use, before the corpus is prepared.
     refuse_missing_gpu(training__device=config.training.device, text__tagger_device=config.text.tagger_device)
     refuse_impossible(config)
     output_dir = Path(config.output_dir)
+    # Prepare once; the trials find the corpus in the store. Values left to `auto` are chosen once for all trials.
     corpus = prepared(config)
     config = _with_chosen_values(config, corpus)
     fixed = fixed_settings(config, corpus_key=corpus.key)
@@ -55,6 +57,7 @@ def sweep(config: SweepConfig) -> None:
     with open_run(
         config.tracking, stage="sweep", run_name=f"sweep {output_dir.name}", resume_run_id=_parent_key(output_dir)
     ) as run:
+        # Remember the parent run at once: a sweep that is killed later continues under the same parent.
         output_dir.mkdir(parents=True, exist_ok=True)
         (output_dir / PARENT_FILE).write_text(json.dumps({"resume_key": run.resume_key}), encoding="utf-8")
         run.log_params(asdict(config))
@@ -64,9 +67,11 @@ def sweep(config: SweepConfig) -> None:
                 note(_line(trial))
                 advance(trial.number + 1, config.sweep.num_trials, "")
 
+            # Search; the trials that are done stay in the journal on disk when a signal ends the search.
             trial_config = _trial_config(config)
             objective = partial(run_trial, trial_config, run.resume_key)
             result = run_search(config.sweep, objective, output_dir=output_dir, fixed=fixed, on_trial=show, stop=stop)
+        # Log and print the outcome while the run is open, so that an empty sweep fails its run as well.
         for name in config.sweep.objectives if result.best else ():
             run.log_metrics({f"best/{name}": result.best[0].values[name]})
         run.log_artifact(result.table_path, folder="sweep")
@@ -84,6 +89,7 @@ def sweep(config: SweepConfig) -> None:
 def run_trial(config: TrainConfig, parent_key: str | None, overrides: list[str], report: Report) -> dict[str, float]:
     """Train once with `overrides` and return the validation figures; its run is a child of the sweep's."""
     settings = with_settings(config, overrides)
+    # The trial may change settings of the text, which lead to another corpus in the store.
     corpus = prepare_corpus(settings.data, settings.text, prepared_dir=Path(settings.prepared_dir), num_workers=0)
     with open_run(settings.tracking, stage="trial", run_name=" ".join(overrides), parent_run_id=parent_key) as run:
         run.log_params(asdict(settings))
@@ -105,6 +111,7 @@ def _figures(fitted: Fitted, corpus: PreparedCorpus) -> dict[str, float]:
     assert corpus.validation is not None
     texts = corpus.validation.texts()[:SPEED_ROWS]
     classifier = TextClassifier(fitted.saved_model)
+    # The first prediction pays for lazy loading, so it is left out of the measured time.
     classifier.predict(texts[:1])
     started = time.perf_counter()
     classifier.predict(texts)
@@ -118,6 +125,7 @@ def _figures(fitted: Fitted, corpus: PreparedCorpus) -> dict[str, float]:
 
 def _with_chosen_values(config: SweepConfig, corpus: PreparedCorpus) -> SweepConfig:
     """Return `config` with values for what is `auto` and not searched, the same when the sweep continues."""
+    # A setting that is searched gets its value from the search, even if it is also `auto`.
     searched = {entry.partition("=")[0] for entry in config.sweep.space}
     config = replace(config, auto=[key for key in config.auto if key not in searched])
     resolved = resolve(config, corpus, measure_speed=False)
@@ -128,6 +136,7 @@ def _with_chosen_values(config: SweepConfig, corpus: PreparedCorpus) -> SweepCon
 
 def _trial_config(config: SweepConfig) -> SweepConfig:
     """Return the settings of trials: no refit, folds or baseline, for validation decides; parallel ones share cores."""
+    # The affinity counts the cores that this process may use; the machine may have more.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = config.training.num_threads or max(1, cores // config.sweep.jobs)
     return replace(

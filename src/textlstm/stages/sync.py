@@ -17,8 +17,10 @@ def sync(config: SyncConfig) -> None:
         StorageError: MLflow did not take everything, which may pass.
         TextLSTMError: MLflow will not take a run, whenever it is sent.
     """
+    # Set the unwanted runs aside first, so that they are not sent below.
     for path in set_aside(config.tracking, config.drop) if config.drop else ():
         say(f"set aside   {path}")
+    # Send the journals and print one line each before an error ends the stage.
     synced = sync_journals(config.tracking)
     unfinished = [journal for journal in synced if not journal.note and journal.state.last_error]
     for journal in synced:
@@ -30,6 +32,7 @@ def sync(config: SyncConfig) -> None:
             keys = ",".join(journal.key for journal in lasting)
             raise TextLSTMError(*lines, f"mend the cause, or set these runs aside: textlstm sync drop={keys}")
         raise StorageError(*lines)
+    # Everything was taken: the overview can show it.
     client = connect(locate_store(config.tracking), timeout_seconds=config.tracking.timeout_seconds)
     say(f"overview    {keep_overview(config.tracking, client)}")
     if not synced:

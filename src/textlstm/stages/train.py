@@ -36,6 +36,7 @@ class Trained:
 
 def train(config: TrainConfig) -> None:
     """Train a model into `config.output_dir` and print how good it is; under `torchrun`, in all its processes."""
+    # The other processes of `torchrun` only compute: the first one tracks, prints and writes.
     if follows_another():
         refuse_missing_gpu(training__device=config.training.device)
         with cooperative_stop() as stop:
@@ -45,6 +46,7 @@ def train(config: TrainConfig) -> None:
                 config = with_values(config, values_of_first_process(config, corpus))
             join_training(corpus, config, stop=stop)
         return
+    # The first or only process runs the whole stage.
     model_dir = Path(config.output_dir)
     trained = train_model(
         config, model_dir=model_dir, evaluation_dir=model_dir.with_name(f"{model_dir.name}-evaluation")
@@ -60,9 +62,11 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
     Raises:
         InputError: `model_dir` holds a finished model and `config.overwrite` is false.
     """
+    # Refuse a wrong call, then prepare the corpus or find it in the store.
     refuse_missing_gpu(training__device=config.training.device, text__tagger_device=config.text.tagger_device)
     refuse_existing(model_dir, overwrite=config.overwrite)
     corpus = prepared(config)
+    # Continue a training that was killed, with the run and the chosen values it had.
     unfinished = UnfinishedTraining.open(model_dir, config, corpus)
     if unfinished.is_continued:
         note(f"continuing the unfinished training in {unfinished.directory}")
@@ -72,6 +76,7 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
         config.tracking.run_name or f"{model_dir.name} {config.data.source} {config.model.encoder} seed {config.seed}"
     )
     with open_run(config.tracking, stage="train", run_name=name, resume_run_id=unfinished.resume_key) as run:
+        # From here on a kill leaves a folder from which the same command continues.
         unfinished.remember(run.resume_key, values)
         _log_inputs(run, config, corpus, values)
 
@@ -99,7 +104,9 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
         if config.evaluation.label_errors:
             table = write_label_errors(corpus, config.data, evaluation_dir, seed=config.seed)
             note(f"training rows to look at: {table}")
+        # The model is logged last, when its folder holds the test figures too.
         run.log_model(model_dir, tags={"test_digest": corpus.test.digest if corpus.test is not None else ""})
+    # Model, figures and run are complete, so nothing is left to continue.
     unfinished.remove()
     note(*run.summary())
     return Trained(corpus, model_dir, evaluated, watch.seconds)
@@ -124,6 +131,7 @@ def _with_chosen_values(
     if not config.auto:
         return config, {}
     if unfinished.is_continued:
+        # A measurement could choose other values today, and the checkpoint fits only those of before.
         return with_values(config, unfinished.values), unfinished.values
     # Under `torchrun` a training needs all processes, and the others wait for what is chosen here.
     with cooperative_stop() as stop:
@@ -202,6 +210,7 @@ def _log_outcome(run: Tracker, fitted: Fitted, *, seconds: float) -> None:
 def _test_figures(evaluated: Evaluated) -> dict[str, Sequence[float]]:
     """Return the main figures of the test rows, each with the ends of its interval."""
     metrics = evaluated.evaluation.metrics
+    # With several labels a row there is no accuracy; micro-F1 takes its place.
     first = "accuracy" if "accuracy" in metrics.intervals else "micro_f1"
     return {f"test/{name}": (metrics.values[name], *metrics.intervals[name]) for name in (first, "macro_f1")}
 
