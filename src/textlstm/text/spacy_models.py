@@ -23,7 +23,7 @@ from textlstm.text.tagger.pos import check_pos_tags
 if TYPE_CHECKING:
     from spacy.language import Language
 
-# spaCy without what a worker never asks of it, sooner loaded.
+# spaCy without the parts that a worker never uses, so that it loads sooner.
 
 _COMMAND_LINE = ("spacy.cli", "spacy.cli.info")
 
@@ -63,13 +63,13 @@ class _Stub(ModuleType):
 
 
 def needs_torch(model: str) -> bool:
-    """Say whether the spaCy model of that package name has a transformer; told without loading spaCy."""
+    """Say whether the spaCy model of that package name has a transformer, without loading spaCy."""
     spec = importlib.util.find_spec(model) if model else None
     if spec is None or spec.origin is None:
         return False
     description = Path(spec.origin).with_name("meta.json")
     if not description.is_file():
-        return True  # not packaged as spaCy's models are: who knows
+        return True  # not packaged as spaCy's models are, so it may have one
     components = json.loads(description.read_text(encoding="utf-8")).get("components", [])
     return any("transformer" in name for name in components)
 
@@ -78,7 +78,7 @@ def needs_torch(model: str) -> bool:
 
 
 def may_use_gpu(config: TextConfig) -> bool:
-    """Say whether `config` lets the fast tagger run on a GPU, told without torch."""
+    """Say whether `config` lets the fast tagger run on a GPU, without loading torch."""
     return config.pos and not config.lemmas and config.tagger is not Tagger.spacy and config.tagger_device != Device.cpu
 
 

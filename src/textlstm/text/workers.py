@@ -179,6 +179,7 @@ class _Pool:
         for descriptor in ready:
             if descriptor in by_descriptor:
                 self._receive(by_descriptor[descriptor])
+        # Whatever fits into the pipes now is sent, without waiting.
         for worker in self._workers:
             worker.flush()
         self._check_signs_of_life()
@@ -195,7 +196,7 @@ class _Pool:
                     f"{self._starter_name()} {_SILENT.format(patience)} while it loads; {_STOPPED}"
                 )
             return
-        # Whatever fits into the pipes now is sent, without waiting.
+        # With blocks to work on, a worker must be heard from; the clock starts anew whenever the caller took a result.
         for worker in self._workers:
             if worker.blocks and now - max(worker.output.last_heard, self._waiting_since) > PATIENCE_SECONDS:
                 raise errors.TextLSTMError(

@@ -68,9 +68,10 @@ def computing_in(number_format: NumberFormat, device: torch.device) -> Iterator[
 
 @contextmanager
 def tf32_set_to(is_on: bool) -> Iterator[None]:
-    """Let GPUs round float32 products to TF32 inside the block, or not; then as before. It is a setting of the process.
+    """Let GPUs round float32 products to TF32 inside the block, or not; afterwards as before.
 
-    As a decorator, `@tf32_set_to(False)` makes a function exact whose results hold in fp32 only.
+    It is a setting of the process. As a decorator, `@tf32_set_to(False)` makes a function exact whose
+    results hold in fp32 only.
     """
     backends: Any = torch.backends  # torch's stubs do not know these places
     places = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)

@@ -24,7 +24,7 @@ class TagNetwork(Protocol):
     """spaCy's tok2vec and tagger, over word forms in their order."""
 
     receptive_field: int
-    """Rows to each side that a row's tag depends on; texts need a gap of as many zero rows."""
+    """Rows to each side that a row's tag depends on; the gap between texts has this number of zero rows."""
 
     def no_vectors(self, num_forms: int) -> Any:
         """Return (num_forms, W) zeros, the vectors of gaps."""

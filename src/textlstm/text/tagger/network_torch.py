@@ -46,7 +46,7 @@ class TaggerNetwork:
         self.dtype = torch.bfloat16 if precision is Precision.bf16 else torch.float32
         self.width = weights.width
         self.receptive_field = len(weights.windows)
-        """Rows to each side that a row's tag depends on; texts need a gap of as many zero rows."""
+        """Rows to each side that a row's tag depends on; the gap between texts has this number of zero rows."""
         self._embed = _Maxout(weights.embed, device=self.device, dtype=torch.float32)
         self._windows = [_Maxout(layer, device=self.device, dtype=self.dtype) for layer in weights.windows]
         self._output_weight = torch.from_numpy(weights.output_weight).to(self.device, self.dtype).t().contiguous()

@@ -41,7 +41,7 @@ _SEPARATOR = "zqxseparatorzqx"
 """Stands between the words of a batch, so that no special case spans two of them."""
 _BATCH_WORDS = 1_000
 _CONTEXT = 12
-"""Pieces to each side of a joined word that are tokenized with it; no special case has as many tokens."""
+"""Pieces to each side of a joined word that are tokenized with it; every special case has fewer tokens."""
 
 find_pieces = re.compile(r"\S+ ?|\s+").findall
 r"""Cut a text where spaCy's tokenizer does first: words with the space that follows, and other white space.
