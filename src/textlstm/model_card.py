@@ -35,6 +35,7 @@ def model_facts(
             f"below a probability of {thresholds['abstain_below']:.3f}, so that accepted rows are wrong at most "
             f"{thresholds['max_error']:.1%} of the time"
         )
+    # Older manifests lack some of the following; a missing fact leaves its line out.
     if made.get("data_source"):
         facts["data"] = f"{made['data_source']}{_rows(made.get('num_rows', {}))}"
     facts |= {name: _figure(values) for name, values in made.get("figures", {}).items()}

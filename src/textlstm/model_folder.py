@@ -177,12 +177,14 @@ def saved_bytes(saved_model: SavedModel) -> dict[str, bytes]:
 
 
 def _folder_files(directory: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    # A name in the manifest that is no file is left out here, and reported as missing by `_checked`.
     names = [name for name in _data_files(manifest) if (directory / name).is_file()]
     return {name: _read(directory / name) for name in names}
 
 
 def _checked(files: Mapping[str, bytes], manifest: Mapping[str, Any], *, where: str) -> Mapping[str, bytes]:
     """Return `files`, every byte of which is compared with the manifest before anyone parses it."""
+    # All problems are collected, so that one message names every damaged file.
     problems = []
     for name in _data_files(manifest):
         if name not in files:
@@ -298,6 +300,7 @@ def _data_bytes(saved_model: SavedModel) -> dict[str, bytes]:
     from safetensors.numpy import save
 
     text_fingerprint = asdict(saved_model.text_fingerprint)
+    # Stop words have a file of their own and are left out of the JSON.
     stop_words = text_fingerprint.pop("stop_words")
     content = {
         "format_version": FORMAT_VERSION,
@@ -337,6 +340,7 @@ def _manifest_of(saved_model: SavedModel, files: Mapping[str, bytes]) -> dict[st
 
 def _sealed(manifest: Mapping[str, Any]) -> bytes:
     """Return the bytes of a manifest with the sha256 of its own content in it."""
+    # The sha256 of the manifest is over its canonical bytes without that entry.
     body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
     return _canonical({**body, "manifest_sha256": hashlib.sha256(_canonical(body)).hexdigest()})
 
@@ -367,6 +371,7 @@ def _facts(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> dict[str,
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:
+    # The digests of the data files alone: figures may be added to the manifest without another digest.
     return hashlib.sha256(_canonical(manifest["sha256"])).hexdigest()
 
 

@@ -121,6 +121,7 @@ def _given_by_choices(stage: str, config_class: type, overrides: Sequence[str]) 
 def _checked_overrides(stage: str, config_class: type, overrides: Sequence[str]) -> list[str]:
     types = setting_types(config_class)
     groups = group_choices(config_class)
+    # All overrides are looked at, so that one run shows every mistake.
     problems = []
     for override in overrides:
         key, equals, value = override.partition("=")

@@ -81,7 +81,7 @@ def resolve(
         model, linear_seconds = choice.config, choice.seconds
         reasons.append(choice.reason)
 
-    # The network: what the data decide, then what the time decides.
+    # The network: first the settings that the data decide, then those that the time decides.
     size = DataSize(
         num_rows=len(rows.train),
         num_validation_rows=len(rows.validation),

@@ -20,7 +20,7 @@ EXPERT_KEYS = (
     "model.expert_naive_bayes",
     "model.expert_c",
 )
-"""What `choose_expert` decides, in the order in which it is tried."""
+"""Settings that `choose_expert` decides, in the order in which they are tried."""
 
 LEAST_ROWS = 500
 """With fewer rows, folds decide by chance: the features are then those that were best on draws of few rows."""
@@ -190,7 +190,7 @@ def _try(
     growth: float,
     seed: int,
 ) -> Trial:
-    """Return how well `config` labels each of three folds after learning from the other two."""
+    """Return the scores and the time of `config`, which labels each of three folds by learning from the other two."""
     started = time.perf_counter()
     # Features are computed once, for all folds.
     features = ExpertFeatures.fit(texts, num_labels, config, vectors_of_expert(config))

@@ -192,7 +192,7 @@ def _batch_size(num_rows: int) -> int:
 
 
 def _epochs(size: DataSize, batch_size: int) -> int:
-    """Return how many epochs the data want."""
+    """Return the number of epochs that suits the data."""
     if size.rows_a_class <= _ROWS_OF_RARE_CLASSES and size.num_tokens <= _FEW_TOKENS:
         epochs = _EPOCHS_OF_RARE_CLASSES
     elif size.mean_length <= _SHORT_TEXT and size.num_tokens > _FEW_EPOCH_TOKENS:

@@ -20,7 +20,7 @@ class Calibrated(NamedTuple):
     combiner: BranchCombiner
     log_probabilities: np.ndarray
     """(N, L) of these rows (logits of sigmoids when a row may have several labels), each row's class biases learned
-    without it: what thresholds may be learned from."""
+    without it: thresholds may be learned from these."""
     class_bias_gain: float
     """Nats that biases of the classes take off the log loss of a row; 0 where there are none."""
 

@@ -88,7 +88,7 @@ class Fitted:
         return best.macro_f1
 
     def events(self) -> tuple[str, ...]:
-        """Return what a user should know of the making: continued, memory ran out, stopped early, classes corrected."""
+        """Return events of the making, for the user: continued, memory ran out, stopped early, classes corrected."""
         events = tuple(event for result in self.results for event in result.events)
         events += tuple(f"refit: {event}" for result in self.refits for event in result.events)
         if not self.calibrated.class_bias_gain:

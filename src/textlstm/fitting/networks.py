@@ -100,7 +100,7 @@ def fit_networks(
     """Return `training.num_models` trained networks, each from a seed of its own, and the results of their trainings.
 
     Args:
-        inputs: what they are trained on.
+        inputs: vocabulary, vectors and rows.
         corpus: for the task and its labels.
         config: all settings of stage train.
         work_dir: where checkpoints are kept, in a folder a network.

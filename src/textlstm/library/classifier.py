@@ -97,6 +97,7 @@ class TextClassifier(inference.TextClassifier):
             InputError: there is no such model in MLflow.
             IntegrityError: there is no model, or a file was changed.
         """
+        # The address of a registered model is resolved first; what is loaded is always a folder.
         tracking = TrackingConfig(uri=tracking_uri, dir=tracking_dir)
         return cls(
             load_saved_model(resolve_model_dir(str(directory), tracking)),
@@ -113,6 +114,7 @@ class TextClassifier(inference.TextClassifier):
             InputError: the folder exists, and `overwrite` is false.
             StorageError: the disk is full or read-only.
         """
+        # An existing folder is refused before anything is written.
         refuse_existing(Path(directory), overwrite=overwrite)
         return save_saved_model(self.saved_model, Path(directory))
 
@@ -137,6 +139,7 @@ class TextClassifier(inference.TextClassifier):
         Raises:
             InputError: a row cannot be used, or the labels are none of the model's.
         """
+        # A table gives its text column, as in `predict`; labels of the other kind are refused before any row is scored.
         rows = GivenRows.of(self.given_texts(texts), labels)
         if rows.is_multi_label != (self.saved_model.task is Task.multi_label):
             raise InputError(

@@ -44,6 +44,7 @@ class Explanations:
     def words(self, row: int, *, most: int = 10) -> list[WordWeight]:
         """Return the words of a text that weigh most for or against its label, heaviest first."""
         explanation = self._explanations[row]
+        # Leave-one-out weights are in log-odds, so those of words for and against the label compare by their size.
         weights = explanation.attributions[Method.leave_one_out].tolist()
         found = [WordWeight(word, weight) for word, weight in zip(explanation.tokens, weights, strict=True)]
         return sorted(found, key=lambda entry: -abs(entry.weight))[:most]
@@ -76,4 +77,5 @@ class Explanations:
         """Return the page in a frame of its own, for notebooks."""
         if not self._explanations:
             return "<p>No texts.</p>"
+        # `srcdoc` takes the whole page as an attribute: its styles and scripts stay inside the frame.
         return f'<iframe srcdoc="{html.escape(self.page())}" style="width:100%;height:40em;border:0"></iframe>'

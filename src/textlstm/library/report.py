@@ -53,11 +53,12 @@ class EvaluationReport:
         """Whether the classifier is ahead of the baseline beyond chance, in a sentence; empty without baseline."""
         if BASELINE not in self.evaluation.others:
             return ""
+        # Comparisons stand in the order of `others`.
         return self.evaluation.comparisons[list(self.evaluation.others).index(BASELINE)].sentence
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What limits the figures, in words."""
+        """The limits of the figures, in sentences."""
         return self.evaluation.warnings
 
     def to_dict(self) -> dict[str, float]:
@@ -65,6 +66,7 @@ class EvaluationReport:
         return self.evaluation.flat_metrics()
 
     def _table(self) -> list[tuple[str, str, str]]:
+        # With several labels a row there is no plain accuracy.
         one_label = ("accuracy", "macro_f1")
         main = one_label if "accuracy" in self.figures else ("subset_accuracy", "micro_f1", "macro_f1")
         baseline = self.baseline

@@ -36,6 +36,7 @@ class GivenRows:
         Raises:
             InputError: a row cannot be used, or there are more texts than labels; the message names the row.
         """
+        # Both columns as Python objects, whatever holds them; the messages name the row.
         given_texts = text_list(texts, name=f"{name}texts")
         given = column_values(labels, column=LABEL_COLUMN, name=f"{name}labels")
         if len(given_texts) != len(given):

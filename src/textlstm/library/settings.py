@@ -47,6 +47,7 @@ def full_key(name: str) -> str:
     Raises:
         ConfigError: it says where rows are, and the rows are given.
     """
+    # A name is completed where exactly one key ends with it; the other names are for the checks of the command.
     known = setting_types(TrainConfig)
     found = [key for key in known if key.rpartition(".")[2] == name]
     key = name if name in known or name in GROUPS or len(found) != 1 else found[0]

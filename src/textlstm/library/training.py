@@ -56,6 +56,7 @@ def train_rows(rows: GivenRows, validation: GivenRows | None, config: TrainConfi
         model_dir = folder / "model" if config.output_dir == defaults.output_dir else Path(config.output_dir)
         kept = config.prepared_dir != defaults.prepared_dir
         config = replace(config, data=data, prepared_dir=config.prepared_dir if kept else str(folder / "prepared"))
+        # The evaluation of a train stage goes beside the model, so it goes away or stays with it.
         evaluation_dir = model_dir.with_name(f"{model_dir.name}-evaluation")
         trained = train_model(config, model_dir=model_dir, evaluation_dir=evaluation_dir)
         return load_saved_model(trained.model_dir)
@@ -115,4 +116,5 @@ def _working_folder(*, progress: bool) -> Iterator[Path]:
 def _without_files(line: str, folder: str) -> str:
     """Return a message about row 3 of the file as one about `texts[2]`, whatever the folder of the file."""
     line = line.replace(f"{folder}/", "")
+    # Row 3 of the file is `texts[2]`: the file counts from 1.
     return _PLACE.sub(lambda found: f"texts[{int(found[1]) - 1}]" if found[1] else "texts", line)

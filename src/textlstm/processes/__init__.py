@@ -1,1 +1,1 @@
-"""Child processes, signals and the garbage collector: what every room that starts a process shares."""
+"""Child processes, signals and the garbage collector: shared by every room that starts a process."""

@@ -16,6 +16,7 @@ _THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 def child_environment(*, one_thread: bool = True) -> dict[str, str]:
     """Return the environment of a child that imports this very package, and computes in one thread if `one_thread`."""
+    # The parent of the package goes first, so that the child imports the same code and no other copy.
     paths = [str(Path(textlstm.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
     threads = dict.fromkeys(_THREAD_SETTINGS, "1") if one_thread else {}
     return os.environ | threads | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
@@ -40,6 +41,7 @@ class Heartbeat:
         self._thread.start()
 
     def _run(self) -> None:
+        # `wait` is both the pause and the sign to end.
         while not self._is_over.wait(self._seconds):
             try:
                 self._beat()

@@ -14,7 +14,7 @@ def choose_device(device: Device, *, key: str) -> "torch.device":
     """Return the torch device: `auto` is the GPU where there is one; under `torchrun` each process has its own.
 
     Args:
-        device: what is asked for.
+        device: the device that is asked for.
         key: the setting that says so, for the message.
 
     Raises:
@@ -27,6 +27,7 @@ def choose_device(device: Device, *, key: str) -> "torch.device":
         raise ConfigError(f"{key}=cuda: torch {torch.__version__} sees no GPU here; set {key}=auto or cpu")
     if not available:
         return torch.device("cpu")
+    # Processes on one machine take its GPUs in turn.
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % max(torch.cuda.device_count(), 1))
 
 

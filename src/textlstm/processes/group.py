@@ -89,6 +89,7 @@ class WorkerGroup:
             os.close(descriptor)
         if self._starter.stdin is None or self._starter.stdout is None:
             raise RuntimeError("a starter without pipes")
+        # The starter reads its settings to the end of its input, so that end must be closed.
         with suppress(BrokenPipeError):  # reading its output finds out and reports it
             self._starter.stdin.write(settings)
             self._starter.stdin.close()

@@ -30,6 +30,7 @@ def _handle(signal_number: int, _frame: FrameType | None) -> None:
 
 def install_handlers() -> None:
     """Take SIGINT and SIGTERM for this process; only the main thread may do that, elsewhere nothing changes."""
+    # Python allows handlers in the main thread only; a library call from another thread keeps those that are there.
     if threading.current_thread() is threading.main_thread():
         _State.seen = None
         signal.signal(signal.SIGINT, _handle)

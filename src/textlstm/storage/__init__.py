@@ -1,1 +1,1 @@
-"""Files that are complete or absent, locks and stores: what every room that writes to a disk shares."""
+"""Files that are complete or absent, locks and stores, shared by every room that writes to a disk."""

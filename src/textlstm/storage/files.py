@@ -146,6 +146,7 @@ def check_files(directory: Path, digests: dict[str, str], *, remedy: str) -> Non
     Raises:
         IntegrityError: Files are missing or differ; one line each.
     """
+    # All problems are collected, so that one message names every damaged file.
     problems = []
     for name, digest in digests.items():
         path = directory / name

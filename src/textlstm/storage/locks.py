@@ -29,6 +29,7 @@ def exclusive_lock(path: Path, *, on_wait: Callable[[], None] | None = None) -> 
     # The system unlocks with the last descriptor, so a kill leaves nothing to clean up.
     descriptor = _open(path)
     try:
+        # The first try must not block: only after it fails is the user told about the wait.
         if not _take(descriptor):
             if on_wait is not None:
                 on_wait()

@@ -21,7 +21,7 @@ def output_file(path: Path, *, remedy: str = "name a file") -> Path:
     A file appears by renaming, which would replace a link, a pipe or even a device by a regular file.
 
     Args:
-        path: what the user calls the output.
+        path: the output's name as the user wrote it.
         remedy: what to do about a pipe or device, in the message.
 
     Raises:
@@ -41,7 +41,7 @@ def output_file(path: Path, *, remedy: str = "name a file") -> Path:
 
 
 def output_folder(path: Path) -> Path:
-    """Return the folder that `path` names, or will be: what is swapped in by renaming must be beside it."""
+    """Return the folder that `path` names, or will be: a folder that takes its place by renaming must lie beside it."""
     return _target(path)
 
 
@@ -51,6 +51,7 @@ def _target(path: Path) -> Path:
 
 def _is_standard_output(status: os.stat_result) -> bool:
     try:
+        # Standard output may be closed or missing.
         return os.path.samestat(status, os.fstat(sys.__stdout__.fileno() if sys.__stdout__ else 1))
     except (OSError, ValueError):
         return False

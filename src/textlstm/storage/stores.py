@@ -178,6 +178,7 @@ class RemoteStore:
             found = self._files.ls(self.address(folder), detail=True)
         except FileNotFoundError:
             return []
+        # fsspec lists full addresses; callers want the names alone.
         return sorted(entry["name"].rpartition("/")[2] for entry in found if entry["type"] == "file")
 
     def remove(self, name: str) -> None:

@@ -1,1 +1,1 @@
-"""The search over settings: what to try, trials in processes, a journal that survives a kill. Knows no stage."""
+"""The search over settings: proposals, trials in processes, a journal that survives a kill. Knows no stage."""

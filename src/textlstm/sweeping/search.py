@@ -132,6 +132,7 @@ def _run_here(
             return
         number, overrides = asked
 
+        # A pruned trial raises inside the objective, which lets it pass, and comes back as an outcome.
         def report(epoch: int, value: float, number: int = number) -> None:
             if study.should_prune(number, epoch, value):
                 raise Pruned
@@ -173,6 +174,7 @@ def _run_in_processes(
 
 
 def _ready(workers: dict[int, Worker]) -> Sequence[int]:
+    # Wake up for a message, and at the latest after half a second, so that `stop` is asked.
     ready = wait([worker.connection for worker in workers.values()], timeout=_POLL_SECONDS)
     return [number for number, worker in workers.items() if worker.connection in ready]
 

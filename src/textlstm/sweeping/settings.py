@@ -47,6 +47,7 @@ def fixed_settings(config: SweepConfig, *, corpus_key: str) -> dict[str, str]:
         config: settings of the sweep, with values in place of `auto`.
         corpus_key: key of the prepared corpus, which stands for the rows, the settings of text, and their code.
     """
+    # The study compares the space by itself, so searched settings are left out here.
     searched = {dimension.key for dimension in parse_space(config.sweep.space)}
     settings = {
         name: value

@@ -50,6 +50,7 @@ def parse_space(entries: Sequence[str]) -> tuple[Dimension, ...]:
         raise ConfigError(f"sweep.space is empty; {_SYNTAX}, such as sweep.space=['model.hidden_size=64,128']")
     dimensions: list[Dimension] = []
     problems: list[str] = []
+    # All entries are read before any is refused, so that the user sees every mistake at once.
     for entry in entries:
         try:
             dimension = _parse(entry)
@@ -105,6 +106,7 @@ def _range(entry: str, key: str, ends: Sequence[str], *, is_log: bool) -> Range:
 
 def _split(text: str) -> list[str]:
     """Cut at commas outside brackets and quotes: `[a,b],[c]` gives `[a,b]` and `[c]`."""
+    # A bracket or an open quote protects the commas inside.
     parts, depth, quote = [""], 0, ""
     for character in text:
         if quote:

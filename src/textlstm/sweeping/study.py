@@ -164,6 +164,7 @@ class SweepStudy(AbstractContextManager["SweepStudy"]):
 
     def _check_same(self, output_dir: Path, fixed: Mapping[str, str]) -> None:
         """Note the searched and the shared settings of this sweep; refuse to mix in trials of another one."""
+        # A new study gets the attributes, an old one is compared by them.
         remedy = "choose another output_dir or remove this one"
         now = {"space": list(self.settings.space), "objectives": list(self.settings.objectives)}
         before = self._study.user_attrs

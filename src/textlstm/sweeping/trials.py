@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class TrialState(StrEnum):
-    """How a trial ended."""
+    """The end of a trial."""
 
     complete = "complete"
     pruned = "pruned"
@@ -28,7 +28,7 @@ With more than one job it runs in a fresh process, so it must be a module's func
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the run of an objective ended."""
+    """The end of an objective's run."""
 
     state: TrialState
     values: dict[str, float] = field(default_factory=dict)

@@ -79,6 +79,7 @@ class Worker:
 def _main(objective: Objective, overrides: list[str], connection: Connection) -> None:
     die_with_parent()
 
+    # The parent answers each report: true ends the trial.
     def report(epoch: int, value: float) -> None:
         connection.send(("report", (epoch, value)))
         if connection.recv():

@@ -22,7 +22,7 @@ _KEPT = 2
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What was read back."""
+    """A checkpoint that was read back."""
 
     tensors: dict[str, Tensor]
     progress: dict[str, Any]

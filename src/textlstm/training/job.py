@@ -1,4 +1,4 @@
-"""What a training is given: the same in every process that takes part."""
+"""The inputs and results of a training: the same in every process that takes part."""
 
 import hashlib
 from dataclasses import asdict, dataclass, field
@@ -32,7 +32,7 @@ class TrainingJob:
     freeze_epochs: int = 0
     """Epochs in which the word vectors stay fixed; -1 means all."""
     run_key: str = ""
-    """Whatever else must be equal for a training to be continued (the model's settings, say)."""
+    """Further facts that must be equal for a training to be continued, such as the model's settings."""
     num_epochs: int = 0
     """End after this many of `config.epochs`, whose learning rates do not change; 0 means all."""
 
@@ -116,7 +116,7 @@ class FitResult:
     padding_share: float
     """Over all epochs, in [0, 1]."""
     events: list[str]
-    """What a user should know: resumed, batch halved, steps skipped, stopped early."""
+    """Events for the user, a line each: resumed, batch halved, steps skipped, stopped early."""
 
 
 # How far a training is: plain data that goes into a checkpoint and comes back.
@@ -186,5 +186,5 @@ class Progress:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Progress":
-        """Return what `to_json` was made from."""
+        """Return the progress that `to_json` was made from."""
         return cls(**{**data, "history": [EpochReport(**report) for report in data["history"]]})

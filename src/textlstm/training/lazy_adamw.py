@@ -194,7 +194,7 @@ class LazyAdamW:
         return {"state": self._state, "updated": updated, "idle": moved, "steps": torch.tensor(self._step)}
 
     def dense_tensors(self) -> dict[str, Tensor]:
-        """Return what `FlatAdamW.tensors` would return had it taken the same steps."""
+        """Return the tensors that `FlatAdamW.tensors` would have after the same steps."""
         weight, mean, square, shadow = (part.reshape(-1) for part in self._all_up_to_date().clone().unbind(1))
         return {
             "weights": weight,

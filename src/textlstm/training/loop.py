@@ -30,7 +30,7 @@ def fit(
     first one calls `on_epoch` and writes checkpoints.
 
     Args:
-        job: what is trained, on what, by which settings.
+        job: the network, its rows and its settings.
         checkpoint_dir: folder of checkpoints; a training found there is continued. None: no checkpoints.
         on_epoch: called after each epoch; after a kill the last epoch may be reported again.
         stop: asked after each step; not 0 is the number of the signal that asks for a clean stop.

@@ -278,7 +278,7 @@ class Trainer:
             return
         from safetensors.torch import load, save
 
-        # Weights first, then the position: what a checkpoint holds, sent as its bytes.
+        # Weights first, then the position: the contents of a checkpoint, sent as its bytes.
         tensors = on_host(self._tensors())
         device = self.loss_sum.device
         data = self.processes.from_first(save(tensors), device=device)

@@ -50,7 +50,7 @@ def training_processes(job: TrainingJob, device: torch.device, *, train: Train) 
     Args:
         job: the same in all processes.
         device: where this process computes.
-        train: what a helper process runs on the job; there it joins the same processes by this function.
+        train: the function that a helper process runs on the job; there it joins the same processes by this function.
 
     Raises:
         TextLSTMError: a helper died.
