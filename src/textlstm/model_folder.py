@@ -130,6 +130,7 @@ class SavedModel:
     @property
     def num_networks(self) -> int:
         """Networks among the weights; their probabilities are averaged."""
+        # Networks of one model are numbered: `network.0.embedder...` to its number.
         return len({name.split(".")[1] for name in self.weights if name.startswith("network.")})
 
     def arrays(self, prefix: str) -> dict[str, np.ndarray]:
@@ -399,6 +400,7 @@ def _parse_manifest(raw: bytes, *, where: str) -> dict[str, Any]:
         # Other bytes for the same content count as damage, too.
         manifest = json.loads(raw)
         sound = raw == _canonical(manifest) and raw == _sealed(manifest)
+    # A damaged manifest may be any JSON, or none; each way in which it fails means the same to the user.
     except (ValueError, KeyError, AttributeError, RecursionError):
         sound = False
     if not sound:

@@ -81,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output is gone; without this Python's own flush at exit would fail on it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    # A file that fails in a place without a message of its own still gives one line and its exit code.
     except OSError as error:
         storage = StorageError(f"{error.filename or 'input/output'}: {error.strerror or error}")
         _report(storage.problems)

@@ -110,6 +110,7 @@ def _working_folder(*, progress: bool) -> Iterator[Path]:
             try:
                 yield Path(name)
             except TextLSTMError as error:
+                # Messages of the stages name a file that the caller has never seen; they are reworded to name the rows.
                 raise type(error)(*(_without_files(problem, name) for problem in error.problems)) from None
 
 

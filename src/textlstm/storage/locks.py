@@ -64,6 +64,7 @@ class OutputLock:
             StorageError: The work folder cannot be made.
         """
         self._path = work_dir / "lock"
+        # Workers of a killed command hold the lock until they notice its end, so a first miss proves nothing.
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not self._try():
             if time.monotonic() > deadline:
@@ -85,6 +86,7 @@ class OutputLock:
 
     def release(self) -> None:
         """Let go of the lock."""
+        # Workers hold the same lock by their own copies of the descriptor; it is free when all of them are closed.
         os.close(self.descriptor)
 
 
