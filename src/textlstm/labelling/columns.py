@@ -123,7 +123,6 @@ def explain_rows(texts: Sequence[str], probabilities: npt.NDArray[np.float32], c
     """
     explanations = []
     for text, row in zip(texts, probabilities, strict=True):
-        # Distinct words in the order of the text.
         words = list(dict.fromkeys(text.split()))[:MAX_WORDS]
         if not words:
             explanations.append("")

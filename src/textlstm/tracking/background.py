@@ -39,10 +39,13 @@ def send_until_ended(paths: JournalPaths, store: Store, *, run_ended: threading.
     num_failures_at_end = num_idle_at_end = 0
     while not (sender.is_complete() and run_ended.is_set()):
         ended = run_ended.is_set()
+        # True: everything that can be read now is confirmed or set aside.
         if sender.pump():
+            # The run goes on: look again soon, or as soon as it ends.
             if not ended:
                 run_ended.wait(_POLL_SECONDS)
                 continue
+            # The run has ended without a last line: it was killed. Write that line; the next round sends it.
             if is_orphan(paths):
                 close_as_killed(paths)
             elif is_closed(paths) or num_idle_at_end > _MAX_IDLE:
@@ -51,11 +54,13 @@ def send_until_ended(paths: JournalPaths, store: Store, *, run_ended: threading.
                 num_idle_at_end += 1  # a process that is being killed still looks alive for a moment
                 time.sleep(_POLL_SECONDS)
         elif ended:
+            # The store fails and the run's command waits: a second failure leaves the rest to a later sync.
             num_failures_at_end += 1
             if num_failures_at_end >= _LAST_ATTEMPTS:
                 break
             time.sleep(_LAST_PAUSE_SECONDS)
         else:
+            # The store fails while the run goes on: wait longer after each failure, at most 5 s.
             run_ended.wait(min(_MAX_PAUSE_SECONDS, 0.25 * 2**sender.state.num_failures))
     return sender.is_complete()
 
@@ -66,13 +71,16 @@ def main(request_stream: IO[bytes]) -> None:
     if not line:
         return
     request = json.loads(line)
+    # Before MLflow is imported, since these are its switches.
     configure_environment(timeout_seconds=request["timeout_seconds"])
     store = Store(request["uri"], request["artifact_root"], Path(request["store_directory"]))
     paths = JournalPaths(Path(request["directory"]), request["key"])
     run_ended = threading.Event()
 
+    # Either sign ends the run: the pipe is closed, or the parent is gone.
     threading.Thread(target=_watch, args=(request_stream, run_ended), daemon=True).start()
     threading.Thread(target=_watch_parent, args=(os.getppid(), run_ended), daemon=True).start()
+    # The lock makes this the only process that sends the journal. Earlier runs follow once this one is confirmed.
     with _waited_for_lock(paths, run_ended) as held:
         if held and send_until_ended(paths, store, run_ended=run_ended):
             _send_backlog(store, patience=request["timeout_seconds"])
@@ -87,6 +95,7 @@ def _waited_for_lock(paths: JournalPaths, run_ended: threading.Event) -> Iterato
             if held:
                 yield True
                 return
+        # While the run goes on, wait for as long as needed; after its end, at most 30 s.
         attempts_at_end += run_ended.is_set()
         time.sleep(_LAST_PAUSE_SECONDS)
     yield False
@@ -101,6 +110,7 @@ def _send_backlog(store: Store, *, patience: float) -> None:
 
 
 def _watch(request_stream: IO[bytes], run_ended: threading.Event) -> None:
+    # Nothing follows the request, so this returns at the end of standard input.
     request_stream.read()
     run_ended.set()
 

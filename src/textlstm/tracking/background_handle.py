@@ -29,6 +29,7 @@ class OutboxProcess:
             start_new_session=True,
             env=child_environment(),
         )
+        # The address may hold a password, so it goes through the pipe and not into the command line.
         request = {
             "directory": str(paths.directory),
             "key": paths.key,
@@ -50,12 +51,14 @@ class OutboxProcess:
             timeout_seconds: How long to wait.
             kill: End it after that; else leave it behind, it ends by itself soon after.
         """
+        # The end of standard input tells the process that the run has ended.
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):  # it died; the next sync does its work
                 self._process.stdin.close()
         try:
             self._process.wait(timeout=max(0.0, timeout_seconds))
         except subprocess.TimeoutExpired:
+            # The journal is complete, so a later sync sends what is still missing.
             if kill:
                 self._process.kill()
                 self._process.wait()

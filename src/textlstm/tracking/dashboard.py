@@ -80,12 +80,14 @@ def free_port(host: str, *, first: int) -> int:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in range(first, min(first + _NUM_PORTS, 65536)):
         with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # The port of a server that has just ended counts as free, as it does for a server that sets this option.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
             except PermissionError as error:
                 raise ConfigError(f"port: {port} needs the rights of an administrator; take one above 1023") from error
             except OSError as error:
+                # "Cannot assign requested address": the host is wrong, and so no other port will do.
                 if error.errno is not None and "assign" in (error.strerror or ""):
                     raise ConfigError(f"host: {host} is no address of this machine") from error
                 continue
@@ -107,6 +109,7 @@ def server_environment(config: DashboardConfig) -> dict[str, str]:
     """Return the environment of the MLflow server: no telemetry, no job runners, passwords where asked for."""
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # seven processes for features of language models
+    # MLflow looks for its commands on PATH; they lie beside this Python.
     environment["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     if config.auth_config:
         environment["MLFLOW_AUTH_CONFIG_PATH"] = str(Path(config.auth_config).absolute())
@@ -117,6 +120,7 @@ def save_view(client: "MlflowClient", experiment: str, *, metric_columns: Sequen
     """Keep a view of the runs table with useful columns at the experiment; the pages list it under "Views"."""
     columns = [f"metrics.`{name}`" for name in metric_columns]
     columns += [f"params.`{name}`" for name in _PARAMETER_COLUMNS]
+    # The state of the runs table in the form that MLflow's pages store.
     state = {
         "searchFilter": "",
         "orderByKey": "attributes.start_time",
@@ -143,6 +147,7 @@ def save_view(client: "MlflowClient", experiment: str, *, metric_columns: Sequen
         "autoRefreshEnabled": True,
         "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
     }
+    # The tag's name makes the view a shared one; `runs_address` opens it by its key.
     now = int(time.time() * 1000)
     view = {"name": "textlstm", "createdAt": now, "updatedAt": now, "state": json.dumps(state)}
     client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{VIEW_KEY}", json.dumps(view))

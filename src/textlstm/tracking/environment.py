@@ -27,6 +27,7 @@ class SourceState(NamedTuple):
 
 def read_source_state() -> SourceState:
     """Return the state of the checkout that this package runs from; an installed wheel has none."""
+    # The folder above src, when this file is src/textlstm/tracking/environment.py.
     root = Path(__file__).resolve().parents[3]
     lock = root / _LOCK_NAME
     lock_digest = sha256_of_file(lock) if lock.is_file() else ""
@@ -37,6 +38,7 @@ def read_source_state() -> SourceState:
 
 def _git(root: Path, *arguments: str) -> str:
     try:
+        # Without optional locks: this must not get in the way of a git command of the user.
         result = subprocess.run(  # noqa: S603
             ["git", "-C", str(root), "--no-optional-locks", *arguments],  # noqa: S607  (the user's git)
             capture_output=True,
@@ -73,6 +75,7 @@ class SystemSampler:
         except ImportError:
             return
         process = psutil.Process()
+        # The first call of each only sets the moment from which the next call measures.
         psutil.cpu_percent()
         process.cpu_percent()
         step = 0
@@ -80,6 +83,7 @@ class SystemSampler:
             try:
                 self._record(_read(psutil, process), step)
             except Exception:
+                # Figures of the machine are no reason to fail a run: sampling stops.
                 return
             step += 1
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MODEL_FOLDER_ARTIFACT = "bundle"
 INPUT_COLUMN = "text"
 UNNAMED_COLUMN: Any = 0
-"""What MLflow calls the column that it makes of a list of strings or of a series without a name."""
+"""Name that MLflow gives to the column of a list of strings or of a series without a name."""
 OUTPUT_COLUMNS = {"label": "string", "probability": "double", "decision": "string"}
 CHAMPION = "champion"
 EVENT_TAG = "textlstm.event"
@@ -34,7 +34,7 @@ _REQUIRED = ("mlflow", "torch", "spacy", "numpy", "safetensors", "scikit-learn")
 
 
 class RegisteredModel(NamedTuple):
-    """What the registry made of a model."""
+    """A logged model as the registry knows it."""
 
     version: str
     """Version number; empty where the model was logged but not registered."""
@@ -60,8 +60,10 @@ def registered_name(client: "MlflowClient", name: str, key: str) -> str:
     if name != DEFAULT_NAME:
         return name
     try:
+        # A registered model without the tag counts as one of this task.
         owner = client.get_registered_model(name).tags.get(TASK_TAG, key)
     except MlflowException:
+        # Nothing is registered under the default name, so it is free.
         return name
     return name if owner == key else f"{name}-{key}"
 
@@ -81,15 +83,18 @@ def log_model_version(
     run = client.get_run(run_id)
     tags = {str(key): str(value) for key, value in details["tags"].items()}
     tags[EVENT_TAG] = event_key
+    # A kill may have come after each of these steps: look for what an earlier attempt made before making it.
     logged = _find_logged(client, run.info.experiment_id, event_key)
     if logged is None:
         logged = client.create_logged_model(run.info.experiment_id, _MODEL_NAME, source_run_id=run_id, tags=tags)
         _upload(client, logged, saved_model_dir=saved_model_dir, run_id=run_id)
     if not details["name"]:
         return RegisteredModel("", is_champion=False)
+    # Register it, under a name of its own where the default name belongs to another task.
     key = _task_of(saved_model_dir)
     name = registered_name(client, details["name"], key)
     made = _find_version(client, name, event_key) or _register(client, name, logged=logged, run_id=run_id, tags=tags)
+    # The tag makes this task the owner of the name.
     client.set_registered_model_tag(name, TASK_TAG, key)
     return RegisteredModel(str(made.version), _ensure_champion(client, name, str(made.version)), name)
 
@@ -111,6 +116,7 @@ def _json_of(path: Path) -> dict[str, Any]:
 
 def _find_logged(client: "MlflowClient", experiment: str, event_key: str) -> "LoggedModel | None":
     found = client.search_logged_models([experiment], filter_string=f"tags.`{EVENT_TAG}` = '{event_key}'")
+    # A model that is not READY is left over from an upload that broke off; it is logged again.
     return next((model for model in found if str(model.status) == "READY"), None)
 
 
@@ -125,6 +131,7 @@ def _upload(client: "MlflowClient", logged: "LoggedModel", *, saved_model_dir: P
         folder = Path(directory) / "model"
         save_pyfunc(saved_model_dir, folder, description=description)
         client.log_model_artifacts(logged.model_id, str(folder))
+    # READY only now that all files are there: `_find_logged` relies on it.
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
 
@@ -137,6 +144,7 @@ def save_pyfunc(saved_model_dir: Path, folder: Path, *, description: "Model | No
     mlflow.pyfunc.save_model(
         path=str(folder),
         mlflow_model=description,
+        # A path and no object: MLflow stores the file itself and pickles nothing.
         python_model=str(Path(__file__).with_name("pyfunc_code.py")),
         artifacts={MODEL_FOLDER_ARTIFACT: str(saved_model_dir)},
         signature=signature(),
@@ -152,6 +160,7 @@ def signature() -> "ModelSignature":
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
     return ModelSignature(
+        # Texts come in one of the two columns, so neither is required.
         inputs=Schema(
             [ColSpec(DataType.string, name, required=False) for name in (UNNAMED_COLUMN, INPUT_COLUMN)],
         ),
@@ -178,6 +187,7 @@ def _register(
     try:
         client.create_registered_model(name)
     except MlflowException as error:
+        # An earlier version has made the name; any other error is real.
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     return client.create_model_version(

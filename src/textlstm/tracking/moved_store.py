@@ -27,13 +27,16 @@ def follow_move(database: Path, artifact_root: str) -> str:
         database: MLflow's sqlite file.
         artifact_root: the folder beside it, where the artefacts are now.
     """
+    # The second manager is one transaction: a kill leaves all addresses old or all of them new.
     with closing(sqlite3.connect(database, timeout=30.0)) as connection, connection:
+        # The folders of experiments tell where all artefacts were.
         locations = [row[0] or "" for row in connection.execute("SELECT artifact_location FROM experiments")]
         old_root = next((root for root in map(_root, locations) if _was_moved(root, artifact_root)), "")
         if not old_root:
             return ""
         columns = {table: _columns(connection, table) for table, _ in ADDRESSES}
         for table, column in ADDRESSES:
+            # Only columns that this version of MLflow's database has.
             if column in columns[table]:
                 # Whole folders only: /old/artifacts/x is below /old/artifacts, /old/artifacts2/x is not.
                 connection.execute(

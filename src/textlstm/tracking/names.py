@@ -42,6 +42,7 @@ def _hex(character: str) -> str:
 
 
 def _shortened(name: str) -> str:
+    # The digest of the whole name keeps names apart that begin alike.
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     ending = f":7E{digest}"
     return name[: MAX_NAME_LENGTH - len(ending)].rstrip("/: ") + ending
@@ -72,6 +73,7 @@ def flatten(settings: Mapping[str, object]) -> Parameters:
         if len(value) <= MAX_VALUE_LENGTH:
             values[key] = value
         else:
+            # Length and digest keep values apart that begin alike.
             digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
             values[key] = f"{value[:_SHOWN]}... ({len(value)} characters, sha256 {digest}, see artefact params)"
             long_values[key] = value

@@ -1,7 +1,7 @@
 """The local record of a run, written before MLflow hears of anything.
 
 One JSON object a line in `<tracking.dir>/journal/<key>.jsonl`, fsynced; files wait in `<key>.files/` until they are
-sent. How far the sending has come stands in `<key>.state.json`. Whoever sends holds a lock on `<key>.lock`.
+sent. `<key>.state.json` says how far the sending has come. The sender holds a lock on `<key>.lock`.
 """
 
 import json
@@ -70,7 +70,7 @@ class JournalPaths(NamedTuple):
 
 
 def encodable(text: str) -> str:
-    """Return `text` with what UTF-8 has no bytes for written out: bytes of paths in another encoding."""
+    """Return `text` with escapes for what UTF-8 cannot encode, such as bytes of paths in another encoding."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -108,6 +108,7 @@ class JournalWriter:
         try:
             paths.directory.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(paths.journal, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            # A crash may have left half a line: nothing may be appended to it.
             os.ftruncate(self._descriptor, _complete_size(paths.journal))
         except OSError as error:
             raise _storage_error(paths.journal, error) from error
@@ -119,11 +120,14 @@ class JournalWriter:
             StorageError: The disk is full or fails.
         """
         event = {"kind": kind.value, "time": now_ms(), **data}
+        # nan and inf are no JSON: callers write them as text.
         line = json.dumps(self._redactor.data(event), ensure_ascii=True, allow_nan=False) + "\n"
         try:
             remaining = memoryview(line.encode())
+            # One call may write only a part.
             while remaining:
                 remaining = remaining[os.write(self._descriptor, remaining) :]
+            # Without sync, an event survives the end of the process but perhaps not a crash of the machine.
             if sync:
                 os.fsync(self._descriptor)
         except OSError as error:
@@ -136,6 +140,7 @@ class JournalWriter:
             StorageError: It cannot be read, or the copy cannot be written.
         """
         self._num_files += 1
+        # A folder of its own for each copy, so that files of one name never meet.
         target = self.paths.files / f"{now_ms()}-{self._num_files}" / encodable(source.name)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -166,6 +171,7 @@ def read_events(path: Path, *, start: int = 0) -> Iterator[Event]:
         file.seek(start)
         end = start
         for line in file:
+            # The writer may be in the middle of this line; the next call reads it.
             if not line.endswith(b"\n"):
                 return
             end += len(line)
@@ -179,6 +185,7 @@ def list_journals(directory: Path) -> list[JournalPaths]:
 
 
 def _complete_size(path: Path) -> int:
+    # What follows the last line feed is half an event.
     raw = path.read_bytes()
     return raw.rfind(b"\n") + 1
 

@@ -27,7 +27,7 @@ class Entry:
     """One run in the table."""
 
     rank: int
-    """1 for the best run and all that cannot be told from it; the next group goes on counting runs."""
+    """1 for the best run and all that chance cannot tell from it; the next group's rank counts all runs before it."""
     run: TrackedRun
     is_champion: bool
 
@@ -55,16 +55,19 @@ def make_boards(runs: Sequence[TrackedRun], *, champion_run_id: str) -> list[Boa
     the rank of its group's best run while the best run's interval holds its value. Example: values .90 [.88, .92], .89,
     .87 give ranks 1, 1, 3.
     """
+    # Runs come newest first, so the first digest is that of the newest tested run.
     digests = list(dict.fromkeys(run.test_digest for run in runs if _counts(run)))
     return [_board([run for run in runs if run.test_digest == digest], champion_run_id) for digest in digests]
 
 
 def _board(runs: Sequence[TrackedRun], champion_run_id: str) -> Board:
     tested = [run for run in runs if _counts(run)]
+    # Best first; of runs with equal values, the earlier one.
     ordered = sorted(tested, key=lambda run: (-_value(run), run.started))
     entries: list[Entry] = []
     rank, low = 1, _low(ordered[0])
     for index, run in enumerate(ordered):
+        # Below the interval of the group's best run: a new group begins, and its rank counts all runs before it.
         if _value(run) < low:
             rank, low = index + 1, _low(run)
         entries.append(Entry(rank, run, run.run_id == champion_run_id))
@@ -107,6 +110,7 @@ def keep_overview(config: TrackingConfig, client: "MlflowClient") -> Path:
     page = render_overview(
         boards, runs, experiment=config.experiment, champion=str(champion) if champion else "", now=time.time()
     )
+    # The page is replaced as a whole, then copied to the experiment's artefacts.
     path = store.directory / OVERVIEW_FILE
     with atomic_file(path) as stream:
         stream.write(page.encode())
@@ -120,11 +124,13 @@ def render_overview(
     """Return the page as HTML; everything from outside is escaped, nothing is loaded and no script runs."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    # StrictUndefined: a wrong name in the template is an error and not an empty cell.
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
     environment.filters["percent"] = lambda value: "–" if value is None else f"{value * 100:.2f}"
     environment.filters["duration"] = _duration
     environment.filters["moment"] = lambda seconds: time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
     style = (_TEMPLATES / "overview.css").read_text(encoding="utf-8")
+    # The page's security policy admits this style sheet, and nothing else, by its sha256.
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return environment.get_template("overview.html").render(
         boards=boards,
@@ -148,5 +154,6 @@ def _duration(seconds: float | None) -> str:
 def _log_beside_experiment(client: "MlflowClient", experiment: str, path: Path) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+    # MLflow's client logs artefacts of runs only; those of an experiment go to its artefact store directly.
     location = client.get_experiment(experiment).artifact_location
     get_artifact_repository(location).log_artifact(str(path))

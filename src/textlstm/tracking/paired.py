@@ -28,7 +28,7 @@ class Contrast(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PairedRows:
-    """N test rows and what a model said about them."""
+    """N test rows with the answers of a model."""
 
     ids: Sequence[str]
     correct: Sequence[bool]
@@ -52,6 +52,7 @@ class PairedRows:
                 "predicted_id": pa.array([int(value) for value in self.predicted_ids], pa.int32()),
             }
         )
+        # The digest stands in the schema of the file, so the file alone can be compared.
         pq.write_table(table.replace_schema_metadata({_DIGEST_KEY: self.digest.encode()}), path)
 
     @classmethod
@@ -78,12 +79,14 @@ class PairedRows:
         Raises:
             InputError: The models were tested on different rows.
         """
+        # Pairs need the same rows in the same order.
         if not self.digest or self.digest != other.digest or list(self.ids) != list(other.ids):
             raise InputError(
                 "the two models were tested on different rows, so that no paired test is possible; "
                 "train or evaluate both on the same test data"
             )
         rows = list(zip(self.ids, self.correct, other.correct, self.label_ids, strict=True))
+        # Only rows on which the two models differ count in a paired test.
         won = [(identifier, label_id) for identifier, mine, theirs, label_id in rows if mine and not theirs]
         lost = [(identifier, label_id) for identifier, mine, theirs, label_id in rows if theirs and not mine]
         num_won, num_lost = (Counter(label_id for _, label_id in part) for part in (won, lost))

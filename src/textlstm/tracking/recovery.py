@@ -48,8 +48,10 @@ def is_dead(identity: ProcessIdentity, *, seconds_silent: float, max_silence: fl
     its silence is known: an hour without a sign counts as gone.
     """
     here = _machine()
+    # With another start time the pid belongs to a later process, or to none.
     if identity.machine == here:
         return abs(_started(identity.pid) - identity.started) > 2.0
+    # The same host name with another boot id: the machine was started again.
     if identity.machine.split("|")[0] == here.split("|")[0] and identity.machine.split("|")[1] != here.split("|")[1]:
         return True
     return seconds_silent > max_silence
@@ -69,6 +71,7 @@ def _started(pid: int) -> float:
 
     try:
         process = psutil.Process(pid)
+        # A zombie has ended; only its parent has not noticed yet.
         return 0.0 if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.Error:
         return 0.0
@@ -86,6 +89,7 @@ def _read(path: str) -> str:
 
 def close_as_killed(paths: JournalPaths) -> None:
     """Write the missing end, with the time of the run's last sign of life. Hold the sending lock."""
+    # Taken before the line is appended, which changes this time.
     last_sign = int(paths.journal.stat().st_mtime * 1000)
     with JournalWriter(paths, redactor=Redactor()) as journal:
         journal.append(EventKind.close, {"status": "KILLED", "time": last_sign})
@@ -102,6 +106,7 @@ def is_closed(paths: JournalPaths) -> bool:
 def is_orphan(paths: JournalPaths) -> bool:
     """Return whether the journal has no end and the process that wrote it is gone."""
     opening = read_opening(paths.journal)
+    # No complete opening line says who writes, and a journal with an end needs no other.
     if opening is None or is_closed(paths):
         return False
     silent = time.time() - paths.journal.stat().st_mtime
@@ -118,7 +123,7 @@ def read_opening(path: Path) -> dict[str, Any] | None:
 
 
 class SyncedJournal(NamedTuple):
-    """What became of one journal."""
+    """The outcome for one journal."""
 
     key: str
     state: SendState
@@ -130,7 +135,7 @@ _MAX_FAILURES = 4
 
 
 def sync_journals(config: TrackingConfig) -> list[SyncedJournal]:
-    """Send every unfinished journal under `tracking.dir` to the store of `config`; return what became of each.
+    """Send every unfinished journal under `tracking.dir` to the store of `config`; return the outcome for each.
 
     Runs that died are closed as KILLED first. Runs that go on are left to themselves. Nothing is sent twice. A store
     that does not answer costs at most about `tracking.timeout_seconds`.
@@ -145,10 +150,12 @@ def sync_waiting(store: Store, *, patience: float) -> Iterator[SyncedJournal]:
     for paths in list_journals(store.journal_dir):
         if is_complete(paths):
             continue
+        # Out of time: what is left is only named.
         if time.monotonic() > deadline:
             yield SyncedJournal(paths.key, load_state(paths.state), "was not reached in time")
             continue
         synced = _sync_one(paths, store, deadline=deadline)
+        # A success shows that the store answers, so the next journal gets the full patience.
         if not synced.state.last_error:
             deadline = time.monotonic() + patience
         yield synced
@@ -196,13 +203,16 @@ def _sync_one(paths: JournalPaths, store: Store, *, deadline: float) -> SyncedJo
         opening = read_opening(paths.journal)
         if opening is None:
             return SyncedJournal(paths.key, load_state(paths.state), "is empty")
+        # A journal goes only to the store that its run was made for.
         if not store.is_meant_by(opening["uri"]):
             return SyncedJournal(
                 paths.key, load_state(paths.state), f"belongs to {opening['uri']}; set tracking.uri to send it there"
             )
+        # A run that was killed gets its end first, so that the end is sent too.
         if is_orphan(paths):
             close_as_killed(paths)
         sender = Sender(paths, store)
+        # After a failure `pump` continues behind the last confirmed event.
         while not sender.pump() and sender.state.num_failures < _MAX_FAILURES and time.monotonic() < deadline:
             time.sleep(0.5)
         sender.finish()

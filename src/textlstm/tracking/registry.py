@@ -57,7 +57,9 @@ def resolve_model_dir(address: str, config: TrackingConfig) -> Path:
     from mlflow.exceptions import MlflowException
 
     try:
+        # Every kind of address leads to the id of a logged model.
         model_id = _logged_model_id(client, address)
+        # Files of a local store are used where they are; those of a server are fetched once.
         if store.is_local:
             folder = Path(download_artifacts(artifact_uri=f"models:/{model_id}", tracking_uri=store.uri))
         else:
@@ -80,6 +82,7 @@ def champion_dir(config: TrackingConfig, *, task: str = "") -> Path | None:
         StorageError: MLflow does not answer.
     """
     store = locate_store(config)
+    # Connecting would create the database; without one there is no champion.
     if store.is_local and not Path(store.uri.removeprefix("sqlite:///")).exists():
         return None
     client = connect(store, timeout_seconds=min(_SHORT_SECONDS, config.timeout_seconds))
@@ -107,6 +110,7 @@ def _fetch(model_id: str, store: Store) -> Path:
     folder = store.directory / "models" / model_id
     if folder.is_dir():
         return folder
+    # The temporary folder lies beside the final one, so that the rename stays within one file system.
     with TemporaryDirectory(dir=_made(folder.parent)) as directory:
         downloaded = download_artifacts(
             artifact_uri=f"models:/{model_id}", dst_path=f"{directory}/model", tracking_uri=store.uri
@@ -130,6 +134,7 @@ def connect(store: Store, *, timeout_seconds: float) -> "MlflowClient":
     configure_environment(timeout_seconds=timeout_seconds)
     try:
         client = open_client(store)
+        # A small question shows whether the store answers.
         client.search_experiments(max_results=1)
     except StorageError:
         raise
@@ -167,11 +172,13 @@ def _logged_model_id(client: "MlflowClient", address: str) -> str:
         models = outputs.model_outputs if outputs else []
         if not models:
             raise InputError(f"{address}: the run logged no model")
+        # Of several models of one run the last one counts.
         return str(models[-1].model_id)
     match = re.fullmatch(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+|latest))", address)
     if not match:
         raise InputError(f"{address}: expected models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN/model")
     found = _model_version(client, match[1], alias_or_version=match[2] or match[3])
+    # Where a version does not name its logged model, the address of its source does.
     return str(found.model_id or _id_in(found.source))
 
 
@@ -188,6 +195,7 @@ def _model_version(client: "MlflowClient", name: str, *, alias_or_version: str) 
     try:
         if alias_or_version == "latest":
             versions = client.search_model_versions(f"name = '{name}'")
+            # Compared as numbers, since as text 9 comes after 10. No version at all is a ValueError, handled below.
             return max(versions, key=lambda version: int(version.version))
         if alias_or_version.isdigit():
             return client.get_model_version(name, alias_or_version)
@@ -203,6 +211,7 @@ def _find_saved_model(folder: Path) -> Path | None:
     root = folder / "artifacts"
     if not root.is_dir():
         return None
+    # First the name under which `train` logs the folder, then any folder with a saved model.
     named = root / MODEL_FOLDER_ARTIFACT
     candidates = [named, *sorted(root.iterdir())]
     return next((path for path in candidates if (path / _MODEL_FILE).is_file()), None)

@@ -31,7 +31,7 @@ from textlstm.tracking.secrets import Redactor
 from textlstm.tracking.store import Store, locate_store
 from textlstm.tracking.tags import config_tags, own_tags
 
-# What a stage may say about its run; the kind here listens to nothing.
+# What a stage may log about its run; the class here ignores all of it.
 
 
 class Tracker:
@@ -115,10 +115,12 @@ def open_run(
         return Tracker()
     store = locate_store(config)
     tags = {**own_tags(stage), **config_tags(config)}
+    # Runs are looked up among the journals first, where the key is known even when MLflow has not answered.
     parent = _journal_of(store, parent_run_id) if parent_run_id else None
     if parent_run_id and not parent:
         tags["mlflow.parentRunId"] = parent_run_id
     key = _journal_of(store, resume_run_id) if resume_run_id else None
+    # The first line of the journal holds all that another process needs to create the run, also much later.
     opening = {
         "experiment": config.experiment,
         "run_name": run_name,
@@ -126,6 +128,7 @@ def open_run(
         "tags": tags,
         "uri": store.public_uri,
         "process": this_process()._asdict(),
+        # Without a journal here, a run to resume was made elsewhere and is known by MLflow's id.
         "run_id": "" if key else resume_run_id or "",
         "resumed": bool(resume_run_id),
         "parent": parent or "",
@@ -145,7 +148,9 @@ class JournalledTracker(Tracker):
         self._notes: list[str] = []
         self._redactor = Redactor()
         self._journal = JournalWriter(self._paths, redactor=self._redactor)
+        # What a resumed run has logged is read before its journal grows.
         self._seen = _seen_before(self._paths) if opening["resumed"] else set()
+        # From this line on the run can be sent by any process, and closed as KILLED if this one dies.
         self._journal.append(EventKind.open, opening)
         self._outbox_process = OutboxProcess(self._paths, store, timeout_seconds=config.timeout_seconds)
         self._sampler = SystemSampler(self._log_system_metrics)
@@ -155,11 +160,14 @@ class JournalledTracker(Tracker):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End the run as FINISHED, FAILED (an exception) or KILLED (a signal), and wait for the outbox process."""
+        # The sampler stops first: nothing may follow the closing line.
         self._sampler.stop()
         if error is not None and not isinstance(error, Interrupted | KeyboardInterrupt):
             self._journal.append(EventKind.tags, {"values": {"textlstm.error": f"{type(error).__name__}"}})
+        # With this line on the disk, a kill during the wait below loses nothing.
         self._journal.append(EventKind.close, {"status": _status(error)})
         self._journal.close()
+        # After a signal the wait is short, and the outbox process is left to finish by itself.
         stopped = isinstance(error, Interrupted | KeyboardInterrupt)
         patience = min(self._seconds_left, _STOP_SECONDS) if stopped else self._seconds_left
         self._outbox_process.finish(timeout_seconds=patience, kill=not stopped)
@@ -168,6 +176,7 @@ class JournalledTracker(Tracker):
     def run_id(self) -> str | None:
         """MLflow's id of the run; waits a little for it, within `tracking.timeout_seconds` in total."""
         started = time.monotonic()
+        # Wait until the run has an id, the store fails, the time is up, or the outbox process has ended.
         deadline = started + min(_RUN_ID_SECONDS, self._seconds_left)
         state = self._state()
         while (
@@ -181,6 +190,7 @@ class JournalledTracker(Tracker):
         run_id = self._state().run_id
         if run_id:
             return run_id
+        # The time spent here is missing at the end: the timeout holds for the run as a whole.
         self._seconds_left -= time.monotonic() - started
         return None
 
@@ -192,6 +202,7 @@ class JournalledTracker(Tracker):
     def log_params(self, settings: Mapping[str, object]) -> None:
         """Log nested settings as flat parameters, and whole as artefact `config.json`."""
         parameters = flatten(settings)
+        # MLflow never changes a parameter, so a resumed run logs only those that it does not have.
         fresh = {key: value for key, value in parameters.values.items() if ("param", key) not in self._seen}
         if fresh:
             self._journal.append(EventKind.params, {"values": fresh})
@@ -214,6 +225,7 @@ class JournalledTracker(Tracker):
         """Log a copy of a file or folder as it is now."""
         if holds_text and not self._config.log_text:
             return
+        # The copy is complete before the event names it: a kill in between leaves only a file that nobody needs.
         self._journal.append(EventKind.artifact, {"file": self._journal.keep_copy(path), "folder": folder})
 
     def log_dataset(self, name: str, *, context: str, digest: str, num_rows: int, source: str) -> None:
@@ -238,7 +250,7 @@ class JournalledTracker(Tracker):
         self._journal.append(EventKind.model, {"file": self._journal.keep_copy(saved_model_dir), **details})
 
     def summary(self) -> tuple[str, ...]:
-        """Return where the run is to be found, what was registered, and what has not arrived."""
+        """Return lines that say where the run is, what was registered, and what has not arrived."""
         state = self._state()
         lines = list(self._notes)
         if state.run_id:
@@ -276,6 +288,7 @@ class JournalledTracker(Tracker):
 
     def _log_system_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         rows = [(name, value, step, now_ms()) for name, value in metrics.items()]
+        # No fsync: figures of the machine may be lost when the machine crashes.
         self._journal.append(EventKind.metrics, {"metrics": rows}, sync=False)
 
 
@@ -291,6 +304,7 @@ def _plain_number(value: float) -> float | str:
 
 
 def _journal_of(store: Store, run: str) -> str | None:
+    # The key of a journal, or MLflow's id once the store has answered.
     for paths in list_journals(store.journal_dir):
         if run == paths.key or load_state(paths.state).run_id == run:
             return paths.key

@@ -15,6 +15,7 @@ class Redactor:
 
     def __init__(self) -> None:
         """Read the secrets of this process's environment once."""
+        # A path in such a variable names the file of a secret and is none itself.
         found = {
             value
             for name, value in os.environ.items()

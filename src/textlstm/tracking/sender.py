@@ -1,7 +1,7 @@
-"""Brings the events of one journal into MLflow, once each: live beside a run, and later by `textlstm sync`.
+"""Sends the events of one journal to MLflow, once each: live beside a run, and later by `textlstm sync`.
 
-MLflow may confirm and the answer get lost, so nothing is assumed after a failure: the run is searched by its journal's
-key before it is created, and metrics are compared with the store's history before they are sent again.
+The answer of MLflow may get lost, so nothing is assumed after a failure: the run is searched by its journal's key
+before it is created, and metrics are compared with the store's history before they are sent again.
 """
 
 import json
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
     from mlflow.tracking import MlflowClient
 
-# What an error of MLflow means: may the request work later, and what is it called in one line without secrets.
+# How an error of MLflow is read: whether the same request may work later, and the reason in one line.
 
 _HTTP_TOO_MANY_REQUESTS = 429
 _NO_ANSWER = re.compile("connection (refused|reset|aborted)|timed out|name resolution", re.IGNORECASE)
@@ -55,14 +55,16 @@ def is_missing(error: Exception) -> bool:
 
 def one_line(error: Exception) -> str:
     """Return the reason in one line, at most 300 characters, without passwords."""
+    # The text of an error may quote the address with its password: mask before cutting.
     text = Redactor().text(" ".join(str(error).split()))
     if match := _NO_ANSWER.search(text):
         return f"no answer: {match[0].lower()}"
     return text[:_MAX_LENGTH] or type(error).__name__
 
 
-# Brings one kind of thing into one MLflow run; every function may be called again with the same things.
+# Functions that send one kind of thing to a run; each may be called again with the same things.
 
+# Limits of MLflow: metrics, and parameters or tags, of one request; characters of a dataset's name and digest.
 MAX_METRICS = 1000
 _MAX_PAIRS = 100
 _MAX_DATASET_NAME = 500
@@ -73,7 +75,7 @@ MetricRow = tuple[str, float | str, int, int]
 
 
 class Run(NamedTuple):
-    """Where things go."""
+    """The MLflow run that things are sent to."""
 
     client: "MlflowClient"
     run_id: str
@@ -92,6 +94,7 @@ def send_params(run: Run, values: Mapping[str, str]) -> None:
         except MlflowException as error:
             if may_pass(error) or is_missing(error):
                 raise
+            # MLflow refuses the whole batch when one parameter has another value already: send those that are new.
             present = run.client.get_run(run.run_id).data.params
             run.client.log_batch(run.run_id, params=[param for param in batch if param.key not in present])
 
@@ -110,6 +113,7 @@ def send_metrics(run: Run, rows: Sequence[MetricRow], *, check: bool) -> None:
     from mlflow.entities import Metric
 
     metrics = [Metric(name, float(value), time, step) for name, value, step, time in rows]
+    # After a failure some of them may have arrived.
     if check:
         metrics = not_in_store(run, metrics)
     for start in range(0, len(metrics), MAX_METRICS):
@@ -171,13 +175,14 @@ class Sender:
     """Sends one journal. Hold the journal's lock while using it."""
 
     def __init__(self, paths: JournalPaths, store: Store, *, client: "MlflowClient | None" = None) -> None:
-        """Take up where the state file says; the client is opened on first use when none is given."""
+        """Continue where the state file says; the client is opened on first use when none is given."""
         self.paths = paths
         self.state: SendState = load_state(paths.state)
         self._store = store
         self._client = client
         self._check_until = 0
         """Journal offset up to which metrics may have arrived without our knowing."""
+        # An earlier sender may have sent more than it could note.
         if self.state.offset or self.state.last_error:
             self._doubt()
         self._attempts: dict[int, int] = defaultdict(int)
@@ -192,6 +197,7 @@ class Sender:
         if self.paths.journal.stat().st_size <= self.state.offset:
             return True
         try:
+            # In the order of the journal. A kill at any moment leaves the state of the last confirmed event.
             for event in _merged(read_events(self.paths.journal, start=self.state.offset)):
                 self._send_or_set_aside(event)
         except Exception as error:
@@ -203,27 +209,34 @@ class Sender:
         try:
             self._send(event)
         except Exception as error:
+            # The store has lost the run, so the whole journal is sent again into a new one.
             if is_missing(error) and self.state.run_id:
                 self._forget_run()
                 raise ConnectionError("the store no longer has the run; it is created again") from error
+            # Without a run nothing that follows could be sent.
             if event.kind is EventKind.open:
                 raise
+            # Refused for good: noted, and not tried again.
             if not may_pass(error):
                 self.state.refused[str(event.end)] = one_line(error)
             elif event.kind in (EventKind.artifact, EventKind.model, EventKind.dataset):
+                # A file that fails must not hold up the rest: after a few attempts it waits until the run has ended.
                 self._attempts[event.end] += 1
                 if self._attempts[event.end] < _MAX_ATTEMPTS:
                     raise
                 self.state.set_aside.append(event.end)
             else:
+                # Anything else is sent in order, so the sending stops here until the store works.
                 raise
         self._confirm(event)
 
     def _confirm(self, event: Event) -> None:
+        # A kill before the state is saved sends this event once more, which is harmless.
         self.state.offset = event.end
         self.state.last_error = ""
         self.state.is_lasting = False
         self.state.num_failures = 0
+        # The run ends here, so what was set aside is tried again before the journal can be complete.
         if event.kind is EventKind.close:
             self._retry_set_aside()
         self.state.closed = event.kind is EventKind.close
@@ -231,6 +244,7 @@ class Sender:
 
     def _settle(self) -> None:
         save_state(self.paths.state, self.state)
+        # The waiting copies are needed only until everything is confirmed.
         if self.is_complete():
             shutil.rmtree(self.paths.files, ignore_errors=True)
 
@@ -270,6 +284,7 @@ class Sender:
             case EventKind.params:
                 send_params(self._run, data["values"])
             case EventKind.metrics:
+                # Only what an earlier attempt may have sent is compared with the store.
                 send_metrics(self._run, data["metrics"], check=event.end <= self._check_until)
             case EventKind.tags:
                 send_tags(self._run, data["values"])
@@ -282,6 +297,7 @@ class Sender:
                     self.client,
                     run_id=self.state.run_id,
                     saved_model_dir=self._copy(data),
+                    # Journal and offset always name the same event, so a second attempt finds what the first one made.
                     event_key=f"{self.paths.key}:{event.end}",
                     details=data,
                 )
@@ -310,15 +326,18 @@ class Sender:
             self.client.update_run(self.state.run_id, status="RUNNING")
 
     def _find_or_create_run(self, data: dict[str, Any]) -> None:
+        # A run that was made elsewhere is continued by its id; nobody here knows what it holds.
         if data.get("run_id"):
             run = self.client.get_run(data["run_id"])
             self.state.run_id, self.state.experiment_id = run.info.run_id, run.info.experiment_id
             self._doubt()
             return
+        # This raises while the sweep's own run is not in MLflow, before anything is created.
         parent_tags = self._parent_tags(data)
         client = self.client  # opened before the lock is taken: opening takes the same lock
         with exclusive_lock(self._store.schema_lock):
             experiment = experiment_id(client, self._store, name=data["experiment"])
+        # An earlier attempt may have created the run although its answer got lost.
         found = client.search_runs([experiment], filter_string=f"tags.`{JOURNAL_TAG}` = '{self.paths.key}'")
         if found:
             self.state.run_id = found[0].info.run_id
@@ -339,6 +358,7 @@ class Sender:
             return {}
         parent = JournalPaths(self.paths.directory, data["parent"])
         run_id = load_state(parent.state).run_id
+        # A sweep whose journal is gone from here was set aside: the run goes without a parent.
         if not run_id and parent.journal.exists():
             raise ConnectionError("the run of the sweep is not in MLflow yet")
         return {"mlflow.parentRunId": run_id} if run_id else {}
@@ -350,9 +370,11 @@ class Sender:
         return path
 
     def _forget_run(self) -> None:
+        # Offset 0 and no run: the next attempt begins with the first line of the journal.
         self.state = SendState(num_failures=self.state.num_failures)
 
     def _doubt(self) -> None:
+        # Everything that the journal holds now may have arrived.
         self._check_until = self.paths.journal.stat().st_size
 
     def _note_failure(self, error: Exception) -> None:
@@ -371,10 +393,12 @@ def _merged(events: Iterable[Event]) -> Iterable[Event]:
             earlier: Any = waiting.data["metrics"] if waiting else []
             rows: Any = event.data["metrics"]
             waiting = Event(event.kind, {"metrics": [*earlier, *rows]}, event.end)
+            # Room for more in this request: wait for the next event.
             if len(waiting.data["metrics"]) < MAX_METRICS:  # type: ignore[arg-type]
                 continue
             event = waiting  # noqa: PLW2901
         elif waiting:
+            # An event of another kind ends the group, so that the order stays.
             yield waiting
         waiting = None
         yield event

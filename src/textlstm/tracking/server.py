@@ -35,6 +35,7 @@ class ServerProcess:
             StorageError: The server ended or did not answer in time.
         """
         deadline = time.monotonic() + seconds
+        # No proxy: the server runs on this machine.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
@@ -51,6 +52,7 @@ class ServerProcess:
 
     def stop(self) -> None:
         """End the whole process group: politely, and after 5 s by force."""
+        # The whole group, since the server has processes of its own.
         for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
@@ -62,11 +64,13 @@ class ServerProcess:
 
     def _group_lives(self) -> bool:
         self._process.poll()  # takes the leader out of the process table
+        # Signal 0 is not delivered; it only asks whether a process of the group is left.
         try:
             os.killpg(self._process.pid, 0)
         except ProcessLookupError:
             return False
         except PermissionError:
+            # A process is left that belongs to another user.
             return True
         return True
 
@@ -97,6 +101,7 @@ def running_server(
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
+            # A group of its own, so that `stop` reaches all of its processes.
             start_new_session=True,
         )
         server = ServerProcess(process, log)

@@ -37,7 +37,7 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
         """Return the columns label, probability and decision, one row a text, in order; rows without text are `empty`.
 
         Args:
-            model_input: What MLflow makes of a table, a series, a list of strings, or a mapping of columns.
+            model_input: The table that MLflow builds from a table, a series, a list of strings or a mapping.
             params: `top_k` adds the columns top_labels and top_probabilities, lists of that length;
                 `probabilities` adds a column a label.
 
@@ -47,6 +47,7 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
         texts = _texts(model_input)
         top_k, with_all = int((params or {}).get("top_k", 0)), bool((params or {}).get("probabilities", False))
         with self._lock:
+            # (N, L) float32 probabilities of N texts, then N predictions.
             probabilities = self._classifier.predict_proba(texts)
             predictions = self._classifier.decide(texts, probabilities)
         answer: dict[str, list[Any]] = {
@@ -56,6 +57,7 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
         }
         labels = self._classifier.labels
         if top_k > 0:
+            # (N, top_k) columns of the most probable labels; the stable sort keeps the order of labels with equal ones.
             best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
             answer["top_labels"] = [[labels[place] for place in row] for row in best]
             answer["top_probabilities"] = np.take_along_axis(probabilities, best, axis=1).astype(float).tolist()
@@ -69,8 +71,9 @@ def _texts(table: pd.DataFrame) -> list[str]:
     if column is None:
         raise MlflowException.invalid_parameter_value(f"the input has no column {INPUT_COLUMN!r}")
     rows = table[column].tolist()
+    # A mapping of columns arrives as a table of one row, whose cell holds all texts.
     if len(rows) == 1 and isinstance(rows[0], list | np.ndarray):
-        rows = list(rows[0])  # a mapping of columns, of which MLflow makes a table of one row
+        rows = list(rows[0])
     texts = ["" if _is_missing(text) else text for text in rows]
     wrong = next((row for row, text in enumerate(texts) if not isinstance(text, str)), None)
     if wrong is not None:

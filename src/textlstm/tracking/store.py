@@ -50,6 +50,7 @@ class Store(NamedTuple):
             return True
         if not (self.is_local and uri.startswith("sqlite:///")):
             return False
+        # A database of the same name whose old folder is gone: the project was moved.
         old, here = Path(uri.removeprefix("sqlite:///")), Path(self.uri.removeprefix("sqlite:///"))
         return old.name == here.name and not old.parent.exists()
 
@@ -81,6 +82,7 @@ def locate_store(config: TrackingConfig) -> Store:
             "leave it empty for the store under tracking.dir"
         )
     if scheme == "sqlite":
+        # A relative path counts from the project's folder; an absolute one stays as it is.
         database = _base_dir() / config.uri.removeprefix("sqlite:///")
         _refuse_special(database, key="tracking.uri")
         return Store(f"sqlite:///{database}", str(database.parent / "artifacts"), directory)
@@ -94,7 +96,7 @@ def _refuse_special(path: Path, *, key: str) -> None:
 
 
 def tracking_dir(config: TrackingConfig) -> Path:
-    """Return the absolute folder of the default store; a relative one lies under TEXTLSTM_HOME or where we are."""
+    """Return the absolute folder of the default store; a relative one is below TEXTLSTM_HOME or the working folder."""
     return _base_dir() / Path(config.dir).expanduser()
 
 
@@ -110,11 +112,13 @@ def without_userinfo(uri: str) -> str:
 
 def configure_environment(*, timeout_seconds: float) -> None:
     """Set MLflow's own switches for this process: no telemetry, no long retries. Call before `import mlflow`."""
+    # A request may take a third of the patience, at least 1 s and at most 10 s.
     request_seconds = max(1, min(10, int(timeout_seconds / 3)))
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ["GIT_PYTHON_REFRESH"] = "quiet"
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    # A call that returns must be confirmed, and the journal repeats what fails: MLflow must not do so itself.
     os.environ["MLFLOW_ENABLE_ASYNC_LOGGING"] = "false"
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(request_seconds)
@@ -135,9 +139,11 @@ def open_client(store: Store) -> "MlflowClient":
     if not store.is_local:
         return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
     database = Path(store.uri.removeprefix("sqlite:///"))
+    # One process at a time: a fresh store breaks when several open it at once.
     with exclusive_lock(store.schema_lock):
         database.parent.mkdir(parents=True, exist_ok=True)
         client = MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+        # Both questions are asked under the lock: after them the tables of runs and of models are there.
         client.search_experiments(max_results=1)
         client.search_registered_models(max_results=1)
         follow_move(database, store.artifact_root)
@@ -159,6 +165,7 @@ def experiment_id(client: "MlflowClient", store: Store, *, name: str) -> str:
             f"--experiment-id {found.experiment_id}`, or set the run aside"
         )
     if found is None:
+        # A server chooses the place of artefacts; a local store has a folder for each experiment.
         location = f"{store.artifact_root}/{_folder_name(name)}" if store.artifact_root else None
         tags = {"mlflow.experimentKind": "custom_model_development"}
         try:

@@ -12,6 +12,7 @@ def own_tags(stage: str) -> dict[str, str]:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
+        # A container may run under a user id that has no name.
         user = str(os.getuid())
     return {
         "mlflow.user": user,

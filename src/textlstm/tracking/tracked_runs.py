@@ -1,4 +1,4 @@
-"""Runs as they stand in MLflow, read back for overview, compare and promote."""
+"""Runs read back from MLflow for overview, compare and promote."""
 
 import json
 import time
@@ -53,6 +53,7 @@ def load_runs(client: "MlflowClient", experiment: str, *, max_runs: int) -> list
     """Return the newest runs of an experiment, newest first."""
     runs: list[TrackedRun] = []
     token: str | None = None
+    # MLflow answers in pages; an empty token marks the last one.
     while len(runs) < max_runs:
         page = client.search_runs(
             [experiment],
@@ -113,6 +114,7 @@ def _all_runs(client: "MlflowClient", experiment: str) -> "list[Run]":
 
 
 def _to_tracked(client: "MlflowClient", run: "Run") -> TrackedRun:
+    # The dataset with the context "test" is the test set; its profile holds the full digest and the number of rows.
     tests = [
         entry.dataset
         for entry in (run.inputs.dataset_inputs if run.inputs else [])
@@ -127,9 +129,11 @@ def _to_tracked(client: "MlflowClient", run: "Run") -> TrackedRun:
         name=run.info.run_name,
         stage=run.data.tags.get("textlstm.stage", ""),
         status=run.info.status,
+        # MLflow counts in milliseconds.
         started=run.info.start_time / 1000,
         seconds=((run.info.end_time or time.time() * 1000) - run.info.start_time) / 1000,
         metrics=dict(run.data.metrics),
+        # A figure without an interval has null for its ends.
         intervals={name: (float(low), float(high)) for name, (low, high) in ends.items() if low is not None},
         params=dict(run.data.params),
         test_digest=str(profile.get("sha256", "")),

@@ -67,7 +67,6 @@ def serve(load: Callable[[Path, LabellingConfig, bool], RowClassifier]) -> int:
     Heartbeat(answers.beat, seconds=BEAT_SECONDS)
     requests = sys.stdin.buffer
     try:
-        # The first line is the job.
         job = json.loads(requests.readline())
         settings = from_plain(LabellingConfig, job["settings"])
         store = open_store(job["root"])
