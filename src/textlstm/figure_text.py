@@ -33,11 +33,12 @@ def percent_text(share: float, *, decimals: int = 1) -> str:
 
 
 def fixed(value: float, decimals: int, *, sign: bool = False) -> str:
-    """Return `value` with so many decimals; with `sign`, a plus stands before what is not below zero.
+    """Return `value` with `decimals` decimals; with `sign`, a plus stands before values that are not negative.
 
     >>> fixed(-0.004, 2), fixed(-0.004, 2, sign=True), fixed(1.5, 2, sign=True), fixed(-1.5, 1)
     ('0.00', '+0.00', '+1.50', '-1.5')
     """
+    # Rounding can give minus zero, so the test for zero comes after it.
     rounded = round(value, decimals)
     return f"{0.0 if rounded == 0 else rounded:{'+' if sign else ''}.{decimals}f}"
 

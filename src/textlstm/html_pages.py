@@ -18,11 +18,13 @@ def fill_template(package: str, template: str, *, style: str, values: Mapping[st
         package: the package that holds the folder `templates`.
         template: name of a file in that folder.
         style: name of the style sheet beside it.
-        values: what the template asks for; a name that it asks for in vain is an error.
+        values: what the template asks for; a name without a value is an error.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    # The style sheet goes into the page, and its digest into the policy that allows it.
     sheet = (files(package) / "templates" / style).read_text(encoding="utf-8")
+    # Escape every value, and fail on a name that has none.
     environment = Environment(
         loader=PackageLoader(package, "templates"),
         autoescape=True,

@@ -35,6 +35,7 @@ def remaining_auto(auto: Iterable[str], *, given: Collection[str], asked: Collec
         given: settings with a value of the user's.
         asked: settings for which the user typed `auto`.
     """
+    # The order of the list is fixed, so equal choices give equal settings.
     before = list(auto)
     kept = {key for key in before if key not in given} | set(asked)
     unknown = [key for key in before if key not in AUTO_SETTINGS]  # for the check of the config to name

@@ -31,7 +31,7 @@ def check_positive(key: str, value: float) -> None:
     require(math.isfinite(value) and value > 0, f"{key} must be greater than 0, got {value}")
 
 
-# Config dataclasses from what JSON made of them: in a saved model, a manifest, a message to a worker.
+# Config dataclasses from JSON: of a saved model, a manifest, a message to a worker.
 
 Config = TypeVar("Config")
 
@@ -44,11 +44,13 @@ def from_plain(config_class: type[Config], content: Mapping[str, Any]) -> Config
     """
     hints = get_type_hints(config_class)
     known = {field.name for field in fields(config_class)}  # type: ignore[arg-type]
+    # Refuse settings of a later version before any value is read.
     unknown = sorted(set(content) - known)
     if unknown:
         raise IntegrityError(
             f"{config_class.__name__}: unknown settings {', '.join(unknown)}; a later textlstm saved them"
         )
+    # JSON holds members of enumerations as texts.
     values = {}
     for name, value in content.items():
         hint = hints[name]

@@ -75,6 +75,7 @@ class DataConfig:
         check_at_least("data.max_expansion", self.max_expansion, 1)
         check_at_least("data.limit", self.limit, 0)
         check_at_least("data.train_limit", self.train_limit, 0)
+        # Files beside another source would be ignored without a word.
         if self.source is not DataSource.files:
             given = [key for key in ("train", "validation", "test") if getattr(self, key)]
             require(not given, f"data.{given[0] if given else ''} is only read with data=files; add data=files")

@@ -57,6 +57,7 @@ class LabellingConfig:
         for key in ("top_k", "num_workers"):
             check_at_least(f"labelling.{key}", getattr(self, key), 0)
         check_fraction("labelling.max_reject_fraction", self.max_reject_fraction, below_one=False)
+        # An empty name leaves its column out, so only given names can collide.
         names = [name for name in (self.label_name, self.probability_name, self.decision_name) if name]
         require(bool(self.label_name), "labelling.label_name must not be empty")
         require(len(set(names)) == len(names), "labelling: the names of added columns must differ")

@@ -86,6 +86,7 @@ class ModelConfig:
         for key in ("subword_buckets", "pos_embedding_size", "char_cnn_size", "dense_size"):
             check_at_least(f"model.{key}", getattr(self, key), 0)
         check_at_least("model.vocabulary_size", self.vocabulary_size, 2)
+        # Below 0 is allowed here: -1 freezes the vectors for the whole training.
         check_at_least("model.freeze_epochs", self.freeze_epochs, -1)
         for key in ("word_dropout", "embedding_dropout", "locked_dropout", "recurrent_dropout", "head_dropout"):
             check_fraction(f"model.{key}", getattr(self, key))

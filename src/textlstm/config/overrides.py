@@ -21,11 +21,13 @@ def with_settings(config: Config, overrides: Sequence[str]) -> Config:
     asked: set[str] = set()
     for override in overrides:
         key, _, value = override.partition("=")
+        # `auto` is no value of the field: it only enters the list of automatic settings.
         if value == AUTO and key in AUTO_SETTINGS:
             asked.add(key)
             continue
         given.add(key)
         config = _with_value(config, key, value, path=key.split("."))
+    # A setting that was typed is no longer automatic, unless `auto` was typed for it.
     if isinstance(config, PrepareConfig):
         config = dataclasses.replace(config, auto=remaining_auto(config.auto, given=given, asked=asked))
     return config
@@ -36,12 +38,14 @@ def _with_value(config: Any, key: str, value: str, *, path: list[str]) -> Any:
     name = path[0]
     if name not in hints:
         raise ConfigError(f"{key}: no such setting")
+    # Replace from the inside out, so that the range checks of every group on the path run again.
     if len(path) > 1:
         return dataclasses.replace(config, **{name: _with_value(getattr(config, name), key, value, path=path[1:])})
     return dataclasses.replace(config, **{name: _parsed(hints[name], key, value)})
 
 
 def _parsed(hint: Any, key: str, value: str) -> object:
+    # The type of the field decides how the text is read.
     if get_origin(hint) is list:
         return text_items(value)
     if hint is bool:
@@ -68,9 +72,11 @@ def text_items(raw: str) -> list[str]:
     if not (raw.startswith("[") and raw.endswith("]")):
         return [unquoted(raw)] if raw else []
     items, item, quote, depth = [], "", "", 0
+    # Cut at commas outside of quotation marks and brackets.
     for char in raw[1:-1]:
         if quote:
             quote = "" if char == quote else quote
+        # A quotation mark counts only at the start of an item: in the middle it is an apostrophe.
         elif char in "'\"" and not item.strip():
             quote = char
         elif char in "([{":

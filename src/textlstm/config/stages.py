@@ -115,6 +115,7 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         check_at_least("num_workers", self.num_workers, 0)
+        # A misspelled key would otherwise stay without effect.
         unknown = [key for key in self.auto if key not in AUTO_SETTINGS]
         require(not unknown, f"auto: no setting {', '.join(unknown)} can be auto; {', '.join(AUTO_SETTINGS)} can")
 
@@ -152,6 +153,7 @@ def with_needed_pos(config: Preparing) -> Preparing:
     """Return `config` with text.pos=auto resolved: parts of speech where another setting reads them."""
     if "text.pos" not in config.auto:
         return config
+    # Tags are needed by the filters of the text, or by a network that reads them.
     reads_pos = isinstance(config, TrainConfig) and config.model.pos_embedding_size > 0
     needed = bool(config.text.keep_pos or config.text.drop_pos or reads_pos)
     auto = [key for key in config.auto if key != "text.pos"]

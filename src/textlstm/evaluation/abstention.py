@@ -65,12 +65,14 @@ def decision_confidence(probabilities: Floats, predictions: Integers | Booleans,
         case Task.single_label:
             return probabilities[np.arange(len(predictions)), predictions].astype(np.float64)
         case Task.multi_label:
+            # (N, L) probabilities of the decisions become (N,) products, as sums of logarithms.
             decided = np.where(predictions, probabilities, 1 - probabilities).astype(np.float64)
             return np.asarray(np.exp(np.log(np.clip(decided, 1e-12, 1.0)).sum(axis=1)))
 
 
 def risk_coverage(confidences: Floats, correct: Booleans) -> RiskCoverage:
     """Return the curve of `correct` (N,) rows ordered by `confidences` (N,); equal confidences enter together."""
+    # Most certain rows first; a point of the curve stands at the last row of each group of equal confidences.
     order = np.argsort(-confidences, kind="stable")
     ranked = confidences[order].astype(np.float64)
     last_of_ties = np.append(ranked[1:] != ranked[:-1], True)
@@ -150,12 +152,14 @@ def find_threshold(
         confidence: in (0, 1).
         weights: (N,) importance of the rows with mean 1, as of `label_shift_weights`; None for equal.
     """
+    # Choose the tests by whether the rows have weights; both go from strict to lax.
     risk = 1 - confidence
     tests = (
         _binomial_tests(confidences, correct, max_error=max_error, risk=risk)
         if weights is None
         else _weighted_tests(confidences, correct, weights, max_error=max_error, risk=risk)
     )
+    # Fallback procedure: a test that passes hands the risk it had on to the next, one that fails uses it up.
     threshold, available = None, 0.0
     for test in tests:
         available += test.risk
@@ -163,6 +167,7 @@ def find_threshold(
             threshold = test.threshold
         else:
             available = 0.0
+    # Describe what the threshold accepts of these rows; without a threshold it accepts none.
     accepted = confidences >= (np.inf if threshold is None else threshold)
     importance = np.ones(len(correct)) if weights is None else weights
     return RiskGuarantee(
@@ -192,7 +197,7 @@ class Shortfall(NamedTuple):
     """The smallest error rate that these rows guarantee, found within 3 %; None: they guarantee none."""
     rows_needed: int | None
     """About how many validation rows would guarantee `max_error`, if the errors among them stay as they are; None:
-    the most certain decisions are wrong too often, so that more rows of this model would not do."""
+    the most certain decisions are wrong too often, so more rows of this model would not help."""
 
     def __str__(self) -> str:
         """Say it to the person who trains."""
@@ -268,6 +273,7 @@ def _rows_needed(confidences: Floats, correct: Booleans, *, max_error: float, ri
     if not num_rows:
         return None
     errors = np.cumsum(~correct[np.argsort(-confidences, kind="stable")])
+    # Grow the number of rows until a level would pass, if errors came at the rate that was seen.
     for times in np.unique(np.geomspace(num_rows, num_rows * _MOST_TIMES, 240).astype(np.int64)) / num_rows:
         for share in np.linspace(1 / _NUM_LEVELS, 1.0, _NUM_LEVELS):
             accepted = max(1, int(share * num_rows))
@@ -283,6 +289,7 @@ def _binomial_tests(confidences: Floats, correct: Booleans, *, max_error: float,
     """Yield exact tests of rows of equal weight, from strict to lax."""
     from scipy.stats import binom
 
+    # Each level brings an even share of the risk.
     levels = _levels(confidences, max_error=max_error, risk=risk)
     for threshold in levels:
         accepted = confidences >= threshold
@@ -299,12 +306,15 @@ def _weighted_tests(
     if not len(confidences):
         return
     largest = float(weights.max())
+    # So many rows that the first level can pass with an error or two (see `_SPARE`).
     smallest = min(int(np.ceil(largest * np.log(_SPARE / risk) / max_error)), len(confidences))
     for number, threshold in enumerate(_even_levels(confidences, smallest)):
         accepted = confidences >= threshold
         wrong = weights[accepted & ~correct]
+        # Sum and variance of the weighted errors, with one more of the largest weight (Fay and Feuer).
         errors, variance = wrong.sum() + largest, (wrong**2).sum() + largest**2
         allowed = max_error * weights[accepted].sum()
+        # The gamma variable with this mean and variance, written as a chi-square variable.
         p_value = float(chi2.sf(2 * allowed * errors / variance, 2 * errors**2 / variance))
         yield _Test(threshold, p_value, 0.0 if number else risk)
 
@@ -321,6 +331,7 @@ def _levels(confidences: Floats, *, max_error: float, risk: float) -> list[float
 
 def _even_levels(confidences: Floats, smallest: int) -> list[float]:
     """Return up to 10 thresholds, falling, that accept from `smallest` rows to all."""
+    # The levels depend on the confidences alone, so the errors have no say in which thresholds are tried.
     falling = np.sort(confidences)[::-1]
     num_rows = np.unique(np.linspace(smallest, len(confidences), _NUM_LEVELS).astype(np.int64))
     return [float(value) for value in np.unique(falling[num_rows - 1])[::-1]]

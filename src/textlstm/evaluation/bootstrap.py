@@ -38,10 +38,12 @@ class Resamples:
     def blocks(self) -> Iterator[NDArray[np.float64]]:
         """Yield blocks (b, N) of how often each row was drawn, `num_samples` in all; each sums to N."""
         generator = np.random.Generator(np.random.PCG64(self.seed))
+        # A block holds a limited number of cells, however many rows there are.
         block_size = max(1, min(self.num_samples, _CELLS_PER_BLOCK // max(self.num_rows, 1)))
         for start in range(0, self.num_samples, block_size):
             size = min(block_size, self.num_samples - start)
             drawn = generator.integers(0, self.num_rows, size=(size, self.num_rows))
+            # Each resample counts in a range of its own, so one call counts all of them: (b * N,) become (b, N).
             drawn += np.arange(size)[:, None] * self.num_rows
             counts = np.bincount(drawn.ravel(), minlength=size * self.num_rows)
             yield counts.reshape(size, self.num_rows).astype(np.float64)
@@ -67,11 +69,12 @@ class Resamples:
             lowest: least possible value of the statistic.
             highest: greatest possible value.
             effective_rows: where all replicates are equal (every row right), the resamples know no doubt: the figure is
-                then taken for a share of so many rows, and the interval is the exact one. None: all rows.
+                then taken for a share of this many rows, and the interval is the exact one. None: all rows.
         """
         defined = replicates[np.isfinite(replicates)]
         if not defined.size or not np.isfinite(point):
             return Interval(float("nan"), float("nan"))
+        # The percentile interval, moved by the distance of its median from the point.
         tail = (1 - self.confidence) / 2
         low, middle, high = np.quantile(defined, (tail, 0.5, 1 - tail))
         if high - low < _NO_WIDTH and np.isfinite(highest):
@@ -80,6 +83,7 @@ class Resamples:
         return Interval(float(ends[0]), float(ends[1]))
 
     def _exact(self, point: float, *, lowest: float, highest: float, num_rows: float) -> Interval:
+        # Map the figure to a share in [0, 1], take the exact interval, and map its ends back.
         span = highest - lowest
         share = min(max((point - lowest) / span, 0.0), 1.0)
         low, high = proportion_interval(share * num_rows, num_rows, confidence=self.confidence)
@@ -87,7 +91,7 @@ class Resamples:
 
 
 def proportion_interval(num_hits: float, num_trials: float, *, confidence: float) -> Interval:
-    """Return the exact (Clopper-Pearson) interval of a share; (0, 1) when there were no trials. Neither need be whole.
+    """Return the exact (Clopper-Pearson) interval of a share; (0, 1) when there were no trials. Both may be fractions.
 
     Example: 0 hits in 10 trials at 0.95 give (0, 0.3085).
     """

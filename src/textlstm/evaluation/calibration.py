@@ -38,8 +38,10 @@ def reliability_bins(confidences: Floats, correct: Booleans, *, num_bins: int = 
         num_bins: bins of equal width; bin i holds (i / num_bins, (i + 1) / num_bins].
     """
     confidences = confidences.astype(np.float64)
+    # Bins are open at the left, so a confidence of 0 would fall before the first one without the clip.
     index = np.clip(np.ceil(confidences * num_bins).astype(np.int64) - 1, 0, num_bins - 1)
     counts = np.bincount(index, minlength=num_bins)
+    # Division by NaN keeps empty bins out of the figures.
     divisor = np.where(counts > 0, counts, np.nan)
     return ReliabilityBins(
         counts=counts,
@@ -54,6 +56,7 @@ def decision_bins(
     """Return the bins of a model: of the predicted label; multi-label: of every (row, label) probability."""
     match task:
         case Task.multi_label:
+            # (N, L) become (N * L,): every label of every row is a decision.
             return reliability_bins(probabilities.ravel(), np.asarray(targets, bool).ravel(), num_bins=num_bins)
         case Task.single_label:
             correct = np.asarray(probabilities.argmax(axis=1) == targets, dtype=np.bool_)

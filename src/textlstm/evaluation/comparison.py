@@ -88,11 +88,12 @@ def compare(
     Args:
         metrics: the model's figures.
         opponent_metrics: the opponent's, from the same resamples.
-        opponent: its name as it stands in a sentence.
+        opponent: its name in a sentence.
         correct: (N,) rows the model has right.
         opponent_correct: (N,) rows the opponent has right.
         resamples: the draws behind both.
     """
+    # Count the rows that only one of the two has right, and test whether chance explains the difference.
     multi_label = "subset_accuracy" in metrics.values
     metric = "micro_f1" if multi_label else "accuracy"
     num_won, num_lost = int((correct & ~opponent_correct).sum()), int((opponent_correct & ~correct).sum())
@@ -102,6 +103,7 @@ def compare(
         # Resamples of rows on which both agree know no doubt; rows on which they would differ may be as rare as this.
         rarest = proportion_interval(0, resamples.num_rows, confidence=resamples.confidence).high
         interval = Interval(-rarest, rarest)
+    # The verdict needs the interval and, with one label a row, McNemar's test as well.
     decided = not interval.contains(0.0) and (multi_label or p_value < 1 - resamples.confidence)
     difference = metrics.values[metric] - opponent_metrics.values[metric]
     verdict = Verdict.equal if not decided else Verdict.better if difference > 0 else Verdict.worse
@@ -140,6 +142,7 @@ def format_p_value(value: float) -> str:
 
 
 def _difference_interval(metrics: Metrics, other: Metrics, *, metric: str, resamples: Resamples) -> Interval:
+    # Both models were scored on the same resamples, so the difference of replicates is paired.
     replicates = np.asarray(metrics.replicates[metric] - other.replicates[metric])
     point = metrics.values[metric] - other.values[metric]
     return resamples.interval(replicates, point, lowest=-1.0, highest=1.0)
@@ -149,5 +152,6 @@ def _bootstrap_p_value(metrics: Metrics, other: Metrics, *, metric: str) -> floa
     """Return twice the share of resamples on the other side of zero, one more counted, at most 1."""
     differences = np.asarray(metrics.replicates[metric] - other.replicates[metric])
     differences = differences[np.isfinite(differences)]
+    # One more is counted, so that no finite number of resamples gives a p-value of 0.
     smaller = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     return float(min(1.0, 2 * (smaller + 1) / (len(differences) + 1)))

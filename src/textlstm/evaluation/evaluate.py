@@ -34,6 +34,7 @@ def rows_digest(rows: ScoredRows) -> str:
     digest = hashlib.sha256()
     for text in rows.texts:
         encoded = text.encode("utf-8", "surrogatepass")
+        # The length before each text keeps ("ab", "c") and ("a", "bc") apart.
         digest.update(len(encoded).to_bytes(8, "little"))
         digest.update(encoded)
     digest.update("\0".join(rows.labels).encode("utf-8", "surrogatepass"))
@@ -75,7 +76,7 @@ OPPONENT_NAMES = {
     RECURRENT: "its recurrent branch alone",
     EXPERT: "its linear expert alone",
 }
-"""How opponents stand in a sentence."""
+"""Names of opponents in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +212,13 @@ class _Opponent:
 
 def _opponents(rows: ScoredRows) -> Iterator[_Opponent]:
     """Everything the model is compared with, as far as it is given."""
+    # A recurrent branch alone is an opponent only where an expert stands beside it.
     branches = {
         RECURRENT: rows.recurrent_probabilities if rows.expert_probabilities is not None else None,
         EXPERT: rows.expert_probabilities,
         CHAMPION: rows.champion_probabilities,
     }
+    # The order here is the order of the comparisons; the baseline and the majority class have decisions only.
     if rows.baseline_predictions is not None:
         yield _Opponent(BASELINE, rows.baseline_predictions, None)
     for name, probabilities in branches.items():
@@ -282,7 +285,9 @@ def _warnings(rows: ScoredRows) -> Iterator[str]:
                 f"{num_unknown} rows have a label that the model does not know: they count as wrong, "
                 "and log loss, Brier score and ranking figures leave them out."
             )
+        # (L,) rows of each known label.
         present = np.bincount(rows.targets[rows.targets >= 0].astype(np.int64), minlength=len(rows.labels))
+    # These rows cannot show how well the model finds labels without a row.
     absent = [label for label, count in zip(rows.labels, present, strict=True) if not count]
     if absent:
         shown = ", ".join(repr(label) for label in absent[:5]) + (" and others" if len(absent) > 5 else "")

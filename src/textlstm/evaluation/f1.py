@@ -23,6 +23,7 @@ def f1_by_rank(scores: np.ndarray, targets: np.ndarray) -> Values:
         scores: (N, L) logits or probabilities; of equal ones the earlier row ranks first.
         targets: (N, L) bool.
     """
+    # (N, L): each label ranks the rows for itself; hits after k rows are the true positives at that k.
     order = np.argsort(-scores, axis=0, kind="stable")
     hits = np.cumsum(np.take_along_axis(targets, order, axis=0), axis=0)
     return f1_score(hits, targets.sum(axis=0), np.arange(1, len(scores) + 1)[:, None])

@@ -56,6 +56,7 @@ def draw(name: str, alternative: str, *, size: tuple[float, float], paint: Calla
         figure = Figure(figsize=size, layout="constrained")
         paint(figure)
         svg, png = io.BytesIO(), io.BytesIO()
+        # Without dates and program names, equal figures are equal bytes.
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(png, format="png", metadata={"Software": None}, dpi=150)
     return Picture(name, alternative, svg.getvalue(), png.getvalue())
@@ -82,7 +83,7 @@ MODEL_NAMES = {
     CHAMPION: "Champion",
     MAJORITY: "Majority class",
 }
-"""How models are called in figures and tables."""
+"""Names of models in figures and tables."""
 
 _MAX_CLASSES = 30
 _MAX_MATRIX = 25
@@ -106,6 +107,7 @@ def _models(evaluation: Evaluation) -> Picture:
 
     def paint(figure: Figure) -> None:
         for axes, metric in zip(np.atleast_1d(figure.subplots(1, 2, sharey=True)), metrics, strict=True):
+            # One axis a figure, one line a model, the evaluated model in color.
             values = [models[name].values[metric] for name in shown]
             intervals = [models[name].intervals[metric] for name in shown]
             colors = [BLUE if name == TOGETHER else GREY for name in shown]
@@ -122,6 +124,7 @@ def _reliability(evaluation: Evaluation) -> Picture:
     after, before = evaluation.reliability, evaluation.reliability_before
 
     def paint(figure: Figure) -> None:
+        # The diagram above, the number of decisions in each bin below.
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         upper.plot([0, 1], [0, 1], color=BLACK, linewidth=0.8, linestyle=":", label="perfect")
         if before is not None:
@@ -182,6 +185,7 @@ def _classes(evaluation: Evaluation) -> Picture:
     names = (*evaluation.rows.labels, UNKNOWN_LABEL)
     f1, intervals = evaluation.metrics.class_values.f1, evaluation.metrics.class_intervals["f1"]
     present = np.flatnonzero(evaluation.metrics.class_values.present)
+    # The lowest classes, turned round so that the lowest stands at the bottom.
     order = present[np.argsort(f1[present], kind="stable")][:_MAX_CLASSES][::-1]
 
     def paint(figure: Figure) -> None:
@@ -200,10 +204,12 @@ def _classes(evaluation: Evaluation) -> Picture:
 def _confusion(labels: Sequence[str], counts: Integers) -> Picture:
     """Share of each true label's rows by predicted label; of many labels, those confused most."""
     num_labels = len(labels)
+    # Leave out the row of unknown labels, and choose the labels with most counts off the diagonal.
     known = counts[:num_labels]
     off = known - np.diag(np.diag(known))
     order = np.sort(np.argsort(-(off.sum(axis=0) + off.sum(axis=1)), kind="stable")[:_MAX_MATRIX])
     shown = known[np.ix_(order, order)]
+    # Shares are of all rows of the true label, also of those in columns that are not shown.
     share = shown / np.maximum(known[order].sum(axis=1, keepdims=True), 1)
 
     def paint(figure: Figure) -> None:
@@ -215,6 +221,7 @@ def _confusion(labels: Sequence[str], counts: Integers) -> Picture:
         axes.set_yticks(range(len(order)), ticks)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
+        # Dark cells get white numbers; empty cells get none.
         for row, column in zip(*np.nonzero(shown), strict=True):
             color = "white" if share[row, column] > 0.55 else BLACK
             size = 8 if len(order) <= 12 else 5.5
@@ -237,5 +244,6 @@ def _dots(
         axes.plot([interval.low, interval.high], [position, position], color=color, linewidth=2.2, alpha=0.5)
         axes.plot([value], [position], "o", color=color, markersize=5)
     axes.set_yticks(positions, names)
+    # The axis runs downwards, so the first name stands on top.
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")

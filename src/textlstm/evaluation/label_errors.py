@@ -28,7 +28,7 @@ class LabelErrors(NamedTuple):
     quality: NDArray[np.float64]
     """(N,) in [0, 1]: the probability of the given label (multi-label: cleanlab's aggregate); low means suspicious."""
     is_likely: Booleans
-    """(N,): among the lowest of so many as confident learning (Northcutt et al. 2021) holds for wrong."""
+    """(N,): among the lowest qualities, in the number that confident learning (Northcutt et al. 2021) finds."""
     suggested: Integers | Booleans
     """(N,) most probable label; multi-label: (N, L) bool, from 0.5 on."""
 
@@ -58,6 +58,7 @@ def find_label_errors(targets: Integers | Booleans, probabilities: Floats, *, ta
             from cleanlab.multilabel_classification.filter import find_label_issues
             from cleanlab.multilabel_classification.rank import get_label_quality_scores
 
+            # cleanlab takes lists of label ids, not flags.
             lists = [np.flatnonzero(flags).tolist() for flags in targets]
             quality = get_label_quality_scores(lists, probabilities)
             likely = find_label_issues(lists, probabilities, n_jobs=1)
@@ -83,13 +84,16 @@ def out_of_fold_probabilities(
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     probabilities = np.full((len(texts), num_labels), 1 / num_labels)
+    # The vectorizer fails when no text has a token; a single mark is one.
     array = np.array([text if text.strip() else "." for text in texts], dtype=object)
     folds = assign_folds(targets, seed=seed)
+    # Score each fold by models of the others; a fold that cannot be scored keeps equal probabilities.
     for fold in range(NUM_FOLDS):
         train, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         if not len(train) or not len(held_out):
             continue
         min_count = 2 if len(train) > 1000 else 1
+        # Words are counted in the training rows of the fold alone, so held-out rows have no part in the features.
         vectorizer = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=min_count, token_pattern=_WORDS)
         features, scored = vectorizer.fit_transform(array[train]), vectorizer.transform(array[held_out])
         fit = _fit_one_label if task is Task.single_label else _fit_yes_no
@@ -101,6 +105,7 @@ def assign_folds(targets: Integers | Booleans, *, seed: int) -> NDArray[np.int64
     """Return (N,) fold numbers; each class (multi-label: the rows as a whole) is spread evenly over the folds."""
     generator = np.random.Generator(np.random.PCG64(seed))
     order = generator.permutation(len(targets))
+    # Sort the shuffled rows by class, and deal them out to the folds in turn.
     if targets.ndim == 1:
         order = order[np.argsort(targets[order], kind="stable")]
     folds = np.empty(len(targets), dtype=np.int64)
@@ -116,6 +121,7 @@ def _fit_one_label(
     from sklearn.naive_bayes import ComplementNB
 
     probabilities = np.zeros((scored.shape[0], num_labels))
+    # scikit-learn names columns by the labels it saw; those that are missing here keep 0.
     labels = np.unique(targets)
     if len(labels) == 1:
         probabilities[:, labels[0]] = 1.0
@@ -135,6 +141,7 @@ def _fit_yes_no(
     probabilities = np.zeros((scored.shape[0], num_labels))
     for label in range(num_labels):
         carried = targets[:, label]
+        # Logistic regression needs both values; a label that is always or never there needs no model.
         if carried.all() or not carried.any():
             probabilities[:, label] = float(carried.mean())
             continue
@@ -202,6 +209,7 @@ def quality_table(
         text_column: name of the text column, so that the file can be trained on with the same settings.
         label_column: name of the label column; multi-label cells are JSON lists.
     """
+    # Rate the labels, and find rows that are nearly the same as others.
     probabilities = out_of_fold_probabilities(texts, targets, num_labels=len(labels), task=task, seed=seed)
     errors = find_label_errors(targets, probabilities, task=task)
     related = _related_rows(list(texts), list(evaluated_texts), targets)
@@ -209,6 +217,7 @@ def quality_table(
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["id", text_column, label_column, "suggested_label", "label_quality", "reason", "related_id"])
     counts: Counter[str] = Counter()
+    # Write every row, the most suspicious first, with all reasons that hold for it.
     for row in errors.ranking:
         reasons, other = list(related[row].reasons), related[row].other
         if errors.is_likely[row]:
@@ -234,10 +243,13 @@ def _related_rows(texts: list[str], evaluated: list[str], targets: Integers | Bo
     # Evaluated texts stand first, so that a training row like one of them is joined to it.
     for pair in near_duplicates(evaluated + texts):
         first, second = pair.first - len(evaluated), pair.second - len(evaluated)
+        # Pairs of two evaluated rows say nothing about training rows.
         if second < 0:
             continue
+        # An evaluated row and a training row: the training row leaks.
         if first < 0:
             _relate(related, second, REASONS.leak, None)
+        # Two training rows: the later one repeats the earlier, or their labels contradict each other.
         elif np.array_equal(targets[first], targets[second]):
             _relate(related, second, REASONS.duplicate, first)
         else:

@@ -18,7 +18,7 @@ _FEWEST_ROWS = 20
 
 
 def fit_label_thresholds(probabilities: Floats, targets: Booleans) -> NDArray[np.float64]:
-    """Return (L,) thresholds in (0, 1): each label's own, drawn towards a common one where few rows carry it.
+    """Return (L,) thresholds in (0, 1): each label's own, drawn towards a common one where few rows have the label.
 
     A label's own threshold is the one of its best F1 on the rows; of a rare label that is the luck of a few rows, and
     such labels are then given far too often. So the log-odds of a threshold are the mean of the label's own, weighted
@@ -33,6 +33,7 @@ def fit_label_thresholds(probabilities: Floats, targets: Booleans) -> NDArray[np
     num_rows = len(probabilities)
     if num_rows < _FEWEST_ROWS:
         return _shrunk(probabilities, targets, np.inf)
+    # Choose how much rare labels lean on the common threshold.
     folds = np.random.default_rng(_SEED).permutation(num_rows) % _NUM_FOLDS
     scores = []
     for shrinkage in _SHRINKAGES:
@@ -43,10 +44,12 @@ def fit_label_thresholds(probabilities: Floats, targets: Booleans) -> NDArray[np
             thresholds = _shrunk(probabilities[~held_out], targets[~held_out], shrinkage)
             decided[held_out] = probabilities[held_out] >= thresholds
         scores.append(_merit(decided, targets))
+    # Fit again on all rows with the shrinkage that did best.
     return _shrunk(probabilities, targets, _SHRINKAGES[int(np.argmax(scores))])
 
 
 def _shrunk(probabilities: Floats, targets: Booleans, shrinkage: float) -> NDArray[np.float64]:
+    # Mix on the scale of log-odds; with infinite shrinkage only the common threshold counts.
     common = _log_odds(np.array(_common_threshold(probabilities, targets)))
     if np.isinf(shrinkage):
         return np.full(probabilities.shape[1], _probability(common))
@@ -60,6 +63,7 @@ def best_thresholds(probabilities: Floats, targets: Booleans) -> NDArray[np.floa
 
     A label that no row carries has 0.5. The arguments are those of `fit_label_thresholds`.
     """
+    # (N, L) probabilities of each label, falling, and the next lower one beside each.
     ranked = -np.sort(-probabilities.astype(np.float64), axis=0)
     below = np.vstack([ranked[1:], np.zeros((1, ranked.shape[1]))])
     f1 = np.where(ranked > below, f1_by_rank(probabilities, targets), -1.0)  # rows of one probability come together
@@ -79,6 +83,7 @@ def _common_threshold(probabilities: Floats, targets: Booleans) -> float:
 
 def _merit(decided: Booleans, targets: Booleans) -> float:
     """Return the sum of macro F1 (over labels that rows have), micro F1 and the share of rows right in every label."""
+    # (L,) each; labels without a row have no part in macro F1.
     hits, support, given = (flags.sum(axis=0) for flags in (decided & targets, targets, decided))
     f1 = f1_score(hits, support, given)[support > 0]
     micro = f1_score(hits.sum(), support.sum(), given.sum())

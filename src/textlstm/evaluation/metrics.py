@@ -61,6 +61,7 @@ def row_contributions(targets: Integers | Booleans, predictions: Integers | Bool
     """
     num_rows = len(targets)
     if targets.ndim == 1:
+        # Unknown labels get a class of their own, which nothing is ever predicted as.
         unknown = targets == UNKNOWN_TARGET
         width = num_labels + int(unknown.any())
         rows = np.arange(num_rows)
@@ -69,11 +70,13 @@ def row_contributions(targets: Integers | Booleans, predictions: Integers | Bool
         given = csr_matrix((np.ones(num_rows), (rows, predictions.astype(np.int64))), shape=(num_rows, width))
     else:
         truth, given = csr_matrix(targets.astype(np.float64)), csr_matrix(predictions.astype(np.float64))
+    # Three (N, L') blocks side by side, turned to (3 L', N) for the product with weights.
     return csr_matrix(hstack([truth.multiply(given), truth, given]).T)
 
 
 def class_counts(contributions: csr_matrix, weights: Values) -> ClassCounts:
     """Return counts (b, L') of rows weighted by `weights` (b, N)."""
+    # One sparse product gives the counts of all resamples of a block: (3 L', N) by (N, b).
     totals = np.asarray(contributions @ weights.T).T
     true_positives, support, predicted = np.split(totals, 3, axis=-1)
     return ClassCounts(true_positives, support, predicted)
@@ -82,6 +85,7 @@ def class_counts(contributions: csr_matrix, weights: Values) -> ClassCounts:
 def count_metrics(counts: ClassCounts, *, single_label: bool) -> dict[str, Values]:
     """Return every averaged figure by name, shaped like the leading axes of `counts`."""
     present = counts.present
+    # Sums over labels for micro figures; macro figures are means over the labels that occur.
     hits, support, predicted = (values.sum(axis=-1) for values in counts)
     figures = {
         "macro_f1": _mean(counts.f1, present),
@@ -155,11 +159,13 @@ def compute_metrics(
         resamples: the draws behind the intervals.
         ranking: also ROC-AUC and average precision, the costly ones.
     """
+    # Figures of the decisions first, then figures of the probabilities.
     if predictions is None:
         predictions = decide(probabilities, task)
     metrics = compute_decision_metrics(
         targets, predictions, num_labels=probabilities.shape[1], resamples=resamples, task=task
     )
+    # Rows whose label the model does not know have no probability for it: most figures leave them out.
     known = np.ones(len(targets), bool) if task is Task.multi_label else np.asarray(targets != UNKNOWN_TARGET)
     per_row = _row_figures(targets, probabilities.astype(np.float64), task=task, top_k=top_k)
     _add_row_means(metrics, per_row, known=known, resamples=resamples)
@@ -177,12 +183,14 @@ def compute_decision_metrics(
     task: Task,
 ) -> Metrics:
     """Return the figures that need decisions alone: accuracy, F1, MCC; and per-class precision, recall and F1."""
+    # Count each label on the rows themselves and on every resample, block by block.
     contributions = row_contributions(targets, predictions, num_labels=num_labels)
     counts = class_counts(contributions, np.ones((1, len(targets))))
     single_label = task is Task.single_label
     blocks = [class_counts(contributions, weights) for weights in resamples.blocks()]
     resampled = ClassCounts(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
     replicates = count_metrics(resampled, single_label=single_label)
+    # The same function gives the values and the (B,) replicates behind their intervals.
     values = {name: float(value[0]) for name, value in count_metrics(counts, single_label=single_label).items()}
     metrics = Metrics(
         values=values,
@@ -196,6 +204,7 @@ def compute_decision_metrics(
         class_values=ClassCounts(*(value[0] for value in counts)),
         class_intervals=_class_intervals(counts, resampled, resamples),
     )
+    # With several labels a row, accuracy is the share of rows that are right in every label.
     correct = correct_rows(targets, predictions)
     if not single_label:
         figures = {
@@ -225,6 +234,7 @@ def _interval(
 ) -> Interval:
     """The interval of a figure inside the range that the figure can take."""
     lowest = -1.0 if name == "mcc" else 0.0
+    # The squared error of several classes reaches 2, and log loss has no bound.
     highest = 2.0 if name == "brier" else float("inf") if name == "log_loss" else 1.0
     return resamples.interval(replicates, point, lowest=lowest, highest=highest, effective_rows=effective_rows)
 
@@ -236,6 +246,7 @@ def _class_intervals(counts: ClassCounts, resampled: ClassCounts, resamples: Res
         "recall": np.where(resampled.support > 0, resampled.recall, np.nan),
         "f1": np.where(resampled.present, resampled.f1, np.nan),
     }
+    # Where the figure is undefined on a resample, NaN leaves that resample out.
     points = {"precision": counts.precision[0], "recall": counts.recall[0], "f1": counts.f1[0]}
     return {
         name: [
@@ -257,9 +268,12 @@ def _row_figures(targets: Integers | Booleans, probabilities: Values, *, task: T
             "ranking_loss": _ranking_loss(np.asarray(targets, dtype=np.bool_), probabilities),
         }
     rows = np.arange(len(targets))
+    # Unknown targets index label 0 here; the caller leaves those rows out.
     known_targets = np.where(targets == UNKNOWN_TARGET, 0, targets)
     of_truth = probabilities[rows, known_targets]
+    # The sum of squared differences to a one-hot target, without building the target.
     squares = (probabilities**2).sum(axis=1) - of_truth**2 + (1 - of_truth) ** 2
+    # (N, k): unknown targets are -1 and never among the labels, so they count as missed.
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
     hits = (order == np.asarray(targets)[:, None]).any(axis=1)
     return {
@@ -272,6 +286,7 @@ def _row_figures(targets: Integers | Booleans, probabilities: Values, *, task: T
 def _ranking_loss(targets: Booleans, probabilities: Values) -> Values:
     """(N,) part of the (carried, not carried) label pairs in the wrong order, ties counted as wrong."""
     losses = np.zeros(len(targets))
+    # Blocks of rows bound the memory of the (rows, L, L) comparison.
     for start in range(0, len(targets), 512):
         truth, scores = targets[start : start + 512], probabilities[start : start + 512]
         wrong = scores[:, :, None] <= scores[:, None, :]
@@ -284,12 +299,14 @@ def _ranking_loss(targets: Booleans, probabilities: Values) -> Values:
 def _add_row_means(metrics: Metrics, figures: dict[str, Values], *, known: Booleans, resamples: Resamples) -> None:
     """Add means over the rows whose label is known (top-k: over all rows, unknown ones being wrong)."""
     names = list(figures)
+    # (N, F + 1): the last column counts the known rows of each resample; one product a block sums all columns.
     table = np.stack([np.where(known, figures[name], 0.0) for name in names] + [known.astype(np.float64)], axis=1)
     sums = np.concatenate([weights @ table for weights in resamples.blocks()])
     counted = {name: len(known) if name == "top_k_accuracy" else int(known.sum()) for name in names}
     for column, name in enumerate(names):
         total = float(table[:, column].sum())
         metrics.values[name] = total / counted[name] if counted[name] else float("nan")
+        # A resample may hold no known row; its figure is NaN then.
         divisor = np.full(len(sums), float(len(known))) if name == "top_k_accuracy" else sums[:, -1]
         replicates = np.divide(sums[:, column], divisor, out=np.full(len(sums), np.nan), where=divisor > 0)
         metrics.replicates[name] = replicates
@@ -304,9 +321,11 @@ def _positives(targets: Integers | Booleans, num_labels: int) -> Booleans:
 
 def _add_ranking(metrics: Metrics, positives: Booleans, probabilities: Floats, *, resamples: Resamples) -> None:
     """Add ROC-AUC and average precision, one label against the rest, averaged over labels."""
+    # Sort once; each resample is then scored under its weights.
     ranked = RankedLabels.build(positives, probabilities)
     point = ranked.score(np.ones(len(positives)))
     metrics.values.update(point._asdict())
+    # Large problems get fewer resamples, but at least 100.
     affordable = max(100, _RANKING_CELLS // max(1, positives.size))
     scores = np.array([ranked.score(weights) for weights in _draws(resamples, limit=affordable)])
     for column, name in enumerate(point._fields):

@@ -34,6 +34,7 @@ def confused_pairs(
     """Return the most frequent mistakes of a single-label model; none for multi-label."""
     if rows.is_multi_label:
         return []
+    # Wrong rows of known labels, the most confident first, gathered by (true, predicted) label.
     wrong = np.flatnonzero((rows.targets != predictions) & (rows.targets != UNKNOWN_TARGET))
     wrong = wrong[np.argsort(-confidences[wrong], kind="stable")]
     members: dict[tuple[int, int], list[int]] = {}
@@ -55,6 +56,7 @@ def confused_pairs(
 def confusion_counts(rows: ScoredRows, predictions: Integers | Booleans) -> Integers:
     """Return (L + 1, L) int64: rows of each label (last: unknown ones) by predicted label; single-label only."""
     size = len(rows.labels)
+    # One number a cell, true label times L plus predicted label, counted at once and cut into (L + 1, L).
     truth = np.where(rows.targets == UNKNOWN_TARGET, size, rows.targets).astype(np.int64)
     cells = np.bincount(truth * size + predictions, minlength=(size + 1) * size)
     return np.asarray(cells.reshape(size + 1, size), dtype=np.int64)
@@ -83,11 +85,13 @@ def removal_effects(rows: ScoredRows, *, limit: int) -> list[RemovedWord]:
     if rows.removed_words is None or rows.unfiltered_predictions is None:
         return []
     predictions = rows.predictions()
+    # Compare the predictions with and without the filters, and each with the truth.
     flipped = ~correct_rows(predictions, rows.unfiltered_predictions)
     right, right_unfiltered = (correct_rows(rows.targets, said) for said in (predictions, rows.unfiltered_predictions))
     num_rows: Counter[str] = Counter()
     changes: dict[str, Counter[str]] = {"flipped": Counter(), "broken": Counter(), "mended": Counter()}
     for row, words in enumerate(rows.removed_words):
+        # A word counts once a row, however often it was removed.
         distinct = set(words)
         num_rows.update(distinct)
         if flipped[row]:

@@ -39,15 +39,18 @@ def predictions_table(evaluation: Evaluation, *, include_text: bool) -> pa.Table
     columns: dict[str, pa.Array] = {"id": pa.array(rows.ids, pa.string())}
     if include_text:
         columns["text"] = pa.array(rows.texts, pa.large_string())
+    # Truth and decision of the model.
     suffix = "labels" if rows.is_multi_label else "label"
     columns[suffix] = _names(rows.targets, rows.labels)
     columns[f"predicted_{suffix}"] = _names(evaluation.predictions, rows.labels)
     columns["probability"] = pa.array(evaluation.confidences, pa.float32())
     columns["correct"] = pa.array(evaluation.correct, pa.bool_())
+    # Without a threshold every row is accepted.
     accepted = np.ones(rows.num_rows, dtype=np.bool_)
     if evaluation.abstention is not None:
         accepted = evaluation.confidences >= evaluation.abstention.threshold
     columns["decision"] = pa.array(np.where(accepted, ACCEPTED, ABSTAINED), pa.string())
+    # What each branch and opponent says, as far as there is one.
     for name, probabilities in {
         "recurrent": rows.recurrent_probabilities,
         "expert": rows.expert_probabilities,
@@ -61,6 +64,7 @@ def predictions_table(evaluation: Evaluation, *, include_text: bool) -> pa.Table
             )
     if rows.baseline_predictions is not None:
         columns[f"baseline_{suffix}"] = _names(rows.baseline_predictions, rows.labels)
+    # What is known of the text.
     for name in ("num_tokens", "num_removed", "unknown_share"):
         values = getattr(rows, name)
         if values is not None:
@@ -88,6 +92,7 @@ def _names(label_ids: Integers | Booleans, labels: tuple[str, ...]) -> pa.Array:
 def _lists(probabilities: Floats) -> pa.Array:
     num_rows, num_labels = probabilities.shape
     flat = pa.array(np.ascontiguousarray(probabilities, dtype=np.float32).ravel())
+    # (N, L) become one flat array with offsets; 64-bit ones, as N * L can pass the range of 32 bits.
     offsets = pa.array(np.arange(num_rows + 1, dtype=np.int64) * num_labels)
     return pa.LargeListArray.from_arrays(offsets, flat)
 
@@ -102,6 +107,7 @@ def summarize(evaluation: Evaluation) -> dict[str, Json]:
     """
     names = (*evaluation.rows.labels, UNKNOWN_LABEL)
     figures = {name: _number(value) for name, value in evaluation.metrics.values.items()}
+    # The two main figures stand first; the rest follows under names of their own.
     summary: dict[str, Json] = {name: figures.pop(name) for name in ("accuracy", "macro_f1")}
     summary |= {
         "num_examples": evaluation.rows.num_rows,
@@ -271,6 +277,7 @@ def write_evaluation(
     Raises:
         StorageError: a file cannot be written.
     """
+    # Make all contents before the first file is written.
     contents = {PREDICTIONS_FILE: predictions_bytes(evaluation, include_text=include_text)}
     if include_text and explanations is not None:
         contents[EXPLANATIONS_FILE] = explanations
@@ -285,6 +292,7 @@ def write_evaluation(
             include_text=include_text,
             class_words=class_words,
         )
+    # `metrics.json` is the last file to be written, after all that belong to the same evaluation.
     summary = json.dumps(summarize(evaluation), indent=2, ensure_ascii=False, allow_nan=False)
     contents[METRICS_FILE] = f"{summary}\n".encode("utf-8", "backslashreplace")
     return _write_files(output_dir, contents)
@@ -295,6 +303,7 @@ def _write_files(output_dir: Path, contents: Mapping[str, bytes]) -> list[Path]:
     paths = []
     for name, data in contents.items():
         path = output_dir / name
+        # A kill here leaves the files that were written before this one, each whole.
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as stream:

@@ -121,6 +121,7 @@ class SliceLine(NamedTuple):
 
 def headline(evaluation: Evaluation) -> list[Line]:
     """Return the figures that stand on top."""
+    # The main figures of the task, then how well probabilities are calibrated and how many rows there are.
     chosen = ("micro_f1", "macro_f1", "subset_accuracy") if evaluation.rows.is_multi_label else ("accuracy", "macro_f1")
     lines = [line for name, line in _lines(evaluation).items() if name in chosen]
     lines.append(Line("Calibration error", score_text(evaluation.reliability.expected_error), "expected, 0 is perfect"))
@@ -134,6 +135,7 @@ def metric_lines(evaluation: Evaluation) -> list[Line]:
 
 def _lines(evaluation: Evaluation) -> dict[str, Line]:
     values, intervals = evaluation.metrics.values, evaluation.metrics.intervals
+    # With several labels a row, accuracy is subset accuracy under another name.
     skipped = {"accuracy"} if evaluation.rows.is_multi_label else set()
     return {
         name: Line(title.format(k=evaluation.config.top_k), _figure(values[name]), _ends(intervals[name]))
@@ -182,6 +184,7 @@ def class_lines(evaluation: Evaluation) -> list[ClassLine]:
 
 def slice_groups(evaluation: Evaluation) -> list[tuple[str, list[SliceLine]]]:
     """Return slices by what the rows were cut by; classes stand in their own table."""
+    # The report marks slices by the same risk that its intervals leave.
     overall = float(evaluation.correct.mean())
     risk = 1 - evaluation.config.confidence
     shown = [part for part in evaluation.slices if part.group != "class"]
@@ -193,6 +196,7 @@ def slice_groups(evaluation: Evaluation) -> list[tuple[str, list[SliceLine]]]:
 
 def _slice_line(part: Slice, *, overall: float, risk: float) -> SliceLine:
     note = ""
+    # A small slice is only flagged as such, whatever its test says.
     if part.is_small:
         note = "few rows"
     elif part.p_value < risk:

@@ -74,6 +74,7 @@ class ScoredRows:
             InputError: there is nothing to evaluate.
             ValueError: arrays of other lengths (a defect of the caller).
         """
+        # No rows is the user's mistake; arrays of other lengths are the caller's.
         if not self.ids:
             raise InputError("no labelled rows to evaluate: the evaluated file or split is empty. Set data.test.")
         for name, values in self._arrays().items():

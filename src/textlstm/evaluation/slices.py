@@ -44,12 +44,14 @@ class Slice(NamedTuple):
 
 def cut_slices(rows: ScoredRows, correct: Booleans, *, confidence: float) -> list[Slice]:
     """Return every slice of `rows`, given which rows are `correct` (N,)."""
+    # A part that holds no row or all rows has nothing to be compared with.
     cuts = [
         (group, value, members)
         for group, parts in _groups(rows)
         for value, members in parts
         if 0 < members.sum() < len(members)
     ]
+    # The correction needs the tests of all slices at once.
     p_values = _holm([_fisher(correct, members) for _, _, members in cuts])
     return [
         Slice(
@@ -73,6 +75,7 @@ def _groups(rows: ScoredRows) -> Iterator[tuple[str, Iterator[tuple[str, Boolean
     if rows.unknown_share is not None:
         yield "unknown words", _bands(rows.unknown_share, unit="", share=True)
     if rows.pos_share is not None:
+        # The four parts of speech with the largest mean share.
         frequent = np.argsort(-rows.pos_share.mean(axis=0), kind="stable")[:4]
         for column in frequent:
             if rows.pos_share[:, column].any():
@@ -82,6 +85,7 @@ def _groups(rows: ScoredRows) -> Iterator[tuple[str, Iterator[tuple[str, Boolean
                 )
     yield "class", _classes(rows)
     for name, values in rows.columns.items():
+        # One value more than allowed is counted, to tell a column with too many values.
         frequent_values = Counter(values).most_common(_MAX_VALUES + 1)
         if 2 <= len(frequent_values) <= _MAX_VALUES:
             yield f"column {name}", _values(values, [value for value, _ in frequent_values])
@@ -89,8 +93,10 @@ def _groups(rows: ScoredRows) -> Iterator[tuple[str, Iterator[tuple[str, Boolean
 
 def _bands(values: NDArray[np.floating], *, unit: str, share: bool) -> Iterator[tuple[str, Booleans]]:
     """Up to four parts of similar size with distinct values between them."""
+    # Quantiles that fall on the same value leave fewer bands.
     edges = np.unique(np.quantile(values, np.linspace(0, 1, _NUM_BANDS + 1), method="lower"))
     for index, low in enumerate(edges[:-1]):
+        # Bands leave out their upper edge, except for the last.
         last = index == len(edges) - 2
         members = (values >= low) & ((values <= edges[-1]) if last else (values < edges[index + 1]))
         if not members.any():
@@ -116,6 +122,7 @@ def _values(values: list[str], chosen: list[str]) -> Iterator[tuple[str, Boolean
 def _fisher(correct: Booleans, members: Booleans) -> float:
     from scipy.stats import fisher_exact
 
+    # (2, 2): right and wrong rows, inside the slice and outside.
     table = np.array([[(correct & side).sum(), (~correct & side).sum()] for side in (members, ~members)])
     return float(fisher_exact(table).pvalue)
 
@@ -124,6 +131,7 @@ def _holm(p_values: list[float]) -> list[float]:
     """Holm's step-down correction, in the given order."""
     adjusted = [1.0] * len(p_values)
     largest = 0.0
+    # From the smallest p-value on, each is multiplied by the number of tests left and never falls below the one before.
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
         largest = max(largest, min(1.0, p_values[index] * (len(p_values) - rank)))
         adjusted[index] = largest

@@ -104,7 +104,7 @@ class Method(StrEnum):
     combined = "combined"
     """What the word puts into the log-odds of the whole model; with the bias of no words these add up to them."""
     leave_one_out = "leave_one_out"
-    """How the log-odds fall when the word is not there."""
+    """The fall of the log-odds when the word is taken out."""
     cell_decomposition = "cell_decomposition"
     """Murdoch and Szlam (2017); not for plain RNNs."""
     integrated_gradients = "integrated_gradients"

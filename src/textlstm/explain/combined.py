@@ -26,9 +26,9 @@ class Combined(NamedTuple):
     """The log-odds of one text's label as a sum: `bias + words.sum() + other`."""
 
     words: np.ndarray
-    """(T,) float32: what each token that the network reads put in."""
+    """(T,) float32: the part of each token that the network reads."""
     other: float
-    """What the linear expert's n-grams of words that the network does not read put in."""
+    """The part of the linear expert's n-grams whose words the network does not read."""
     bias: float
     """Log-odds of the label for a text without words."""
     log_odds: float

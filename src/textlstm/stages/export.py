@@ -13,7 +13,7 @@ from textlstm.tracking.registry import resolve_model_dir
 
 
 def export(config: ExportConfig) -> None:
-    """Write the model of `config.model_dir` as `config.format` into `config.output_dir` and say how near it comes.
+    """Write the model of `config.model_dir` as `config.format` into `config.output_dir` and print how both agree.
 
     Raises:
         ConfigError: the two folders are one.

@@ -196,7 +196,7 @@ def _log_inputs(run: Tracker, config: TrainConfig, corpus: PreparedCorpus, value
 
 
 def _log_outcome(run: Tracker, fitted: Fitted, *, seconds: float) -> None:
-    """Log the figures of the making; say what the vectors cover and what happened, and tag the run with the latter."""
+    """Log the figures of the training, print what the vectors cover, and print and tag what happened on the way."""
     run.log_metrics(fitted.metrics() | {"train_seconds": seconds})
     note(*(f"vectors: {source}" for source in (fitted.embeddings.coverage if fitted.embeddings else ())))
     if fitted.events():
