@@ -1,4 +1,4 @@
-"""Which settings data decide unless a user does: the value `auto`."""
+"""The settings that are chosen from data unless a user gives a value: `auto`."""
 
 from collections.abc import Collection, Iterable
 

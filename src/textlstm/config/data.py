@@ -66,6 +66,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        # The part for validation is never 0; that for test may be.
         check_positive("data.validation_fraction", self.validation_fraction)
         check_fraction("data.validation_fraction", self.validation_fraction)
         check_fraction("data.test_fraction", self.test_fraction)

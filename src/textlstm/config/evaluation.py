@@ -46,6 +46,7 @@ class EvaluationConfig:
         check_fraction("evaluation.confidence", self.confidence)
         check_at_least("evaluation.bootstrap_samples", self.bootstrap_samples, 10)
         check_fraction("evaluation.max_error", self.max_error)
+        # Called for its checks: a wrong entry is refused here and not only after the training.
         self.shares_by_label()
         check_at_least("evaluation.top_k", self.top_k, 1)
         check_at_least("evaluation.num_examples", self.num_examples, 0)
@@ -70,6 +71,7 @@ class EvaluationConfig:
             )
             require(label not in shares, f"evaluation.label_shares names {label!r} twice")
             shares[label] = share
+        # Labels that are not named share the rest, so the sum may be below 1.
         total = math.fsum(shares.values())
         require(total <= 1 + 1e-6, f"evaluation.label_shares must add up to at most 1, got {total:g}")
         return shares

@@ -81,6 +81,7 @@ class TrainingConfig:
             check_positive(f"training.{key}", getattr(self, key))
         for key in ("weight_decay", "clip_norm", "r_drop", "adversarial", "focal_gamma"):
             check_at_least(f"training.{key}", getattr(self, key), 0)
+        # Zero has a meaning of its own in each of these settings.
         for key in ("patience", "num_threads", "num_workers"):
             check_at_least(f"training.{key}", getattr(self, key), 0)
         for key in ("warmup_fraction", "label_smoothing", "ema_decay"):

@@ -1,4 +1,4 @@
-"""How well probabilities are calibrated: reliability bins. `models/calibration` is what calibrates them."""
+"""How well probabilities are calibrated: reliability bins. `models/calibration` calibrates them."""
 
 from dataclasses import dataclass
 

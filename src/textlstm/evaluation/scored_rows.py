@@ -63,7 +63,7 @@ class ScoredRows:
     unfiltered_predictions: Integers | Booleans | None = None
     """(N,) label ids, or (N, L) bool, of the same model on texts from which nothing was removed."""
     seen_in_training: Booleans | None = None
-    """(N,) which texts the model learned from; absent where that is not known."""
+    """(N,) whether the model learned from the text; absent where that is not known."""
     columns: dict[str, list[str]] = field(default_factory=dict)
     """Other columns of the input, N values each, to cut slices by."""
 

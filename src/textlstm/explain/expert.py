@@ -60,6 +60,7 @@ def weigh_branches(
         whole = against_rest(scores.expert_logits[row], label, probabilities, task) * gate.expert_scale
         features, values = _features(expert, text)
         parts = expert.function.weights[features] * values[:, None]  # (n-grams, L)
+        # Without word vectors there are no parts of words.
         meanings = WordParts((), parts[:0]) if expert.vectors is None else expert.vectors.parts(text)
         # (n-grams + words, L): the columns of the table first, then the words by their vectors.
         parts = np.concatenate([parts, meanings.margins])

@@ -34,7 +34,7 @@ MOST_POINTS = 32
 
 
 class IncrementalPrediction(NamedTuple):
-    """What the recurrent branch would say if the text ended, or began, at some of its words."""
+    """The probabilities of the recurrent branch if the text ended, or began, at some of its words."""
 
     places: np.ndarray
     """(K,) int64 numbers of words read, ascending; the last is the whole text."""

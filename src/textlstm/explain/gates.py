@@ -44,7 +44,7 @@ class Direction(StrEnum):
 
 
 class GateName(StrEnum):
-    """What a recurrent cell opens and closes; all lie in (0, 1)."""
+    """The gates of a recurrent cell; their values lie in (0, 1)."""
 
     input = "input"
     forget = "forget"
@@ -250,7 +250,7 @@ _LEAST = 1e-30
 
 
 def surviving_share(trace: CellTrace, lengths: Tensor) -> Tensor | None:
-    """Return (T, B): each word's part of all that words brought in and that is left; None for a plain RNN.
+    """Return (T, B): each word's part of all that words brought in and is left at the end; None for a plain RNN.
 
     What counts is the Euclidean length, over units, of what is left of the step's `own` input; shares of a text sum
     to 1. A word that is remembered fills a few units, and one that just came touches all of them a little: their sum of

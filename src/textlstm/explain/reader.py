@@ -1,4 +1,4 @@
-"""What the recurrent branch reads of some texts, and what it says when it reads only parts of them."""
+"""The tokens that the recurrent branch reads of some texts, and its logits for parts of them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -65,7 +65,7 @@ def evaluate(config: EvaluateConfig) -> None:
         raise InputError("data.test: name the labelled rows to score, such as data.test=reviews.csv")
     if (output_dir / "metrics.json").exists() and not config.overwrite:
         raise InputError(f"{output_dir}: holds an evaluation; set overwrite=true to replace it, or another output_dir")
-    # Load the model and hold that the data can be scored with it.
+    # Load the model and check that its task is that of the data.
     model_dir = resolve_model_dir(config.model_dir, config.tracking)
     classifier = TextClassifier.load(model_dir, device=config.device)
     refuse_other_task(classifier.saved_model, config.data)
@@ -98,7 +98,7 @@ def evaluate(config: EvaluateConfig) -> None:
 
 
 def refuse_other_task(saved_model: SavedModel, data: DataConfig) -> None:
-    """Hold that the label columns of `data` are for models such as this one.
+    """Check that the label columns of `data` fit the task of the model.
 
     Raises:
         InputError: the model gives several labels and one column of single labels is named, or the reverse.
@@ -183,7 +183,7 @@ def evaluate_split(
 
 
 def _champion(classifier: TextClassifier, tracking: TrackingConfig) -> TextClassifier | None:
-    """Return the registered champion, where it decides between the same labels; a remark says why it does not count."""
+    """Return the registered champion of the same labels; None where there is none, or where a remark says why not."""
     if not tracking.enabled or not tracking.register:
         return None
     address = f"models:/{tracking.register}@champion"
@@ -198,6 +198,7 @@ def _champion(classifier: TextClassifier, tracking: TrackingConfig) -> TextClass
         return None
     if champion is None:
         return None
+    # Its probabilities can be compared only when their columns mean the same labels.
     if (champion.labels, champion.saved_model.task) != (classifier.labels, classifier.saved_model.task):
         note(f"not compared with the champion {address}: it decides between other labels")
         return None

@@ -102,7 +102,7 @@ class ExplainedRows(NamedTuple):
 
 
 def explain_rows(classifier: "TextClassifier", rows: ScoredRows, *, num_texts: int, title: str) -> ExplainedRows | None:
-    """Return what explaining at most `num_texts` of the scored rows shows; None where no row has a token."""
+    """Return the page and words of at most `num_texts` of the scored rows; None where no row has a token."""
     from textlstm.explain.attribution import Method
     from textlstm.explain.explanation import explain_texts
     from textlstm.explain.faithfulness import judge

@@ -33,6 +33,7 @@ def export(config: ExportConfig) -> None:
             assert_never(config.format)
     # The parity was checked in memory, so a model that failed it never reaches the disk.
     save_saved_model(exported.saved_model, output_dir)
+    # Say how large the networks are and how far the probabilities differ.
     parity = exported.parity
     size = (output_dir / NETWORKS_FILE).stat().st_size / 1e6
     allowed = f"{MOST_DIFFERENCE:.0e} allowed" if config.precision == "fp32" else "no limit for int8"

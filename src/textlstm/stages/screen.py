@@ -46,6 +46,7 @@ _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 @contextmanager
 def heard_by(listener: Listener) -> Iterator[None]:
     """Give the remarks of stages in the block to `listener`; nothing is printed on stderr but its bars."""
+    # A context variable keeps the listener to this thread or task.
     token = _LISTENER.set(listener)
     try:
         yield
@@ -91,6 +92,7 @@ def progress(title: str, *, lines: bool = True) -> Iterator[Advance]:
     Elsewhere a line comes every ten seconds, unless `lines` says that the caller prints its own.
     """
     console, listener = Console(file=sys.stderr), _LISTENER.get()
+    # A bar needs a terminal or a notebook with widgets, and a listener can switch it off.
     in_notebook = listener is not None and console.is_jupyter and find_spec("ipywidgets") is not None
     if not (sys.stderr.isatty() or in_notebook) or (listener is not None and not listener.shows_bars):
         if lines and listener is None:

@@ -25,7 +25,7 @@ from textlstm.training.job import EpochReport
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What stage train leaves behind."""
+    """The outcome of stage train."""
 
     corpus: PreparedCorpus
     model_dir: Path
@@ -127,7 +127,7 @@ def refuse_existing(model_dir: Path, *, overwrite: bool) -> None:
 def _with_chosen_values(
     config: TrainConfig, corpus: PreparedCorpus, unfinished: UnfinishedTraining
 ) -> tuple[TrainConfig, dict[str, Any]]:
-    """Return `config` without `auto`, and the values that were chosen: those of before where a training continues."""
+    """Return `config` without `auto`, and the chosen values; a continued training keeps its earlier ones."""
     if not config.auto:
         return config, {}
     if unfinished.is_continued:
@@ -143,7 +143,7 @@ def _with_chosen_values(
 
 @dataclass(frozen=True, slots=True)
 class _EpochLines:
-    """Tells of each epoch: a line on the screen, a step of the bar, points of the run's curves."""
+    """Reports each epoch: a line on the screen, a step of the bar, points of the run's curves."""
 
     run: Tracker
     advance: Advance
@@ -218,6 +218,7 @@ def _test_figures(evaluated: Evaluated) -> dict[str, Sequence[float]]:
 def _with_provenance(
     fitted: Fitted, config: TrainConfig, corpus: PreparedCorpus, run: Tracker, values: dict[str, Any]
 ) -> SavedModel:
+    # Digests and row counts say later which data the model was made from.
     splits = {
         name: split
         for name, split in (("train", corpus.train), ("validation", corpus.validation), ("test", corpus.test))
