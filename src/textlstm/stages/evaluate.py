@@ -238,7 +238,7 @@ def print_evaluation(evaluated: Evaluated) -> None:
     rows = [(name, *(_with_interval(metrics, figure) for figure in figures)) for name, metrics in models.items()]
     header = ("", *(f"{figure.replace('_', ' ')} [{confidence}]" for figure in figures))
     table(f"test: {counted(evaluation.rows.num_rows, 'row')}", header, rows)
-    # The sentences name only the rivals that are not part of the model.
+    # Sentences are about the baseline and the champion; the branches and the majority class stand in the table.
     compared = zip(evaluation.others, evaluation.comparisons, strict=True)
     say(*(comparison.sentence for name, comparison in compared if name in (BASELINE, CHAMPION)))
     say(f"report      {evaluated.output_dir / (REPORT_FILE if evaluation.config.report else METRICS_FILE)}")
