@@ -119,6 +119,6 @@ def _fit(odds: np.ndarray, right: np.ndarray, importance: np.ndarray) -> Confide
 
     # A slope above 0 keeps the order of the confidences.
     slope, shift = minimize(
-        loss, np.array(AS_IT_IS), jac=True, method="L-BFGS-B", bounds=[(1e-3, None), (None, None)]
+        loss, np.array(AS_IT_IS), jac=True, method="L-BFGS-B", bounds=[(_LEAST_SLOPE, None), (None, None)]
     ).x
     return ConfidenceScale(float(slope), float(shift))

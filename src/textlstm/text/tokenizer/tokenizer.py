@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textlstm.arrays.chunks import block_bounds
-from textlstm.arrays.ragged import GrowableRaggedArray, RaggedArray, ResizableArray, SplitWords
+from textlstm.arrays.ragged import GrowableRaggedArray, RaggedArray, ResizableArray, SplitWords, offsets_of
 from textlstm.arrays.strings import TokenColumn
 from textlstm.text.tokenized import TaggedTexts
 from textlstm.text.tokenizer.rules import WordRules
@@ -93,7 +93,7 @@ class PlainTokens:
         pieces, num_pieces = self._look_around(texts, numbers, counts)
         tokens, sizes = self._tokens.take(pieces)
         # From tokens a piece to tokens a text: a text ends where its last piece ends.
-        offsets = _ends(sizes)[_ends(num_pieces)]
+        offsets = offsets_of(sizes)[offsets_of(num_pieces)]
         return TaggedTexts(TokenColumn(self._token_numbers.distinct, tokens), offsets, pos=None, words=words)
 
     def _numbers(self, pieces: Iterable[str], count: int, *, are_words: bool) -> NDArray[np.int64]:
@@ -118,7 +118,7 @@ class PlainTokens:
         if (has_spaced_rule := self._has_spaced_rule) is not None:
             rows |= {row for row, text in enumerate(texts) if has_spaced_rule(text)}
         # Keep the words of all other texts, and put the pieces of these rows in their place.
-        parts, done, starts, num_pieces = list[NDArray[np.int64]](), 0, _ends(counts), counts.copy()
+        parts, done, starts, num_pieces = list[NDArray[np.int64]](), 0, offsets_of(counts), counts.copy()
         for row in sorted(rows):
             own = self._pieces_of(texts[row])
             parts += [words[done : starts[row]], self._numbers(own, len(own), are_words=False)]
@@ -180,10 +180,3 @@ class _Numbering(dict[str, int]):
         number = self[string] = len(self)
         self.distinct.append(string)
         return number
-
-
-def _ends(sizes: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Return (N + 1,) where each of N runs of these sizes begins, and where the last one ends."""
-    ends = np.zeros(len(sizes) + 1, np.int64)
-    np.cumsum(sizes, out=ends[1:])
-    return ends
