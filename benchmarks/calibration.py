@@ -18,7 +18,7 @@ from experiments import BENCH, TRAININGS, experiment_settings, found_corpora, pu
 from textlstm.cli.settings import compose_config
 from textlstm.config import Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
-from textlstm.embeddings.packages import vectors_of_expert
+from textlstm.embeddings.sources import vectors_of_expert
 from textlstm.evaluation.abstention import find_threshold
 from textlstm.evaluation.calibration import decision_bins
 from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights

@@ -25,8 +25,7 @@ from textlstm.config import Encoder, ModelConfig, Pooling, Task, TrainingConfig
 from textlstm.explain.gates import surviving_share, trace_encoder
 from textlstm.models.network.batch import DeviceSplit
 from textlstm.models.network.inputs import EncodedSplit
-from textlstm.models.network.network import NetworkSizes, TextNetwork
-from textlstm.models.network.predict import predict_logits
+from textlstm.models.network.network import NetworkSizes, TextNetwork, predict_logits
 from textlstm.training.job import TrainingJob
 from textlstm.training.loop import fit
 

@@ -22,9 +22,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from textlstm.config import Device, ModelConfig, Task, TrainingConfig, TrainingPrecision
 from textlstm.models.network.inputs import EncodedSplit
-from textlstm.models.network.network import NetworkSizes, TextNetwork
+from textlstm.models.network.network import NetworkSizes, TextNetwork, predict_logits
 from textlstm.models.network.precision import computing_in, tf32_set_to
-from textlstm.models.network.predict import predict_logits
 from textlstm.processes.distributed import Processes
 from textlstm.training.job import FitResult, TrainingJob
 from textlstm.training.loop import fit

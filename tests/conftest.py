@@ -64,8 +64,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from textlstm.models.calibration.combination import BranchCombiner
     from textlstm.models.linear.expert import LinearExpert
     from textlstm.models.network.inputs import encode_texts
-    from textlstm.models.network.network import NetworkSizes, TextNetwork
-    from textlstm.models.network.predict import predict_logits
+    from textlstm.models.network.network import NetworkSizes, TextNetwork, predict_logits
     from textlstm.text.pipeline import TextPipeline
     from textlstm.training.job import TrainingJob
     from textlstm.training.loop import fit

@@ -15,8 +15,7 @@ import pytest
 from textlstm.cli import main
 from textlstm.config import ModelConfig, Task, TextConfig, TrainingConfig
 from textlstm.models.network.inputs import encode_split
-from textlstm.models.network.network import NetworkSizes, TextNetwork
-from textlstm.models.network.predict import predict_logits
+from textlstm.models.network.network import NetworkSizes, TextNetwork, predict_logits
 from textlstm.text.pipeline import TextPipeline
 from textlstm.training.job import TrainingJob
 from textlstm.training.loop import fit

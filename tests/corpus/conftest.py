@@ -64,7 +64,9 @@ def one_spacy(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in ("textlstm.corpus.preparation.tokenizing", "textlstm.text.workers"):
         monkeypatch.setattr(f"{module}.TextPipeline", cached, raising=False)
-    monkeypatch.setattr("textlstm.corpus.preparation.cache_key.code_digest", lambda: "fixed while sources are edited")
+    monkeypatch.setattr(
+        "textlstm.corpus.preparation.corpus_folder.code_digest", lambda: "fixed while sources are edited"
+    )
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from textlstm.embeddings import load_embeddings
-from textlstm.embeddings.files import read_vector_file
-from textlstm.embeddings.packages import read_spacy_vectors, read_wordllama_vectors
+from textlstm.embeddings.sources import read_spacy_vectors, read_vector_file, read_wordllama_vectors
 from textlstm.errors import ConfigError, InputError
 from textlstm.vocabulary import Vocabulary
 
@@ -155,7 +154,7 @@ def test_wordllama_knows_meaning_and_averages_pieces():
 
 
 def test_wordllama_is_not_installed(monkeypatch):
-    monkeypatch.setattr("textlstm.embeddings.packages.find_spec", lambda name: None)
+    monkeypatch.setattr("textlstm.embeddings.sources.find_spec", lambda name: None)
     with pytest.raises(ConfigError) as caught:
         load_embeddings(["wordllama"], _vocabulary())
     assert str(caught.value) == "model.embeddings: 'wordllama' is not installed. Install wordllama==0.4.0.post1."

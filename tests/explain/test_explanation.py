@@ -13,7 +13,7 @@ from textlstm.explain.explanation import MOST_POINTS, explain_texts, explained_l
 from textlstm.explain.faithfulness import FRACTIONS, measure_faithfulness
 from textlstm.explain.reader import TextReader
 from textlstm.inference.classifier import TextClassifier
-from textlstm.inference.unfiltered import missing_words
+from textlstm.inference.scoring import missing_words
 from textlstm.model_folder import load_saved_model
 from textlstm.models.calibration.confidence import ConfidenceScale
 from textlstm.text.pipeline import TextPipeline

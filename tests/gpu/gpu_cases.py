@@ -23,8 +23,7 @@ from textlstm.config import (
 )
 from textlstm.models.network import precision as precision_module
 from textlstm.models.network.inputs import EncodedSplit
-from textlstm.models.network.network import NetworkSizes, TextNetwork
-from textlstm.models.network.predict import predict_logits
+from textlstm.models.network.network import NetworkSizes, TextNetwork, predict_logits
 from textlstm.training.job import FitResult, TrainingJob
 from textlstm.training.loop import fit
 

@@ -9,8 +9,7 @@ import torch
 from textlstm.arrays.strings import TokenColumn
 from textlstm.config import Device, Encoder, ExportPrecision, ModelConfig, Pooling, Precision
 from textlstm.models.network.inputs import EncodedSplit, encode_texts
-from textlstm.models.network.network import NetworkSizes, TextNetwork
-from textlstm.models.network.predict import predict_logits
+from textlstm.models.network.network import NetworkSizes, TextNetwork, predict_logits
 from textlstm.text.tokenized import TokenizedTexts
 from textlstm.vocabulary import Vocabulary
 

@@ -114,7 +114,7 @@ def test_keys_and_values_that_no_trial_can_have_are_refused_before_preparing(
 def test_a_value_that_another_searched_one_allows_is_searched() -> None:
     from textlstm.config import SweepConfig, SweepSettings, TextConfig
     from textlstm.errors import ConfigError
-    from textlstm.sweeping.settings import refuse_impossible
+    from textlstm.sweeping.space import refuse_impossible
 
     tags, sizes = "text.pos=true,false", "model.pos_embedding_size=0,8"
     refuse_impossible(SweepConfig(text=TextConfig(pos=False), sweep=SweepSettings(space=[tags, sizes])))

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from textlstm.arrays.strings import TokenColumn
 from textlstm.config import Device, Precision, Tagger, TextConfig
-from textlstm.processes.frames import Frame, FrameReader, Kind, pack
+from textlstm.processes.child import Frame, FrameReader, Kind, pack
 from textlstm.text.fingerprint import TextDescription, TextFingerprint
 from textlstm.text.messages import (
     decode_block,

@@ -11,7 +11,7 @@ from textlstm.config import Tagger, TextConfig
 from textlstm.errors import ConfigError, IntegrityError
 from textlstm.text import pipeline as pipeline_module
 from textlstm.text.pipeline import TextPipeline
-from textlstm.text.tagger import fast_tagger, self_test
+from textlstm.text.tagger import fast_tagger
 from textlstm.text.tagger.pos import POS_TAGS
 from textlstm.text.tagger.weights import UnknownArchitecture
 from textlstm.text.tokenizer import tokenizer
@@ -100,7 +100,7 @@ def test_a_failed_proof_falls_back_with_a_warning(monkeypatch):
     def fail(*_, **__):
         raise UnknownArchitecture("3 of 358 tags of the probe sentences differ from spaCy's")
 
-    monkeypatch.setattr(self_test, "self_tested_fast_tagger", fail)
+    monkeypatch.setattr(fast_tagger, "self_tested_fast_tagger", fail)
     pipeline = TextPipeline(TextConfig())
     assert _engine(pipeline) == "SpacyTagging"
     assert (

@@ -11,8 +11,8 @@ from textlstm.config import CompareConfig, PromoteConfig, TrackingConfig
 from textlstm.errors import ConfigError, InputError
 from textlstm.stages.compare import compare
 from textlstm.stages.promote import promote
-from textlstm.tracking.paired import Contrast, PairedRows
 from textlstm.tracking.registry import champion_of
+from textlstm.tracking.tracked_runs import Contrast, PairedRows
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

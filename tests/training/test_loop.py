@@ -9,8 +9,8 @@ import torch
 from textlstm.config import Device, Imbalance, Schedule, Task, TrainingConfig, TrainingPrecision
 from textlstm.errors import ConfigError, Interrupted
 from textlstm.models.network.inputs import encode_split
+from textlstm.models.network.network import predict_logits
 from textlstm.models.network.precision import has_bf16_kernels
-from textlstm.models.network.predict import predict_logits
 from textlstm.training.job import FitResult, TrainingJob
 from textlstm.training.loop import fit
 from textlstm.training.validation_scores import score

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from textlstm.embeddings.files import read_vector_file
-from textlstm.embeddings.found import FoundVectors
-from textlstm.embeddings.packages import read_spacy_vectors, read_wordllama_vectors
+from textlstm.embeddings.sources import FoundVectors, read_spacy_vectors, read_vector_file, read_wordllama_vectors
 from textlstm.vocabulary import Vocabulary
 
 _NUM_SPECIAL = 2  # <pad> and <unk>

@@ -13,8 +13,7 @@ from textlstm.evaluation.abstention import Abstention, RiskCoverage, abstention,
 from textlstm.evaluation.bootstrap import Resamples
 from textlstm.evaluation.calibration import ReliabilityBins, decision_bins
 from textlstm.evaluation.comparison import Comparison, compare
-from textlstm.evaluation.metrics import Metrics, compute_decision_metrics, compute_metrics
-from textlstm.evaluation.mistakes import (
+from textlstm.evaluation.confusion import (
     ConfusedPair,
     RemovedWord,
     confused_pairs,
@@ -22,6 +21,7 @@ from textlstm.evaluation.mistakes import (
     hardest_rows,
     removal_effects,
 )
+from textlstm.evaluation.metrics import Metrics, compute_decision_metrics, compute_metrics
 from textlstm.evaluation.scored_rows import UNKNOWN_TARGET, Booleans, Floats, Integers, ScoredRows, correct_rows
 from textlstm.evaluation.slices import Slice, cut_slices
 from textlstm.figure_text import counted, percent_text

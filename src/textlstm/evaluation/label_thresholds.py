@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from textlstm.evaluation.f1 import f1_by_rank, f1_score
+from textlstm.evaluation.confusion import f1_by_rank, f1_score
 from textlstm.evaluation.scored_rows import Booleans, Floats
 
 _NUM_FOLDS = 5

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix, hstack
 
 from textlstm.config import Task
 from textlstm.evaluation.bootstrap import Interval, Resamples
-from textlstm.evaluation.f1 import f1_score
+from textlstm.evaluation.confusion import f1_score
 from textlstm.evaluation.ranking import RankedLabels
 from textlstm.evaluation.scored_rows import UNKNOWN_TARGET, Booleans, Floats, Integers, correct_rows, decide
 

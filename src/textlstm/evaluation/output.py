@@ -15,10 +15,10 @@ from textlstm.evaluation.abstention import Abstention, decision_confidence
 from textlstm.evaluation.bootstrap import Interval
 from textlstm.evaluation.calibration import ReliabilityBins
 from textlstm.evaluation.comparison import Comparison
+from textlstm.evaluation.confusion import num_flipped
 from textlstm.evaluation.evaluate import TOGETHER, Evaluation
 from textlstm.evaluation.figures import Picture
 from textlstm.evaluation.metrics import Metrics
-from textlstm.evaluation.mistakes import num_flipped
 from textlstm.evaluation.report import ClassWords, render_report
 from textlstm.evaluation.scored_rows import UNKNOWN_LABEL, UNKNOWN_TARGET, Booleans, Floats, Integers, ScoredRows
 from textlstm.storage.files import atomic_file, storage_errors

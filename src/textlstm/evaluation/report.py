@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from textlstm.evaluation.bootstrap import Interval
+from textlstm.evaluation.confusion import ConfusedPair, num_flipped
 from textlstm.evaluation.evaluate import TOGETHER, Evaluation
 from textlstm.evaluation.figures import MODEL_NAMES, Picture
-from textlstm.evaluation.mistakes import ConfusedPair, num_flipped
 from textlstm.evaluation.scored_rows import UNKNOWN_LABEL, UNKNOWN_TARGET
 from textlstm.evaluation.slices import Slice
 from textlstm.figure_text import interval_text, score_text

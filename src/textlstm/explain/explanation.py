@@ -7,22 +7,24 @@ from typing import NamedTuple
 import numpy as np
 
 from textlstm.explain.attribution import (
+    MaxPoolWins,
     Method,
     ReadOut,
     attribute,
+    count_max_pool_wins,
     in_token_order,
     pick_labels,
     read_out,
     step_tokens,
     token_vectors,
+    unit_effects,
 )
 from textlstm.explain.combined import Combined, combined_contributions
 from textlstm.explain.expert import Branches, weigh_branches
 from textlstm.explain.gates import TOLERANCE, Direction, EncoderTrace, GateName, surviving_share, trace_encoder
-from textlstm.explain.max_pooling import MaxPoolWins, count_max_pool_wins, unit_effects
 from textlstm.explain.reader import TextReader, make_variants
 from textlstm.inference.classifier import Prediction, Scores, TextClassifier
-from textlstm.inference.unfiltered import Filtered, undo_filters
+from textlstm.inference.scoring import Filtered, undo_filters
 from textlstm.models.calibration.temperature import to_probabilities
 from textlstm.models.network.precision import tf32_set_to
 from textlstm.text.tagger.pos import POS_TAGS

@@ -14,8 +14,7 @@ from textlstm.models.calibration.temperature import mean_logits
 from textlstm.models.network.batch import Batch, DeviceSplit
 from textlstm.models.network.batch_plan import plan_sorted
 from textlstm.models.network.inputs import EncodedSplit, encode_split, encode_texts
-from textlstm.models.network.network import TextNetwork
-from textlstm.models.network.predict import predict_logits
+from textlstm.models.network.network import TextNetwork, predict_logits
 from textlstm.text.tokenized import TokenizedTexts
 
 _BATCH_CELLS = 4_096

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from textlstm.config import AUTO_SETTINGS, TEXT_SETTINGS, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
-from textlstm.embeddings.packages import has_wordllama
+from textlstm.embeddings.sources import has_wordllama
 from textlstm.fitting.auto_expert import EXPERT_KEYS, choose_expert
 from textlstm.fitting.auto_network import DataSize, choose_sizes, choose_within_time
 from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from textlstm.arrays.chunks import bounded_sample
+from textlstm.arrays.ragged import bounded_sample
 from textlstm.config import ModelConfig, Task
-from textlstm.embeddings.packages import has_wordllama, vectors_of_expert
+from textlstm.embeddings.sources import has_wordllama, vectors_of_expert
 from textlstm.models.calibration.temperature import Wanted, fit_scales, mean_loss
 from textlstm.models.linear.expert import ExpertFeatures, held_out_logits
 

@@ -16,7 +16,7 @@ from textlstm.arrays.hashing import content_hash
 from textlstm.config import DataConfig, Device, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
-from textlstm.embeddings.packages import vectors_of_expert
+from textlstm.embeddings.sources import vectors_of_expert
 from textlstm.evaluation.abstention import Shortfall, find_shortfall, find_threshold
 from textlstm.evaluation.label_thresholds import fit_label_thresholds
 from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
@@ -33,8 +33,7 @@ from textlstm.model_folder import Columns, SavedModel, Thresholds
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.temperature import mean_logits, to_probabilities
 from textlstm.models.linear.expert import LinearExpert
-from textlstm.models.network.network import TextNetwork
-from textlstm.models.network.predict import predict_logits
+from textlstm.models.network.network import TextNetwork, predict_logits
 from textlstm.processes.devices import choose_device
 from textlstm.text.language import is_spaceless
 from textlstm.training.job import EpochReport, FitResult

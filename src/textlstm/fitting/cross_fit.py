@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from textlstm.config import TrainConfig
+from textlstm.config import DataConfig, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
-from textlstm.embeddings.packages import vectors_of_expert
+from textlstm.embeddings.sources import vectors_of_expert
+from textlstm.evaluation.label_errors import QUALITY_FILE, quality_table
 from textlstm.fitting.networks import LabelledRows, encode_rows, fit_networks, network_inputs
 from textlstm.models.linear.expert import LinearExpert
-from textlstm.models.network.predict import predict_logits
+from textlstm.models.network.network import predict_logits
 from textlstm.processes.devices import choose_device
 
 LEAST_ROWS_OF_NETWORK = 200
@@ -109,3 +110,32 @@ def stratified_folds(targets: np.ndarray, *, num_folds: int, seed: int) -> np.nd
 
 def _take(split: PreparedSplit, rows: np.ndarray) -> PreparedSplit:
     return PreparedSplit(split.table.take(pa.array(rows)), digest="")
+
+
+# The training rows of a corpus whose labels look wrong, as a table to correct and train on again.
+
+
+def write_label_errors(corpus: PreparedCorpus, data: DataConfig, directory: Path, *, seed: int) -> Path:
+    """Write the table of training rows to look at into `directory`; return its path. It holds texts: never for MLflow.
+
+    Args:
+        corpus: with training rows; those that occur among its test rows are marked.
+        data: the names of the columns, so that the table can be trained on with the same settings.
+        directory: is made where it is missing.
+        seed: of the folds by which rows are rated.
+    """
+    assert corpus.train is not None
+    targets = corpus.train.targets(corpus.labels, corpus.task)
+    table = quality_table(
+        corpus.train.texts(),
+        targets.astype(np.bool_) if corpus.task is Task.multi_label else targets.astype(np.int64),
+        ids=corpus.train.ids(),
+        labels=corpus.labels,
+        task=corpus.task,
+        seed=seed,
+        evaluated_texts=corpus.test.texts() if corpus.test is not None else (),
+        text_column=data.text_column,
+        label_column=data.labels_column or data.label_column,
+    )
+    directory.mkdir(parents=True, exist_ok=True)
+    return table.write(directory / QUALITY_FILE)

@@ -16,9 +16,8 @@ from textlstm.inference.numpy_backend import NumpyNetworks, supports
 from textlstm.model_folder import SavedModel
 from textlstm.models.network.batch import Batch
 from textlstm.models.network.inputs import EncodedSplit
-from textlstm.models.network.network import NetworkSizes, TextNetwork
+from textlstm.models.network.network import NetworkSizes, TextNetwork, predict_logits
 from textlstm.models.network.precision import check_precision
-from textlstm.models.network.predict import predict_logits
 from textlstm.processes.devices import choose_device
 
 

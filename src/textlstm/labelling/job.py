@@ -16,9 +16,8 @@ from textlstm.labelling.columns import AddedColumns
 from textlstm.labelling.engines.start import ShardEngine, start_engine
 from textlstm.labelling.journal import DigestStream, Journal, ShardRecord
 from textlstm.labelling.manifest import Manifest
-from textlstm.labelling.merge import join_parts
 from textlstm.labelling.model import SAVED_MODELS, ModelCard, ModelSource
-from textlstm.labelling.output import Target, expand_names, open_target, refuse_input_as_output
+from textlstm.labelling.output import Target, expand_names, join_parts, open_target, refuse_input_as_output
 from textlstm.labelling.plan import Plan
 from textlstm.labelling.planning import Unpacked, make_plan, refuse_headers, sha256_of_input
 from textlstm.labelling.shard import ShardTask, settings_of_reading

@@ -1,16 +1,23 @@
-"""Names of everything a job writes, from the output the user asked for."""
+"""The output of a job: the names of everything it writes, and the finished file.
+
+The file is joined from parts, with the same bytes whoever made the parts.
+"""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
-from textlstm.config import FileFormat, LabelConfig
+from textlstm.config import FileFormat, LabelConfig, LabellingConfig
 from textlstm.corpus.rows.inputs import MANIFEST_SUFFIX, REJECTS_SUFFIX, WORK_SUFFIX, expand_inputs
 from textlstm.corpus.rows.settings import STDIN, FileKind, has_row_suffix, kind_by_name
 from textlstm.errors import ConfigError, InputError
+from textlstm.labelling.columns import AddedColumns
 from textlstm.labelling.inputs import expand_remote
-from textlstm.storage.outputs import output_file
+from textlstm.labelling.journal import DigestStream, Journal, ShardRecord
+from textlstm.labelling.plan import RowFormat
+from textlstm.labelling.shard import parquet_schema, write_header
+from textlstm.storage.files import output_file
 from textlstm.storage.stores import Store, is_remote, open_store
 
 
@@ -140,3 +147,47 @@ def choose_output_kind(config: LabelConfig, input_format: FileFormat) -> FileKin
             ", or set labelling.output_format"
         )
     return kind
+
+
+# From parts to the finished file: the same bytes whoever made the parts.
+
+
+def join_parts(
+    stream: DigestStream,
+    records: Sequence[ShardRecord],
+    journal: Journal,
+    *,
+    output: RowFormat,
+    added: AddedColumns,
+    settings: LabellingConfig,
+) -> None:
+    """Write the header and all parts, each checked against its record, in the order of `records`.
+
+    Raises:
+        IntegrityError: A part does not match its record.
+        StorageError: The stream cannot be written.
+    """
+    if output.format is FileFormat.parquet:
+        _join_parquet(stream, records, journal, output=output, added=added)
+        return
+    # Packed parts are joined as they are: gzip members and zstd frames that follow one another are one valid file.
+    write_header(stream, output, added, settings=settings)
+    for record in records:
+        stream.write(journal.read_part(record))
+
+
+def _join_parquet(
+    stream: DigestStream, records: Sequence[ShardRecord], journal: Journal, *, output: RowFormat, added: AddedColumns
+) -> None:
+    """Copy the row groups of all parts into one file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = parquet_schema(output, added)
+    with pq.ParquetWriter(cast(BinaryIO, stream), schema, compression="zstd", write_page_checksum=True) as writer:
+        for record in records:
+            # Each part is a Parquet file of its own; its row groups are written anew, one at a time.
+            part = pq.ParquetFile(pa.BufferReader(journal.read_part(record)))
+            for group in range(part.num_row_groups):
+                table = part.read_row_group(group).cast(schema)
+                writer.write_table(table, row_group_size=max(table.num_rows, 1))

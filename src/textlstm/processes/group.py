@@ -9,8 +9,7 @@ import sys
 import time
 from contextlib import suppress
 
-from textlstm.processes.child import child_environment, end_words
-from textlstm.processes.frames import Frame, FrameInput, Kind
+from textlstm.processes.child import Frame, FrameInput, Kind, child_environment, end_words
 
 _END_SECONDS = 5.0
 """How long the starter has to tell how a worker ended, and to end itself."""

@@ -8,11 +8,10 @@ from textlstm.errors import ConfigError, InputError, StorageError
 from textlstm.evaluation.comparison import format_p_value, mcnemar_p_value
 from textlstm.figure_text import interval_text, percent_text, score_text
 from textlstm.stages.screen import note, say, table
-from textlstm.tracking.paired import Contrast
 from textlstm.tracking.recovery import sync_journals
 from textlstm.tracking.registry import connect
 from textlstm.tracking.store import experiment_id, locate_store
-from textlstm.tracking.tracked_runs import TEST_PREFIX, TrackedRun, find_run, load_paired_rows
+from textlstm.tracking.tracked_runs import TEST_PREFIX, Contrast, TrackedRun, find_run, load_paired_rows
 
 _IGNORED_SETTINGS = ("output_dir", "overwrite", "tracking.")
 SEEN = "seen_in_training"

@@ -30,9 +30,9 @@ from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.stages.explain import explain_rows
 from textlstm.stages.screen import note, say, table
 from textlstm.tracking.model_logging import task_key
-from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
 from textlstm.tracking.registry import champion_dir, resolve_model_dir
 from textlstm.tracking.run import Tracker, open_run
+from textlstm.tracking.tracked_runs import PAIRED_FILE, PAIRED_FOLDER, PairedRows
 
 NAMES = {
     RECURRENT: "  recurrent branch alone",

@@ -18,8 +18,7 @@ from textlstm.evaluation.report import ClassWords, WordWeight
 from textlstm.evaluation.scored_rows import ScoredRows
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.stages.screen import note, say, table
-from textlstm.storage.files import atomic_file
-from textlstm.storage.outputs import output_file
+from textlstm.storage.files import atomic_file, output_file
 from textlstm.tracking.registry import resolve_model_dir
 
 if TYPE_CHECKING:
@@ -106,8 +105,7 @@ def explain_rows(classifier: "TextClassifier", rows: ScoredRows, *, num_texts: i
     from textlstm.explain.attribution import Method
     from textlstm.explain.explanation import explain_texts
     from textlstm.explain.faithfulness import judge
-    from textlstm.explain.selection import choose_texts
-    from textlstm.explain.summary import view_corpus
+    from textlstm.explain.summary import choose_texts, view_corpus
 
     lengths = np.zeros(rows.num_rows, np.int64) if rows.num_tokens is None else rows.num_tokens
     # The certainty (N,) of a row is the probability of its best label.

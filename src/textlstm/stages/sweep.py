@@ -23,7 +23,7 @@ from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import note, progress, say, table
 from textlstm.sweeping.search import SearchResult, run_search
-from textlstm.sweeping.settings import fixed_settings, refuse_impossible
+from textlstm.sweeping.space import fixed_settings, refuse_impossible
 from textlstm.sweeping.study import SweepStudy
 from textlstm.sweeping.trials import Report, TrialResult
 from textlstm.tracking.run import open_run

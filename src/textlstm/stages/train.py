@@ -10,7 +10,7 @@ from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import InputError
 from textlstm.fitting import Fitted, fit_classifier, join_training, resolve, typed_settings, with_values
-from textlstm.fitting.label_errors import write_label_errors
+from textlstm.fitting.cross_fit import write_label_errors
 from textlstm.fitting.unfinished import UnfinishedTraining, values_of_first_process
 from textlstm.model_folder import SavedModel, add_figures, save_saved_model, with_provenance
 from textlstm.processes.devices import refuse_missing_gpu

@@ -11,8 +11,7 @@ from textlstm.config import SweepSettings
 from textlstm.errors import Interrupted, StorageError
 from textlstm.storage.files import atomic_file
 from textlstm.sweeping.study import SweepStudy
-from textlstm.sweeping.trials import Objective, Outcome, Pruned, TrialResult
-from textlstm.sweeping.workers import Worker, run_objective
+from textlstm.sweeping.trials import Objective, Outcome, Pruned, TrialResult, Worker, run_objective
 
 # The files of a sweep: the table of trials and the best settings.
 

@@ -14,8 +14,7 @@ from typing import Any, assert_never
 from textlstm.config import Sampler, SweepSettings
 from textlstm.errors import ConfigError, StorageError
 from textlstm.storage.locks import try_lock
-from textlstm.sweeping.settings import changes
-from textlstm.sweeping.space import Choice, Dimension, Range, grid_size, parse_space
+from textlstm.sweeping.space import Choice, Dimension, Range, changes, grid_size, parse_space
 from textlstm.sweeping.trials import Outcome, TrialResult, TrialState
 
 MAXIMIZED = {"macro_f1": True, "accuracy": True, "model_size": False, "label_speed": True}

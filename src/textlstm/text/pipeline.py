@@ -131,7 +131,7 @@ def _choose_engine(config: TextConfig, loaded: SpacyPipeline, device: str) -> tu
     # spaCy's tagger computed in large batches, if it is of a known kind and passes its test.
     reason = ""
     if loaded.has_pos and config.tagger is not Tagger.spacy:
-        from textlstm.text.tagger.self_test import self_tested_fast_tagger
+        from textlstm.text.tagger.fast_tagger import self_tested_fast_tagger
         from textlstm.text.tagger.weights import UnknownArchitecture
 
         try:

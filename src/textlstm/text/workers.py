@@ -10,8 +10,7 @@ from itertools import chain
 
 from textlstm import errors
 from textlstm.config import Device, TextConfig
-from textlstm.processes.child import reported_error
-from textlstm.processes.frames import Frame, Kind, pack
+from textlstm.processes.child import Frame, Kind, pack, reported_error
 from textlstm.processes.group import WorkerGroup, WorkerProcess
 from textlstm.text.fingerprint import TextDescription, TextFingerprint
 from textlstm.text.messages import decode_ready, decode_result, encode_block, encode_settings

@@ -11,13 +11,13 @@ from typing import Any, Self
 
 from textlstm.config import TrackingConfig
 from textlstm.errors import Interrupted
-from textlstm.tracking.background_handle import OutboxProcess
 from textlstm.tracking.environment import SystemSampler, read_source_state
 from textlstm.tracking.names import flatten, legal_name
 from textlstm.tracking.outbox import (
     EventKind,
     JournalPaths,
     JournalWriter,
+    OutboxProcess,
     SendState,
     list_journals,
     load_state,
@@ -25,11 +25,11 @@ from textlstm.tracking.outbox import (
     now_ms,
     read_events,
 )
-from textlstm.tracking.paired import PAIRED_FILE, PAIRED_FOLDER, PairedRows
 from textlstm.tracking.recovery import this_process
 from textlstm.tracking.secrets import Redactor
 from textlstm.tracking.store import Store, locate_store
 from textlstm.tracking.tags import config_tags, own_tags
+from textlstm.tracking.tracked_runs import PAIRED_FILE, PAIRED_FOLDER, PairedRows
 
 # What a stage may log about its run; the class here ignores all of it.
 

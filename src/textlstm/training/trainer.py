@@ -18,7 +18,7 @@ from textlstm.config import Imbalance
 from textlstm.errors import ConfigError, Interrupted
 from textlstm.models.network.batch import Batch, DeviceSplit
 from textlstm.models.network.batch_plan import BatchPlan, plan_epoch
-from textlstm.models.network.predict import predict_on_device
+from textlstm.models.network.network import predict_on_device
 from textlstm.processes.distributed import Processes
 from textlstm.training.checkpoints import Checkpoint, CheckpointStore, on_host
 from textlstm.training.compute import number_format_of

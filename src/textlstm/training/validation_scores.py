@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from textlstm.config import Task
-from textlstm.evaluation.f1 import f1_by_rank, f1_score
+from textlstm.evaluation.confusion import f1_by_rank, f1_score
 
 
 class Scores(NamedTuple):

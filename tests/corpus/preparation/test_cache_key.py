@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from textlstm.corpus.preparation.cache_key import code_digest
+from textlstm.corpus.preparation.corpus_folder import code_digest
 
 
 @pytest.mark.parametrize(

@@ -32,14 +32,14 @@ CHILD = """
 import json, os, signal, sys
 from pathlib import Path
 from textlstm.config import DataConfig, DataSource, TextConfig
-from textlstm.corpus.preparation import cache_key, tokenizing
+from textlstm.corpus.preparation import corpus_folder, tokenizing
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.preparation.prepare import Phase
 from textlstm.text import workers
 
 path, prepared_dir, kill_at, part_rows, num_workers = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:6])
 tokenizing.PART_ROWS = part_rows
-cache_key.code_digest = lambda: "fixed while sources are edited"
+corpus_folder.code_digest = lambda: "fixed while sources are edited"
 workers._SMALL_CHARS = 0  # several processes although the corpus is tiny
 points = 0
 phases = []

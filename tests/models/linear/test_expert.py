@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from textlstm.arrays.ragged import SplitWords
 from textlstm.arrays.strings import pack_strings, unpack_strings
 from textlstm.config import ModelConfig, Task
-from textlstm.embeddings.packages import read_wordllama_table, vectors_of_expert
+from textlstm.embeddings.sources import read_wordllama_table, vectors_of_expert
 from textlstm.models.linear.char_ngrams import CharacterNgrams
 from textlstm.models.linear.expert import ExpertFeatures, LinearExpert, held_out_logits
 from textlstm.models.linear.word_ngrams import WordNgrams
@@ -309,7 +309,7 @@ def test_blocks_of_texts_do_not_change_the_logits(monkeypatch):
     expert = _fit(texts, targets)
     expected = expert.logits(texts)
     for limit in ("_BLOCK_TEXTS", "_BLOCK_CHARACTERS"):
-        monkeypatch.setattr(f"textlstm.arrays.chunks.{limit}", 7)
+        monkeypatch.setattr(f"textlstm.arrays.ragged.{limit}", 7)
         np.testing.assert_allclose(expert.logits(texts), expected, atol=1e-6)
 
 

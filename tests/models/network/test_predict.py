@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from textlstm.models.network.inputs import encode_split
-from textlstm.models.network.predict import predict_logits
+from textlstm.models.network.network import predict_logits
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "training"))
 toy = importlib.import_module("toy")

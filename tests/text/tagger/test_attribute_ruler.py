@@ -2,8 +2,7 @@ import pytest
 import spacy
 from spacy.tokens import Doc
 
-from textlstm.text.tagger.attribute_ruler import PosTable
-from textlstm.text.tagger.pos import POS_TAGS
+from textlstm.text.tagger.pos import POS_TAGS, PosTable
 from textlstm.text.tagger.weights import UnknownArchitecture
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from textlstm.config import DataConfig, Device, Tagger, TextConfig
-from textlstm.corpus.preparation.cache_key import corpus_key
+from textlstm.corpus.preparation.corpus_folder import corpus_key
 from textlstm.errors import ConfigError
 from textlstm.text import workers
 from textlstm.text.spacy_models import resolve_device, tagger_device, uses_torch

@@ -12,8 +12,8 @@ from textlstm.text.pipeline import TextPipeline
 from textlstm.text.spacy_models import load_pipeline
 from textlstm.text.tagger import fast_tagger as fast_tagging_module
 from textlstm.text.tagger import network_torch
+from textlstm.text.tagger.fast_tagger import PROBE_TEXTS
 from textlstm.text.tagger.pos import POS_INDEX, POS_TAGS
-from textlstm.text.tagger.self_test import PROBE_TEXTS
 from textlstm.text.tokenizer.word_tokenizer import cut_long_runs
 
 TEXTS = (

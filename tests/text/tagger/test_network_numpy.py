@@ -9,9 +9,8 @@ import threadpoolctl
 from textlstm.config import TextConfig
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.tagger import network_numpy
-from textlstm.text.tagger.fast_tagger import FastTagger
-from textlstm.text.tagger.network import PredictedTags
-from textlstm.text.tagger.self_test import PROBE_TEXTS
+from textlstm.text.tagger.fast_tagger import PROBE_TEXTS, FastTagger
+from textlstm.text.tagger.word_features import PredictedTags
 
 TEXTS = [*PROBE_TEXTS, "", "x" * 500 + " tail", "Don't panic: the U.K.'s 3rd-largest bank won't, it said.", "a"]
 

@@ -4,7 +4,7 @@ import pytest
 from textlstm.config import Precision, TextConfig
 from textlstm.text.spacy_models import load_pipeline
 from textlstm.text.tagger import network_torch
-from textlstm.text.tagger.self_test import self_tested_fast_tagger
+from textlstm.text.tagger.fast_tagger import self_tested_fast_tagger
 from textlstm.text.tagger.weights import UnknownArchitecture
 
 SETTINGS = {"max_run": 200, "device": "cpu"}

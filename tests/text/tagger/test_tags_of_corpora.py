@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from textlstm.arrays.chunks import blocks_by_words
+from textlstm.arrays.ragged import blocks_by_words
 from textlstm.text.tagger.pos import POS_TAGS
 from textlstm.text.tokenizer.word_tokenizer import cut_long_runs
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from textlstm.text.tagger.network import NORM_EPSILON
 from textlstm.text.tagger.network_numpy import Pairs, WindowLayer
 from textlstm.text.tagger.weights import MaxoutLayer
+from textlstm.text.tagger.word_features import NORM_EPSILON
 
 WIDTH = 8
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokenizer import Tokenizer
 
-from textlstm.text.tokenizer.regex_prefilter import has_default_patterns, searches_of
+from textlstm.text.tokenizer.rules import has_default_patterns, searches_of
 
 WORDS = st.text(string.ascii_letters, min_size=1, max_size=12)
 LANGUAGES = sorted(module.name for module in pkgutil.iter_modules(spacy.lang.__path__) if module.ispkg)

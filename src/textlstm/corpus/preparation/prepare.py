@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from textlstm.config import DataConfig, Task, TextConfig
-from textlstm.corpus.preparation.cache_key import corpus_key
-from textlstm.corpus.preparation.corpus_folder import load_corpus, seal
+from textlstm.corpus.preparation.corpus_folder import corpus_key, load_corpus, seal
 from textlstm.corpus.preparation.reading import Ingested, ingest
 from textlstm.corpus.preparation.splitting import Assignment, assign_known, assign_rows, refuse_leaks
 from textlstm.corpus.preparation.tokenizing import Done, tokenize_rows

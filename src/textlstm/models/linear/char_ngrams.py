@@ -10,8 +10,7 @@ from itertools import chain
 
 import numpy as np
 
-from textlstm.arrays.chunks import text_blocks
-from textlstm.arrays.ragged import offsets_of
+from textlstm.arrays.ragged import offsets_of, text_blocks
 from textlstm.arrays.strings import pack_strings, unpack_strings
 from textlstm.models.linear.tfidf import SparseRows, inverse_document_frequencies, tfidf_rows
 

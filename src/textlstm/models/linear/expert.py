@@ -10,8 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from textlstm.arrays.chunks import bounded_sample, text_blocks
-from textlstm.arrays.ragged import SplitWords
+from textlstm.arrays.ragged import SplitWords, bounded_sample, text_blocks
 from textlstm.config import ModelConfig, Task
 from textlstm.models.linear.mean_vectors import MeanVectorFeatures, PieceVectors, VectorMeans
 from textlstm.models.linear.ngrams import NgramTable

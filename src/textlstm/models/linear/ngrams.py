@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from textlstm.arrays.chunks import text_blocks
-from textlstm.arrays.ragged import SplitWords
+from textlstm.arrays.ragged import SplitWords, text_blocks
 from textlstm.models.linear.char_ngrams import CharacterNgrams
 from textlstm.models.linear.tfidf import SparseRows, join_columns, stack_rows
 from textlstm.models.linear.word_ngrams import WordNgrams

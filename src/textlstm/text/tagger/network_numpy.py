@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from textlstm.text.tagger.network import NEAR_TIE, NORM_EPSILON, PredictedTags
 from textlstm.text.tagger.weights import MaxoutLayer, TaggerWeights
+from textlstm.text.tagger.word_features import NEAR_TIE, NORM_EPSILON, PredictedTags
 
 Floats = NDArray[np.float32]
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from textlstm.config import Precision
-from textlstm.text.tagger.network import NEAR_TIE, NORM_EPSILON, PredictedTags, used_forms
 from textlstm.text.tagger.weights import MaxoutLayer, TaggerWeights
+from textlstm.text.tagger.word_features import NEAR_TIE, NORM_EPSILON, PredictedTags, used_forms
 
 _CPU_ROWS = 1024
 """Rows that go through all layers together, so that they stay in a core's cache."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from textlstm.arrays.chunks import blocks_by_words
+from textlstm.arrays.ragged import blocks_by_words
 from textlstm.arrays.strings import TokenColumn
 from textlstm.text.tagger.pos import POS_INDEX
 from textlstm.text.tokenized import TaggedTexts

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from textlstm.arrays.chunks import block_bounds
-from textlstm.arrays.ragged import GrowableRaggedArray, RaggedArray, ResizableArray, SplitWords, offsets_of
+from textlstm.arrays.ragged import (
+    GrowableRaggedArray,
+    RaggedArray,
+    ResizableArray,
+    SplitWords,
+    block_bounds,
+    offsets_of,
+)
 from textlstm.arrays.strings import TokenColumn
 from textlstm.text.tokenized import TaggedTexts
 from textlstm.text.tokenizer.rules import WordRules

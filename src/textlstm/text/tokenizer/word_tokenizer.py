@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from textlstm.text.tokenizer.regex_prefilter import Searches, searches_of
+from textlstm.text.tokenizer.rules import Searches, searches_of
 
 if TYPE_CHECKING:
     from spacy.language import Language

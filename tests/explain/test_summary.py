@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from textlstm.explain.selection import choose_texts
+from textlstm.explain.summary import choose_texts
 
 CERTAINTY = np.array([0.9, 0.3, 0.6, 0.99, 0.5, 0.7, 0.8, 0.4])
 

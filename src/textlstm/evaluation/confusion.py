@@ -1,9 +1,13 @@
-"""Mistakes: confusion counts, confused pairs, the hardest rows, and words whose removal changed a label."""
+"""The confusion matrix, confused pairs, F1 from counts, the hardest rows, and words whose removal changed a label.
+
+Imports numpy alone, since training scores its epochs with it too.
+"""
 
 from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textlstm.evaluation.scored_rows import UNKNOWN_TARGET, Booleans, Floats, Integers, ScoredRows, correct_rows
 
@@ -110,3 +114,32 @@ def num_flipped(rows: ScoredRows) -> int:
     if rows.unfiltered_predictions is None:
         return 0
     return int(np.sum(~correct_rows(rows.predictions(), rows.unfiltered_predictions)))
+
+
+# F1 of labels, written once: from counts, and of the rows that a label ranks first. numpy alone.
+
+
+Values = NDArray[np.float64]
+
+
+def f1_score(true_positives: np.ndarray, support: np.ndarray, predicted: np.ndarray) -> Values:
+    """Return 2 TP / (rows that have the label + rows that were given it), 0 where there are neither; any shape.
+
+    >>> f1_score(np.array([2, 0]), np.array([3, 0]), np.array([5, 0])).tolist()
+    [0.5, 0.0]
+    """
+    total = np.asarray(support + predicted, dtype=np.float64)
+    return np.divide(2.0 * true_positives, total, out=np.zeros_like(total), where=total != 0)
+
+
+def f1_by_rank(scores: np.ndarray, targets: np.ndarray) -> Values:
+    """Return (N, L): F1 of each label when its k rows of highest score are given it, for k from 1 to N.
+
+    Args:
+        scores: (N, L) logits or probabilities; of equal ones the earlier row ranks first.
+        targets: (N, L) bool.
+    """
+    # (N, L): each label ranks the rows for itself; hits after k rows are the true positives at that k.
+    order = np.argsort(-scores, axis=0, kind="stable")
+    hits = np.cumsum(np.take_along_axis(targets, order, axis=0), axis=0)
+    return f1_score(hits, targets.sum(axis=0), np.arange(1, len(scores) + 1)[:, None])

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from textlstm.config import EvaluationConfig
+from textlstm.evaluation.confusion import RemovedWord, removal_effects
 from textlstm.evaluation.evaluate import evaluate_rows
 from textlstm.evaluation.figures import draw_figures
-from textlstm.evaluation.mistakes import RemovedWord, removal_effects
 from textlstm.evaluation.output import write_evaluation
 from textlstm.evaluation.scored_rows import ScoredRows
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textlstm.arrays.chunks import block_bounds, blocks_by_words
+from textlstm.arrays.ragged import block_bounds, blocks_by_words
 
 
 def test_blocks_hold_about_so_many_words():
