@@ -69,6 +69,14 @@ def test_stage_help_documents_every_setting(stage: str, capsys: pytest.CaptureFi
         (["train", "seed=[1"], "textlstm: seed: expected a whole number, got '[1'\n"),
         (["train", "text.pos={"], "textlstm: text.pos: expected true or false, got '{'\n"),
         (["train", "training.epochs=0"], "textlstm: training.epochs must be at least 1, got 0\n"),
+        (["train", "model.num_layers=99999999"], "textlstm: model.num_layers must be at most 100, got 99999999\n"),
+        (["label", "labelling.num_workers=9999"], "textlstm: labelling.num_workers must be at most 512, got 9999\n"),
+        (["train", "data.split_seed=-2"], "textlstm: data.split_seed must be at least 0, got -2\n"),
+        (
+            ["train", "model.hidden_size=65536", "model.num_layers=100"],
+            "textlstm: model: a network of these sizes has 10,239,254,462,464 weights beside its word vectors, and at "
+            "most 1,000,000,000 are taken; lower model.hidden_size, model.num_layers or what else is large\n",
+        ),
         (["train", "training.learning_rate=nan"], "textlstm: training.learning_rate must be greater than 0, got nan\n"),
         (
             ["train", "hidden_size=3"],
@@ -119,6 +127,41 @@ def test_bad_settings_are_one_line_and_exit_2(
     assert (code, out) == (2, "")
     assert err.startswith(message)
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_every_number_has_an_upper_bound(stage: str) -> None:
+    """Row 10 of issue 22: no size is taken that no machine could hold; each is refused by its own name."""
+    from textlstm.cli.settings import setting_types
+    from textlstm.config.overrides import with_settings
+    from textlstm.errors import ConfigError
+
+    config_class = STAGES[stage].config_class
+    numbers = [key for key, hint in setting_types(config_class).items() if hint in (int, float)]
+    refused = {}
+    for key in numbers:
+        with pytest.raises(ConfigError) as caught:
+            with_settings(config_class(), [f"{key}=1{'0' * 30}"])
+        refused[key] = caught.value.problems
+    named = [key for key, problems in refused.items() if len(problems) == 1 and problems[0].startswith(f"{key} ")]
+    assert named == numbers
+
+
+def test_sizes_that_the_bounds_allow_count_the_weights_that_a_network_has() -> None:
+    """The bound on the sizes together is on what is really built."""
+    from textlstm.config import Encoder, ModelConfig, Pooling
+    from textlstm.models.network.network import NetworkSizes, TextNetwork
+
+    for encoder in Encoder:
+        for pooling in (Pooling.max_mean, Pooling.last):
+            config = ModelConfig(
+                encoder=encoder, pooling=pooling, num_layers=2, hidden_size=40, char_cnn_size=20, dense_size=30
+            )
+            network = TextNetwork(config, NetworkSizes(vocabulary_size=50, num_labels=2))
+            parameters = dict(network.named_parameters())
+            built = sum(p.numel() for name, p in parameters.items() if name != "embedder.words.weight" and p.ndim > 1)
+            byte_table_and_output = 256 * config.char_embedding_size + 2 * config.dense_size
+            assert config.num_weights() == built - byte_table_and_output, (encoder, pooling)
 
 
 def test_all_bad_settings_are_reported_together(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,10 +26,42 @@ def check_at_least(key: str, value: float, least: float) -> None:
     require(math.isfinite(value) and value >= least, f"{key} must be at least {least}, got {value}")
 
 
-def check_positive(key: str, value: float) -> None:
-    """Raise ConfigError unless `value` is finite and greater than 0."""
-    require(math.isfinite(value) and value > 0, f"{key} must be greater than 0, got {value}")
+def check_range(key: str, value: float, least: float, most: float) -> None:
+    """Raise ConfigError unless `value` is in [`least`, `most`]; `most` is beyond what any machine or corpus needs."""
+    check_at_least(key, value, least)
+    require(value <= most, f"{key} must be at most {most:,}, got {_shortened(value)}")
 
+
+def check_positive(key: str, value: float, *, most: float) -> None:
+    """Raise ConfigError unless `value` is greater than 0 and at most `most`."""
+    require(math.isfinite(value) and value > 0, f"{key} must be greater than 0, got {value}")
+    require(value <= most, f"{key} must be at most {most:,}, got {_shortened(value)}")
+
+
+def check_ranges(group: str, settings: object, **ranges: tuple[float, float]) -> None:
+    """Raise ConfigError unless each field of `settings` is in its range, as in `epochs=(1, 1000)`.
+
+    Args:
+        group: what stands before the names in messages: "training." or "".
+        settings: a config dataclass.
+        **ranges: the least and the largest value of each field.
+    """
+    for name, (least, most) in ranges.items():
+        check_range(f"{group}{name}", getattr(settings, name), least, most)
+
+
+def _shortened(value: float) -> str:
+    # A number of a thousand digits would fill the screen.
+    return str(value) if abs(value) < 1e30 else f"{value:.0e}"
+
+
+MOST_WORKERS = 512
+"""More processes or threads than this would only exhaust the memory of a machine."""
+MOST_SEED = 2**32 - 1
+"""The largest that numpy, torch and scikit-learn all take."""
+MOST_ROWS = 10**12
+MOST_CHARS = 10**9
+"""Of one text."""
 
 # Config dataclasses from JSON: of a saved model, a manifest, a message to a worker.
 

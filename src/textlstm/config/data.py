@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from textlstm.config.checks import check_at_least, check_fraction, check_positive, require
+from textlstm.config.checks import (
+    MOST_CHARS,
+    MOST_ROWS,
+    MOST_SEED,
+    check_fraction,
+    check_positive,
+    check_ranges,
+    require,
+)
 from textlstm.config.choices import DataSource, FileFormat, RareLabel
 
 
@@ -67,15 +75,20 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         # The part for validation is never 0; that for test may be.
-        check_positive("data.validation_fraction", self.validation_fraction)
+        check_positive("data.validation_fraction", self.validation_fraction, most=1)
         check_fraction("data.validation_fraction", self.validation_fraction)
         check_fraction("data.test_fraction", self.test_fraction)
         check_fraction("data.max_reject_fraction", self.max_reject_fraction, below_one=False)
-        check_at_least("data.max_classes", self.max_classes, 2)
-        check_at_least("data.max_chars", self.max_chars, 1)
-        check_at_least("data.max_expansion", self.max_expansion, 1)
-        check_at_least("data.limit", self.limit, 0)
-        check_at_least("data.train_limit", self.train_limit, 0)
+        check_ranges(
+            "data.",
+            self,
+            split_seed=(0, MOST_SEED),
+            max_classes=(2, 1_000_000),
+            max_chars=(1, MOST_CHARS),
+            max_expansion=(1, 1_000_000),
+            limit=(0, MOST_ROWS),
+            train_limit=(0, MOST_ROWS),
+        )
         # Files beside another source would be ignored without a word.
         if self.source is not DataSource.files:
             given = [key for key in ("train", "validation", "test") if getattr(self, key)]

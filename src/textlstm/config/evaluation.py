@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from textlstm.config.checks import check_at_least, check_fraction, check_positive, require
+from textlstm.config.checks import MOST_SEED, check_fraction, check_positive, check_ranges, require
 
 
 @dataclass
@@ -42,15 +42,20 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        check_positive("evaluation.confidence", self.confidence)
+        check_positive("evaluation.confidence", self.confidence, most=1)
         check_fraction("evaluation.confidence", self.confidence)
-        check_at_least("evaluation.bootstrap_samples", self.bootstrap_samples, 10)
+        check_ranges(
+            "evaluation.",
+            self,
+            bootstrap_samples=(10, 1_000_000),
+            top_k=(1, 1_000_000),
+            num_examples=(0, 100_000),
+            explained_texts=(0, 100_000),
+            seed=(0, MOST_SEED),
+        )
         check_fraction("evaluation.max_error", self.max_error)
         # Called for its checks: a wrong entry is refused here and not only after the training.
         self.shares_by_label()
-        check_at_least("evaluation.top_k", self.top_k, 1)
-        check_at_least("evaluation.num_examples", self.num_examples, 0)
-        check_at_least("evaluation.explained_texts", self.explained_texts, 0)
 
     def shares_by_label(self) -> dict[str, float]:
         """Return `label_shares` as numbers.

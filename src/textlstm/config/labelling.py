@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from textlstm.config.checks import check_at_least, check_fraction, require
+from textlstm.config.checks import MOST_CHARS, MOST_ROWS, MOST_WORKERS, check_fraction, check_ranges, require
 from textlstm.config.choices import Device, Engine, FileFormat, Precision
 from textlstm.config.tracking import TrackingConfig
 
@@ -52,10 +52,14 @@ class LabellingConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for key in ("max_chars", "shard_rows"):
-            check_at_least(f"labelling.{key}", getattr(self, key), 1)
-        for key in ("top_k", "num_workers"):
-            check_at_least(f"labelling.{key}", getattr(self, key), 0)
+        check_ranges(
+            "labelling.",
+            self,
+            max_chars=(1, MOST_CHARS),
+            shard_rows=(1, 10_000_000),
+            top_k=(0, 1_000_000),
+            num_workers=(0, MOST_WORKERS),
+        )
         check_fraction("labelling.max_reject_fraction", self.max_reject_fraction, below_one=False)
         # An empty name leaves its column out, so only given names can collide.
         names = [name for name in (self.label_name, self.probability_name, self.decision_name) if name]
@@ -92,7 +96,7 @@ class TraceConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        check_at_least("row", self.row, 1)
+        check_ranges("", self, row=(1, MOST_ROWS))
 
 
 @dataclass

@@ -2,8 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from textlstm.config.checks import check_at_least, check_fraction, check_positive
+from textlstm.config.checks import check_fraction, check_positive, check_range, check_ranges, require
 from textlstm.config.choices import Encoder, Pooling
+
+MOST_WIDTH = 65_536
+"""Of any vector in a network."""
+MOST_WEIGHTS = 1_000_000_000
+"""Of one network: 4 GB of float32, and four times that while it is trained."""
 
 
 @dataclass
@@ -79,16 +84,48 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for key in ("hidden_size", "num_layers", "embedding_size", "min_count", "max_tokens", "char_embedding_size"):
-            check_at_least(f"model.{key}", getattr(self, key), 1)
-        for key in ("conv_size", "conv_width", "conv_pool"):
-            check_at_least(f"model.{key}", getattr(self, key), 1)
-        for key in ("subword_buckets", "pos_embedding_size", "char_cnn_size", "dense_size"):
-            check_at_least(f"model.{key}", getattr(self, key), 0)
-        check_at_least("model.vocabulary_size", self.vocabulary_size, 2)
-        # Below 0 is allowed here: -1 freezes the vectors for the whole training.
-        check_at_least("model.freeze_epochs", self.freeze_epochs, -1)
+        width = MOST_WIDTH
+        for key in ("hidden_size", "embedding_size", "char_embedding_size", "conv_size"):
+            check_ranges("model.", self, **{key: (1, width)})
+        for key in ("pos_embedding_size", "char_cnn_size", "dense_size"):
+            check_ranges("model.", self, **{key: (0, width)})
+        check_ranges(
+            "model.",
+            self,
+            num_layers=(1, 100),
+            min_count=(1, 1_000_000_000),
+            max_tokens=(1, 1_000_000),
+            conv_width=(1, 1_000),
+            conv_pool=(1, 1_000),
+            subword_buckets=(0, 100_000_000),
+            vocabulary_size=(2, 100_000_000),
+            # Below 0 is allowed here: -1 freezes the vectors for the whole training.
+            freeze_epochs=(-1, 100_000),
+        )
         for key in ("word_dropout", "embedding_dropout", "locked_dropout", "recurrent_dropout", "head_dropout"):
             check_fraction(f"model.{key}", getattr(self, key))
-        check_positive("model.expert_c", self.expert_c)
-        check_at_least("model.expert_vectors", self.expert_vectors, 0)
+        check_positive("model.expert_c", self.expert_c, most=1_000_000)
+        check_range("model.expert_vectors", self.expert_vectors, 0, 1_000_000)
+        # Sizes that are fine by themselves can be too much together.
+        num_weights = self.num_weights()
+        require(
+            num_weights <= MOST_WEIGHTS,
+            f"model: a network of these sizes has {num_weights:,} weights beside its word vectors, and at most "
+            f"{MOST_WEIGHTS:,} are taken; lower model.hidden_size, model.num_layers or what else is large",
+        )
+
+    def num_weights(self) -> int:
+        """Return about how many weights the network has beside its word vectors, whose number the data decide."""
+        size = self.embedding_size + self.pos_embedding_size + self.char_cnn_size
+        total = self.subword_buckets * self.embedding_size + 3 * self.char_embedding_size * self.char_cnn_size
+        if self.encoder is Encoder.cnn_lstm:
+            total += size * self.conv_width * self.conv_size
+            size = self.conv_size
+        gates = {Encoder.rnn: 1, Encoder.gru: 3}.get(self.encoder, 4)
+        directions = 2 if self.bidirectional else 1
+        # The first layer reads the vectors, each further one the states of the layer before.
+        for _ in range(self.num_layers):
+            total += directions * gates * self.hidden_size * (size + self.hidden_size)
+            size = directions * self.hidden_size
+        pooled = 2 * size if self.pooling is Pooling.max_mean else size
+        return total + pooled * self.dense_size

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from textlstm.config.auto import AUTO_SETTINGS, TEXT_SETTINGS
-from textlstm.config.checks import check_at_least, require
+from textlstm.config.checks import MOST_SEED, MOST_WORKERS, check_ranges, require
 from textlstm.config.choices import Device, ExportFormat, ExportPrecision, Sampler
 from textlstm.config.data import DataConfig
 from textlstm.config.evaluation import EvaluationConfig
@@ -55,8 +55,7 @@ class ExplainSettings:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        check_at_least("explain.max_texts", self.max_texts, 1)
-        check_at_least("explain.sample_texts", self.sample_texts, 1)
+        check_ranges("explain.", self, max_texts=(1, 100_000), sample_texts=(1, 1_000_000))
 
 
 @dataclass
@@ -114,7 +113,7 @@ class PrepareConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        check_at_least("num_workers", self.num_workers, 0)
+        check_ranges("", self, num_workers=(0, MOST_WORKERS))
         # A misspelled key would otherwise stay without effect.
         unknown = [key for key in self.auto if key not in AUTO_SETTINGS]
         require(not unknown, f"auto: no setting {', '.join(unknown)} can be auto; {', '.join(AUTO_SETTINGS)} can")
@@ -140,6 +139,7 @@ class TrainConfig(PrepareConfig):
     def __post_init__(self) -> None:
         """Check what spans groups."""
         PrepareConfig.__post_init__(self)
+        check_ranges("", self, seed=(0, MOST_SEED))
         require(
             self.model.pos_embedding_size == 0 or self.text.pos,
             "model.pos_embedding_size needs text.pos=true",
@@ -180,6 +180,10 @@ class EvaluateConfig:
     overwrite: bool = False
     """Replace an earlier evaluation in output_dir."""
 
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_ranges("", self, num_workers=(0, MOST_WORKERS))
+
 
 @dataclass
 class RunConfig(TrainConfig):
@@ -216,8 +220,7 @@ class SweepSettings:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        check_at_least("sweep.num_trials", self.num_trials, 1)
-        check_at_least("sweep.jobs", self.jobs, 1)
+        check_ranges("sweep.", self, num_trials=(1, 100_000), jobs=(1, MOST_WORKERS), seed=(0, MOST_SEED))
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from textlstm.config.checks import check_at_least, require
+from textlstm.config.checks import check_ranges, require
 from textlstm.config.choices import Device, Precision, Tagger
 
 
@@ -42,7 +42,7 @@ class TextConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        check_at_least("text.max_run", self.max_run, 20)
+        check_ranges("text.", self, max_run=(20, 1_000_000))
         require(bool(self.stop_words), "text.stop_words must be keep, remove or the path of a file")
         if self.keep_pos or self.drop_pos:
             require(self.pos, "text.keep_pos and text.drop_pos need text.pos=true")

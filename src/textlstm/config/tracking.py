@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from textlstm.config.checks import check_at_least, check_fraction, check_positive, require
+from textlstm.config.checks import MOST_WORKERS, check_fraction, check_positive, check_ranges, require
 
 
 @dataclass
@@ -31,7 +31,7 @@ class TrackingConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        check_positive("tracking.timeout_seconds", self.timeout_seconds)
+        check_positive("tracking.timeout_seconds", self.timeout_seconds, most=1_000_000)
         require(bool(self.experiment), "tracking.experiment must not be empty")
         # MLflow would refuse such a name only when the trained model is registered.
         require(not set("/:") & set(self.register), f"tracking.register must hold no / and no :, got {self.register!r}")
@@ -77,7 +77,7 @@ class PromoteConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        check_positive("confidence", self.confidence)
+        check_positive("confidence", self.confidence, most=1)
         check_fraction("confidence", self.confidence)
         require(bool(self.tracking.register), "tracking.register must name the registered model")
 
@@ -112,4 +112,4 @@ class ServeConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         require(1 <= self.port <= 65535, f"port must be in [1, 65535], got {self.port}")
-        check_at_least("num_workers", self.num_workers, 1)
+        check_ranges("", self, num_workers=(1, MOST_WORKERS))

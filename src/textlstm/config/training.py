@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from textlstm.config.checks import check_at_least, check_fraction, check_positive, require
+from textlstm.config.checks import MOST_WORKERS, check_fraction, check_positive, check_ranges, require
 from textlstm.config.choices import Device, Imbalance, Quality, Schedule, TrainingPrecision
 
 
@@ -75,19 +75,18 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for key in ("epochs", "batch_size", "num_models"):
-            check_at_least(f"training.{key}", getattr(self, key), 1)
+        check_ranges("training.", self, epochs=(1, 100_000), batch_size=(1, 1_000_000), num_models=(1, 1_000))
         for key in ("learning_rate", "embedding_learning_rate"):
-            check_positive(f"training.{key}", getattr(self, key))
+            check_positive(f"training.{key}", getattr(self, key), most=1_000)
         for key in ("weight_decay", "clip_norm", "r_drop", "adversarial", "focal_gamma"):
-            check_at_least(f"training.{key}", getattr(self, key), 0)
+            check_ranges("training.", self, **{key: (0, 1_000_000)})
         # Zero has a meaning of its own in each of these settings.
-        for key in ("patience", "num_threads", "num_workers"):
-            check_at_least(f"training.{key}", getattr(self, key), 0)
+        workers = (0, MOST_WORKERS)
+        check_ranges("training.", self, patience=(0, 100_000), num_threads=workers, num_workers=workers)
         for key in ("warmup_fraction", "label_smoothing", "ema_decay"):
             check_fraction(f"training.{key}", getattr(self, key))
-        check_positive("training.checkpoint_seconds", self.checkpoint_seconds)
-        check_positive("training.minutes", self.minutes)
+        check_positive("training.checkpoint_seconds", self.checkpoint_seconds, most=10_000_000)
+        check_positive("training.minutes", self.minutes, most=1_000_000)
         require(
             self.cross_fit == 0 or 2 <= self.cross_fit <= 20,
             f"training.cross_fit must be 0 or 2 to 20 folds, got {self.cross_fit}",
