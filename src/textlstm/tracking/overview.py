@@ -1,7 +1,5 @@
 """Where a team stands, as one page: `overview.html` in `tracking.dir`, and an artefact of the experiment."""
 
-import base64
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textlstm.config import TrackingConfig
+from textlstm.html_pages import fill_template
 from textlstm.storage.files import atomic_file
 from textlstm.tracking.registry import champion_of
 from textlstm.tracking.store import experiment_id, locate_store
@@ -93,7 +92,6 @@ SEEN, MOST_SEEN = "seen_in_training", 0.05
 """Figure and largest value of the share of test rows that a ranked model learned from: few texts repeat by nature."""
 OVERVIEW_FILE = "overview.html"
 _MAX_RUNS = 300
-_TEMPLATES = Path(__file__).with_name("templates")
 
 
 def keep_overview(config: TrackingConfig, client: "MlflowClient") -> Path:
@@ -122,25 +120,21 @@ def render_overview(
     boards: Sequence[Board], runs: Sequence[TrackedRun], *, experiment: str, champion: str, now: float
 ) -> str:
     """Return the page as HTML; everything from outside is escaped, nothing is loaded and no script runs."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    values: dict[str, object] = {
+        "boards": boards,
+        "others": [run for run in runs if run.status != "FINISHED"],
+        "experiment": experiment,
+        "champion": champion,
+        "now": now,
+        "in_percent": _in_percent,
+        "duration": _duration,
+        "moment": lambda seconds: time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds)),
+    }
+    return fill_template("textlstm.tracking", "overview.html.jinja", style="overview.css", values=values)
 
-    # StrictUndefined: a wrong name in the template is an error and not an empty cell.
-    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    environment.filters["percent"] = lambda value: "–" if value is None else f"{value * 100:.2f}"
-    environment.filters["duration"] = _duration
-    environment.filters["moment"] = lambda seconds: time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
-    style = (_TEMPLATES / "overview.css").read_text(encoding="utf-8")
-    # The page's security policy admits this style sheet, and nothing else, by its sha256.
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template("overview.html").render(
-        boards=boards,
-        others=[run for run in runs if run.status != "FINISHED"],
-        experiment=experiment,
-        champion=champion,
-        now=now,
-        style=style,
-        style_digest=digest,
-    )
+
+def _in_percent(value: float | None) -> str:
+    return "–" if value is None else f"{value * 100:.2f}"
 
 
 def _duration(seconds: float | None) -> str:

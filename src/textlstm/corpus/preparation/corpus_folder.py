@@ -190,7 +190,7 @@ def code_digest() -> str:
     for room in ("corpus", "text"):
         for path in sorted((package / room).rglob("*.*")):
             # Compiled files (.pyc) lie there too and must not count.
-            if path.suffix in (".py", ".txt", ".html"):
+            if path.suffix in (".py", ".txt", ".jinja", ".css"):
                 digest.update(f"{path.relative_to(package).as_posix()}\0".encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -2,10 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +14,10 @@ from textlstm.config import Task
 from textlstm.corpus.preparation.splitting import Assignment
 from textlstm.corpus.prepared import Split
 from textlstm.figure_text import counted
+from textlstm.html_pages import fill_template
 from textlstm.storage.files import atomic_file
 from textlstm.text.fingerprint import TextFingerprint
 from textlstm.text.language import UNCLEAR, count_languages
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 # Counts over the rows of a split, taken batch by batch in bounded memory.
 
@@ -182,7 +178,6 @@ def _empty_warnings(statistics: Mapping[Split, SplitStatistics]) -> list[str]:
 
 # The data card as one HTML page without scripts, links or other files; everything in it is escaped.
 
-TEMPLATE = "data_card.html"
 MAX_LABELS = 200
 """Labels that the page lists; the JSON has all."""
 
@@ -199,18 +194,8 @@ def write_page(path: Path, card: Mapping[str, Any]) -> None:
 
 def render_page(card: Mapping[str, Any]) -> str:
     """Return the page of a data card."""
-    page: str = _template().render(card=card, labels=_label_rows(card), max_labels=MAX_LABELS)
-    return page
-
-
-@cache
-def _template() -> "Template":
-    from jinja2 import Environment, StrictUndefined
-
-    # With StrictUndefined, a misspelled name in the template is an error and not an empty cell.
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    source = resources.files("textlstm.corpus.preparation").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(source)
+    values = {"card": card, "labels": _label_rows(card), "max_labels": MAX_LABELS}
+    return fill_template("textlstm.corpus.preparation", "data_card.html.jinja", style="data_card.css", values=values)
 
 
 def _label_rows(card: Mapping[str, Any]) -> list[tuple[str, list[int]]]:
