@@ -6,12 +6,15 @@ spaCy finds the factory by its entry point; nothing has to be imported.
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from textlstm.errors import ConfigError, TextLSTMError
-from textlstm.library.classifier import TextClassifier
+
+if TYPE_CHECKING:
+    from textlstm.library.classifier import TextClassifier
 
 BATCH_SIZE = 256
 """Texts that `nlp.pipe` hands on together unless it is told otherwise."""
@@ -56,16 +59,20 @@ class TextClassifierPipe:
         Raises:
             IntegrityError: a file was changed.
         """
+        from textlstm.library.classifier import TextClassifier
+
         self._classifier = TextClassifier.load(path, device=self._device)
         return self
 
-    def _loaded(self) -> TextClassifier:
+    def _loaded(self) -> "TextClassifier":
         """Return the classifier.
 
         Raises:
             ConfigError: no model was named.
             IntegrityError: there is no model, or a file was changed.
         """
+        from textlstm.library.classifier import TextClassifier
+
         if self._classifier is None:
             if not self._model:
                 example = 'nlp.add_pipe("textlstm", config={"model": DIR})'

@@ -1,6 +1,8 @@
 """The doors to spaCy and to datasets."""
 
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -90,3 +92,16 @@ def test_another_model_in_the_same_place_is_computed_anew(dataset: Any, tiny_mod
     assert first == same != Hasher.hash(Labeller(model))
     with pytest.raises(IntegrityError, match="no model here"):
         Labeller(tmp_path / "nothing")
+
+
+def test_the_factory_and_a_prediction_load_no_library_of_training(tiny_model: Path) -> None:
+    """spaCy imports the factory in every process that makes a pipeline, workers and servers among them."""
+    code = (
+        "import sys; from textlstm import TextClassifier\n"
+        f"TextClassifier.load({str(tiny_model)!r}, without_torch=True).predict(['a goal'])\n"
+        "import textlstm.spacy\n"
+        "heavy = ('torch', 'mlflow', 'pandas', 'matplotlib', 'sklearn', 'scipy', 'hydra', 'datasets')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -3,19 +3,20 @@
 import html
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from textlstm.config import Device, EvaluationConfig, Precision, Task, TrackingConfig
 from textlstm.errors import InputError
 from textlstm.inference import classifier as inference
-from textlstm.library.explanations import Explanations
-from textlstm.library.report import EvaluationReport
-from textlstm.library.rows import GivenRows
-from textlstm.library.settings import train_config
-from textlstm.library.training import evaluate_given, train_rows
 from textlstm.model_folder import card_facts, load_saved_model, save_saved_model
-from textlstm.stages.train import refuse_existing
+from textlstm.storage.files import refuse_existing
 from textlstm.tracking.registry import resolve_model_dir
+
+# Training, evaluating and explaining are imported by the methods that need them: they load torch, scipy and matplotlib,
+# and spaCy imports this file for its factory.
+if TYPE_CHECKING:
+    from textlstm.library.explanations import Explanations
+    from textlstm.library.report import EvaluationReport
 
 
 class TextClassifier(inference.TextClassifier):
@@ -61,6 +62,10 @@ class TextClassifier(inference.TextClassifier):
             InputError: a row cannot be used; the message names it.
             ConfigError: a setting is unknown or out of range.
         """
+        from textlstm.library.rows import GivenRows
+        from textlstm.library.settings import train_config
+        from textlstm.library.training import train_rows
+
         # No rows are held out for a test, unless a setting asks for it.
         config = train_config({"quality": quality, "seed": seed, "data.test_fraction": 0, **settings})
         rows = GivenRows.of(texts, labels)
@@ -126,7 +131,7 @@ class TextClassifier(inference.TextClassifier):
         confidence: float = 0.95,
         bootstrap_samples: int = 1000,
         seed: int = 0,
-    ) -> EvaluationReport:
+    ) -> "EvaluationReport":
         """Return figures on labeled texts with intervals, beside TF-IDF + LinearSVC on the same rows.
 
         Args:
@@ -139,6 +144,10 @@ class TextClassifier(inference.TextClassifier):
         Raises:
             InputError: a row cannot be used, or the labels are none of the model's.
         """
+        from textlstm.library.report import EvaluationReport
+        from textlstm.library.rows import GivenRows
+        from textlstm.library.training import evaluate_given
+
         # A table gives its text column, as in `predict`; labels of the other kind are refused before any row is scored.
         rows = GivenRows.of(self.given_texts(texts), labels)
         if rows.is_multi_label != (self.saved_model.task is Task.multi_label):
@@ -150,13 +159,15 @@ class TextClassifier(inference.TextClassifier):
         settings = EvaluationConfig(confidence=confidence, bootstrap_samples=bootstrap_samples, seed=seed)
         return EvaluationReport(evaluate_given(self, rows, settings))
 
-    def explain(self, texts: Iterable[object], *, title: str = "Why the model decided") -> Explanations:
+    def explain(self, texts: Iterable[object], *, title: str = "Why the model decided") -> "Explanations":
         """Return why each text got its label: words, gates and n-grams; in a notebook, as a page.
 
         Raises:
             ConfigError: the model was exported, or loaded without torch.
             InputError: as `predict`.
         """
+        from textlstm.library.explanations import Explanations
+
         given = self.given_texts(texts)
         self._torch_networks()  # before the texts are tagged: an exported model is refused, a forked process made ready
         return Explanations(self, given, title=title)

@@ -8,7 +8,7 @@ from textlstm.errors import ConfigError
 from textlstm.inference.export import MOST_DIFFERENCE, export_onnx
 from textlstm.model_folder import NETWORKS_FILE, load_saved_model, model_digest, save_saved_model
 from textlstm.stages.screen import say
-from textlstm.stages.train import refuse_existing
+from textlstm.storage.files import refuse_existing
 from textlstm.tracking.registry import resolve_model_dir
 
 

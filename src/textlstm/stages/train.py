@@ -8,7 +8,6 @@ from typing import Any
 from textlstm.config import TrainConfig
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.errors import InputError
 from textlstm.fitting import Fitted, fit_classifier, join_training, resolve, typed_settings, with_values
 from textlstm.fitting.cross_fit import write_label_errors
 from textlstm.fitting.unfinished import UnfinishedTraining, values_of_first_process
@@ -19,6 +18,7 @@ from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.evaluate import Evaluated, evaluate_split, print_evaluation
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import Advance, Stopwatch, note, progress, say
+from textlstm.storage.files import refuse_existing
 from textlstm.tracking.run import Tracker, open_run
 from textlstm.training.job import EpochReport
 
@@ -110,18 +110,6 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
     unfinished.remove()
     note(*run.summary())
     return Trained(corpus, model_dir, evaluated, watch.seconds)
-
-
-def refuse_existing(model_dir: Path, *, overwrite: bool) -> None:
-    """Refuse to replace what is in `model_dir` unless asked to.
-
-    Raises:
-        InputError: there is something, and `overwrite` is false.
-    """
-    if model_dir.is_dir() and any(model_dir.iterdir()) and not overwrite:
-        raise InputError(f"{model_dir}: holds a model; set overwrite=true to replace it, or another output_dir")
-    if model_dir.exists() and not model_dir.is_dir():
-        raise InputError(f"{model_dir}: is a file; set output_dir to a folder")
 
 
 def _with_chosen_values(
