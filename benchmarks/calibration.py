@@ -24,11 +24,12 @@ from textlstm.evaluation.calibration import decision_bins
 from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
 from textlstm.inference.classifier import Scores, TextClassifier
 from textlstm.inference.scoring import uncalibrated
-from textlstm.model_folder import SavedModel, load_saved_model
+from textlstm.model_folder import load_saved_model
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.confidence import AS_IT_IS
 from textlstm.models.calibration.temperature import to_probabilities
 from textlstm.models.linear.expert import LinearExpert
+from textlstm.saved_model import SavedModel
 from textlstm.stages.prepare import prepared
 
 CORPORA = ("r8", "clinc150_oos")

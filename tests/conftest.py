@@ -60,11 +60,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from textlstm.config import ModelConfig, Task, TextConfig, TrainingConfig
-    from textlstm.model_folder import SavedModel, save_saved_model
+    from textlstm.model_folder import save_saved_model
     from textlstm.models.calibration.combination import BranchCombiner
     from textlstm.models.linear.expert import LinearExpert
     from textlstm.models.network.inputs import encode_texts
     from textlstm.models.network.network import NetworkSizes, TextNetwork, predict_logits
+    from textlstm.saved_model import SavedModel
     from textlstm.text.pipeline import TextPipeline
     from textlstm.training.job import TrainingJob
     from textlstm.training.loop import fit

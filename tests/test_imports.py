@@ -13,7 +13,7 @@ FLOORS = [
     {"errors", "arrays", "figure_text", "html_pages"},
     {"config", "storage", "processes", "vocabulary"},
     {"text", "models", "evaluation"},
-    {"corpus", "embeddings", "model_card", "model_folder", "training"},
+    {"corpus", "embeddings", "model_card", "model_folder", "saved_model", "training"},
     {"inference"},
     {"fitting", "labelling", "explain", "tracking", "sweeping"},
     {"stages"},

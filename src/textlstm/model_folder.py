@@ -13,20 +13,21 @@ README.md            the model card, for people: nothing reads it, and it may be
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from textlstm.arrays.hashing import content_hash
 from textlstm.config import ModelConfig, Task, TextConfig
 from textlstm.config.checks import from_plain
 from textlstm.errors import IntegrityError
 from textlstm.model_card import model_card, model_facts
+from textlstm.saved_model import Columns, SavedModel, Thresholds
 from textlstm.storage.files import atomic_file, atomic_folder, replace_file
-from textlstm.text.fingerprint import TextFingerprint, inference_text
+from textlstm.storage.signed_json import DamagedJsonError, SignedJson, readable_json, sha256_of_json
+from textlstm.text.fingerprint import TextFingerprint
 from textlstm.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1
@@ -40,6 +41,7 @@ MANIFEST_FILE = "manifest.json"
 CARD_FILE = "README.md"
 DATA_FILES = (CONFIG_FILE, VOCABULARY_FILE, STOP_WORDS_FILE, WEIGHTS_FILE)
 OPTIONAL_FILES = (NETWORKS_FILE, TRAINING_ROWS_FILE)
+_SIGNED = SignedJson("manifest_sha256", readable_json)
 RECORDED_LIBRARIES = (
     "textlstm",
     "torch",
@@ -51,91 +53,6 @@ RECORDED_LIBRARIES = (
     "pyarrow",
     "onnxruntime",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Thresholds of the model's decisions."""
-
-    abstain_below: float = 0.0
-    """Rows whose highest probability is lower are abstained from; 0 means never."""
-    max_error: float = 0.0
-    """The guaranteed error rate of accepted rows; 0 means no guarantee."""
-    confidence: float = 0.0
-    """Confidence of that guarantee."""
-    expected_coverage: float = 1.0
-    """Part of validation rows that were accepted."""
-    per_class: tuple[float, ...] = ()
-    """Multi-label: a class is given when its probability reaches this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Column names of the training files, so that other files need not name them again."""
-
-    text: str = "text"
-    label: str = "label"
-    labels: str = ""
-    label_separator: str = ""
-    id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SavedModel:
-    """Everything that a prediction needs, and where it came from."""
-
-    labels: tuple[str, ...]
-    task: Task
-    text: TextConfig
-    model: ModelConfig
-    text_fingerprint: TextFingerprint
-    vocabulary: Vocabulary
-    weights: Mapping[str, np.ndarray]
-    """float32 arrays of the networks and the expert, bytes and numbers of its n-grams, the combiner's scalars."""
-    columns: Columns = Columns()
-    thresholds: Thresholds = Thresholds()
-    label_shares: tuple[float, ...] = ()
-    """Share of each label among the training rows, for drift."""
-    provenance: Mapping[str, Any] | None = None
-    """Run id, data digests, seed, git commit, metrics: plain JSON values."""
-
-    onnx_model: bytes | None = None
-    """The networks as a serialized ONNX model, in place of `network.N.*`; None where torch computes them."""
-
-    training_rows: np.ndarray | None = None
-    """Sorted uint64 `content_hash` of each text that the model learned from; None where an older textlstm saved it."""
-
-    def seen_in_training(self, texts: Sequence[str]) -> np.ndarray | None:
-        """Return (N,) bool: the model learned from this text, white space aside; None where that is not known."""
-        if self.training_rows is None:
-            return None
-        hashes = np.array([content_hash(text) for text in texts], dtype=np.uint64)
-        # (N,) places in the sorted hashes; one beyond the end is that of an unseen text.
-        places = np.searchsorted(self.training_rows, hashes)
-        found = np.zeros(len(hashes), dtype=np.bool_)
-        inside = places < len(self.training_rows)
-        found[inside] = self.training_rows[places[inside]] == hashes[inside]
-        return found
-
-    @property
-    def is_exported(self) -> bool:
-        """Whether onnxruntime computes the networks."""
-        return self.onnx_model is not None
-
-    @property
-    def inference_text(self) -> TextConfig:
-        """The settings that a prediction prepares texts with: `text`, tagging only if the model reads tags."""
-        return inference_text(self.text, self.model)
-
-    @property
-    def num_networks(self) -> int:
-        """Networks among the weights; their probabilities are averaged."""
-        # Networks of one model are numbered: `network.0.embedder...` to its number.
-        return len({name.split(".")[1] for name in self.weights if name.startswith("network.")})
-
-    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
-        """Return the arrays whose names start with `prefix`, without it."""
-        return {name.removeprefix(prefix): value for name, value in self.weights.items() if name.startswith(prefix)}
 
 
 def save_saved_model(saved_model: SavedModel, directory: Path) -> Path:
@@ -174,7 +91,7 @@ def load_saved_bytes(files: Mapping[str, bytes]) -> SavedModel:
 def saved_bytes(saved_model: SavedModel) -> dict[str, bytes]:
     """Return the bytes of every file of the folder of `saved_model`, by name."""
     files = _data_bytes(saved_model)
-    return {**files, MANIFEST_FILE: _sealed(_manifest_of(saved_model, files))}
+    return {**files, MANIFEST_FILE: _SIGNED.to_bytes(_manifest_of(saved_model, files))}
 
 
 def _folder_files(directory: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
@@ -255,16 +172,6 @@ def model_digest(directory: Path) -> str:
     return _digest(read_manifest(directory))
 
 
-def with_provenance(saved_model: SavedModel, **entries: object) -> SavedModel:
-    """Return `saved_model` with more provenance."""
-    return replace(saved_model, provenance={**(saved_model.provenance or {}), **entries})
-
-
-def saved_warnings(provenance: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return the warnings of the training, in sentences, such as an error rate that it cannot guarantee."""
-    return tuple((provenance or {}).get("warnings", ()))
-
-
 def add_figures(directory: Path, figures: Mapping[str, Sequence[float]]) -> None:
     """Add figures that came after saving to the manifest and the card of the model in `directory`.
 
@@ -283,7 +190,7 @@ def add_figures(directory: Path, figures: Mapping[str, Sequence[float]]) -> None
     manifest["provenance"]["figures"] = {**known, **{name: list(values) for name, values in figures.items()}}
     files = {name: _read(directory / name) for name in _data_files(manifest)}
     # Each file is replaced as a whole; a kill in between leaves the older card, which nothing reads.
-    for name, content in ((MANIFEST_FILE, _sealed(manifest)), (CARD_FILE, _card(files, manifest))):
+    for name, content in ((MANIFEST_FILE, _SIGNED.to_bytes(manifest)), (CARD_FILE, _card(files, manifest))):
         with atomic_file(directory / name) as stream:
             stream.write(content)
 
@@ -292,7 +199,8 @@ def _write_files(saved_model: SavedModel, directory: Path) -> None:
     files = _data_bytes(saved_model)
     manifest = _manifest_of(saved_model, files)
     # All files are written into the temporary folder of `atomic_folder`; a kill here leaves the final one untouched.
-    for name, content in {**files, MANIFEST_FILE: _sealed(manifest), CARD_FILE: _card(files, manifest)}.items():
+    written = {**files, MANIFEST_FILE: _SIGNED.to_bytes(manifest), CARD_FILE: _card(files, manifest)}
+    for name, content in written.items():
         replace_file(directory / name, content)
 
 
@@ -315,7 +223,7 @@ def _data_bytes(saved_model: SavedModel) -> dict[str, bytes]:
         "label_shares": saved_model.label_shares,
     }
     files = {
-        CONFIG_FILE: _canonical(content),
+        CONFIG_FILE: readable_json(content),
         VOCABULARY_FILE: _lines(saved_model.vocabulary.to_lines()),
         STOP_WORDS_FILE: _lines(stop_words),
         WEIGHTS_FILE: save({name: np.asarray(value, order="C") for name, value in saved_model.weights.items()}),
@@ -337,13 +245,6 @@ def _manifest_of(saved_model: SavedModel, files: Mapping[str, bytes]) -> dict[st
         "spacy_model": f"{spacy.spacy_model} {spacy.spacy_model_version}".strip(),
         "provenance": dict(saved_model.provenance or {}),
     }
-
-
-def _sealed(manifest: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a manifest with the sha256 of its own content in it."""
-    # The sha256 of the manifest is over its canonical bytes without that entry.
-    body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
-    return _canonical({**body, "manifest_sha256": hashlib.sha256(_canonical(body)).hexdigest()})
 
 
 def card_facts(saved_model: SavedModel) -> dict[str, str]:
@@ -373,7 +274,7 @@ def _facts(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> dict[str,
 
 def _digest(manifest: Mapping[str, Any]) -> str:
     # The digests of the data files alone: figures may be added to the manifest without another digest.
-    return hashlib.sha256(_canonical(manifest["sha256"])).hexdigest()
+    return sha256_of_json(manifest["sha256"], readable_json)
 
 
 def _data_files(manifest: Mapping[str, Any]) -> tuple[str, ...]:
@@ -397,19 +298,10 @@ def library_versions() -> dict[str, str]:
 
 def _parse_manifest(raw: bytes, *, where: str) -> dict[str, Any]:
     try:
-        # Other bytes for the same content count as damage, too.
-        manifest = json.loads(raw)
-        sound = raw == _canonical(manifest) and raw == _sealed(manifest)
-    # A damaged manifest may be any JSON, or none; each way in which it fails means the same to the user.
-    except (ValueError, KeyError, AttributeError, RecursionError):
-        sound = False
-    if not sound:
-        raise IntegrityError(f"{where}: damaged; copy the model folder again or train anew")
-    return manifest  # type: ignore[no-any-return]
-
-
-def _canonical(content: object) -> bytes:
-    return (json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode("utf-8", "surrogatepass")
+        manifest: dict[str, Any] = _SIGNED.from_bytes(raw)
+    except DamagedJsonError as error:
+        raise IntegrityError(f"{where}: damaged; copy the model folder again or train anew") from error
+    return manifest
 
 
 def _lines(lines: Iterable[str]) -> bytes:

@@ -21,9 +21,9 @@ from textlstm.explain.attribution import (
 from textlstm.explain.gates import half_lives, left_at_the_end, surviving_share, trace_encoder
 from textlstm.explain.reader import TextReader
 from textlstm.inference.classifier import TextClassifier
-from textlstm.model_folder import SavedModel
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.network.network import NetworkSizes, TextNetwork
+from textlstm.saved_model import SavedModel
 from textlstm.text.pipeline import TextPipeline
 from textlstm.vocabulary import Vocabulary
 

@@ -14,10 +14,10 @@ from textlstm.errors import ConfigError
 from textlstm.fitting import fit_classifier
 from textlstm.fitting.calibrating import calibrate
 from textlstm.inference.classifier import TextClassifier
-from textlstm.model_folder import Thresholds
 from textlstm.models.calibration.confidence import AS_IT_IS
 from textlstm.models.calibration.temperature import to_probabilities
 from textlstm.models.calibration.validation_rows import label_shift_weights
+from textlstm.saved_model import Thresholds
 
 LABELS = ("book", "pay", "oos")
 SETTINGS = (

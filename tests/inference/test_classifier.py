@@ -13,8 +13,9 @@ from textlstm.errors import ConfigError, IntegrityError
 from textlstm.inference.classifier import Decision, TextClassifier
 from textlstm.inference.numpy_backend import NumpyNetworks, can_compute
 from textlstm.labelling.model import load_model
-from textlstm.model_folder import SavedModel, Thresholds, load_saved_model, save_saved_model
+from textlstm.model_folder import load_saved_model, save_saved_model
 from textlstm.models.network.network import NetworkSizes, TextNetwork
+from textlstm.saved_model import SavedModel, Thresholds
 from textlstm.text.pipeline import TextPipeline
 
 TEXTS = ["the coach said goal", "bank profit", "", "a scene with an unseen protagonist", "plot " * 500]

@@ -19,7 +19,6 @@ from textlstm.model_folder import (
     DATA_FILES,
     MANIFEST_FILE,
     NETWORKS_FILE,
-    SavedModel,
     load_saved_model,
     read_manifest,
     save_saved_model,
@@ -27,6 +26,7 @@ from textlstm.model_folder import (
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.network.network import NetworkSizes, TextNetwork
 from textlstm.models.network.precision import has_bf16_kernels
+from textlstm.saved_model import SavedModel
 from textlstm.text.pipeline import TextPipeline
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra 'onnx')")

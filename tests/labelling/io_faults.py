@@ -5,10 +5,11 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from textlstm.storage import files, stores
+from textlstm.storage import files
 
 Action = Callable[[str, str], None]
 """Called as action(operation, path) before each open, write, fsync and replace; raises or kills to make it fail."""
@@ -54,7 +55,11 @@ def faulty_store(action: Action) -> Iterator[None]:
             super().write(data[len(data) // 2 :])
             return len(data)
 
-    def faulty_open(path: Any, mode: str) -> io.FileIO:
+    real_open, real_replace = Path.open, Path.replace
+
+    def faulty_open(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if mode != "wb":
+            return real_open(path, mode, *args, **kwargs)
         action("open", str(path))
         return FaultyFile(path, mode)
 
@@ -62,15 +67,15 @@ def faulty_store(action: Action) -> Iterator[None]:
         action("fsync", "")
         os.fsync(descriptor)
 
-    def faulty_replace(source: Any, target: Any) -> None:
+    def faulty_replace(source: Path, target: Any) -> Path:
         action("replace", str(target))
-        os.replace(source, target)  # noqa: PTH105
+        return real_replace(source, target)
 
-    faulty_os: Any = SimpleNamespace(**{**vars(os), "fsync": faulty_fsync, "replace": faulty_replace})
-    real_io = stores.io
-    stores.io = SimpleNamespace(open=faulty_open)  # type: ignore[assignment]
-    stores.os = files.os = faulty_os  # folders are synced in `files`
+    faulty_os: Any = SimpleNamespace(**{**vars(os), "fsync": faulty_fsync})
+    Path.open, Path.replace = faulty_open, faulty_replace  # type: ignore[assignment, method-assign]
+    files.os = faulty_os
     try:
         yield
     finally:
-        stores.io, stores.os, files.os = real_io, os, os
+        Path.open, Path.replace = real_open, real_replace  # type: ignore[method-assign]
+        files.os = os

@@ -113,11 +113,10 @@ def test_the_check_sees_a_writer_without_rename(tmp_path: Path, run, monkeypatch
 
     @contextmanager
     def create_in_place(self: LocalStore, name: str, *, scratch: str) -> Iterator[object]:
-        from textlstm.storage import stores
 
         path = Path(self.address(name))
         path.parent.mkdir(parents=True, exist_ok=True)
-        with stores.io.open(path, "wb") as stream:
+        with path.open("wb") as stream:
             yield stream
 
     job = Disturbed(tmp_path, run, "csv", num_rows=6)

@@ -82,7 +82,8 @@ def test_a_dataset_is_labeled_and_the_second_time_from_the_cache(
 def test_another_model_in_the_same_place_is_computed_anew(dataset: Any, tiny_model: Path, tmp_path: Path) -> None:
     from datasets.fingerprint import Hasher
 
-    from textlstm.model_folder import Thresholds, load_saved_model, save_saved_model
+    from textlstm.model_folder import load_saved_model, save_saved_model
+    from textlstm.saved_model import Thresholds
 
     model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
     first, same = Hasher.hash(Labeller(model)), Hasher.hash(Labeller(model))

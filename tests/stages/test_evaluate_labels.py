@@ -8,7 +8,8 @@ import pytest
 
 from textlstm.cli import main
 from textlstm.config import Task
-from textlstm.model_folder import Columns, Thresholds, load_saved_model, save_saved_model
+from textlstm.model_folder import load_saved_model, save_saved_model
+from textlstm.saved_model import Columns, Thresholds
 
 ROWS = (("coach said a goal", "sport"), ("bank profit", "money"), ("an actor and the plot", "film"))
 

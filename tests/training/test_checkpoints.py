@@ -93,8 +93,7 @@ def test_unknown_format_is_named(tmp_path: Path) -> None:
     content = json.loads(path.read_bytes())
     del content["sha256"]
     content["format"] = 99
-    content["sha256"] = checkpoints._digest(content)
-    path.write_text(json.dumps(content))
+    path.write_bytes(checkpoints._SIGNED.to_bytes(content))
     with pytest.raises(IntegrityError, match=r"damaged checkpoint: format 99, this version reads 1"):
         store.load()
 

@@ -29,12 +29,12 @@ from textlstm.fitting.networks import (
     network_inputs,
     refit_networks,
 )
-from textlstm.model_folder import Columns, SavedModel, Thresholds
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.temperature import mean_logits, to_probabilities
 from textlstm.models.linear.expert import LinearExpert
 from textlstm.models.network.network import TextNetwork, predict_logits
 from textlstm.processes.devices import choose_device
+from textlstm.saved_model import Columns, SavedModel, Thresholds
 from textlstm.text.language import is_spaceless
 from textlstm.training.job import EpochReport, FitResult
 from textlstm.training.validation_scores import score

@@ -13,11 +13,12 @@ from textlstm.config import Device, Precision, Task
 from textlstm.errors import ConfigError
 from textlstm.inference.numpy_backend import NumpyNetworks, can_compute
 from textlstm.inference.texts import text_list
-from textlstm.model_folder import SavedModel, load_saved_bytes, load_saved_model, saved_bytes
+from textlstm.model_folder import load_saved_bytes, load_saved_model, saved_bytes
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.temperature import mean_logits, to_probabilities
 from textlstm.models.linear.expert import LinearExpert
 from textlstm.models.network.inputs import EncodedSplit, encode_texts
+from textlstm.saved_model import SavedModel
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.tokenized import TokenizedTexts
 

@@ -8,8 +8,8 @@ import numpy as np
 from textlstm.config import ExportFormat, ExportPrecision
 from textlstm.errors import ConfigError, InputError, IntegrityError
 from textlstm.inference.classifier import Scores, TextClassifier
-from textlstm.model_folder import SavedModel, with_provenance
 from textlstm.models.calibration.temperature import to_probabilities
+from textlstm.saved_model import SavedModel, with_provenance
 
 MOST_DIFFERENCE = 1e-5
 """How far a probability of an fp32 export may lie from torch's."""

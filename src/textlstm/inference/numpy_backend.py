@@ -20,9 +20,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from textlstm.config import Device, Encoder, ModelConfig, Pooling, Precision
-from textlstm.model_folder import SavedModel
 from textlstm.models.network.batch_plan import plan_sorted
 from textlstm.models.network.inputs import EncodedSplit
+from textlstm.saved_model import SavedModel
 from textlstm.text.spacy_models import needs_torch
 
 UNKNOWN_ID = 1

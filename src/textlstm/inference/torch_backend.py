@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from textlstm.config import Device, Precision
 from textlstm.errors import ConfigError
 from textlstm.inference.numpy_backend import NumpyNetworks, supports
-from textlstm.model_folder import SavedModel
 from textlstm.models.network.batch import Batch
 from textlstm.models.network.inputs import EncodedSplit
 from textlstm.models.network.network import NetworkSizes, TextNetwork, predict_logits
 from textlstm.models.network.precision import check_precision
 from textlstm.processes.devices import choose_device
+from textlstm.saved_model import SavedModel
 
 
 class CastNetwork(nn.Module):

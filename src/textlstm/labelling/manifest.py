@@ -1,7 +1,5 @@
 """`OUT.manifest.json`: where every label of an output comes from, as plain JSON with its own sha256."""
 
-import hashlib
-import json
 import os
 import platform
 from collections import Counter
@@ -16,8 +14,10 @@ from textlstm.errors import IntegrityError
 from textlstm.labelling.journal import ShardRecord
 from textlstm.labelling.model import ModelCard
 from textlstm.labelling.plan import Plan
+from textlstm.storage.signed_json import DamagedJsonError, SignedJson, readable_json_with_escapes
 
 MANIFEST_FORMAT = 1
+_SIGNED = SignedJson("manifest_sha256", readable_json_with_escapes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,7 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """Return the manifest as JSON with its own sha256."""
-        body = asdict(self)
-        # The digest is over the same JSON without its own entry.
-        return _dump({**body, "manifest_sha256": hashlib.sha256(_dump(body)).hexdigest()})
+        return _SIGNED.to_bytes(asdict(self))
 
     @classmethod
     def from_json(cls, raw: bytes, *, address: str) -> "Manifest":
@@ -123,20 +121,9 @@ class Manifest:
             IntegrityError: The bytes were changed, or another version wrote them.
         """
         try:
-            content = json.loads(raw)
-            sha256 = content.pop("manifest_sha256")
-            # The digest proves the content; the comparison of bytes also finds changed spaces and another order.
-            sound = hashlib.sha256(_dump(content)).hexdigest() == sha256
-            sound = sound and _dump({**content, "manifest_sha256": sha256}) == raw
-        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-            sound = False
-        if not sound:
-            raise IntegrityError(f"{address}: damaged; label the input again to get a new manifest")
+            content = _SIGNED.from_bytes(raw)
+        except DamagedJsonError as error:
+            raise IntegrityError(f"{address}: damaged; label the input again to get a new manifest") from error
         if set(content) != {field.name for field in fields(cls)} or content["manifest_format"] != MANIFEST_FORMAT:
             raise IntegrityError(f"{address}: written by another version of textlstm; label the input again")
         return cls(**content)
-
-
-def _dump(content: object) -> bytes:
-    text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True)
-    return (text + "\n").encode("utf-8", "backslashreplace")  # bytes of odd file names become JSON escapes

@@ -3,8 +3,6 @@
 Two jobs with the same `Plan.key` write the same bytes, whoever works on the shards and however often they are killed.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -13,6 +11,7 @@ from textlstm.config import FileFormat
 from textlstm.corpus.rows.settings import Compression
 from textlstm.corpus.rows.streams import FileState
 from textlstm.errors import IntegrityError
+from textlstm.storage.signed_json import DamagedJsonError, SignedJson, compact_json, sha256_of_json
 
 # How the rows of an output stand in its file, as plain data that plans and requests to workers hold.
 
@@ -103,7 +102,8 @@ class Plan:
     @property
     def key(self) -> str:
         """sha256 (hex) of everything that decides the output's bytes."""
-        return _digest({name: _digest(part) for name, part in self.parts().items()})
+        parts = {name: sha256_of_json(part, compact_json) for name, part in self.parts().items()}
+        return sha256_of_json(parts, compact_json)
 
     def parts(self) -> dict[str, Any]:
         """Return what decides the output, by the name under which a change of it is reported."""
@@ -121,7 +121,7 @@ class Plan:
     def changes_since(self, earlier: "Plan") -> list[str]:
         """Return the names of what differs from an `earlier` plan of the same output, most telling first."""
         mine, theirs = self.parts(), earlier.parts()
-        names = [name for name in mine if _digest(mine[name]) != _digest(theirs[name])]
+        names = [name for name in mine if compact_json(mine[name]) != compact_json(theirs[name])]
         # Shards follow from inputs and settings, so they are named only where nothing else differs.
         return [name for name in names if name != "shards"] or names
 
@@ -147,14 +147,9 @@ class Plan:
         )
 
 
-def canonical(content: object) -> bytes:
-    """Return `content` as the one JSON line that digests are made from."""
-    return (json.dumps(content, sort_keys=True) + "\n").encode("ascii")
-
-
 def signed(name: str, body: object) -> bytes:
     """Return `body` as JSON under `name`, with its own sha256 beside it."""
-    return canonical({name: body, "sha256": _digest(body)})
+    return SignedJson("sha256", compact_json, body=name).to_bytes(body)
 
 
 def checked_body(raw: bytes, name: str, *, address: str) -> Any:
@@ -164,16 +159,6 @@ def checked_body(raw: bytes, name: str, *, address: str) -> Any:
         IntegrityError: Any byte was changed.
     """
     try:
-        content = json.loads(raw)
-        # The digest is over the parsed content; the comparison of bytes also finds changed spaces and repeated keys.
-        sound = set(content) == {name, "sha256"} and canonical(content) == raw
-        sound = sound and _digest(content[name]) == content["sha256"]
-    except (ValueError, TypeError, RecursionError):
-        sound = False
-    if not sound:
-        raise IntegrityError(f"{address}: damaged; run again with overwrite=true to start anew")
-    return content[name]
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(canonical(content)).hexdigest()
+        return SignedJson("sha256", compact_json, body=name).from_bytes(raw)
+    except DamagedJsonError as error:
+        raise IntegrityError(f"{address}: damaged; run again with overwrite=true to start anew") from error

@@ -15,7 +15,8 @@ from textlstm.evaluation.evaluate import Evaluation, evaluate_rows
 from textlstm.inference.classifier import TextClassifier
 from textlstm.inference.scoring import score_split
 from textlstm.library.rows import LABEL_COLUMN, LABELS_COLUMN, TEXT_COLUMN, GivenRows
-from textlstm.model_folder import SavedModel, load_saved_model
+from textlstm.model_folder import load_saved_model
+from textlstm.saved_model import SavedModel
 from textlstm.stages.evaluate import abstention_threshold
 from textlstm.stages.screen import Listener, heard_by
 from textlstm.stages.train import train_model

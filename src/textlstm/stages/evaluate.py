@@ -25,8 +25,8 @@ from textlstm.evaluation.output import EXPLANATIONS_FILE, METRICS_FILE, REPORT_F
 from textlstm.figure_text import counted, interval_text, score_text
 from textlstm.inference.classifier import TextClassifier
 from textlstm.inference.scoring import score_split, with_filters_undone
-from textlstm.model_folder import SavedModel, saved_warnings
 from textlstm.processes.devices import refuse_missing_gpu
+from textlstm.saved_model import SavedModel, saved_warnings
 from textlstm.stages.explain import explain_rows
 from textlstm.stages.screen import note, say, table
 from textlstm.tracking.model_logging import task_key

@@ -2,8 +2,9 @@
 
 from textlstm.config import Engine, LabelConfig
 from textlstm.labelling.job import label_files
-from textlstm.model_folder import read_manifest, saved_warnings
+from textlstm.model_folder import read_manifest
 from textlstm.processes.devices import refuse_missing_gpu
+from textlstm.saved_model import saved_warnings
 from textlstm.stages.screen import note, progress
 from textlstm.tracking.registry import resolve_model_dir
 

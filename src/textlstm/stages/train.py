@@ -11,10 +11,11 @@ from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.fitting import Fitted, fit_classifier, join_training, resolve, typed_settings, with_values
 from textlstm.fitting.cross_fit import write_label_errors
 from textlstm.fitting.unfinished import UnfinishedTraining, values_of_first_process
-from textlstm.model_folder import SavedModel, add_figures, save_saved_model, with_provenance
+from textlstm.model_folder import add_figures, save_saved_model
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.processes.distributed import follows_another, under_torchrun
 from textlstm.processes.signals import cooperative_stop
+from textlstm.saved_model import SavedModel, with_provenance
 from textlstm.stages.evaluate import Evaluated, evaluate_split, print_evaluation
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import Advance, Stopwatch, note, progress, say

@@ -106,20 +106,26 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         InputError: `path` is a device or a pipe.
         StorageError: The file cannot be written; nothing is left behind.
     """
-    with storage_errors(path), _replacing(output_file(path)) as stream:
+    with storage_errors(path), replacing(output_file(path)) as stream:
         yield stream
 
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write `content` as `atomic_file` does; raises OSError, for callers with a message of their own."""
-    with _replacing(path) as stream:
+    with replacing(path) as stream:
         stream.write(content)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    # A kill before the renaming leaves this file, which the next write of that name overwrites; `path` is untouched.
-    temporary = path.with_name(f"{path.name}.tmp")
+def replacing(path: Path, *, temporary: Path | None = None) -> Iterator[BinaryIO]:
+    """Do what `atomic_file` does; raises OSError, for callers with a message of their own.
+
+    Args:
+        path: the file.
+        temporary: its name until it is complete, on the same file system; None: beside it, with `.tmp` added. A kill
+            leaves this file, which the next write of that name overwrites; `path` is untouched.
+    """
+    temporary = temporary or path.with_name(f"{path.name}.tmp")
     try:
         # The bytes reach the disk before the name does, and the name before anyone is told.
         with temporary.open("wb") as stream:

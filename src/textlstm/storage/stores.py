@@ -4,7 +4,6 @@ A file written through a store is complete or absent: it gets a temporary name i
 the disk and then renamed. Names are relative to the store's root and use `/`.
 """
 
-import io
 import os
 import shutil
 import uuid
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from textlstm.errors import InputError
-from textlstm.storage.files import storage_errors, sync_names
+from textlstm.storage.files import replacing, storage_errors
 
 OUTPUT_REMEDY = "; free space or choose another output, then run the same command"
 
@@ -97,18 +96,8 @@ class LocalStore:
         with storage_errors(final, remedy=OUTPUT_REMEDY):
             temporary.parent.mkdir(parents=True, exist_ok=True)
             final.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with io.open(temporary, "wb") as stream:  # noqa: UP020  (one name that fault tests can replace)
-                    yield cast(BinaryIO, stream)
-                    # Bytes first, then the name; a power cut in between leaves the older file or none.
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                os.replace(temporary, final)  # noqa: PTH105
-            except BaseException:
-                with suppress(OSError):
-                    temporary.unlink(missing_ok=True)
-                raise
-            sync_names(final.parent)
+            with replacing(final, temporary=temporary) as stream:
+                yield stream
 
     def names(self, folder: str) -> list[str]:
         """Return the sorted names of the files directly in `folder`."""

@@ -15,9 +15,15 @@ from torch import Tensor
 
 from textlstm.errors import ConfigError, IntegrityError, StorageError
 from textlstm.storage.files import replace_file
+from textlstm.storage.signed_json import DamagedJsonError, SignedJson
 
 _FORMAT = 1
 _KEPT = 2
+_SIGNED = SignedJson(
+    "sha256",
+    lambda content: json.dumps(content, sort_keys=True).encode(),
+    write=lambda content: json.dumps(content, indent=1).encode(),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,7 @@ class CheckpointStore:
             # The JSON file vouches for the tensors by their digest, and for itself by its own.
             content = {"format": _FORMAT, "fingerprint": self.fingerprint, "progress": progress}
             content["tensors_sha256"] = hashlib.sha256(data).hexdigest()
-            content["sha256"] = _digest(content)
-            replace_file(self.directory / f"{name}.json", json.dumps(content, indent=1).encode())
+            replace_file(self.directory / f"{name}.json", _SIGNED.to_bytes(content))
             # Old checkpoints go only once the new one exists.
             self._remove_old()
         except OSError as error:
@@ -116,16 +121,13 @@ class CheckpointStore:
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     """Return the JSON content and the tensors' bytes of a checkpoint, both checked; a ValueError says what is wrong."""
-    content = json.loads(path.read_bytes())
-    if not isinstance(content, dict) or content.pop("sha256", None) != _digest(content):
-        raise ValueError("the digest of its JSON file is off")
+    try:
+        content = _SIGNED.from_bytes(path.read_bytes())
+    except DamagedJsonError as error:
+        raise ValueError("the digest of its JSON file is off") from error
     if content["format"] != _FORMAT:
         raise ValueError(f"format {content['format']}, this version reads {_FORMAT}")
     data = path.with_suffix(".safetensors").read_bytes()
     if hashlib.sha256(data).hexdigest() != content["tensors_sha256"]:
         raise ValueError("the digest of its tensors is off")
     return content, data
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

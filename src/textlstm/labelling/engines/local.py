@@ -17,9 +17,9 @@ from textlstm.config import LabellingConfig
 from textlstm.errors import TextLSTMError
 from textlstm.labelling.engines.worker_main import read_answer
 from textlstm.labelling.journal import Journal, ShardRecord
-from textlstm.labelling.plan import canonical
 from textlstm.labelling.shard import ShardTask
 from textlstm.processes.child import child_environment, end_words
+from textlstm.storage.signed_json import compact_json
 
 # One worker process of the local engine, as its parent sees it.
 
@@ -107,7 +107,7 @@ class WorkerProcess:
     def _send(self, request: Mapping[str, object]) -> None:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it is gone; reading from it says so
-            self._process.stdin.write(canonical(request))
+            self._process.stdin.write(compact_json(request))
             self._process.stdin.flush()
 
 

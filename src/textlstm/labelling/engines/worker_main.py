@@ -24,10 +24,11 @@ from textlstm.config import LabellingConfig
 from textlstm.config.checks import from_plain
 from textlstm.labelling.journal import Journal, ShardRecord
 from textlstm.labelling.model import RowClassifier, load_model
-from textlstm.labelling.plan import InputFile, RowFormat, Shard, canonical
+from textlstm.labelling.plan import InputFile, RowFormat, Shard
 from textlstm.labelling.shard import ShardTask, label_shard
 from textlstm.processes.child import Heartbeat, private_stdout, reported_error
 from textlstm.processes.garbage import freeze_gc, gc_paused
+from textlstm.storage.signed_json import compact_json
 from textlstm.storage.stores import open_store
 
 BEAT_SECONDS = 0.5
@@ -46,7 +47,7 @@ class Answers:
         """Write one line; the process ends at once when nobody reads it any more."""
         try:
             with self._lock:
-                self._stream.write(canonical(answer))
+                self._stream.write(compact_json(answer))
                 self._stream.flush()
         except OSError:
             # sys.exit would end only the thread when it is the heartbeat that finds the reader gone.
