@@ -140,7 +140,7 @@ def test_cell_decomposition_of_a_one_way_last_state_is_murdoch_and_szlams_gamma(
     [cell] = top_cells(trace)
     reading = read_out(reader.network, trace.encoded, torch.tensor([0]), Task.single_label)
     output, weight = cell.gates["output"][-1, 0], reading.pooled_gradient[0]
-    sums = left_at_the_end(cell.entering, cell.kept, batch.lengths)[:, 0].cumsum(0).tanh()
+    sums = left_at_the_end(cell.additions, cell.keep_gate, batch.lengths)[:, 0].cumsum(0).tanh()
     before = torch.cat([torch.zeros_like(sums[:1]), sums[:-1]])
     expected = ((sums - before) * output * weight).sum(dim=1)
     parts = decompose(cell, reading.states[0])
@@ -153,7 +153,7 @@ def test_what_is_left_of_all_words_is_the_last_memory(family):
     [(_, batch)] = list(reader.batches())
     trace = trace_encoder(reader.network.encoder, reader.network.embed(batch).detach(), batch.lengths)
     for cell in trace.cells:
-        left = left_at_the_end(cell.entering, cell.kept, batch.lengths)
+        left = left_at_the_end(cell.additions, cell.keep_gate, batch.lengths)
         memory = cell.hidden if cell.cell is None else cell.cell
         for text, length in enumerate(batch.lengths.tolist()):
             if length:

@@ -44,7 +44,7 @@ def test_shapes(classifier, explanations):
         assert explanation.steps == explanation.tokens
         assert [(cell.layer, cell.direction) for cell in explanation.cells] == [(0, "forwards"), (0, "backwards")]
         for cell in explanation.cells:
-            assert cell.hidden.shape == cell.cell.shape == cell.kept.shape == (length, 8)
+            assert cell.hidden.shape == cell.cell.shape == cell.keep_gate.shape == (length, 8)
             assert {name: gate.shape for name, gate in cell.gates.items()} == dict.fromkeys(
                 ("input", "forget", "output"), (length, 8)
             )

@@ -140,12 +140,12 @@ def _fit_yes_no(
 
     probabilities = np.zeros((scored.shape[0], num_labels))
     for label in range(num_labels):
-        carried = targets[:, label]
+        has_label = targets[:, label]
         # Logistic regression needs both values; a label that is always or never there needs no model.
-        if carried.all() or not carried.any():
-            probabilities[:, label] = float(carried.mean())
+        if has_label.all() or not has_label.any():
+            probabilities[:, label] = float(has_label.mean())
             continue
-        model = LogisticRegression(C=3.0, solver="liblinear", max_iter=200).fit(features, carried)
+        model = LogisticRegression(C=3.0, solver="liblinear", max_iter=200).fit(features, has_label)
         probabilities[:, label] = model.predict_proba(scored)[:, 1]
     return probabilities
 
@@ -267,4 +267,4 @@ def _relate(related: list[_Related], row: int, reason: str, other: int | None) -
 def _cell(target: np.integer | Booleans, labels: tuple[str, ...]) -> str:
     if np.ndim(target) == 0:
         return labels[int(target)]
-    return json.dumps([label for label, carried in zip(labels, np.atleast_1d(target), strict=True) if carried])
+    return json.dumps([label for label, has_label in zip(labels, np.atleast_1d(target), strict=True) if has_label])

@@ -53,8 +53,8 @@ def _shrunk(probabilities: Floats, targets: Booleans, shrinkage: float) -> NDArr
     common = _log_odds(np.array(_common_threshold(probabilities, targets)))
     if np.isinf(shrinkage):
         return np.full(probabilities.shape[1], _probability(common))
-    own, carried = _log_odds(best_thresholds(probabilities, targets)), targets.sum(axis=0)
-    weight = np.divide(carried, carried + shrinkage, out=np.zeros(len(carried)), where=carried > 0)
+    own, support = _log_odds(best_thresholds(probabilities, targets)), targets.sum(axis=0)
+    weight = np.divide(support, support + shrinkage, out=np.zeros(len(support)), where=support > 0)
     return _probability(weight * own + (1 - weight) * common)
 
 

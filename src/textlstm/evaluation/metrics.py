@@ -284,7 +284,7 @@ def _row_figures(targets: Integers | Booleans, probabilities: Values, *, task: T
 
 
 def _ranking_loss(targets: Booleans, probabilities: Values) -> Values:
-    """(N,) part of the (carried, not carried) label pairs in the wrong order, ties counted as wrong."""
+    """(N,) part of the (label of the row, other label) pairs in the wrong order, ties counted as wrong."""
     losses = np.zeros(len(targets))
     # Blocks of rows bound the memory of the (rows, L, L) comparison.
     for start in range(0, len(targets), 512):

@@ -33,20 +33,20 @@ def decompose(trace: CellTrace, state_gradients: Tensor) -> Tensor | None:
         trace: the cell, of the last layer.
         state_gradients: (T, B, H) gradient of the score with respect to the cell's outputs, 0 at padding.
     """
-    kept, entering = trace.kept, trace.entering
-    if kept is None or entering is None:
+    keep_gate, additions = trace.keep_gate, trace.additions
+    if keep_gate is None or additions is None:
         return None
-    shown = trace.gates.get(GateName.output)
+    output_gate = trace.gates.get(GateName.output)
     # Row s of `left` is the memory of the steps 0 to s alone, so two rows next to each other differ by one step's part.
-    left = torch.zeros_like(entering)  # what each step so far has left, summed over the steps up to it
-    parts = entering.new_zeros(entering.shape[:2])
-    for step in range(len(entering)):
-        left[:step] *= kept[step]
-        left[step] = (left[step - 1] if step else 0.0) + entering[step]
+    left = torch.zeros_like(additions)  # what each step so far has left, summed over the steps up to it
+    parts = additions.new_zeros(additions.shape[:2])
+    for step in range(len(additions)):
+        left[:step] *= keep_gate[step]
+        left[step] = (left[step - 1] if step else 0.0) + additions[step]
         # (step + 1, B, H) become (step + 1, B): how much each beginning of the text speaks through this step's state.
         seen = left[: step + 1]
-        levels = seen if shown is None else seen.tanh()
-        weights = state_gradients[step] if shown is None else state_gradients[step] * shown[step]
+        levels = seen if output_gate is None else seen.tanh()
+        weights = state_gradients[step] if output_gate is None else state_gradients[step] * output_gate[step]
         weighted = torch.einsum("tbh,bh->tb", levels, weights)
         # The difference of two beginnings is the part of the step between them; over all steps they sum to the whole.
         parts[: step + 1] += weighted

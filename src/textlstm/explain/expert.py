@@ -44,27 +44,27 @@ def weigh_branches(
     classifier: TextClassifier, texts: Sequence[str], scores: Scores, labels: np.ndarray
 ) -> list[Branches]:
     """Return for each text how its decision for `labels` (N,) came about."""
-    gate, task = classifier.combiner, classifier.saved_model.task
-    expert = classifier.expert if gate.expert_scale else None
+    combiner, task = classifier.combiner, classifier.saved_model.task
+    expert = classifier.expert if combiner.expert_scale else None
     found = []
     for row, text in enumerate(texts):
         label, probabilities = int(labels[row]), scores.probabilities[row]
         # (L,) parts of logits become one part of the label's log-odds.
-        recurrent = against_rest(scores.recurrent_logits[row], label, probabilities, task) * gate.recurrent_scale
-        biases = np.broadcast_to(gate.bias, len(probabilities))
+        recurrent = against_rest(scores.recurrent_logits[row], label, probabilities, task) * combiner.recurrent_scale
+        biases = np.broadcast_to(combiner.bias, len(probabilities))
         class_bias = float(against_rest(biases, label, probabilities, task))
         if expert is None or scores.expert_logits is None:
             found.append(Branches(float(recurrent), 0.0, class_bias, ()))
             continue
         # The expert as a whole, then its n-grams and word vectors one by one.
-        whole = against_rest(scores.expert_logits[row], label, probabilities, task) * gate.expert_scale
+        whole = against_rest(scores.expert_logits[row], label, probabilities, task) * combiner.expert_scale
         features, values = _features(expert, text)
         parts = expert.function.weights[features] * values[:, None]  # (n-grams, L)
         # Without word vectors there are no parts of words.
         meanings = WordParts((), parts[:0]) if expert.vectors is None else expert.vectors.parts(text)
         # (n-grams + words, L): the columns of the table first, then the words by their vectors.
         parts = np.concatenate([parts, meanings.margins])
-        effects = against_rest(parts, label, probabilities, task) * gate.expert_scale
+        effects = against_rest(parts, label, probabilities, task) * combiner.expert_scale
         strongest = np.argsort(-np.abs(effects), kind="stable")[:_MOST_NGRAMS]
         names = _part_names(expert.table, features, meanings.words, strongest)
         ngrams = tuple(NgramEffect(name, float(effects[k])) for name, k in zip(names, strongest, strict=True))

@@ -76,12 +76,12 @@ class CellTrace:
     """(B,) largest distance of the recomputed states from the layer's own outputs; 0 for a text without tokens."""
 
     @property
-    def kept(self) -> Tensor | None:
+    def keep_gate(self) -> Tensor | None:
         """(T, B, H) share of the memory that passes a step: an LSTM's forget gate, a GRU's update gate; None: RNN."""
         return self.gates.get(GateName.forget, self.gates.get(GateName.update))
 
     @property
-    def entering(self) -> Tensor | None:
+    def additions(self) -> Tensor | None:
         """(T, B, H) what a step adds to the memory: input gate times candidate; (1 - update) * candidate of a GRU."""
         if GateName.input in self.gates:
             return self.gates[GateName.input] * self.candidate
@@ -95,18 +95,18 @@ class CellTrace:
 
         The rest is the network writing again what it already knew.
         """
-        entering = self.entering
-        if entering is None:
+        additions = self.additions
+        if additions is None:
             return None
         if GateName.input in self.gates:
             # An LSTM: its state alone, without the word, would open the input gate and offer a candidate like this.
             opened, _, candidate, _ = self.from_state.chunk(4, dim=2)
-            return entering - opened.sigmoid() * candidate.tanh()
+            return additions - opened.sigmoid() * candidate.tanh()
         # A GRU: torch applies the reset gate after the recurrent product, so the input biases are added by hand.
         reset, update, offered = self.from_state.chunk(3, dim=2)
         reset_bias, update_bias, offered_bias = self.input_bias.chunk(3)
         candidate = torch.tanh(offered_bias + (reset + reset_bias).sigmoid() * offered)
-        return entering - (1 - (update + update_bias).sigmoid()) * candidate
+        return additions - (1 - (update + update_bias).sigmoid()) * candidate
 
 
 class EncoderTrace(NamedTuple):
@@ -206,13 +206,13 @@ def _recompute(
     memory = None
     if isinstance(cell, nn.LSTM):
         # torch orders the gates of an LSTM as input, forget, candidate, output; `from_input` is not needed again.
-        entering, kept, candidate, shown = from_input.add_(from_state).chunk(4, dim=2)
-        for gate in (entering, kept, shown):
+        input_gate, forget_gate, candidate, output_gate = from_input.add_(from_state).chunk(4, dim=2)
+        for gate in (input_gate, forget_gate, output_gate):
             gate.sigmoid_()
         candidate.tanh_()
-        gates = {GateName.input: entering, GateName.forget: kept, GateName.output: shown}
-        memory = _accumulate(kept, entering * candidate)
-        hidden = shown * memory.tanh()
+        gates = {GateName.input: input_gate, GateName.forget: forget_gate, GateName.output: output_gate}
+        memory = _accumulate(forget_gate, input_gate * candidate)
+        hidden = output_gate * memory.tanh()
     elif isinstance(cell, nn.GRU):
         # torch orders them as reset, update, new, and the reset gate acts on the recurrent product with its bias.
         reset, update, offered = from_input.chunk(3, dim=2)
@@ -230,15 +230,15 @@ def _recompute(
     return CellTrace(place[0], place[1], gates, candidate, from_state, weights.input_bias, memory, hidden, error)
 
 
-def _accumulate(kept: Tensor, entering: Tensor) -> Tensor:
-    """Return (T, B, H) memory: each step's is `kept` of the one before plus what is `entering`.
+def _accumulate(keep_gate: Tensor, additions: Tensor) -> Tensor:
+    """Return (T, B, H) memory: each step's is the share `keep_gate` of the one before plus its `additions`.
 
     The sum runs in float64: over hundreds of steps a memory can grow beyond 50, where float32 has no fifth decimal.
     """
-    memory = torch.empty_like(entering)
-    held = torch.zeros_like(entering[0], dtype=torch.float64)
-    for step in range(len(entering)):
-        held.mul_(kept[step]).add_(entering[step])
+    memory = torch.empty_like(additions)
+    held = torch.zeros_like(additions[0], dtype=torch.float64)
+    for step in range(len(additions)):
+        held.mul_(keep_gate[step]).add_(additions[step])
         memory[step] = held
     return memory
 
@@ -257,34 +257,34 @@ def surviving_share(trace: CellTrace, lengths: Tensor) -> Tensor | None:
     absolute values would be the larger. A network often writes an old word into its memory anew at every step: that is
     no merit of the step's own word.
     """
-    left = left_at_the_end(trace.own, trace.kept, lengths)
+    left = left_at_the_end(trace.own, trace.keep_gate, lengths)
     if left is None:
         return None
     strength = left.square().sum(dim=2).sqrt()
     return strength / strength.sum(dim=0).clamp(min=_LEAST)
 
 
-def left_at_the_end(inputs: Tensor | None, kept: Tensor | None, lengths: Tensor) -> Tensor | None:
+def left_at_the_end(inputs: Tensor | None, keep_gate: Tensor | None, lengths: Tensor) -> Tensor | None:
     """Return (T, B, H) float32: what is left of each step's `inputs` when the text is read; None for a plain RNN.
 
-    Steps of padding are 0. Of what each step lets in (`CellTrace.entering`), the sum over the steps is the last memory.
+    Steps of padding are 0. Of what each step lets in (`CellTrace.additions`), the sum over the steps is the last memory.
     """
-    if inputs is None or kept is None:
+    if inputs is None or keep_gate is None:
         return None
-    inside = padding_mask(lengths, len(kept)).t().unsqueeze(2)
-    logs = kept.clamp(min=_LEAST).log().double() * inside  # the product of 400 gates needs more than float32
+    inside = padding_mask(lengths, len(keep_gate)).t().unsqueeze(2)
+    logs = keep_gate.clamp(min=_LEAST).log().double() * inside  # the product of 400 gates needs more than float32
     # Logarithms of the product of all gates after each step: the sum from the end, less the step's own.
     later = logs.flip(0).cumsum(0).flip(0) - logs
     return (inputs.double() * later.exp() * inside).float()
 
 
-def half_lives(kept: Sequence[np.ndarray]) -> np.ndarray:
-    """Return (H,) float64 half-lives in steps of the units whose (S, H) shares `kept` are given text by text.
+def half_lives(keep_gates: Sequence[np.ndarray]) -> np.ndarray:
+    """Return (H,) float64 half-lives in steps of the units whose (S, H) `keep_gates` are given text by text.
 
     It is the number of steps after which half of a unit's memory is gone at its geometric mean gate: a gate of 0.5
     gives 1 step, of 0.933 gives 10; a gate that never closes gives infinity.
     """
     # The mean logarithm over all steps of all texts gives the geometric mean of a unit's gates.
-    mean = np.log(np.maximum(np.concatenate(kept), _LEAST), dtype=np.float64).mean(axis=0)
+    mean = np.log(np.maximum(np.concatenate(keep_gates), _LEAST), dtype=np.float64).mean(axis=0)
     with np.errstate(divide="ignore"):
         return np.asarray(np.where(mean < 0, np.log(0.5) / mean, np.inf))

@@ -101,13 +101,13 @@ def view_corpus(explanations: Sequence[Explanation], method: Method) -> CorpusVi
 def memory_half_lives(explanations: Sequence[Explanation]) -> tuple[HalfLives, ...]:
     """Return the half-lives of every cell's units over all steps of all texts; nothing for a plain RNN or no word."""
     read = [entry for entry in explanations if entry.tokens]
-    if not read or read[0].cells[0].kept is None:
+    if not read or read[0].cells[0].keep_gate is None:
         return ()
     found = []
     # All explanations have the same cells in the same order; the steps of all texts count together.
     for number, cell in enumerate(read[0].cells):
-        kept = [gates for entry in read if (gates := entry.cells[number].kept) is not None]
-        found.append(HalfLives(cell.layer, cell.direction, half_lives(kept)))
+        keep_gates = [gates for entry in read if (gates := entry.cells[number].keep_gate) is not None]
+        found.append(HalfLives(cell.layer, cell.direction, half_lives(keep_gates)))
     return tuple(found)
 
 

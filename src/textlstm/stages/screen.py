@@ -1,4 +1,7 @@
-"""What a person sees: results on stdout, progress on stderr: a bar in a terminal, else a line every ten seconds."""
+"""Output for people: results on stdout, remarks and progress on stderr.
+
+Progress is a bar in a terminal or a notebook, and a line every ten seconds elsewhere.
+"""
 
 import sys
 import time
@@ -23,7 +26,7 @@ def say(*lines: str) -> None:
 
 
 def note(*lines: str) -> None:
-    """Print remarks (what is going on, warnings) on stderr, or give them to the program that uses the library."""
+    """Print remarks and warnings on stderr, or hand them to the program that uses the library."""
     listener = _LISTENER.get()
     for line in lines:
         if listener is None:
@@ -33,11 +36,11 @@ def note(*lines: str) -> None:
 
 
 class Listener(NamedTuple):
-    """A program that calls stages as functions, in place of a person at the keyboard."""
+    """A program that calls stages as functions and wants their remarks."""
 
     on_note: Callable[[str], None]
     shows_bars: bool
-    """Bars in terminals and notebooks; none where false."""
+    """Whether progress bars are shown in terminals and notebooks."""
 
 
 _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
@@ -45,7 +48,7 @@ _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 @contextmanager
 def heard_by(listener: Listener) -> Iterator[None]:
-    """Give the remarks of stages in the block to `listener`; nothing is printed on stderr but its bars."""
+    """Hand the remarks of the stages that run in this block to `listener`; of stderr only the bars are left."""
     # A context variable keeps the listener to this thread or task.
     token = _LISTENER.set(listener)
     try:
@@ -55,7 +58,7 @@ def heard_by(listener: Listener) -> Iterator[None]:
 
 
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table on stdout, as wide as it needs to be where stdout is no terminal."""
+    """Print a table on stdout; where stdout is no terminal, the table has at most 160 columns of text."""
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
     grid = Table(title=title, title_justify="left", title_style="bold")
     for index, name in enumerate(header):
@@ -70,7 +73,7 @@ LINE_SECONDS = 10.0
 
 
 class _Lines:
-    """Progress in a log file: a line every `LINE_SECONDS`, none for what is done sooner."""
+    """Progress in a log file: a line every `LINE_SECONDS`; work that ends sooner prints none."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -87,9 +90,9 @@ class _Lines:
 
 @contextmanager
 def progress(title: str, *, lines: bool = True) -> Iterator[Advance]:
-    """Show a bar with rows/s and the time left on stderr where that is a terminal or this a notebook.
+    """Give a function that shows progress: in a terminal or a notebook as a bar with rows/s and the time left.
 
-    Elsewhere a line comes every ten seconds, unless `lines` says that the caller prints its own.
+    Elsewhere it prints a line every ten seconds; with `lines` false it prints none, for a caller that prints its own.
     """
     console, listener = Console(file=sys.stderr), _LISTENER.get()
     # A bar needs a terminal or a notebook with widgets, and a listener can switch it off.
@@ -116,7 +119,7 @@ def progress(title: str, *, lines: bool = True) -> Iterator[Advance]:
 
 
 class Stopwatch:
-    """Seconds since it was made."""
+    """Measures the seconds since it was made."""
 
     def __init__(self) -> None:
         """Start now."""

@@ -43,14 +43,14 @@ def check_labels(counts: Mapping[str, int], data: DataConfig, *, name: str = "tr
         match data.rare_label:
             case RareLabel.error:
                 problems.append(
-                    f"{name}: {_listed(rare)} {'has' if len(rare) == 1 else 'have'} one row only; a class needs two. "
+                    f"{name}: {_classes(rare)} {'has' if len(rare) == 1 else 'have'} one row only; a class needs two. "
                     "Add rows or set data.rare_label=drop or data.rare_label=keep."
                 )
             case RareLabel.drop:
                 drop = frozenset(rare)
-                warnings.append(f"{name}: {_listed(rare)} with one row only dropped (data.rare_label=drop).")
+                warnings.append(f"{name}: {_classes(rare)} with one row only dropped (data.rare_label=drop).")
             case RareLabel.keep:
-                warnings.append(f"{name}: {_listed(rare)} with one row only kept (data.rare_label=keep).")
+                warnings.append(f"{name}: {_classes(rare)} with one row only kept (data.rare_label=keep).")
     # Last the number of classes, without those that are dropped.
     problems += class_number_problems(len(counts) - len(drop), sum(counts.values()), data, name=name)
     return LabelReport(tuple(problems), tuple(warnings), drop)
@@ -93,15 +93,15 @@ def look_alike_problems(counts: Mapping[str, int], *, name: str) -> tuple[list[s
     # Labels of a group differ in case, white space, Unicode form or invisible characters only.
     for group in _groups(counts, _folded).values():
         if len(group) > 1:
-            listed = _with_rows(group, counts)
-            problems.append(f"{name}: labels look alike: {listed} differ in {_difference(group)}. Make them one.")
+            variants = _with_rows(group, counts)
+            problems.append(f"{name}: labels look alike: {variants} differ in {_difference(group)}. Make them one.")
         elif _OUTER.search(group[0]):
             problems.append(f"{name}: the label {group[0]!r} has space or invisible characters at its ends. Strip it.")
     # '1', '1.0' and '+1' are one number: odd, but no error.
     for group in _groups(counts, _number).values():
         if len(group) > 1:
-            listed = _with_rows(group, counts)
-            warnings.append(f"{name}: the labels {listed} are the same number but count as different classes.")
+            variants = _with_rows(group, counts)
+            warnings.append(f"{name}: the labels {variants} are the same number but count as different classes.")
     return problems, warnings
 
 
@@ -139,9 +139,9 @@ def _with_rows(group: list[str], counts: Mapping[str, int]) -> str:
     return " and ".join(f"{label!r} ({counted(counts[label], 'row')})" for label in group)
 
 
-def _listed(labels: list[str]) -> str:
-    shown = ", ".join(repr(label) for label in labels[:10])
-    more = f" and {len(labels) - 10} more" if len(labels) > 10 else ""
+def _classes(labels: list[str]) -> str:
+    shown = ", ".join(repr(label) for label in labels[:MAX_LISTED])
+    more = f" and {len(labels) - MAX_LISTED} more" if len(labels) > MAX_LISTED else ""
     return f"{'class' if len(labels) == 1 else 'classes'} {shown}{more}"
 
 

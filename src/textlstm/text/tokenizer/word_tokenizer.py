@@ -105,7 +105,7 @@ class WordTokenizer:
         self._tokenizer = tokenizer
         self._columns = list(columns)
         self._space_column = self._columns.index("SPACY") if "SPACY" in self._columns else None
-        self._twin = _without_last_step(nlp, searches) if find_joined else None
+        self._plain_tokenizer = _without_last_step(nlp, searches) if find_joined else None
         self._vocab = nlp.vocab
         self._rules = frozenset(tokenizer.rules)
         self._keeps_letters = searches.leaves_letters
@@ -141,8 +141,8 @@ class WordTokenizer:
 
     def _alone(self, text: str) -> WordTokens:
         rows = self._rows(self._tokenizer(text))
-        # The twin has no last step, so other tokens show that the step changed some.
-        is_joined = self._twin is not None and rows != self._rows(self._twin(text))
+        # The plain tokenizer has no last step, so other tokens show that the step changed some.
+        is_joined = self._plain_tokenizer is not None and rows != self._rows(self._plain_tokenizer(text))
         return WordTokens(text, [tuple(row) for row in rows], is_joined)
 
     def _single_tokens(self, words: list[str]) -> Iterator[WordTokens]:
@@ -168,7 +168,7 @@ class WordTokenizer:
 
     def _joined_words(self, words: list[str], groups: list[list[list[int]]]) -> set[str]:
         """Return those of `words` whose tokens, `groups`, the last step changed."""
-        if self._twin is None:
+        if self._plain_tokenizer is None:
             return set()
         # Only words that hold the first token of a special case are tokenized a second time.
         starts = self._joined_starts
@@ -176,7 +176,7 @@ class WordTokenizer:
         if not suspects:
             return set()
         # The last word of a batch has no space after it; one more word keeps that from counting as a difference.
-        plain_groups = self._groups(self._twin, [*suspects, "x"])[:-1]
+        plain_groups = self._groups(self._plain_tokenizer, [*suspects, "x"])[:-1]
         own_groups = self._groups(self._tokenizer, [*suspects, "x"])[:-1]
         return {word for word, own, plain in zip(suspects, own_groups, plain_groups, strict=True) if own != plain}
 
@@ -216,7 +216,7 @@ def _without_last_step(nlp: "Language", searches: Searches) -> Any:
     """Return a tokenizer with the same rules whose special cases are not matched over several tokens.
 
     spaCy matches those special cases that a prefix, suffix or infix pattern would cut, and decides that when the
-    tokenizer is made; the twin's patterns find nothing until then.
+    tokenizer is made; the new one's patterns find nothing until then.
     """
     from spacy.tokenizer import Tokenizer
 
@@ -226,7 +226,7 @@ def _without_last_step(nlp: "Language", searches: Searches) -> Any:
     def later(function: Callable[[str], Any] | None, nothing: Any) -> Callable[[str], Any] | None:
         return None if function is None else lambda text: function(text) if is_made else nothing
 
-    twin = Tokenizer(
+    without = Tokenizer(
         nlp.vocab,
         rules=original.rules,
         prefix_search=later(searches.prefix_search, None),
@@ -236,4 +236,4 @@ def _without_last_step(nlp: "Language", searches: Searches) -> Any:
         url_match=original.url_match,
     )
     is_made = True
-    return twin
+    return without
