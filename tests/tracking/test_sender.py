@@ -124,7 +124,7 @@ def test_without_the_comparison_metrics_are_sent_twice(
     config: TrackingConfig, client: "MlflowClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control of the test above."""
-    monkeypatch.setattr("textlstm.tracking.sender.not_in_store", lambda run, metrics: metrics)
+    monkeypatch.setattr("textlstm.tracking.delivery.not_in_store", lambda run, metrics: metrics)
     calm = FlakyClient(client)
     send(write_journal(config, "calm"), config, calm)
     twice = 0
@@ -133,6 +133,22 @@ def test_without_the_comparison_metrics_are_sent_twice(
         send(write_journal(config, f"run-{number}"), config, flaky)
         twice += any(count > 1 for count in flaky.applied.values())
     assert twice > 0
+
+
+def test_metrics_written_after_a_lost_answer_do_not_hide_those_before(
+    config: TrackingConfig, client: "MlflowClient"
+) -> None:
+    paths = JournalPaths(locate_store(config).journal_dir, "grows")
+    flaky = FlakyClient(client, fail_at=3, after=True)
+    sender = Sender(paths, locate_store(config), client=flaky)  # type: ignore[arg-type]
+    with JournalWriter(paths, redactor=Redactor()) as journal:
+        journal.append(EventKind.open, {"experiment": "e", "run_name": "grows", "tags": {}, "uri": "", "run_id": ""})
+        journal.append(EventKind.metrics, {"metrics": [("loss", 0.5, 0, now_ms())]})
+        # The first metrics arrive, but the answer is lost; then the run writes more, which joins them in one request.
+        assert not sender.pump()
+        journal.append(EventKind.metrics, {"metrics": [("loss", 0.4, 1, now_ms())]})
+        assert sender.pump()
+    assert sorted(step for _, step, _ in flaky.applied.elements()) == [0, 1]
 
 
 def test_lost_state_file_sends_nothing_twice(config: TrackingConfig, client: "MlflowClient") -> None:

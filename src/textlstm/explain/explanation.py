@@ -96,7 +96,7 @@ class CellView:
     """Largest distance of `hidden` from the encoder's own states."""
 
     @property
-    def kept(self) -> np.ndarray | None:
+    def keep_gate(self) -> np.ndarray | None:
         """(S, H) share of the memory that passes each step; None for a plain RNN."""
         return self.gates.get(GateName.forget, self.gates.get(GateName.update))
 

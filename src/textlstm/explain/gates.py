@@ -267,7 +267,7 @@ def surviving_share(trace: CellTrace, lengths: Tensor) -> Tensor | None:
 def left_at_the_end(inputs: Tensor | None, keep_gate: Tensor | None, lengths: Tensor) -> Tensor | None:
     """Return (T, B, H) float32: what is left of each step's `inputs` when the text is read; None for a plain RNN.
 
-    Steps of padding are 0. Of what each step lets in (`CellTrace.additions`), the sum over the steps is the last memory.
+    Steps of padding are 0. With `CellTrace.additions` as `inputs`, the sum over the steps is the last memory.
     """
     if inputs is None or keep_gate is None:
         return None

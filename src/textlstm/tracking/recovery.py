@@ -171,7 +171,8 @@ def set_aside(config: TrackingConfig, keys: Sequence[str]) -> list[Path]:
     Nothing is deleted: moved back into the folder of journals, a run is sent again.
 
     Raises:
-        InputError: There is no such journal, or it is being sent; all of them, and nothing was moved.
+        InputError: There is no journal of some of these names (all of them are told, and nothing was moved), or one is
+            being sent (those before it in `keys` were moved).
     """
     store = locate_store(config)
     known = {paths.key: paths for paths in list_journals(store.journal_dir)}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from textlstm.config import TrackingConfig
 from textlstm.errors import InputError, StorageError
+from textlstm.tracking.delivery import may_pass, one_line
 from textlstm.tracking.model_logging import CHAMPION, MODEL_FOLDER_ARTIFACT, registered_name
-from textlstm.tracking.sender import may_pass, one_line
 from textlstm.tracking.store import Store, configure_environment, locate_store, open_client
 
 if TYPE_CHECKING:
