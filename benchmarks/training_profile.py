@@ -28,12 +28,12 @@ WORK = ROOT / ".bench" / "profile"
 SYSTEMS_PROFILED = (SYSTEMS[0], SYSTEMS[2])
 """The defaults, and the network of the Keras peer."""
 STEPS = {
-    "prepare text": ("textlstm.stages.train", "prepared"),
+    "prepare text": ("textlstm.stages.training", "prepared"),
     "vocabulary, encoding": ("textlstm.fitting.classifier", "network_inputs"),
     "linear expert": ("textlstm.fitting.classifier", "_fit_expert"),
     "expert on all rows, baseline": ("textlstm.fitting.classifier", "_expert_and_baseline"),
     "network": ("textlstm.fitting.classifier", "fit_networks"),
-    "score the test rows": ("textlstm.stages.train", "evaluate_split"),
+    "score the test rows": ("textlstm.stages.training", "evaluate_split"),
 }
 """What is timed: functions that do not call each other."""
 START, REST = "start: Python, torch, settings", "gate, saving, end"

@@ -16,6 +16,16 @@ def test_it_writes_a_page_and_says_so(tiny_model: Path, tmp_path: Path, capsys: 
     assert f"{page}: 2 texts explained" in capsys.readouterr().out
 
 
+def test_cards_say_which_row_it_is_and_whether_the_label_is_right(tiny_model: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\nthe coach said a goal,sport\nthe bank said profit,film\n", encoding="utf-8")
+    page = tmp_path / "page.html"
+    assert main(["explain", f"model_dir={tiny_model}", f"input={rows}", f"output={page}", "tracking=off"]) == 0
+    shown = page.read_text(encoding="utf-8")
+    assert 'row <bdi>1</bdi> · is <b><bdi>sport</bdi></b> · <span class="right">✓ right</span>' in shown
+    assert 'row <bdi>2</bdi> · is <b><bdi>film</bdi></b> · <span class="wrong">✗ wrong</span>' in shown
+
+
 def test_one_text_may_be_typed(tiny_model: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     typed = "explain.text=goal, said the coach"

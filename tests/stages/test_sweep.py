@@ -55,7 +55,9 @@ def _children(runs: "list[Run]", parent: "Run") -> list[str]:
     return [r.info.run_name for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
 
 
-def test_sweep_leaves_a_table_the_best_settings_and_a_child_a_trial(settings: list[str], tmp_path: Path) -> None:
+def test_sweep_leaves_a_table_the_best_settings_and_a_child_a_trial(
+    settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["sweep", *settings, "sweep.num_trials=3"]) == 0
     trials = _trials(tmp_path)
     assert [trial["state"] for trial in trials] == ["complete"] * 3
@@ -67,6 +69,13 @@ def test_sweep_leaves_a_table_the_best_settings_and_a_child_a_trial(settings: li
     (parent,) = [run for run in runs if run.info.run_name == "sweep sweep"]
     assert len(_children(runs, parent)) == 3
     assert {run.info.status for run in runs} == {"FINISHED"}
+    # Trials are compared by name on the validation rows that they share.
+    first, second = _children(runs, parent)[:2]
+    capsys.readouterr()
+    assert main(["compare", first, second, f"tracking.dir={tmp_path / 'tracking'}"]) == 0
+    shown = capsys.readouterr().out
+    assert "of 10 validation rows, " in shown
+    assert "validation/accuracy" in shown
 
 
 def _change_the_rows(settings: list[str]) -> None:

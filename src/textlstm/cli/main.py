@@ -29,6 +29,7 @@ STAGES: dict[str, Stage] = {
     "explain": Stage("Explain decisions: words, n-grams and LSTM gates, on one page.", config.ExplainConfig),
     "export": Stage("Export a model to ONNX, to label without torch.", config.ExportConfig),
     "sweep": Stage("Search for the best settings; each trial is a run.", config.SweepConfig),
+    "curve": Stage("Train on more and more rows, and say what twice the rows would bring.", config.CurveConfig),
     "trace": Stage("Show the input row and model behind a label.", config.TraceConfig, ("output", "row")),
     "replay": Stage("Label one row again and compare.", config.ReplayConfig, ("output", "row")),
     "dashboard": Stage("Open MLflow's pages on this machine.", config.DashboardConfig),
@@ -138,8 +139,14 @@ def _split_options(arguments: list[str], stage: Stage) -> tuple[list[str], str |
         else:
             overrides.append(item)
     for key, values in placed.items():
-        overrides.append(f"{key}={values[0]}" if len(values) == 1 else f"{key}=[{','.join(values)}]")
+        overrides.append(f"{key}={values[0]}" if len(values) == 1 else f"{key}=[{','.join(map(_item, values))}]")
     return overrides, config_file
+
+
+def _item(value: str) -> str:
+    """Return a word as an item of a typed list, in quotation marks where a comma of its own would cut it."""
+    quote = "'" if '"' in value else '"'
+    return f"{quote}{value}{quote}" if "," in value else value
 
 
 def _usage() -> str:

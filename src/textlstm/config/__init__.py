@@ -30,6 +30,8 @@ from textlstm.config.evaluation import EvaluationConfig
 from textlstm.config.labelling import LabelConfig, LabellingConfig, ReplayConfig, TraceConfig
 from textlstm.config.model import ModelConfig
 from textlstm.config.stages import (
+    CurveConfig,
+    CurveSettings,
     DoctorConfig,
     EvaluateConfig,
     ExplainConfig,
@@ -59,6 +61,8 @@ __all__ = [
     "AUTO_SETTINGS",
     "TEXT_SETTINGS",
     "CompareConfig",
+    "CurveConfig",
+    "CurveSettings",
     "DashboardConfig",
     "DataConfig",
     "DataSource",

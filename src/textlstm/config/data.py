@@ -1,6 +1,7 @@
 """Group `data`: labelled rows, where they are and which columns count."""
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from textlstm.config.checks import (
     MOST_CHARS,
@@ -12,6 +13,8 @@ from textlstm.config.checks import (
     require,
 )
 from textlstm.config.choices import DataSource, FileFormat, RareLabel
+
+_SPLIT_NAMES = ("train", "training", "validation", "dev", "test", "data", "rows", "")
 
 
 @dataclass
@@ -95,3 +98,16 @@ class DataConfig:
             require(not given, f"data.{given[0] if given else ''} is only read with data=files; add data=files")
         if self.source is DataSource.hub:
             require(bool(self.name), "data=hub needs data.name, such as data.name=ag_news")
+
+    @property
+    def title(self) -> str:
+        """A name of the data for people: that of the source, of the hub's dataset, or of the first training file.
+
+        A file whose name says only its split (`r8/train.jsonl.gz`) is named by its folder.
+        """
+        if self.source is not DataSource.files:
+            return PurePath(self.name).name or str(self.source)
+        first = next((name for name in (*self.train, *self.test) if name != "-"), "")
+        path = PurePath(first)
+        stem = path.name.partition(".")[0]
+        return path.parent.name if stem in _SPLIT_NAMES and path.parent.name else stem or str(self.source)

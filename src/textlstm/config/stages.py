@@ -131,6 +131,9 @@ class TrainConfig(PrepareConfig):
     """Folder of the saved model; an unfinished training of the same settings in it is continued."""
     seed: int = 1
     """Seed of the weights, the order of batches and dropout."""
+    seeds: int = 1
+    """Trainings with this many seeds, from `seed` on: mean and standard deviation are printed, and the model in the
+    middle by its validation figure is kept."""
     overwrite: bool = False
     """Replace a finished model in output_dir, or start anew after a change of settings."""
     auto: list[str] = field(default_factory=lambda: list(AUTO_SETTINGS))
@@ -139,7 +142,7 @@ class TrainConfig(PrepareConfig):
     def __post_init__(self) -> None:
         """Check what spans groups."""
         PrepareConfig.__post_init__(self)
-        check_ranges("", self, seed=(0, MOST_SEED))
+        check_ranges("", self, seed=(0, MOST_SEED), seeds=(1, 1000))
         require(
             self.model.pos_embedding_size == 0 or self.text.pos,
             "model.pos_embedding_size needs text.pos=true",
@@ -230,3 +233,41 @@ class SweepConfig(TrainConfig):
     sweep: SweepSettings = field(default_factory=SweepSettings)
     output_dir: str = "outputs/sweep"
     """Folder of the sweep's journal, results table and best config."""
+
+    def __post_init__(self) -> None:
+        """Check what spans groups."""
+        TrainConfig.__post_init__(self)
+        require(self.seeds == 1, f"seeds must be 1 in a sweep, whose trials have one seed each, got {self.seeds}")
+
+
+# Group `curve` and the stage of that name.
+
+
+@dataclass
+class CurveSettings:
+    """The sizes of the training data that a learning curve is drawn through."""
+
+    points: int = 5
+    """Numbers of training rows: all, a half, a quarter and so on, as many as this."""
+    fewest: int = 4
+    """Sizes with fewer training rows a class than this are left out."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_ranges("curve.", self, points=(2, 20), fewest=(1, 1_000_000))
+
+
+@dataclass
+class CurveConfig(TrainConfig):
+    """`textlstm curve`: accuracy over the number of training rows, and what more rows would bring."""
+
+    curve: CurveSettings = field(default_factory=CurveSettings)
+    output_dir: str = "outputs/curve"
+    """Folder of curve.json, curve.svg, and a model and an evaluation a number of rows."""
+    overwrite: bool = True
+    """Replace an earlier curve in output_dir."""
+
+    def __post_init__(self) -> None:
+        """Check what spans groups."""
+        TrainConfig.__post_init__(self)
+        require(self.seeds == 1, f"seeds must be 1 in a curve, whose sizes have one seed each, got {self.seeds}")

@@ -114,6 +114,13 @@ class ScoredRows:
         """Whether a row may have any number of labels."""
         return self.task is Task.multi_label
 
+    def label_names(self, row: int) -> tuple[str, ...]:
+        """Return what is true of a row: one label, several, or none; of an unknown label its placeholder."""
+        target = self.targets[row]
+        if np.ndim(target):
+            return tuple(self.labels[label] for label in np.flatnonzero(target))
+        return (UNKNOWN_LABEL if int(target) == UNKNOWN_TARGET else self.labels[int(target)],)
+
     def predictions(self, probabilities: Floats | None = None) -> Integers | Booleans:
         """Return the decisions of `probabilities` (default: the model's): (N,) int64, or (N, L) bool."""
         return decide(self.probabilities if probabilities is None else probabilities, self.task, self.label_thresholds)

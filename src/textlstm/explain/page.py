@@ -238,6 +238,14 @@ METHOD_NAMES = {
 }
 
 
+class Origin(NamedTuple):
+    """Which row an explained text is, as far as that is known."""
+
+    row_id: str = ""
+    labels: tuple[str, ...] = ()
+    """What is true of the row; empty where nobody has said."""
+
+
 class Word(NamedTuple):
     """A word with its shade."""
 
@@ -264,6 +272,7 @@ class TextView(NamedTuple):
     """One text as the template shows it."""
 
     explanation: Explanation
+    origin: Origin
     excerpt: str
     words: tuple[Word, ...]
     strip: Markup
@@ -281,6 +290,7 @@ def render_page(
     details: Mapping[str, str],
     corpus: CorpusView,
     faithfulness: Sequence[Faithfulness] = (),
+    origins: Sequence[Origin] = (),
 ) -> bytes:
     """Return the page as UTF-8.
 
@@ -291,6 +301,7 @@ def render_page(
         details: names and values shown under the heading.
         corpus: the view over all texts; its method colors the words.
         faithfulness: what the deletion curves say of each method, best first; empty where they were not measured.
+        origins: the row of each explanation; empty where the texts come from no rows.
     """
     # The page says how exact the traces are, so it needs the largest error of all cells.
     errors = [cell.error for entry in explanations for cell in entry.cells]
@@ -306,13 +317,16 @@ def render_page(
         "most_classes": _MOST_CLASSES,
         "half_lives": _half_lives(corpus) if corpus.half_lives else None,
         "method_names": METHOD_NAMES,
-        "texts": [view_text(entry, labels=labels, method=corpus.method) for entry in explanations],
+        "texts": [
+            view_text(entry, origin, labels=labels, method=corpus.method)
+            for entry, origin in zip(explanations, origins or [Origin()] * len(explanations), strict=True)
+        ],
     }
     page = fill_template(_PACKAGE, _PAGE, style=_STYLE, values=values)
     return page.encode("utf-8", "replace")
 
 
-def view_text(explanation: Explanation, *, labels: Sequence[str], method: Method) -> TextView:
+def view_text(explanation: Explanation, origin: Origin, *, labels: Sequence[str], method: Method) -> TextView:
     """Return how one text is shown; words are colored by what they put into the decision of the whole model.
 
     The table of words is by falling size of `method`.
@@ -321,6 +335,7 @@ def view_text(explanation: Explanation, *, labels: Sequence[str], method: Method
     text = explanation.text
     return TextView(
         explanation,
+        origin,
         text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…",
         tuple(Word(word, _shade(level)) for word, level in zip(explanation.tokens, shades, strict=True)),
         _strip(explanation) if explanation.tokens else Markup(),

@@ -19,7 +19,7 @@ from textlstm.model_folder import load_saved_model
 from textlstm.saved_model import SavedModel
 from textlstm.stages.evaluate import abstention_threshold
 from textlstm.stages.screen import Listener, heard_by
-from textlstm.stages.train import train_model
+from textlstm.stages.seeds import train_seeds
 
 _FILE = "texts.parquet"
 _PLACE = re.compile(rf"{re.escape(_FILE)}(?::(\d+): column '\w+')?")
@@ -59,7 +59,7 @@ def train_rows(rows: GivenRows, validation: GivenRows | None, config: TrainConfi
         config = replace(config, data=data, prepared_dir=config.prepared_dir if kept else str(folder / "prepared"))
         # The evaluation of a train stage goes beside the model, so it goes away or stays with it.
         evaluation_dir = model_dir.with_name(f"{model_dir.name}-evaluation")
-        trained = train_model(config, model_dir=model_dir, evaluation_dir=evaluation_dir)
+        trained = train_seeds(config, model_dir=model_dir, evaluation_dir=evaluation_dir).kept
         return load_saved_model(trained.model_dir)
 
 

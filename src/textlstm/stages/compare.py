@@ -15,6 +15,7 @@ from textlstm.tracking.tracked_runs import TEST_PREFIX, Contrast, TrackedRun, fi
 
 _IGNORED_SETTINGS = ("output_dir", "overwrite", "tracking.")
 SEEN = "seen_in_training"
+_VALIDATION = ("validation/accuracy", "validation/macro_f1")
 _COSTS = ("train_seconds", "tokens_per_second")
 
 
@@ -59,7 +60,7 @@ def compare(config: CompareConfig) -> None:
 def _figure_rows(first: TrackedRun, second: TrackedRun) -> list[tuple[str, str, str]]:
     """Return figures with an interval in either run, then what training cost."""
     figures = sorted({*first.intervals, *second.intervals})
-    names = [*(f"{TEST_PREFIX}{figure}" for figure in figures), *_COSTS]
+    names = [*(f"{TEST_PREFIX}{figure}" for figure in figures), *_VALIDATION, *_COSTS]
     return [
         (name, _figure(first, name), _figure(second, name))
         for name in names
@@ -86,8 +87,10 @@ def _setting_rows(first: TrackedRun, second: TrackedRun) -> list[tuple[str, str,
 
 def _show_rows(contrast: Contrast, first: TrackedRun) -> None:
     won, lost = len(contrast.won), len(contrast.lost)
+    # Trials of a sweep have no test rows; they share validation rows.
+    kind = "test" if first.test_digest else "validation"
     say(
-        f"of {contrast.num_rows:,} test rows, {won} are right only in A and {lost} only in B "
+        f"of {contrast.num_rows:,} {kind} rows, {won} are right only in A and {lost} only in B "
         f"(McNemar p {format_p_value(mcnemar_p_value(won, lost))})"
     )
     if contrast.by_class:

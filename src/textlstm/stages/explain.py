@@ -12,11 +12,13 @@ from textlstm.corpus.rows.inputs import expand_inputs
 from textlstm.corpus.rows.readers import read_records
 from textlstm.corpus.rows.records import Record, Reject
 from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
-from textlstm.corpus.sources.examples import ExampleReader
+from textlstm.corpus.sources.examples import Example, ExampleReader
 from textlstm.errors import InputError
 from textlstm.evaluation.report import ClassWords, WordWeight
 from textlstm.evaluation.scored_rows import ScoredRows
+from textlstm.figure_text import counted
 from textlstm.processes.devices import refuse_missing_gpu
+from textlstm.saved_model import Columns
 from textlstm.stages.screen import note, say, table
 from textlstm.storage.files import atomic_file, output_file
 from textlstm.tracking.registry import resolve_model_dir
@@ -47,10 +49,13 @@ def explain(config: ExplainConfig) -> None:
     # Load the model, then read the texts: the name of their column is saved with the model.
     model_dir = resolve_model_dir(config.model_dir, config.tracking)
     classifier = TextClassifier.load(model_dir, device=config.device)
-    texts = [config.explain.text] if config.explain.text else read_texts(config, classifier.saved_model.columns.text)
+    rows = [ExplainedText(config.explain.text)]
+    if not config.explain.text:
+        rows = read_texts(config, classifier.saved_model.columns)
+    texts = [row.text for row in rows]
     page, found = explanation_page(
         classifier,
-        texts,
+        rows,
         title=f"Why {model_dir.name} decided",
         num_shown=config.explain.max_texts,
         faithfulness=config.explain.faithfulness and len(texts) > 1,
@@ -74,22 +79,34 @@ def explain(config: ExplainConfig) -> None:
                 for entry in found
             ],
         )
-    say(f"{output}: {min(len(texts), config.explain.max_texts)} texts explained, {len(page) / 1e6:.1f} MB")
+    num_shown = min(len(texts), config.explain.max_texts)
+    say(f"{output}: {counted(num_shown, 'text')} explained, {len(page) / 1e6:.1f} MB")
+
+
+class ExplainedText(NamedTuple):
+    """A text to explain and where it is from."""
+
+    text: str
+    row_id: str = ""
+    labels: tuple[str, ...] = ()
+    """What is true of the row, where its file says so."""
 
 
 def explanation_page(
-    classifier: "TextClassifier", texts: Sequence[str], *, title: str, num_shown: int, faithfulness: bool
+    classifier: "TextClassifier", rows: Sequence[ExplainedText], *, title: str, num_shown: int, faithfulness: bool
 ) -> tuple[bytes, "list[Faithfulness]"]:
-    """Return the page about `texts`, of which the first `num_shown` are shown one by one, and the deletion curves."""
+    """Return the page about `rows`, of which the first `num_shown` are shown one by one, and the deletion curves."""
     from textlstm.explain.attribution import Method
     from textlstm.explain.explanation import explain_texts
     from textlstm.explain.faithfulness import judge
     from textlstm.explain.summary import view_corpus
 
-    explanations = explain_texts(classifier, texts)
+    explanations = explain_texts(classifier, [row.text for row in rows])
     found = judge(classifier, explanations) if faithfulness else []
     view = view_corpus(explanations, Method.combined)
-    return page_of(classifier, explanations[:num_shown], view, title=title, faithfulness=found), found
+    origins = [(row.row_id, row.labels) for row in rows[:num_shown]]
+    page = page_of(classifier, explanations[:num_shown], view, title=title, faithfulness=found, origins=origins)
+    return page, found
 
 
 class ExplainedRows(NamedTuple):
@@ -120,7 +137,9 @@ def explain_rows(classifier: "TextClassifier", rows: ScoredRows, *, num_texts: i
     )
     # All chosen texts count for the view and the curves, but only a third of them are shown one by one.
     shown = explanations[: max(1, num_texts // 3)]
-    return ExplainedRows(page_of(classifier, shown, view, title=title, faithfulness=found), words)
+    origins = [(rows.ids[row], rows.label_names(row)) for row in chosen[: len(shown)]]
+    page = page_of(classifier, shown, view, title=title, faithfulness=found, origins=origins)
+    return ExplainedRows(page, words)
 
 
 def _weights(counted: "Sequence[Counted]") -> tuple[WordWeight, ...]:
@@ -134,9 +153,13 @@ def page_of(
     *,
     title: str,
     faithfulness: "Sequence[Faithfulness]",
+    origins: Sequence[tuple[str, tuple[str, ...]]] = (),
 ) -> bytes:
-    """Return the page that shows the explanations `shown` one by one, and a view over all of them."""
-    from textlstm.explain.page import render_page
+    """Return the page that shows the explanations `shown` one by one, and a view over all of them.
+
+    `origins` holds row id and true labels of each shown text; empty where the texts come from no rows.
+    """
+    from textlstm.explain.page import Origin, render_page
 
     model = classifier.saved_model.model
     ways = "both ways" if model.bidirectional else "one way"
@@ -149,12 +172,21 @@ def page_of(
     if len(classifier.networks) > 1:
         details["Networks"] = f"{len(classifier.networks)}; gates and gradients are those of the first"
     return render_page(
-        shown, labels=classifier.labels, title=title, details=details, corpus=view, faithfulness=faithfulness
+        shown,
+        labels=classifier.labels,
+        title=title,
+        details=details,
+        corpus=view,
+        faithfulness=faithfulness,
+        origins=[Origin(*origin) for origin in origins],
     )
 
 
-def read_texts(config: ExplainConfig, text_column: str) -> list[str]:
-    """Return the first texts of the input files, as many as the page and its views need.
+def read_texts(config: ExplainConfig, saved: Columns) -> list[ExplainedText]:
+    """Return the first texts of the input files, as many as the page and its views need, with ids and labels.
+
+    A row has the id of the column that the model was trained with, else its number; its label, where that column is
+    there and holds one text.
 
     Raises:
         InputError: a file lacks the text column, or no row has a text.
@@ -162,9 +194,9 @@ def read_texts(config: ExplainConfig, text_column: str) -> list[str]:
     wanted = config.explain.max_texts
     if config.explain.faithfulness:
         wanted = max(wanted, config.explain.sample_texts)
-    columns = ColumnNames(text=config.explain.text_column or text_column, label="")
+    columns = ColumnNames(text=config.explain.text_column or saved.text, label="")
     settings = replace(ReadSettings(), columns=columns, key_prefix="explain")
-    texts: list[str] = []
+    texts: list[ExplainedText] = []
     num_rejected = 0
     # Read the files in order and stop at the last text that is wanted, without reading the rest of its file.
     for path in expand_inputs(config.input):
@@ -174,7 +206,7 @@ def read_texts(config: ExplainConfig, text_column: str) -> list[str]:
             if isinstance(found, Reject):
                 num_rejected += 1
             else:
-                texts.append(found.text)
+                texts.append(_explained_text(found, saved))
             if len(texts) == wanted:
                 break
         if len(texts) == wanted:
@@ -184,3 +216,13 @@ def read_texts(config: ExplainConfig, text_column: str) -> list[str]:
     if not texts:
         raise InputError(f"{', '.join(config.input)}: no row has a text to explain")
     return texts
+
+
+def _explained_text(found: Example, saved: Columns) -> ExplainedText:
+    fields = found.record.fields
+    label, row_id = fields.get(saved.label), fields.get(saved.id) if saved.id else None
+    return ExplainedText(
+        found.text,
+        str(row_id) if isinstance(row_id, str | int) and str(row_id) else str(found.record.number),
+        (label,) if isinstance(label, str) and label else (),
+    )

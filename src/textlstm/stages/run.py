@@ -10,7 +10,7 @@ from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.stages.evaluate import print_evaluation
 from textlstm.stages.prepare import describe
 from textlstm.stages.screen import Stopwatch, note, say
-from textlstm.stages.train import train_model
+from textlstm.stages.seeds import print_seeds, train_seeds
 
 
 def run(config: RunConfig) -> None:
@@ -19,7 +19,7 @@ def run(config: RunConfig) -> None:
     watch = Stopwatch()
     output_dir = Path(config.output_dir)
     # Train and evaluate, with everything under one folder.
-    trained = train_model(config, model_dir=output_dir / "model", evaluation_dir=output_dir / "evaluation")
+    trained, seeds = train_seeds(config, model_dir=output_dir / "model", evaluation_dir=output_dir / "evaluation")
     # Label the test rows (the validation rows where there are none) as a user would: from a file without labels.
     split = trained.corpus.test or trained.corpus.validation
     assert split is not None
@@ -37,6 +37,7 @@ def run(config: RunConfig) -> None:
     note(*summary.lines())
     # Print the results together at the end, after the progress lines.
     describe(trained.corpus)
+    print_seeds(seeds)
     if trained.evaluated is not None:
         print_evaluation(trained.evaluated)
     say(

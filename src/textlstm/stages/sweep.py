@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from textlstm.config.overrides import with_settings
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import ConfigError, TextLSTMError
-from textlstm.evaluation.scored_rows import decide
+from textlstm.evaluation.scored_rows import correct_rows, decide
 from textlstm.fitting import Fitted, fit_classifier, resolve
 from textlstm.inference.classifier import TextClassifier
 from textlstm.processes.devices import refuse_missing_gpu
@@ -27,6 +28,7 @@ from textlstm.sweeping.space import fixed_settings, refuse_impossible
 from textlstm.sweeping.study import SweepStudy
 from textlstm.sweeping.trials import Report, TrialResult
 from textlstm.tracking.run import open_run
+from textlstm.tracking.tracked_runs import PairedRows
 from textlstm.training.job import EpochReport
 
 PARENT_FILE = "parent.json"
@@ -91,7 +93,7 @@ def run_trial(config: TrainConfig, parent_key: str | None, overrides: list[str],
     settings = with_settings(config, overrides)
     # The trial may change settings of the text, which lead to another corpus in the store.
     corpus = prepare_corpus(settings.data, settings.text, prepared_dir=Path(settings.prepared_dir), num_workers=0)
-    with open_run(settings.tracking, stage="trial", run_name=" ".join(overrides), parent_run_id=parent_key) as run:
+    with open_run(settings.tracking, stage="trial", run_name=_trial_name(overrides), parent_run_id=parent_key) as run:
         run.log_params(asdict(settings))
 
         def on_epoch(epoch: EpochReport) -> None:
@@ -99,14 +101,46 @@ def run_trial(config: TrainConfig, parent_key: str | None, overrides: list[str],
             report(epoch.epoch, epoch.macro_f1)
 
         fitted = fit_classifier(corpus, settings, on_epoch=on_epoch)
-        figures = _figures(fitted, corpus)
+        predicted = _predicted(fitted, corpus.task)
+        figures = _figures(fitted, corpus, predicted)
         run.log_metrics({f"validation/{name}": value for name, value in figures.items()})
+        run.log_paired_rows(_validation_rows(fitted, corpus, predicted))
     return figures
 
 
-def _figures(fitted: Fitted, corpus: PreparedCorpus) -> dict[str, float]:
-    thresholds = np.asarray(fitted.saved_model.thresholds.per_class) if corpus.task is Task.multi_label else None
-    predicted = decide(fitted.validation_probabilities, corpus.task, thresholds)
+def _trial_name(overrides: Sequence[str]) -> str:
+    """Return the name of a trial's run, without the `=` that a command would take for a setting.
+
+    >>> _trial_name(["model.hidden_size=64", "training.learning_rate=0.004"])
+    'hidden_size 64, learning_rate 0.004'
+    """
+    pairs = (override.partition("=") for override in overrides)
+    return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, _, value in pairs)
+
+
+def _predicted(fitted: Fitted, task: Task) -> np.ndarray:
+    """Return (N,) label ids or (N, L) bool of the validation rows."""
+    thresholds = np.asarray(fitted.saved_model.thresholds.per_class) if task is Task.multi_label else None
+    return decide(fitted.validation_probabilities, task, thresholds)
+
+
+def _validation_rows(fitted: Fitted, corpus: PreparedCorpus, predicted: np.ndarray) -> PairedRows:
+    """Return which validation rows the trial has right, so that `compare` can tell trials apart row by row."""
+    assert corpus.validation is not None
+    targets = fitted.validation_targets
+    several = [-1] * len(targets)
+    # With several labels a row there is no single class to count by; -1 says so.
+    is_multi = corpus.task is Task.multi_label
+    return PairedRows(
+        ids=corpus.validation.ids(),
+        correct=correct_rows(targets.astype(np.bool_) if is_multi else targets, predicted).tolist(),
+        label_ids=several if is_multi else targets.tolist(),
+        predicted_ids=several if is_multi else predicted.tolist(),
+        digest=corpus.validation.digest,
+    )
+
+
+def _figures(fitted: Fitted, corpus: PreparedCorpus, predicted: np.ndarray) -> dict[str, float]:
     targets = fitted.validation_targets
     assert corpus.validation is not None
     texts = corpus.validation.texts()[:SPEED_ROWS]

@@ -1,38 +1,17 @@
-"""`textlstm train`: prepare, fit, pick the best epoch, calibrate, save, and score the test split."""
+"""`textlstm train`: a model, or several with different seeds, into a folder, and how good it is."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from textlstm.config import TrainConfig
 from textlstm.corpus.preparation.prepare import prepare_corpus
-from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.fitting import Fitted, fit_classifier, join_training, resolve, typed_settings, with_values
-from textlstm.fitting.cross_fit import write_label_errors
-from textlstm.fitting.unfinished import UnfinishedTraining, values_of_first_process
-from textlstm.model_folder import add_figures, save_saved_model
+from textlstm.fitting import join_training, with_values
+from textlstm.fitting.unfinished import values_of_first_process
 from textlstm.processes.devices import refuse_missing_gpu
-from textlstm.processes.distributed import follows_another, under_torchrun
+from textlstm.processes.distributed import follows_another
 from textlstm.processes.signals import cooperative_stop
-from textlstm.saved_model import SavedModel, with_provenance
-from textlstm.stages.evaluate import Evaluated, evaluate_split, print_evaluation
-from textlstm.stages.prepare import prepared
-from textlstm.stages.screen import Advance, Stopwatch, note, progress, say
-from textlstm.storage.files import refuse_existing
-from textlstm.tracking.run import Tracker, open_run
-from textlstm.training.job import EpochReport
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """The outcome of stage train."""
-
-    corpus: PreparedCorpus
-    model_dir: Path
-    evaluated: Evaluated | None
-    """The evaluation of the test split; None where there is none."""
-    seconds: float
+from textlstm.stages.evaluate import print_evaluation
+from textlstm.stages.screen import say
+from textlstm.stages.seeds import print_seeds, train_seeds
 
 
 def train(config: TrainConfig) -> None:
@@ -49,180 +28,9 @@ def train(config: TrainConfig) -> None:
         return
     # The first or only process runs the whole stage.
     model_dir = Path(config.output_dir)
-    trained = train_model(
-        config, model_dir=model_dir, evaluation_dir=model_dir.with_name(f"{model_dir.name}-evaluation")
-    )
+    evaluation_dir = model_dir.with_name(f"{model_dir.name}-evaluation")
+    trained, seeds = train_seeds(config, model_dir=model_dir, evaluation_dir=evaluation_dir)
+    print_seeds(seeds)
     if trained.evaluated is not None:
         print_evaluation(trained.evaluated)
     say(f"model       {trained.model_dir}")
-
-
-def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -> Trained:
-    """Train a model into `model_dir`, evaluate its test split into `evaluation_dir`, log both as one MLflow run.
-
-    Raises:
-        InputError: `model_dir` holds a finished model and `config.overwrite` is false.
-    """
-    # Refuse a wrong call, then prepare the corpus or find it in the store.
-    refuse_missing_gpu(training__device=config.training.device, text__tagger_device=config.text.tagger_device)
-    refuse_existing(model_dir, overwrite=config.overwrite)
-    corpus = prepared(config)
-    # Continue a training that was killed, with the run and the chosen values it had.
-    unfinished = UnfinishedTraining.open(model_dir, config, corpus)
-    if unfinished.is_continued:
-        note(f"continuing the unfinished training in {unfinished.directory}")
-    watch = Stopwatch()
-    config, values = _with_chosen_values(config, corpus, unfinished)
-    name = (
-        config.tracking.run_name or f"{model_dir.name} {config.data.source} {config.model.encoder} seed {config.seed}"
-    )
-    with open_run(config.tracking, stage="train", run_name=name, resume_run_id=unfinished.resume_key) as run:
-        # From here on a kill leaves a folder from which the same command continues.
-        unfinished.remember(run.resume_key, values)
-        _log_inputs(run, config, corpus, values)
-
-        # Fit; a signal writes a checkpoint first, from which the same command continues.
-        with cooperative_stop() as stop, progress("training", lines=False) as advance:
-            epochs = _EpochLines(run, advance, config.training.epochs)
-            fitted = fit_classifier(
-                corpus,
-                config,
-                work_dir=unfinished.directory,
-                on_epoch=epochs.show_without_validation if config.training.cross_fit else epochs.show,
-                on_refit_epoch=epochs.show_refit,
-                stop=stop,
-            )
-
-        # Save, and log how it went.
-        save_saved_model(_with_provenance(fitted, config, corpus, run, values), model_dir)
-        _log_outcome(run, fitted, seconds=watch.seconds)
-
-        # Score the test split with the model as it was saved.
-        evaluated = None
-        if corpus.test is not None and len(corpus.test):
-            evaluated = evaluate_split(model_dir, corpus.test, config, output_dir=evaluation_dir, run=run)
-            add_figures(model_dir, _test_figures(evaluated))
-        if config.evaluation.label_errors:
-            table = write_label_errors(corpus, config.data, evaluation_dir, seed=config.seed)
-            note(f"training rows to look at: {table}")
-        # The model is logged last, when its folder holds the test figures too.
-        run.log_model(model_dir, tags={"test_digest": corpus.test.digest if corpus.test is not None else ""})
-    # Model, figures and run are complete, so nothing is left to continue.
-    unfinished.remove()
-    note(*run.summary())
-    return Trained(corpus, model_dir, evaluated, watch.seconds)
-
-
-def _with_chosen_values(
-    config: TrainConfig, corpus: PreparedCorpus, unfinished: UnfinishedTraining
-) -> tuple[TrainConfig, dict[str, Any]]:
-    """Return `config` without `auto`, and the chosen values; a continued training keeps its earlier ones."""
-    if not config.auto:
-        return config, {}
-    if unfinished.is_continued:
-        # A measurement could choose other values today, and the checkpoint fits only those of before.
-        return with_values(config, unfinished.values), unfinished.values
-    # Under `torchrun` a training needs all processes, and the others wait for what is chosen here.
-    with cooperative_stop() as stop:
-        resolved = resolve(config, corpus, measure_speed=not under_torchrun(), stop=stop)
-    note(*(f"auto: {reason}" for reason in resolved.reasons))
-    note(f"the same again: {typed_settings(resolved.values)} auto=[]")
-    return resolved.config, resolved.values
-
-
-@dataclass(frozen=True, slots=True)
-class _EpochLines:
-    """Reports each epoch: a line on the screen, a step of the bar, points of the run's curves."""
-
-    run: Tracker
-    advance: Advance
-    num_epochs: int
-
-    def show(self, report: EpochReport) -> None:
-        self.run.log_metrics(_curve_points(report), step=report.epoch)
-        line = (
-            f"epoch {report.epoch}: loss {report.train_loss:.3f}, validation macro-F1 {report.macro_f1:.4f}, "
-            f"accuracy {report.accuracy:.4f}, {report.tokens_per_second:,.0f} tokens/s"
-        )
-        self.advance(report.epoch, self.num_epochs, line)
-        note(line + (" *" if report.is_best else ""))
-
-    def show_without_validation(self, report: EpochReport) -> None:
-        self.run.log_metrics({"epoch/train_loss": report.train_loss}, step=report.epoch)
-        line = f"training on all rows, epoch {report.epoch}: loss {report.train_loss:.3f}"
-        self.advance(report.epoch, self.num_epochs, line)
-        note(line)
-
-    def show_refit(self, report: EpochReport) -> None:
-        self.run.log_metrics({"refit/train_loss": report.train_loss}, step=report.epoch)
-        line = f"refit on all rows, epoch {report.epoch}: loss {report.train_loss:.3f}"
-        self.advance(report.epoch, self.num_epochs, line)
-        note(line)
-
-
-def _curve_points(report: EpochReport) -> dict[str, float]:
-    return {
-        "epoch/train_loss": report.train_loss,
-        "epoch/validation_loss": report.validation_loss,
-        "epoch/validation_macro_f1": report.macro_f1,
-        "epoch/validation_accuracy": report.accuracy,
-        "epoch/learning_rate": report.learning_rate,
-        "epoch/tokens_per_second": report.tokens_per_second,
-        "epoch/padding_share": report.padding_share,
-    }
-
-
-def _log_inputs(run: Tracker, config: TrainConfig, corpus: PreparedCorpus, values: dict[str, Any]) -> None:
-    run.log_params(asdict(config) | {"auto_chosen": sorted(values)})
-    source = ", ".join(config.data.train) or config.data.name or str(config.data.source)
-    for context in ("train", "validation", "test"):
-        split = getattr(corpus, context)
-        if split is not None:
-            run.log_dataset(
-                str(config.data.source), context=context, digest=split.digest, num_rows=len(split), source=source
-            )
-    run.log_artifact(corpus.directory / "card.json", folder="data")
-
-
-def _log_outcome(run: Tracker, fitted: Fitted, *, seconds: float) -> None:
-    """Log the figures of the training, print what the vectors cover, and print and tag what happened on the way."""
-    run.log_metrics(fitted.metrics() | {"train_seconds": seconds})
-    note(*(f"vectors: {source}" for source in (fitted.embeddings.coverage if fitted.embeddings else ())))
-    if fitted.events():
-        note(*fitted.events())
-        run.set_tags({"training_events": "; ".join(fitted.events())})
-    if fitted.shortfall is not None:
-        note(f"warning: {fitted.shortfall}")
-        run.set_tags({"training_warnings": str(fitted.shortfall)})
-
-
-def _test_figures(evaluated: Evaluated) -> dict[str, Sequence[float]]:
-    """Return the main figures of the test rows, each with the ends of its interval."""
-    metrics = evaluated.evaluation.metrics
-    # With several labels a row there is no accuracy; micro-F1 takes its place.
-    first = "accuracy" if "accuracy" in metrics.intervals else "micro_f1"
-    return {f"test/{name}": (metrics.values[name], *metrics.intervals[name]) for name in (first, "macro_f1")}
-
-
-def _with_provenance(
-    fitted: Fitted, config: TrainConfig, corpus: PreparedCorpus, run: Tracker, values: dict[str, Any]
-) -> SavedModel:
-    # Digests and row counts say later which data the model was made from.
-    splits = {
-        name: split
-        for name, split in (("train", corpus.train), ("validation", corpus.validation), ("test", corpus.test))
-        if split is not None
-    }
-    return with_provenance(
-        fitted.saved_model,
-        run_id=run.run_id or "",
-        corpus=corpus.key,
-        data_digests={name: split.digest for name, split in splits.items()},
-        num_rows={name: len(split) for name, split in splits.items()},
-        data_source=str(config.data.source),
-        seed=config.seed,
-        training=asdict(config.training),
-        chosen_settings=values,
-        **({"warnings": [str(fitted.shortfall)]} if fitted.shortfall is not None else {}),
-        figures={name: [value] for name, value in fitted.metrics().items() if name.startswith("validation/")},
-    )
