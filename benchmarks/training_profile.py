@@ -30,13 +30,11 @@ SYSTEMS_PROFILED = (SYSTEMS[0], SYSTEMS[2])
 STEPS = {
     "prepare text": ("textlstm.stages.training", "prepared"),
     "vocabulary, encoding": ("textlstm.fitting.classifier", "network_inputs"),
-    "linear expert": ("textlstm.fitting.classifier", "_fit_expert"),
-    "expert on all rows, baseline": ("textlstm.fitting.classifier", "_expert_and_baseline"),
     "network": ("textlstm.fitting.classifier", "fit_networks"),
     "score the test rows": ("textlstm.stages.training", "evaluate_split"),
 }
 """What is timed: functions that do not call each other."""
-START, REST = "start: Python, torch, settings", "gate, saving, end"
+START, REST = "start: Python, torch, settings", "linear models beyond the network, calibration, saving"
 
 
 def main() -> int:

@@ -11,11 +11,12 @@ from textlstm.config.overrides import with_settings
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import ConfigError
-from textlstm.fitting import Fitted, fit_classifier, resolve, typed_settings, with_values
+from textlstm.fitting import Fitted, fit_classifier, linear, resolve, typed_settings, with_values
 from textlstm.fitting.auto_expert import EXPERT_KEYS, choose_expert
 from textlstm.fitting.auto_network import DataSize, choose_sizes, choose_within_time
 from textlstm.fitting.cross_fit import cross_fit, stratified_folds
 from textlstm.fitting.networks import labelled_rows
+from textlstm.processes.call import BackgroundCall, Message
 
 WORDS = {"sport": ("goal", "match", "coach"), "money": ("bank", "share", "profit")}
 SMALL = ("text.pos=false", "model.hidden_size=6", "evaluation.baseline=false", "training.deterministic=true")
@@ -53,6 +54,28 @@ def test_the_chosen_values_typed_by_hand_give_the_same_model(corpus: PreparedCor
     assert first.saved_model.thresholds == second.saved_model.thresholds
     other = with_settings(by_hand, ["training.epochs=2"])
     assert _bytes(fit_classifier(corpus, other)) != _bytes(first)  # the negative control
+
+
+def test_linear_models_of_another_process_are_those_of_this_one(
+    corpus: PreparedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ["auto=", "model.expert_char_ngrams=true", "evaluation.baseline=true", "training.epochs=1"]
+    config = with_settings(with_settings(TrainConfig(), SMALL), settings)
+    started: list[str] = []
+
+    def noted(module: str, message: Message) -> BackgroundCall:
+        started.append(module)
+        return BackgroundCall(module, message)
+
+    monkeypatch.setattr(linear, "BackgroundCall", noted)
+    here = fit_classifier(corpus, config)
+    assert not started
+    monkeypatch.setattr(linear, "FEW_CHARACTERS", 0)
+    elsewhere = fit_classifier(corpus, config)
+    assert started == [linear.MODULE]
+    assert _bytes(elsewhere) == _bytes(here)
+    other = fit_classifier(corpus, with_settings(config, ["model.expert_c=0.2"]))  # the negative control
+    assert _bytes(other) != _bytes(here)
 
 
 def test_what_is_typed_is_kept(corpus: PreparedCorpus) -> None:

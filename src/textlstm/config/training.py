@@ -14,8 +14,8 @@ class TrainingConfig:
     """Time that the choice of the `auto` settings may spend on the networks of this machine; a value that you set is
     kept even where it takes longer."""
     quality: Quality = Quality.balanced
-    """fast: no option that multiplies the time; balanced: such options within a third of the minutes; best: within all
-    of them."""
+    """fast: no option that multiplies the time; balanced: such options within a quarter of the minutes; best: within
+    all of them."""
     epochs: int = 6
     """Passes over the training rows; auto: 4 to 8 by rows and tokens, up to 20 for few rows, fewer where the
     time is short."""

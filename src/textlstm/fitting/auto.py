@@ -12,6 +12,7 @@ from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.embeddings.sources import has_wordllama
 from textlstm.fitting.auto_expert import EXPERT_KEYS, choose_expert
 from textlstm.fitting.auto_network import DataSize, choose_sizes, choose_within_time
+from textlstm.fitting.linear import fits_beside_network
 from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs
 from textlstm.text.language import is_spaceless
 from textlstm.training.job import EpochReport
@@ -78,7 +79,7 @@ def resolve(
             seconds=60 * training.minutes * _TIME_OF_EXPERT,
             seed=config.seed,
         )
-        model, linear_seconds = choice.config, choice.seconds
+        model, linear_seconds = choice.config, 0.0 if fits_beside_network(texts) else choice.seconds
         reasons.append(choice.reason)
 
     # The network: first the settings that the data decide, then those that the time decides.

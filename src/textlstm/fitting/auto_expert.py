@@ -12,6 +12,7 @@ from textlstm.config import ModelConfig, Task
 from textlstm.embeddings.sources import has_wordllama, vectors_of_expert
 from textlstm.models.calibration.temperature import Wanted, fit_scales, mean_loss
 from textlstm.models.linear.expert import ExpertFeatures, held_out_logits
+from textlstm.models.linear.tfidf import SparseRows
 
 EXPERT_KEYS = (
     "model.expert_vectors",
@@ -102,8 +103,15 @@ def choose_expert(
     sample, wanted = [texts[i] for i in rows], targets[rows]
     growth = len(texts) / len(rows)
 
+    known: dict[tuple[object, ...], _Features] = {}
+
     def tried(name: str, settings: ModelConfig) -> Trial:
-        return _try(name, sample, wanted, num_labels=num_labels, task=task, config=settings, growth=growth, seed=seed)
+        # Settings of the solver alone go with the features of the trial before.
+        key = (settings.expert_vectors, settings.expert_char_ngrams, settings.expert_char_across)
+        features = known.get(key) or _Features.of(sample, num_labels, settings)
+        known.clear()
+        known[key] = features
+        return _try(name, features, wanted, num_labels=num_labels, task=task, config=settings, growth=growth, seed=seed)
 
     # The cheapest features first; each option is tried on top of those that were taken so far.
     best, best_config = tried("words 1-2", plain), plain
@@ -179,9 +187,25 @@ def _with(config: ModelConfig, values: Mapping[str, Any]) -> ModelConfig:
     return replace(config, **{key.removeprefix("model."): value for key, value in values.items()})
 
 
+@dataclass(frozen=True, slots=True)
+class _Features:
+    """Columns and rows of the sample, for all folds, and the seconds that they took."""
+
+    columns: ExpertFeatures
+    rows: SparseRows
+    seconds: float
+
+    @classmethod
+    def of(cls, texts: Sequence[str], num_labels: int, config: ModelConfig) -> "_Features":
+        started = time.perf_counter()
+        columns = ExpertFeatures.fit(texts, num_labels, config, vectors_of_expert(config))
+        rows = columns.rows(texts)
+        return cls(columns, rows, time.perf_counter() - started)
+
+
 def _try(
     name: str,
-    texts: Sequence[str],
+    features: _Features,
     targets: np.ndarray,
     *,
     num_labels: int,
@@ -191,18 +215,13 @@ def _try(
     seed: int,
 ) -> Trial:
     """Return the scores and the time of `config`, which labels each of three folds by learning from the other two."""
+    folds = np.arange(len(targets)) % _NUM_FOLDS  # the sample is in random order
     started = time.perf_counter()
-    # Features are computed once, for all folds.
-    features = ExpertFeatures.fit(texts, num_labels, config, vectors_of_expert(config))
-    rows = features.rows(texts)
-    prepared = time.perf_counter()
-    folds = np.arange(len(texts)) % _NUM_FOLDS  # the sample is in random order
     # (N, L) logits of rows that each fit has not seen.
     held_out = held_out_logits(
-        features, rows, targets, folds, num_labels=num_labels, task=task, config=config, seed=seed
+        features.columns, features.rows, targets, folds, num_labels=num_labels, task=task, config=config, seed=seed
     )
-    fitted = time.perf_counter()
-    per_fit = (fitted - prepared) / (_NUM_FOLDS - 1)  # each fit saw two thirds of the rows
+    per_fit = (time.perf_counter() - started) / (_NUM_FOLDS - 1)  # each fit saw two thirds of the rows
     # The log loss is that after temperature scaling.
     wanted = Wanted.of(targets, num_labels, task=task)
     (scale,), bias = fit_scales([held_out], wanted)
@@ -212,5 +231,5 @@ def _try(
         name,
         float(right.mean()),
         mean_loss(scale * held_out + bias, wanted),
-        growth * (prepared - started + per_fit),
+        growth * (features.seconds + per_fit),
     )

@@ -34,7 +34,7 @@ _ADVERSARIAL_FACTOR = 3.0
 _REFIT_FACTOR = 1.8
 _LEAST_SHARE_OF_NETWORK = 0.3
 """Part of the minutes that is left to the network, whatever time linear fits take."""
-_SHARE_OF_OPTIONS = {Quality.fast: 0.0, Quality.balanced: 1 / 3, Quality.best: 1.0}
+_SHARE_OF_OPTIONS = {Quality.fast: 0.0, Quality.balanced: 1 / 4, Quality.best: 1.0}
 """Part of the minutes within which a training with such options must stay."""
 
 
@@ -143,7 +143,12 @@ def choose_within_time(
             seconds *= option.factor
             reasons.append(f"{option.name}, about {seconds:,.0f} s in all")
         else:
-            needed = seconds * option.factor / max(_SHARE_OF_OPTIONS[training.quality], 1 / 3) / 60
+            needed = (
+                seconds
+                * option.factor
+                / max(_SHARE_OF_OPTIONS[training.quality], _SHARE_OF_OPTIONS[Quality.balanced])
+                / 60
+            )
             reasons.append(f"no {option.name}: it would need training.minutes={needed:.1f}")
     return NetworkChoice(model, training, tuple(reasons))
 

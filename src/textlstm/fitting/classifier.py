@@ -16,11 +16,11 @@ from textlstm.arrays.hashing import content_hash
 from textlstm.config import DataConfig, Device, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
-from textlstm.embeddings.sources import vectors_of_expert
 from textlstm.evaluation.abstention import Shortfall, find_shortfall, find_threshold
 from textlstm.evaluation.label_thresholds import fit_label_thresholds
 from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
 from textlstm.fitting.cross_fit import cross_fit
+from textlstm.fitting.linear import linear_models
 from textlstm.fitting.networks import (
     LabelledRows,
     NetworkInputs,
@@ -31,11 +31,10 @@ from textlstm.fitting.networks import (
 )
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.temperature import mean_logits, to_probabilities
-from textlstm.models.linear.expert import LinearExpert
+from textlstm.models.linear.fits import LinearModels
 from textlstm.models.network.network import TextNetwork, predict_logits
 from textlstm.processes.devices import choose_device
 from textlstm.saved_model import Columns, SavedModel, Thresholds
-from textlstm.text.language import is_spaceless
 from textlstm.training.job import EpochReport, FitResult
 from textlstm.training.validation_scores import score
 
@@ -125,36 +124,35 @@ def fit_classifier(
     rows = labelled_rows(corpus)
     weights = validation_weights(rows.validation_targets, corpus, config.evaluation)
 
-    if config.training.cross_fit:
-        return _fit_by_folds(rows, corpus, config, work_dir=work_dir, on_epoch=on_epoch, stop=stop)
+    with linear_models(rows, corpus, config, score_validation=not config.training.cross_fit) as linear:
+        if config.training.cross_fit:
+            outcome = _fit_by_folds(rows, corpus, config, work_dir=work_dir, on_epoch=on_epoch, stop=stop)
+            return _fitted(outcome, linear(stop), rows, corpus, config)
 
-    # Both branches learn from the training rows.
-    expert = None
-    if config.model.linear_expert:
-        expert = _fit_expert(rows.train.texts(), rows.train_targets, corpus, config)
-    inputs = network_inputs(rows, config)
-    networks, results = fit_networks(inputs, corpus, config, work_dir=work_dir, on_epoch=on_epoch, stop=stop)
-    validation = inputs.validation
+        # Both branches learn from the training rows.
+        inputs = network_inputs(rows, config)
+        networks, results = fit_networks(inputs, corpus, config, work_dir=work_dir, on_epoch=on_epoch, stop=stop)
+        validation = inputs.validation
 
-    # The combiner and the thresholds learn from the validation rows.
-    device = choose_device(config.training.device, key="training.device")
-    # (N, L) logits of each network, averaged to those of the recurrent branch.
-    logits = [predict_logits(network.to(device), validation, device=device) for network in networks]
-    recurrent = mean_logits(logits, corpus.task)
-    expert_logits = None if expert is None else expert.logits(rows.validation.texts())
-    targets = rows.validation_targets
-    calibrated = calibrate(recurrent, expert_logits, targets, task=corpus.task, weights=weights)
-    probabilities = to_probabilities(calibrated.log_probabilities, corpus.task)
+        # The combiner and the thresholds learn from the validation rows.
+        device = choose_device(config.training.device, key="training.device")
+        # (N, L) logits of each network, averaged to those of the recurrent branch.
+        logits = [predict_logits(network.to(device), validation, device=device) for network in networks]
+        recurrent = mean_logits(logits, corpus.task)
+        targets = rows.validation_targets
+        models = linear(stop)
+        calibrated = calibrate(recurrent, models.validation_logits, targets, task=corpus.task, weights=weights)
+        probabilities = to_probabilities(calibrated.log_probabilities, corpus.task)
 
-    # Nothing more is learned from held-out rows: the networks may see them, as the expert and the baseline do.
-    refits: tuple[FitResult, ...] = ()
-    if config.training.refit:
-        inputs, networks, refits = refit_networks(
-            rows, results, corpus, config, work_dir=work_dir, on_epoch=on_refit_epoch, stop=stop
-        )
+        # Nothing more is learned from held-out rows: the networks may see them, as the expert and the baseline do.
+        refits: tuple[FitResult, ...] = ()
+        if config.training.refit:
+            inputs, networks, refits = refit_networks(
+                rows, results, corpus, config, work_dir=work_dir, on_epoch=on_refit_epoch, stop=stop
+            )
 
-    outcome = _Outcome(inputs, networks, results, refits, calibrated, probabilities, targets, weights)
-    return _fitted(outcome, rows, corpus, config)
+        outcome = _Outcome(inputs, networks, results, refits, calibrated, probabilities, targets, weights)
+        return _fitted(outcome, models, rows, corpus, config)
 
 
 def _fit_by_folds(
@@ -165,7 +163,7 @@ def _fit_by_folds(
     work_dir: Path | None,
     on_epoch: Callable[[EpochReport], None] | None,
     stop: Callable[[], int] | None,
-) -> Fitted:
+) -> "_Outcome":
     """Fit where validation rows are few: calibrate on rows of all folds, then train on all rows."""
     # Scores of every row by branches that have not seen it.
     scores = cross_fit(rows, corpus, config, work_dir=work_dir, stop=stop)
@@ -182,11 +180,9 @@ def _fit_by_folds(
     probabilities = to_probabilities(calibrated.log_probabilities, corpus.task)
 
     # The networks of the model learn from all rows.
-    joined = rows.joined()
-    inputs = network_inputs(joined, config)
+    inputs = network_inputs(rows.joined(), config)
     networks, results = fit_networks(inputs, corpus, config, work_dir=work_dir, on_epoch=on_epoch, stop=stop)
-    outcome = _Outcome(inputs, networks, results, (), calibrated, probabilities, targets, weights)
-    return _fitted(outcome, rows, corpus, config)
+    return _Outcome(inputs, networks, results, (), calibrated, probabilities, targets, weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +199,10 @@ class _Outcome:
     weights: np.ndarray | None
 
 
-def _fitted(outcome: _Outcome, rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig) -> Fitted:
-    """Put the model together; the expert and the baseline learn from training and validation rows."""
+def _fitted(
+    outcome: _Outcome, linear: LinearModels, rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig
+) -> Fitted:
+    """Put the model together."""
     thresholds, shortfall = _thresholds(outcome, corpus.task, config)
     saved_model = SavedModel(
         labels=corpus.labels,
@@ -213,7 +211,7 @@ def _fitted(outcome: _Outcome, rows: LabelledRows, corpus: PreparedCorpus, confi
         model=config.model,
         text_fingerprint=corpus.text_fingerprint,
         vocabulary=outcome.inputs.vocabulary,
-        weights=_weights(outcome.networks, outcome.calibrated.combiner) | _expert_and_baseline(rows, corpus, config),
+        weights=_weights(outcome.networks, outcome.calibrated.combiner) | linear.arrays,
         columns=columns_of(config.data),
         thresholds=thresholds,
         label_shares=_label_shares(rows.train_targets, len(corpus.labels)),
@@ -256,39 +254,6 @@ def columns_of(data: DataConfig) -> Columns:
         label_separator=data.label_separator,
         id=data.id_column,
     )
-
-
-def _fit_expert(texts: list[str], targets: np.ndarray, corpus: PreparedCorpus, config: TrainConfig) -> LinearExpert:
-    return LinearExpert.fit(
-        texts,
-        targets,
-        num_labels=len(corpus.labels),
-        task=corpus.task,
-        config=config.model,
-        seed=config.seed,
-        pretrained=vectors_of_expert(config.model),
-    )
-
-
-def _expert_and_baseline(rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig) -> dict[str, np.ndarray]:
-    """Fit both on training and validation rows; return their arrays."""
-    joined = rows.joined()
-    texts, targets = joined.train.texts(), joined.train_targets
-    parts: dict[str, np.ndarray] = {}
-    if config.model.linear_expert:
-        expert = _fit_expert(texts, targets, corpus, config)
-        parts |= {f"expert.{name}": value for name, value in expert.to_arrays().items()}
-    if config.evaluation.baseline:
-        baseline = LinearExpert.fit_baseline(
-            texts,
-            targets,
-            num_labels=len(corpus.labels),
-            task=corpus.task,
-            seed=config.seed,
-            spaceless=is_spaceless(texts),
-        )
-        parts |= {f"baseline.{name}": value for name, value in baseline.to_arrays().items()}
-    return parts
 
 
 def _weights(networks: list[TextNetwork], combiner: BranchCombiner) -> dict[str, np.ndarray]:

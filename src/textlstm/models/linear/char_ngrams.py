@@ -42,8 +42,16 @@ class CharacterNgrams:
         columns: dict[str, int] = {}
         ngrams_of = _ngrams_across if across_words else _ngrams
 
+        cut: dict[str, np.ndarray] = {}
+
         def number(word: str) -> np.ndarray:
-            return np.array([columns.setdefault(ngram, len(columns)) for ngram in ngrams_of(word)], dtype=np.int64)
+            found = cut.get(word)
+            if found is None:
+                numbers = [columns.setdefault(ngram, len(columns)) for ngram in ngrams_of(word)]
+                found = np.array(numbers, dtype=np.int64)
+                if not across_words and len(cut) < _MAX_CACHED_WORDS:
+                    cut[word] = found
+            return found
 
         # `number` fills `columns` while texts are counted; each text adds 1 to the frequency of each of its n-grams.
         present = [_count(texts[block], number, across_words=across_words).features for block in text_blocks(texts)]
@@ -51,7 +59,14 @@ class CharacterNgrams:
         # Columns are numbered anew, in the order of the n-grams.
         kept = [(ngram, column) for ngram, column in sorted(columns.items()) if frequencies[column] >= min_count]
         idf = inverse_document_frequencies(frequencies[[column for _, column in kept]], num_texts=len(texts))
-        return cls({ngram: i for i, (ngram, _) in enumerate(kept)}, idf, across_words)
+        table = cls({ngram: i for i, (ngram, _) in enumerate(kept)}, idf, across_words)
+        # The training texts are transformed next: their words need not be cut again.
+        renumber = np.full(len(columns), -1, dtype=np.int64)
+        renumber[[column for _, column in kept]] = np.arange(len(kept))
+        for word, numbers in cut.items():
+            known = renumber[numbers]
+            table._cache[word] = known[known >= 0]
+        return table
 
     @property
     def num_features(self) -> int:

@@ -1,0 +1,142 @@
+"""All linear models of a training: the expert on training rows, then the expert and the baseline on all rows.
+
+`python -m textlstm.models.linear.fits DESCRIPTOR` fits them in a process of its own, for `BackgroundCall`.
+"""
+
+import sys
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import numpy as np
+
+from textlstm.arrays.strings import pack_strings, unpack_strings
+from textlstm.config import ModelConfig, Task
+from textlstm.config.checks import from_plain
+from textlstm.models.linear.expert import LinearExpert
+from textlstm.models.linear.mean_vectors import PieceVectors
+from textlstm.processes.call import Message, answer
+
+
+@dataclass(frozen=True, slots=True)
+class LinearModels:
+    """What the fits give to the model."""
+
+    validation_logits: np.ndarray | None
+    """(N, L) float32 of validation rows, by an expert that has not seen them; None where these were not wanted."""
+    arrays: dict[str, np.ndarray]
+    """Of the expert and the baseline, both fitted on all rows, as the saved model names them."""
+
+    def to_message(self) -> Message:
+        """Return the models for another process."""
+        logits = {} if self.validation_logits is None else {"validation_logits": self.validation_logits}
+        return Message({}, self.arrays | logits)
+
+    @classmethod
+    def from_message(cls, message: Message) -> "LinearModels":
+        """Return the models that `to_message` wrote."""
+        arrays = dict(message.arrays)
+        return cls(arrays.pop("validation_logits", None), arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class LinearFits:
+    """What is fitted, and on what."""
+
+    train: list[str]
+    """Texts of the training rows."""
+    validation: list[str]
+    """Texts of the validation rows."""
+    targets: np.ndarray
+    """(N,) label ids or (N, L) 0/1 of both, training rows first."""
+    num_labels: int
+    """L."""
+    task: Task
+    config: ModelConfig
+    """Settings of the expert."""
+    pretrained: PieceVectors | None
+    """For model.expert_vectors."""
+    spaceless: bool
+    """Whether characters of the baseline reach across words."""
+    baseline: bool
+    """Whether there is one."""
+    score_validation: bool
+    """Whether logits of the validation rows are wanted."""
+    seed: int
+    """Of the solver."""
+
+    def fit(self) -> LinearModels:
+        """Return the fitted models."""
+        fit_expert = partial(
+            LinearExpert.fit,
+            num_labels=self.num_labels,
+            task=self.task,
+            config=self.config,
+            seed=self.seed,
+            pretrained=self.pretrained,
+        )
+        # The combiner learns from rows that the expert has not seen.
+        logits = None
+        if self.score_validation:
+            logits = fit_expert(self.train, self.targets[: len(self.train)]).logits(self.validation)
+        # What is saved learns from all rows.
+        texts, arrays = self.train + self.validation, dict[str, np.ndarray]()
+        if self.config.linear_expert:
+            expert = fit_expert(texts, self.targets)
+            arrays |= {f"expert.{name}": value for name, value in expert.to_arrays().items()}
+        if self.baseline:
+            baseline = LinearExpert.fit_baseline(
+                texts,
+                self.targets,
+                num_labels=self.num_labels,
+                task=self.task,
+                seed=self.seed,
+                spaceless=self.spaceless,
+            )
+            arrays |= {f"baseline.{name}": value for name, value in baseline.to_arrays().items()}
+        return LinearModels(logits, arrays)
+
+    def to_message(self) -> Message:
+        """Return the fits for another process."""
+        texts = pack_strings(self.train + self.validation)
+        arrays = {"bytes": texts.data, "offsets": texts.offsets, "targets": self.targets}
+        values = {
+            "num_train": len(self.train),
+            "num_labels": self.num_labels,
+            "task": str(self.task),
+            "config": asdict(self.config),
+            "spaceless": self.spaceless,
+            "baseline": self.baseline,
+            "score_validation": self.score_validation,
+            "seed": self.seed,
+            "tokenizer": None,
+        }
+        if self.pretrained is not None:
+            arrays["vectors"] = self.pretrained.vectors
+            values["tokenizer"] = self.pretrained.tokenizer_json
+        return Message(values, arrays)
+
+    @classmethod
+    def from_message(cls, message: Message) -> "LinearFits":
+        """Return the fits that `to_message` wrote."""
+        values, arrays = message
+        texts = unpack_strings(arrays["bytes"], arrays["offsets"])
+        pretrained = None
+        if values["tokenizer"] is not None:
+            pretrained = PieceVectors(arrays["vectors"], values["tokenizer"])
+        return cls(
+            train=texts[: values["num_train"]],
+            validation=texts[values["num_train"] :],
+            targets=arrays["targets"],
+            num_labels=values["num_labels"],
+            task=Task(values["task"]),
+            config=from_plain(ModelConfig, values["config"]),
+            pretrained=pretrained,
+            spaceless=values["spaceless"],
+            baseline=values["baseline"],
+            score_validation=values["score_validation"],
+            seed=values["seed"],
+        )
+
+
+if __name__ == "__main__":
+    answer(int(sys.argv[1]), lambda message: LinearFits.from_message(message).fit().to_message())

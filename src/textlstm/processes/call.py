@@ -1,0 +1,130 @@
+"""A computation in a process of its own: beside other work, and given up at once when a stop is asked for.
+
+The child is a module that calls `answer`; only `BackgroundCall` starts it. A message is a JSON object and named arrays.
+"""
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from textlstm.errors import Interrupted, TextLSTMError
+from textlstm.processes.child import child_environment, end_words, private_stdout, reported_error
+
+_LENGTH = struct.Struct("<Q")
+_LOOK_SECONDS = 0.02
+
+
+class Message(NamedTuple):
+    """What goes to a child and what comes back."""
+
+    values: Mapping[str, Any]
+    """JSON values."""
+    arrays: Mapping[str, np.ndarray]
+
+
+class BackgroundCall:
+    """A child process at work on a message, with one thread."""
+
+    def __init__(self, module: str, message: Message) -> None:
+        """Start `python -m module`, which answers `message`."""
+        self._module = module
+        # Files without a name, not pipes: the child never waits for this process to read or to write.
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        alive, self._life = os.pipe()
+        with tempfile.TemporaryFile() as question:
+            _write(question, message)
+            question.seek(0)
+            self._process = subprocess.Popen(  # noqa: S603 - this package, and a number
+                [sys.executable, "-m", module, str(alive)],
+                stdin=question,
+                stdout=self._output,
+                env=child_environment(),
+                pass_fds=[alive],
+            )
+        os.close(alive)
+
+    def result(self, *, stop: Callable[[], int] | None = None) -> Message:
+        """Wait, and return the answer.
+
+        Raises:
+            TextLSTMError: the child was killed, or it met an error; the message is its traceback where the error is
+                none of this package.
+            Interrupted: `stop` gave a signal; the child is ended.
+        """
+        while self._process.poll() is None:
+            if stop is not None and (signal_number := stop()):
+                self.close()
+                raise Interrupted(signal_number, "interrupted")
+            time.sleep(_LOOK_SECONDS)
+        if self._process.returncode:
+            raise TextLSTMError(
+                f"the process {self._module} {end_words(self._process.returncode, named=True)}; "
+                "if the machine ran out of memory, run again with fewer rows or features"
+            )
+        self._output.seek(0)
+        answered = _read(self._output)
+        if "problems" in answered.values:
+            raise reported_error(answered.values["error"], answered.values["problems"])
+        return answered
+
+    def close(self) -> None:
+        """End the child if it is still at work, and free its answer."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        if not self._output.closed:
+            self._output.close()
+            os.close(self._life)
+
+
+def answer(alive: int, compute: Callable[[Message], Message]) -> None:
+    """Answer the message on standard input: the whole program of a child.
+
+    Args:
+        alive: descriptor of a pipe that ends with the parent.
+        compute: makes the answer.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent decides
+    output = private_stdout()
+    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
+    try:
+        answered = compute(_read(sys.stdin.buffer))
+    except TextLSTMError as error:
+        answered = Message({"error": type(error).__name__, "problems": list(error.problems)}, {})
+    except Exception:
+        answered = Message({"error": "", "problems": [traceback.format_exc()]}, {})
+    with output:
+        _write(output, answered)
+
+
+def _end_with_parent(alive: int) -> None:
+    # The parent never writes here: the read returns when the parent has ended.
+    os.read(alive, 1)
+    os._exit(1)
+
+
+def _write(stream: IO[bytes], message: Message) -> None:
+    from safetensors.numpy import save
+
+    head = json.dumps(message.values).encode()
+    stream.write(_LENGTH.pack(len(head)) + head)
+    stream.write(save({name: np.asarray(array, order="C") for name, array in message.arrays.items()}))
+
+
+def _read(stream: IO[bytes]) -> Message:
+    from safetensors.numpy import load
+
+    [length] = _LENGTH.unpack(stream.read(_LENGTH.size))
+    values = json.loads(stream.read(length))
+    return Message(values, load(stream.read()))
