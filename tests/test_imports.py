@@ -15,7 +15,7 @@ FLOORS = [
     {"text", "models", "evaluation"},
     {"corpus", "embeddings", "model_card", "model_folder", "saved_model", "training"},
     {"inference"},
-    {"fitting", "labelling", "explain", "tracking", "sweeping"},
+    {"fitting", "labelling", "explain", "serving", "tracking", "sweeping"},
     {"stages"},
     {"cli", "__main__", "library", "__init__", "sklearn", "spacy", "datasets"},
 ]
@@ -115,6 +115,8 @@ def test_an_upward_import_would_be_seen() -> None:
         ("cli", "hydra"),
         ("inference", "onnx"),
         ("inference", "onnxruntime"),
+        ("serving", "starlette"),
+        ("serving", "uvicorn"),
     ],
 )
 def test_one_room_owns_each_library(owner: str, library: str) -> None:

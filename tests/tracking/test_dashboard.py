@@ -12,7 +12,8 @@ import pytest
 
 from textlstm.config import DashboardConfig, TrackingConfig
 from textlstm.errors import ConfigError, StorageError
-from textlstm.tracking.dashboard import check_host, free_port, server_command
+from textlstm.processes.addresses import free_port
+from textlstm.tracking.dashboard import check_host, server_command
 from textlstm.tracking.server import running_server
 from textlstm.tracking.store import locate_store
 

@@ -103,13 +103,35 @@ class ServeConfig:
     """Registry address, or a model folder."""
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     host: str = "127.0.0.1"
-    """Address to listen on; the server knows no passwords, so only loopback is allowed."""
+    """Address to listen on, 0.0.0.0 for all; the server knows no passwords, so any but loopback needs allow_public."""
     port: int = 5001
     """Port to listen on; the next free one is taken where this one is in use."""
+    allow_public: bool = False
+    """Allow an address that others can reach; whoever reaches it may ask."""
     num_workers: int = 1
     """Server processes, each with the model in memory."""
+    batch_wait_ms: float = 3.0
+    """How long a row waits for rows of other clients, to be computed together with them, in milliseconds. 0: not at
+    all."""
+    batch_rows: int = 256
+    """Rows that are computed together at most."""
+    max_rows: int = 10_000
+    """Rows of one request at most; more are answered with status 413."""
+    max_body_bytes: int = 16_000_000
+    """Bytes of one request at most; more are answered with status 413."""
+    max_waiting_rows: int = 50_000
+    """Rows that may wait at the same time; requests beyond are answered with status 503."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
         require(1 <= self.port <= 65535, f"port must be in [1, 65535], got {self.port}")
-        check_ranges("", self, num_workers=(1, MOST_WORKERS))
+        check_ranges(
+            "",
+            self,
+            num_workers=(1, MOST_WORKERS),
+            batch_wait_ms=(0, 10_000),
+            batch_rows=(1, 100_000),
+            max_rows=(1, 10**7),
+            max_body_bytes=(1, 10**10),
+            max_waiting_rows=(1, 10**9),
+        )

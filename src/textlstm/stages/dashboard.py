@@ -4,10 +4,10 @@ import sys
 
 from textlstm.config import DashboardConfig
 from textlstm.errors import StorageError
+from textlstm.processes.addresses import free_port
 from textlstm.stages.screen import note, say
 from textlstm.tracking.dashboard import (
     check_host,
-    free_port,
     runs_address,
     save_view,
     server_command,

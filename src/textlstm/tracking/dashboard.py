@@ -2,10 +2,8 @@
 
 import configparser
 import importlib.util
-import ipaddress
 import json
 import os
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -14,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from textlstm.config import DashboardConfig
 from textlstm.errors import ConfigError
+from textlstm.processes.addresses import is_loopback
 from textlstm.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 VIEW_KEY = "textlstm"
-_NUM_PORTS = 50
 _DEFAULT_PASSWORDS = ("password1234", "password", "admin", "")
 _METRIC_COLUMNS = ("test/macro_f1", "test/accuracy", "test/expected_calibration_error", "train_seconds")
 _PARAMETER_COLUMNS = ("data.source", "model.encoder", "model.hidden_size", "training.learning_rate", "seed")
@@ -59,40 +57,6 @@ def check_auth_config(path: Path) -> None:
         raise ConfigError(reason) from error
     if password.strip() in _DEFAULT_PASSWORDS:
         raise ConfigError(f"auth_config: {path}: set admin_password in [mlflow] to a password of your own")
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def free_port(host: str, *, first: int) -> int:
-    """Return `first`, or the next port on which nothing listens.
-
-    Raises:
-        ConfigError: None of the next 50 is free, or `host` is no address of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for port in range(first, min(first + _NUM_PORTS, 65536)):
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # The port of a server that has just ended counts as free, as it does for a server that sets this option.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except PermissionError as error:
-                raise ConfigError(f"port: {port} needs the rights of an administrator; take one above 1023") from error
-            except OSError as error:
-                # "Cannot assign requested address": the host is wrong, and so no other port will do.
-                if error.errno is not None and "assign" in (error.strerror or ""):
-                    raise ConfigError(f"host: {host} is no address of this machine") from error
-                continue
-            return port
-    raise ConfigError(f"port: {first} and the {_NUM_PORTS - 1} after it are in use; set another port")
 
 
 def server_command(config: DashboardConfig, store: Store, *, port: int) -> list[str]:

@@ -9,6 +9,8 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel
 
+from textlstm.inference.answers import answer_columns
+from textlstm.inference.classifier import TextClassifier
 from textlstm.tracking.model_logging import INPUT_COLUMN, MODEL_FOLDER_ARTIFACT, UNNAMED_COLUMN
 
 if TYPE_CHECKING:
@@ -29,8 +31,6 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
         Raises:
             IntegrityError: A file was changed, or spaCy's model is another version.
         """
-        from textlstm.inference.classifier import TextClassifier
-
         self._classifier = TextClassifier.load(context.artifacts[MODEL_FOLDER_ARTIFACT])
 
     def predict(self, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
@@ -47,23 +47,9 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
         texts = _texts(model_input)
         top_k, with_all = int((params or {}).get("top_k", 0)), bool((params or {}).get("probabilities", False))
         with self._lock:
-            # (N, L) float32 probabilities of N texts, then N predictions.
+            # (N, L) float32 probabilities of N texts.
             probabilities = self._classifier.predict_proba(texts)
-            predictions = self._classifier.decide(texts, probabilities)
-        answer: dict[str, list[Any]] = {
-            "label": [prediction.label for prediction in predictions],
-            "probability": [prediction.probability for prediction in predictions],
-            "decision": [str(prediction.decision) for prediction in predictions],
-        }
-        labels = self._classifier.labels
-        if top_k > 0:
-            # (N, top_k) columns of the most probable labels; the stable sort keeps the order of labels with equal ones.
-            best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
-            answer["top_labels"] = [[labels[place] for place in row] for row in best]
-            answer["top_probabilities"] = np.take_along_axis(probabilities, best, axis=1).astype(float).tolist()
-        if with_all:
-            answer |= {f"probability:{label}": probabilities[:, place].tolist() for place, label in enumerate(labels)}
-        return pd.DataFrame(answer)
+            return pd.DataFrame(answer_columns(self._classifier, texts, probabilities, top_k=top_k, with_all=with_all))
 
 
 def _texts(table: pd.DataFrame) -> list[str]:
