@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from textlstm import TextClassifier
+from textlstm import Prediction, TextClassifier
 from textlstm.config import ServeConfig
 
 MOST_DIFFERENCE = 1e-6
