@@ -17,6 +17,7 @@ from textlstm.fitting.auto_network import DataSize, choose_sizes, choose_within_
 from textlstm.fitting.cross_fit import cross_fit, stratified_folds
 from textlstm.fitting.networks import labelled_rows
 from textlstm.processes.call import BackgroundCall, Message
+from textlstm.training.job import Step
 
 WORDS = {"sport": ("goal", "match", "coach"), "money": ("bank", "share", "profit")}
 SMALL = ("text.pos=false", "model.hidden_size=6", "evaluation.baseline=false", "training.deterministic=true")
@@ -76,6 +77,22 @@ def test_linear_models_of_another_process_are_those_of_this_one(
     assert _bytes(elsewhere) == _bytes(here)
     other = fit_classifier(corpus, with_settings(config, ["model.expert_c=0.2"]))  # the negative control
     assert _bytes(other) != _bytes(here)
+
+
+def test_every_batch_of_every_training_is_reported(corpus: PreparedCorpus) -> None:
+    config = with_settings(TrainConfig(), [*SMALL, "auto=", "training.epochs=2", "training.refit=true"])
+    seen: dict[str, list[Step]] = {}
+    fit_classifier(corpus, config, on_step=lambda name, step: seen.setdefault(name, []).append(step))
+    assert list(seen) == ["", "refit"]
+    for steps in seen.values():
+        places = [(step.epoch, step.batch) for step in steps]
+        assert places == sorted(set(places))
+        assert len(steps) == steps[0].last_epoch * steps[0].num_batches
+    folds: set[str] = set()
+    crossed = with_settings(config, ["training.cross_fit=2", "training.refit=false"])
+    alone = replace(crossed, model=replace(crossed.model, linear_expert=False))
+    fit_classifier(corpus, alone, on_step=lambda name, _: folds.add(name))
+    assert folds == {"fold 1 of 2", "fold 2 of 2", "all rows"}
 
 
 def test_what_is_typed_is_kept(corpus: PreparedCorpus) -> None:

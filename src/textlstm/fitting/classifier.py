@@ -24,8 +24,10 @@ from textlstm.fitting.linear import linear_models
 from textlstm.fitting.networks import (
     LabelledRows,
     NetworkInputs,
+    OnStep,
     fit_networks,
     labelled_rows,
+    named_steps,
     network_inputs,
     refit_networks,
 )
@@ -105,6 +107,7 @@ def fit_classifier(
     work_dir: Path | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
     on_refit_epoch: Callable[[EpochReport], None] | None = None,
+    on_step: OnStep | None = None,
     stop: Callable[[], int] | None = None,
 ) -> Fitted:
     """Return the model that `config` asks for, fitted on `corpus`.
@@ -115,6 +118,7 @@ def fit_classifier(
         work_dir: where checkpoints are kept; an unfinished training there is continued.
         on_epoch: called after each epoch.
         on_refit_epoch: called after each epoch of `training.refit`, which has no validation figures.
+        on_step: called after each batch, with the name of the training: there are several with folds and a refit.
         stop: asked between steps; true ends training after a checkpoint.
 
     Raises:
@@ -126,12 +130,16 @@ def fit_classifier(
 
     with linear_models(rows, corpus, config, score_validation=not config.training.cross_fit) as linear:
         if config.training.cross_fit:
-            outcome = _fit_by_folds(rows, corpus, config, work_dir=work_dir, on_epoch=on_epoch, stop=stop)
+            outcome = _fit_by_folds(
+                rows, corpus, config, work_dir=work_dir, on_epoch=on_epoch, on_step=on_step, stop=stop
+            )
             return _fitted(outcome, linear(stop), rows, corpus, config)
 
         # Both branches learn from the training rows.
         inputs = network_inputs(rows, config)
-        networks, results = fit_networks(inputs, corpus, config, work_dir=work_dir, on_epoch=on_epoch, stop=stop)
+        networks, results = fit_networks(
+            inputs, corpus, config, work_dir=work_dir, on_epoch=on_epoch, on_step=named_steps(on_step, ""), stop=stop
+        )
         validation = inputs.validation
 
         # The combiner and the thresholds learn from the validation rows.
@@ -148,7 +156,14 @@ def fit_classifier(
         refits: tuple[FitResult, ...] = ()
         if config.training.refit:
             inputs, networks, refits = refit_networks(
-                rows, results, corpus, config, work_dir=work_dir, on_epoch=on_refit_epoch, stop=stop
+                rows,
+                results,
+                corpus,
+                config,
+                work_dir=work_dir,
+                on_epoch=on_refit_epoch,
+                on_step=named_steps(on_step, "refit"),
+                stop=stop,
             )
 
         outcome = _Outcome(inputs, networks, results, refits, calibrated, probabilities, targets, weights)
@@ -162,11 +177,12 @@ def _fit_by_folds(
     *,
     work_dir: Path | None,
     on_epoch: Callable[[EpochReport], None] | None,
+    on_step: OnStep | None,
     stop: Callable[[], int] | None,
 ) -> "_Outcome":
     """Fit where validation rows are few: calibrate on rows of all folds, then train on all rows."""
     # Scores of every row by branches that have not seen it.
-    scores = cross_fit(rows, corpus, config, work_dir=work_dir, stop=stop)
+    scores = cross_fit(rows, corpus, config, work_dir=work_dir, on_step=on_step, stop=stop)
     targets = scores.targets
     weights = validation_weights(targets, corpus, config.evaluation)
     calibrated = calibrate(
@@ -181,7 +197,15 @@ def _fit_by_folds(
 
     # The networks of the model learn from all rows.
     inputs = network_inputs(rows.joined(), config)
-    networks, results = fit_networks(inputs, corpus, config, work_dir=work_dir, on_epoch=on_epoch, stop=stop)
+    networks, results = fit_networks(
+        inputs,
+        corpus,
+        config,
+        work_dir=work_dir,
+        on_epoch=on_epoch,
+        on_step=named_steps(on_step, "all rows"),
+        stop=stop,
+    )
     return _Outcome(inputs, networks, results, (), calibrated, probabilities, targets, weights)
 
 

@@ -11,7 +11,7 @@ from textlstm.config import DataConfig, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.embeddings.sources import vectors_of_expert
 from textlstm.evaluation.label_errors import QUALITY_FILE, quality_table
-from textlstm.fitting.networks import LabelledRows, encode_rows, fit_networks, network_inputs
+from textlstm.fitting.networks import LabelledRows, OnStep, encode_rows, fit_networks, named_steps, network_inputs
 from textlstm.models.linear.expert import LinearExpert
 from textlstm.models.network.network import predict_logits
 from textlstm.processes.devices import choose_device
@@ -39,6 +39,7 @@ def cross_fit(
     *,
     work_dir: Path | None,
     stop: Callable[[], int] | None,
+    on_step: OnStep | None = None,
 ) -> HeldOutScores:
     """Return scores of all training and validation rows, each fold scored by branches trained on the other folds.
 
@@ -68,7 +69,14 @@ def cross_fit(
                 LabelledRows(train, targets[kept], joined.validation, joined.validation_targets), config
             )
             [network], _ = fit_networks(
-                inputs, corpus, single, work_dir=work_dir, on_epoch=None, stop=stop, name=f"fold-{fold}"
+                inputs,
+                corpus,
+                single,
+                work_dir=work_dir,
+                on_epoch=None,
+                stop=stop,
+                on_step=named_steps(on_step, f"fold {fold + 1} of {config.training.cross_fit}"),
+                name=f"fold-{fold}",
             )
             held_out = encode_rows(_take(joined.train, left), inputs.vocabulary, targets[left], config)
             recurrent[left] = predict_logits(network.to(device), held_out, device=device)

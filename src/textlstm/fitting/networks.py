@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from textlstm.embeddings import Embeddings, load_embeddings
 from textlstm.errors import InputError
 from textlstm.models.network.inputs import EncodedSplit, encode_texts
 from textlstm.models.network.network import NetworkSizes, TextNetwork
-from textlstm.training.job import EpochReport, FitResult, TrainingJob
+from textlstm.training.job import EpochReport, FitResult, Step, TrainingJob
 from textlstm.training.loop import fit
 from textlstm.vocabulary import Vocabulary
 
@@ -94,6 +95,7 @@ def fit_networks(
     work_dir: Path | None,
     on_epoch: Callable[[EpochReport], None] | None,
     stop: Callable[[], int] | None,
+    on_step: Callable[[Step], None] | None = None,
     num_epochs: Sequence[int] = (),
     name: str = "network",
 ) -> tuple[list[TextNetwork], tuple[FitResult, ...]]:
@@ -106,6 +108,7 @@ def fit_networks(
         work_dir: where checkpoints are kept, in a folder a network.
         on_epoch: called after each epoch.
         stop: asked between steps.
+        on_step: called after each batch.
         num_epochs: of each network; empty means `training.epochs`.
         name: of the folders of checkpoints.
     """
@@ -130,10 +133,19 @@ def fit_networks(
         )
         # An unfinished training in this folder is continued; a finished one gives its result again.
         checkpoint_dir = None if work_dir is None else work_dir / f"{name}-{index}"
-        result = fit(job, checkpoint_dir=checkpoint_dir, on_epoch=on_epoch, stop=stop)
+        result = fit(job, checkpoint_dir=checkpoint_dir, on_epoch=on_epoch, on_step=on_step, stop=stop)
         networks.append(network.eval())
         results.append(result)
     return networks, tuple(results)
+
+
+OnStep = Callable[[str, Step], None]
+"""Called after each batch with the name of the training that it belongs to."""
+
+
+def named_steps(on_step: OnStep | None, name: str) -> Callable[[Step], None] | None:
+    """Return what one training calls after a batch."""
+    return None if on_step is None else partial(on_step, name)
 
 
 def refit_networks(
@@ -145,6 +157,7 @@ def refit_networks(
     work_dir: Path | None,
     on_epoch: Callable[[EpochReport], None] | None,
     stop: Callable[[], int] | None,
+    on_step: Callable[[Step], None] | None = None,
 ) -> tuple[NetworkInputs, list[TextNetwork], tuple[FitResult, ...]]:
     """Train anew on training and validation rows, for the number of epochs that `results` of `fit_networks` found best.
 
@@ -159,6 +172,7 @@ def refit_networks(
         work_dir=work_dir,
         on_epoch=on_epoch,
         stop=stop,
+        on_step=on_step,
         num_epochs=num_epochs,
         name="refit",
     )

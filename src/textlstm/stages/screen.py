@@ -78,13 +78,25 @@ class _Lines:
     def __init__(self, title: str) -> None:
         self._title = title
         self._last = time.monotonic()
+        # Where the present work began, and when: one title may stand for several works in turn.
+        self._total: int | None = None
+        self._done = 0
+        self._first_done, self._began = 0, self._last
 
     def advance(self, done: int, total: int | None, text: str) -> None:
         now = time.monotonic()
+        if total != self._total or done < self._done:
+            self._first_done, self._began = done, now
+        self._total, self._done = total, done
         if now - self._last < LINE_SECONDS:
             return
         self._last = now
         of = f" of {total:,}" if total is not None else ""
+        # The time left, at the mean speed of this work.
+        if total is not None and done > self._first_done:
+            left = (now - self._began) * (total - done) / (done - self._first_done)
+            text = f"{text}, " if text else ""
+            text += f"{left:.0f} s left" if left < 100 else f"{left / 60:.0f} min left"
         note(f"{self._title}: {done:,}{of}{f', {text}' if text else ''}")
 
 

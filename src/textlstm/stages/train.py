@@ -12,6 +12,7 @@ from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.evaluate import print_evaluation
 from textlstm.stages.screen import say
 from textlstm.stages.seeds import print_seeds, train_seeds
+from textlstm.stages.training import train_model
 
 
 def train(config: TrainConfig) -> None:
@@ -29,8 +30,11 @@ def train(config: TrainConfig) -> None:
     # The first or only process runs the whole stage.
     model_dir = Path(config.output_dir)
     evaluation_dir = model_dir.with_name(f"{model_dir.name}-evaluation")
-    trained, seeds = train_seeds(config, model_dir=model_dir, evaluation_dir=evaluation_dir)
-    print_seeds(seeds)
+    if config.seeds == 1:
+        trained = train_model(config, model_dir=model_dir, evaluation_dir=evaluation_dir)
+    else:
+        trained, seeds = train_seeds(config, model_dir=model_dir, evaluation_dir=evaluation_dir)
+        print_seeds(seeds)
     if trained.evaluated is not None:
         print_evaluation(trained.evaluated)
     say(f"model       {trained.model_dir}")

@@ -21,7 +21,7 @@ from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import Advance, Stopwatch, note, progress
 from textlstm.storage.files import refuse_existing
 from textlstm.tracking.run import Tracker, open_run
-from textlstm.training.job import EpochReport
+from textlstm.training.job import EpochReport, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +78,15 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path, f
         _log_inputs(run, config, corpus, values)
 
         # Fit; a signal writes a checkpoint first, from which the same command continues.
-        with cooperative_stop() as stop, progress("training", lines=False) as advance:
-            epochs = _EpochLines(run, advance, config.training.epochs)
+        with cooperative_stop() as stop, progress("training batches") as advance:
+            epochs = _EpochLines(run, advance)
             fitted = fit_classifier(
                 corpus,
                 config,
                 work_dir=unfinished.directory,
                 on_epoch=epochs.show_without_validation if config.training.cross_fit else epochs.show,
                 on_refit_epoch=epochs.show_refit,
+                on_step=epochs.show_step,
                 stop=stop,
             )
 
@@ -156,7 +157,11 @@ class _EpochLines:
 
     run: Tracker
     advance: Advance
-    num_epochs: int
+
+    def show_step(self, training: str, step: Step) -> None:
+        place = f"epoch {step.epoch} of {step.last_epoch}"
+        done = (step.epoch - 1) * step.num_batches + step.batch
+        self.advance(done, step.last_epoch * step.num_batches, f"{training}, {place}" if training else place)
 
     def show(self, report: EpochReport) -> None:
         self.run.log_metrics(_curve_points(report), step=report.epoch)
@@ -164,19 +169,16 @@ class _EpochLines:
             f"epoch {report.epoch}: loss {report.train_loss:.3f}, validation macro-F1 {report.macro_f1:.4f}, "
             f"accuracy {report.accuracy:.4f}, {report.tokens_per_second:,.0f} tokens/s"
         )
-        self.advance(report.epoch, self.num_epochs, line)
         note(line + (" *" if report.is_best else ""))
 
     def show_without_validation(self, report: EpochReport) -> None:
         self.run.log_metrics({"epoch/train_loss": report.train_loss}, step=report.epoch)
         line = f"training on all rows, epoch {report.epoch}: loss {report.train_loss:.3f}"
-        self.advance(report.epoch, self.num_epochs, line)
         note(line)
 
     def show_refit(self, report: EpochReport) -> None:
         self.run.log_metrics({"refit/train_loss": report.train_loss}, step=report.epoch)
         line = f"refit on all rows, epoch {report.epoch}: loss {report.train_loss:.3f}"
-        self.advance(report.epoch, self.num_epochs, line)
         note(line)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -69,6 +69,18 @@ class TrainingJob:
 
 
 # What training tells: a report an epoch, and the result.
+
+
+class Step(NamedTuple):
+    """How far a training is."""
+
+    epoch: int
+    """1 for the first."""
+    last_epoch: int
+    batch: int
+    """Batches of this epoch that are done."""
+    num_batches: int
+    """Batches of this epoch."""
 
 
 @dataclass(frozen=True, slots=True)

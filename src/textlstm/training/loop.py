@@ -8,7 +8,7 @@ from pathlib import Path
 from textlstm.models.network.parallel import both
 from textlstm.processes.devices import choose_device
 from textlstm.training.compute import compute_settings
-from textlstm.training.job import EpochReport, FitResult, TrainingJob
+from textlstm.training.job import EpochReport, FitResult, Step, TrainingJob
 from textlstm.training.trainer import Trainer
 from textlstm.training.workers import training_processes
 
@@ -18,6 +18,7 @@ def fit(
     *,
     checkpoint_dir: Path | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
+    on_step: Callable[[Step], None] | None = None,
     stop: Callable[[], int] | None = None,
 ) -> FitResult:
     """Train `job.network` and return its weights at the epoch with the best validation macro-F1.
@@ -33,6 +34,7 @@ def fit(
         job: the network, its rows and its settings.
         checkpoint_dir: folder of checkpoints; a training found there is continued. None: no checkpoints.
         on_epoch: called after each epoch; after a kill the last epoch may be reported again.
+        on_step: called after each batch, in the first process.
         stop: asked after each step; not 0 is the number of the signal that asks for a clean stop.
 
     Raises:
@@ -68,6 +70,8 @@ def fit(
                 progress.seconds += time.perf_counter() - began
                 # A signal ends the training after a checkpoint; else one is written when the last is old enough.
                 trainer.stop_if_asked(signal_number, epoch)
+                if on_step and processes.is_first:
+                    on_step(Step(progress.epoch + 1, job.last_epoch, progress.batch, epoch.plan.num_batches))
                 trainer.save_if_due()
                 batch = following
             # The averaged weights are evaluated, and kept where they are the best so far.
