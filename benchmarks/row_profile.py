@@ -1,6 +1,7 @@
 """Where the milliseconds of one row go, with the model in memory; the models are those that peers.py left in .bench.
 
     python benchmarks/row_profile.py [--corpora NAME ...]
+    python benchmarks/row_profile.py --model DIR --texts rows.jsonl
 
 Rows are asked for one by one, as a server does; medians over 200 rows after 20 others.
 """
@@ -20,15 +21,20 @@ from textlstm.models.calibration.temperature import mean_logits, to_probabilitie
 SYSTEMS_PROFILED = SYSTEMS[:2]
 """The defaults, and without parts of speech."""
 NUM_ROWS, NUM_WARM = 200, 20
-STEPS = ("prepare text", "recurrent network", "linear expert", "gate, decision", "all")
+STEPS = ("prepare text", "recurrent network", "linear expert", "combination, decision", "all", "predict")
 
 
 def main() -> int:
     """Profile and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpora", nargs="*", default=list(CORPORA), choices=CORPORA)
+    parser.add_argument("--model", type=Path, help="this model folder, in place of those of peers.py")
+    parser.add_argument("--texts", type=Path, help="its rows, JSONL with a column text")
+    given = parser.parse_args()
     columns = {}
-    for corpus in parser.parse_args().corpora:
+    if given.model:
+        columns[given.model.name] = profile(given.model, given.texts)
+    for corpus in () if given.model else given.corpora:
         for system in SYSTEMS_PROFILED:
             model = WORK / corpus / system.folder / "model"
             if model.is_dir():
@@ -63,13 +69,16 @@ def steps_of(classifier: TextClassifier, text: str) -> dict[str, float]:
     recurrent = mean_logits([scores.recurrent_logits], saved_model.task)
     classifier.decide(texts, to_probabilities(classifier.combiner.combine(recurrent, expert), saved_model.task))
     times.append(time.perf_counter())
-    prepare, score, linear, rest = ((end - start) * 1000 for start, end in pairwise(times))
+    classifier.predict(texts)  # the call itself; its text is prepared for the second time, so its words are known
+    end = time.perf_counter()
+    prepare, score, linear, rest = ((later - earlier) * 1000 for earlier, later in pairwise(times))
     return {
         "prepare text": prepare,
         "recurrent network": score - linear,  # scoring holds the expert, which is then asked once more by itself
         "linear expert": linear,
-        "gate, decision": rest,
+        "combination, decision": rest,
         "all": prepare + score + rest,
+        "predict": (end - times[-1]) * 1000,
     }
 
 

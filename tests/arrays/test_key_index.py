@@ -13,6 +13,9 @@ def test_every_key_is_found_at_its_place_and_no_other(keys, others):
     table = np.array(list(keys), dtype=np.int64)
     wanted = np.array([*keys, *others], dtype=np.int64)
     places = {key: place for place, key in enumerate(table.tolist())}
+    assert KeyIndex(np.sort(table)).places(wanted[:255]).tolist() == [
+        int(np.searchsorted(np.sort(table), key)) if key in places else -1 for key in wanted[:255].tolist()
+    ]
     assert KeyIndex(table).places(wanted).tolist() == [places.get(key, -1) for key in wanted.tolist()]
 
 

@@ -1,11 +1,15 @@
 """NumpyLSTM gives the logits of the network, without torch."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from textlstm.config import Encoder, ModelConfig, Pooling
-from textlstm.inference.numpy_backend import NumpyLSTM, supports
+from textlstm.inference.numpy_lstm import NumpyLSTM, supports
+from textlstm.inference.one_text import OneTextLSTM
 from textlstm.models.network.batch import Batch
 from textlstm.models.network.network import NetworkSizes, TextNetwork
 
@@ -56,6 +60,39 @@ def test_numpy_logits_equal_those_of_the_network(bidirectional, pooling, dense_s
         expected = network(batch).numpy()
     assert expected.std() > 0.1  # they differ, so that equality says something
     np.testing.assert_allclose(_numpy_logits(network, batch, config), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("pos_embedding_size", [0, 4])
+@pytest.mark.parametrize("dense_size", [0, 5])
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("pooling", [Pooling.max, Pooling.mean, Pooling.max_mean])
+def test_a_text_alone_gets_the_logits_that_it_gets_among_others(bidirectional, pooling, dense_size, pos_embedding_size):
+    settings = {"bidirectional": bidirectional, "pooling": pooling, "dense_size": dense_size}
+    settings["pos_embedding_size"] = pos_embedding_size
+    network = NumpyLSTM.from_arrays(
+        ModelConfig(hidden_size=16, embedding_size=12, **settings), _network(**settings).to_arrays()
+    )
+    random = np.random.default_rng(3)
+    lengths, starts = np.array(LENGTHS), np.cumsum(LENGTHS) - LENGTHS
+    token_ids = random.integers(1, 45, lengths.sum()).astype(np.int32)
+    pos_ids = random.integers(0, 19, lengths.sum()) if pos_embedding_size else None
+    together = network.logits(network.word_tables(token_ids, pos_ids), starts, lengths)
+    alone = OneTextLSTM(network)
+    for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        part = slice(start, start + length)
+        tags = None if pos_ids is None else pos_ids[part]
+        np.testing.assert_allclose(alone.logits(token_ids[part], tags), together[row], atol=2e-6)
+
+
+def test_calls_from_several_threads_get_their_own_logits_and_leave_the_number_of_threads():
+    network = OneTextLSTM(NumpyLSTM.from_arrays(ModelConfig(hidden_size=16, embedding_size=12), _network().to_arrays()))
+    texts = [np.arange(1 + number % 7, 20 + number % 11, dtype=np.int32) for number in range(200)]
+    expected = [network.logits(text, None) for text in texts]
+    before = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda text: network.logits(text, None), texts))
+    assert np.array_equal(found, expected)
+    assert [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"] == before
 
 
 def test_texts_without_tokens_get_the_bias():

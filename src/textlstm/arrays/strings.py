@@ -92,6 +92,10 @@ class TokenColumn(Sequence[str]):
 
     def _used(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return the places of the distinct tokens that are used, and the numbers of all tokens among them."""
+        # Few tokens among many distinct ones, as of one text after many: sorting costs less than a flag for all.
+        if len(self.numbers) * 32 < len(self.distinct):
+            few, numbers = np.unique(self.numbers, return_inverse=True)
+            return few.astype(np.int64), numbers.astype(np.int32)
         # `places` is first a flag for each distinct token, then its number among the used ones.
         places = np.zeros(len(self.distinct), np.int32)
         places[self.numbers] = 1

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from textlstm.inference.classifier import TextClassifier
-from textlstm.inference.numpy_backend import NumpyNetworks, supports
+from textlstm.inference.numpy_backend import NumpyNetworks
+from textlstm.inference.numpy_lstm import supports
 from textlstm.models.calibration.temperature import mean_logits
 from textlstm.models.network.batch import Batch, DeviceSplit
 from textlstm.models.network.batch_plan import plan_sorted

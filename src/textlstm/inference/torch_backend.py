@@ -1,6 +1,7 @@
 """The recurrent networks of a saved model, computed by torch.
 
-Many texts on a CPU are computed by numpy instead (fp32), or by a copy of the networks that is cast to bf16 once.
+On a CPU, many texts and single ones are computed by numpy instead (fp32), or by a copy of the networks that is cast to
+bf16 once.
 """
 
 import copy
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 
 from textlstm.config import Device, Precision
 from textlstm.errors import ConfigError
-from textlstm.inference.numpy_backend import NumpyNetworks, supports
+from textlstm.inference.numpy_backend import NumpyNetworks
+from textlstm.inference.numpy_lstm import supports
 from textlstm.models.network.batch import Batch
 from textlstm.models.network.inputs import EncodedSplit
 from textlstm.models.network.network import NetworkSizes, TextNetwork, predict_logits
@@ -64,6 +66,11 @@ class TorchNetworks:
         self._saved_model, self._num_threads = saved_model, num_threads
         self._cast: list[CastNetwork] | None = None
         self._numpy: NumpyNetworks | None = None
+        self._for_one: NumpyNetworks | None = None
+        """The same networks for a single text, where they can be computed by numpy."""
+        is_plain = self.device.type == "cpu" and precision is Precision.fp32
+        if is_plain and supports(saved_model.model):
+            self._for_one = NumpyNetworks(saved_model, num_threads=None)
         self._process = os.getpid()
 
     def prepare_for_many(self) -> None:
@@ -71,6 +78,7 @@ class TorchNetworks:
 
         It pays from some thousand texts on. In fp32 logits change by less than 1e-5.
         """
+        self._for_one = None
         if self.device.type != "cpu":
             return
         if self._precision is Precision.bf16:
@@ -81,8 +89,9 @@ class TorchNetworks:
 
     def logits(self, split: EncodedSplit) -> list[np.ndarray]:
         """Return the (N, L) float32 logits of each network."""
-        if self._numpy is not None:
-            return self._numpy.logits(split)
+        networks = self._for_one if split.num_rows == 1 and self._for_one is not None else self._numpy
+        if networks is not None:
+            return networks.logits(split)
         if self._cast is not None:
             return [predict_logits(network, split, device=self.device) for network in self._cast]
         precision = self._precision
