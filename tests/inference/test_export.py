@@ -85,15 +85,16 @@ def test_a_changed_graph_is_refused(exported: Path, tmp_path: Path) -> None:
         load_saved_model(tmp_path)
 
 
+@pytest.mark.parametrize("error", [1e-3, np.nan])
 def test_a_graph_that_differs_fails_the_gate_and_writes_nothing(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: float
 ) -> None:
     arrays = SavedModel.arrays
 
     def off(self: SavedModel, prefix: str) -> dict[str, np.ndarray]:
         found = arrays(self, prefix)
         if prefix.startswith("network.") and sys._getframe(1).f_code.co_filename == export_module.__file__:
-            found["head.output.bias"] = found["head.output.bias"] + np.array([1e-3, 0, 0], dtype=np.float32)
+            found["head.output.bias"] = found["head.output.bias"] + np.array([error, 0, 0], dtype=np.float32)
         return found
 
     monkeypatch.setattr(SavedModel, "arrays", off)

@@ -298,6 +298,9 @@ def test_fsspec_addresses_are_read_and_written(tmp_path: Path, run) -> None:
     ]
     with pytest.raises(InputError, match=r"memory://bucket/no\.csv: no such file\."):
         run("memory://bucket/no.csv", "out.csv")
+    with files.open("memory://bucket/excel.csv", "wb") as stream:
+        stream.write(b"id;text\n1;four\n")
+    assert run("memory://bucket/excel.csv", "out.csv").notes == ("excel.csv: read with semicolons between its cells",)
 
 
 def test_a_folder_of_class_folders_is_one_row_a_file(tmp_path: Path, run) -> None:

@@ -43,6 +43,14 @@ def test_csv_streams_to_csv_and_rejects_go_to_standard_error() -> None:
     }
 
 
+def test_a_streamed_file_is_told_to_be_read_in_another_way(tmp_path: Path, run, capsysbinary) -> None:
+    (tmp_path / "in.csv").write_text("id;text\n1;four\n")
+    assert run("in.csv", "-").notes == ("in.csv: read with semicolons between its cells",)
+    assert capsysbinary.readouterr().out == b"id,text,predicted_label,probability,decision\n1,four,odd,0.54,abstained\n"
+    (tmp_path / "plain.csv").write_text("id,text\n1,four\n")
+    assert run("plain.csv", "-").notes == ()
+
+
 def test_text_lines_stream_to_jsonl() -> None:
     done = pipe(b"four\n", format="text")
     assert done.stdout == b'{"text": "four", "predicted_label": "odd", "probability": 0.54, "decision": "abstained"}\n'

@@ -74,3 +74,10 @@ def test_an_unknown_language_is_refused() -> None:
 )
 def test_scripts_without_words_between_spaces_are_seen(texts: list[str], expected: bool) -> None:
     assert is_spaceless(texts) is expected
+
+
+def test_texts_of_all_rows_are_judged_and_not_the_first_ones_alone() -> None:
+    english, chinese = ["The team won the final."] * 500, ["球队赢得了决赛，今天晚上很多人很高兴"] * 499
+    assert is_spaceless(english + chinese)
+    assert not is_spaceless(english)
+    assert not is_spaceless([])

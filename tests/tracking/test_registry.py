@@ -14,7 +14,8 @@ from textlstm.inference.classifier import TextClassifier
 from textlstm.model_folder import load_saved_model, save_saved_model
 from textlstm.tracking import open_run
 from textlstm.tracking.model_logging import log_model_version, task_key
-from textlstm.tracking.registry import champion_dir, champion_of, resolve_model_dir
+from textlstm.tracking.registry import _fetch, champion_dir, champion_of, resolve_model_dir
+from textlstm.tracking.store import locate_store
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -132,6 +133,28 @@ def test_folder_is_its_own_address_and_loads_no_mlflow(tmp_path: Path) -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert result.stdout == "outputs/model False\n"
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_of_two_processes_that_fetch_a_model_the_later_takes_the_earlier_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faster: bool
+) -> None:
+    folder = tmp_path / "models" / "m-1"
+
+    def download(*, artifact_uri: str, dst_path: str, tracking_uri: str) -> str:
+        # Another process finishes while this one downloads; in the control, the download itself is lost.
+        if faster:
+            (folder / "saved").mkdir(parents=True)
+        Path(dst_path).mkdir()
+        return dst_path if faster else f"{dst_path}/gone"
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", download)
+    store = locate_store(TrackingConfig(dir=str(tmp_path), uri="http://127.0.0.1:9"))
+    if faster:
+        assert [path.name for path in _fetch("m-1", store).iterdir()] == ["saved"]
+    else:  # negative control: other errors of the renaming are not taken for a faster process
+        with pytest.raises(FileNotFoundError):
+            _fetch("m-1", store)
 
 
 def test_server_that_is_down_is_a_storage_error(tmp_path: Path) -> None:

@@ -91,6 +91,13 @@ def test_skipped_step_changes_no_word() -> None:
     torch.testing.assert_close(table.data, once["first"], rtol=0, atol=0)
 
 
+def test_skipped_step_counts_in_no_average() -> None:
+    found = _both(6, average_decay=0.5, skipped=3)
+    torch.testing.assert_close(found["lazy average"], found["dense average"], rtol=0, atol=2e-4)
+    # Negative control: the average of a training without that skip is another one.
+    assert (_both(6, average_decay=0.5)["dense average"] - found["dense average"]).abs().max() > 1e-2
+
+
 def test_words_beyond_the_table_are_the_unknown_word() -> None:
     table = nn.Parameter(torch.arange(12.0).view(6, 2))
     rows = LazyAdamW(table, average_decay=0.0)

@@ -115,7 +115,8 @@ def _graph_of(saved_model: SavedModel, precision: ExportPrecision) -> bytes:
 def _compare(original: TextClassifier, exported: TextClassifier, texts: Sequence[str]) -> Parity:
     wanted, found = original.score(texts), exported.score(texts)
     pairs = zip(_probabilities(wanted, original), _probabilities(found, exported), strict=True)
-    largest = max(float(np.abs(one - other).max()) for one, other in pairs)
+    # `np.max` keeps a NaN, which Python's `max` may drop; NaN is no small difference.
+    largest = float(np.max([np.abs(one - other).max() for one, other in pairs]))
     decisions = zip(
         original.decide(texts, wanted.probabilities), exported.decide(texts, found.probabilities), strict=True
     )

@@ -14,6 +14,7 @@ from textlstm.corpus.rows.records import Reject, RejectCount
 from textlstm.errors import ConfigError, InputError, IntegrityError, Interrupted, StorageError
 from textlstm.labelling.columns import AddedColumns
 from textlstm.labelling.engines.start import ShardEngine, start_engine
+from textlstm.labelling.inputs import local_path
 from textlstm.labelling.journal import DigestStream, Journal, ShardRecord
 from textlstm.labelling.manifest import Manifest
 from textlstm.labelling.model import SAVED_MODELS, ModelCard, ModelSource
@@ -24,7 +25,6 @@ from textlstm.labelling.shard import ShardTask, settings_of_reading
 from textlstm.labelling.stream import label_stream
 from textlstm.labelling.summary import LabelSummary, summarize
 from textlstm.storage.locks import OutputLock
-from textlstm.storage.stores import is_remote
 
 # The last step of a job: check the sums, then make rejects, manifest and output visible, the output last.
 
@@ -208,8 +208,8 @@ def label_files(
         num_workers=engine.num_workers,
     )
     reading = settings_of_reading(config.labelling, text_column=card.text_column)
-    paths = [Path(name) for name in names if not is_remote(name)]
-    return replace(summary, notes=tuple(note for path in paths for note in reading_notes(path, reading)))
+    # The copies of URLs are there, since the plan was made from them.
+    return replace(summary, notes=tuple(note for name in names for note in reading_notes(local_path(name), reading)))
 
 
 def _label_shards(

@@ -2,12 +2,13 @@
 
 import time
 from collections import Counter
+from dataclasses import replace
 from itertools import chain
 from typing import BinaryIO
 
 from textlstm.config import FileFormat, LabelConfig
 from textlstm.corpus.rows.inputs import expand_inputs
-from textlstm.corpus.rows.readers import kind_of_input, read_records
+from textlstm.corpus.rows.readers import kind_of_input, read_records, reading_notes
 from textlstm.corpus.rows.records import RejectCount, reject_line
 from textlstm.corpus.rows.writers import RecordWriter, record_writer
 from textlstm.errors import InputError
@@ -60,7 +61,7 @@ def label_stream(
     output.flush()
     # Too many rejects fail the command here, after all rows are out.
     count.check(reading, name=", ".join(map(str, paths)))
-    return summarize(
+    summary = summarize(
         [total.record(count)],
         card,
         output="standard output",
@@ -70,6 +71,9 @@ def label_stream(
         seconds=time.perf_counter() - started,
         num_workers=1,
     )
+    # A pipe cannot be read a second time, and has no notes.
+    files = [path for path in paths if path.is_file()]
+    return replace(summary, notes=tuple(note for path in files for note in reading_notes(path, reading)))
 
 
 class _Total:

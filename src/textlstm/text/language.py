@@ -73,8 +73,9 @@ def count_languages(texts: Iterable[str], *, expected: str) -> dict[str, int]:
 
 def is_spaceless(texts: Sequence[str]) -> bool:
     """Return whether a good part of the letters belongs to scripts in which words are no unit between spaces."""
-    # Every k-th text, at most _JUDGED_TEXTS; of fewer than twice as many texts, the first ones are judged.
-    judged = "".join(texts[:: max(1, len(texts) // _JUDGED_TEXTS)][:_JUDGED_TEXTS])
+    # At most _JUDGED_TEXTS, evenly spread over all of them.
+    number = min(len(texts), _JUDGED_TEXTS)
+    judged = "".join(texts[k * len(texts) // number] for k in range(number))
     letters = sum(character.isalpha() for character in judged)
     return len(_SPACELESS.findall(judged)) > _LEAST_SHARE * max(letters, 1)
 

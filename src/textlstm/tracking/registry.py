@@ -1,6 +1,5 @@
 """Models by address: a folder, `models:/textlstm@champion`, `models:/textlstm/3` or `runs:/RUN/model`."""
 
-import contextlib
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -115,8 +114,12 @@ def _fetch(model_id: str, store: Store) -> Path:
         downloaded = download_artifacts(
             artifact_uri=f"models:/{model_id}", dst_path=f"{directory}/model", tracking_uri=store.uri
         )
-        with contextlib.suppress(FileExistsError):  # another process was faster
+        try:
             Path(downloaded).rename(folder)
+        except OSError:
+            # Another process was faster: a folder that is not empty cannot be renamed over, and holds the same model.
+            if not folder.is_dir():
+                raise
     return folder
 
 

@@ -80,7 +80,9 @@ class FlatAdamW:
             eps=EPSILON,
             maximize=False,
         )
-        if self.average_decay:
+        # On a CPU a skipped step counts in no average, as in `LazyAdamW`. A GPU, which must not wait to know, lets it
+        # count once more with the weights as they were, here and for the word table alike.
+        if self.average_decay and not (skip.device.type == "cpu" and skip.item()):
             torch._foreach_lerp_(self._shadows, self._flats, 1 - self.average_decay)
             self.num_averaged += 1
 
