@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "textlstm"
 
 FLOORS = [
-    {"errors", "arrays", "figure_text", "html_pages"},
+    {"errors", "arrays", "figure_text", "html_pages", "tracks"},
     {"config", "storage", "processes", "vocabulary"},
     {"text", "models", "evaluation"},
     {"corpus", "embeddings", "model_card", "model_folder", "saved_model", "training"},

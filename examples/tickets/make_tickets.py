@@ -27,64 +27,60 @@ CLOSINGS = (
     *("I wait for your answer.", "It is about {thing}.", "Kind regards, Ada", "Order 4711, by the way."),
     *("",) * 6,
 )
-TROUBLE = {
+TOPICS = {
     "billing": (
-        *("I was charged twice for {thing}", "the invoice for {thing} shows the wrong amount"),
-        *("the discount for {thing} is missing from the bill", "you took the money for {thing} and then took it again"),
-        *("the refund for {thing} has not reached my bank", "my card was charged for {thing} that I cancelled"),
-        *("the price at the end was higher than the one on the page", "I need a receipt for {thing}"),
-        *("the voucher was accepted and I still paid in full", "the tax on {thing} cannot be right"),
-        *("the fee comes off every month although I ended the plan", "my payment for {thing} is shown as open"),
+        *("the invoice", "the refund", "the discount", "the payment", "the price", "the receipt", "the voucher"),
+        *("the fee", "the bill for {thing}", "the amount on my card", "the tax on {thing}", "what I paid for {thing}"),
     ),
     "delivery": (
-        *("{thing} should have been here on Monday", "the driver never rang and took {thing} away again"),
-        *("the tracking page has shown nothing about {thing} for days", "the box with {thing} came empty"),
-        *("{thing} went to the neighbors and they know of nothing", "half of {thing} is missing from the parcel"),
-        *("the parcel with {thing} was left in the rain", "{thing} was sent to my old address"),
-        *("I have waited for {thing} for two weeks", "the courier says that {thing} came back to you"),
-        *("{thing} arrived broken in a torn carton", "please send {thing} to another street"),
+        *("the parcel", "the driver", "the tracking page", "the courier", "the box", "the date", "the address label"),
+        *("the shipping of {thing}", "the packing of {thing}", "the way {thing} was sent", "the pick-up point"),
     ),
     "account": (
-        *("I cannot log in to see {thing}", "the password is refused on every device"),
-        *("the mail for a new password never comes", "somebody else ordered {thing} in my name"),
-        *("please delete my profile", "my phone number is wrong and the code goes to a stranger"),
-        *("the app throws me out when I open {thing}", "I want to change the mail address of my account"),
-        *("my two accounts should become one", "the page says that I do not exist"),
-        *("my name is spelled wrong in the profile", "I did not agree to your letters and want none"),
+        *("the password", "the login", "my profile", "the app", "the code", "my mail address", "my phone number"),
+        *("the page with my orders", "the reset mail", "the sign-up for {thing}", "the settings page"),
     ),
 }
-FINE = {
+"""What a message is about, by kind."""
+WRONG = (
+    *("is wrong", "does not work", "is a mess", "has gone missing", "makes no sense", "is not what I was told"),
+    *("was never right", "gives me trouble", "fails every time", "still waits for an answer", "needs to be changed"),
+    *("is worse than last time", "is nothing like it should be", "was lost", "has not come", "drives me mad"),
+)
+RIGHT = (
+    *("is right", "works", "is as it should be", "is settled", "is not the problem", "was no trouble at all"),
+    *("is fine", "is better than last time", "was never wrong", "has come", "needs no change", "made sense"),
+    *("was what I was told", "did not fail me", "is found again", "was quick"),
+)
+TROUBLE = {
     "billing": (
-        *("the invoice was right", "the refund came the next day", "the price was fair", "paying took a minute"),
-        *("the discount was taken off at once", "the bill for {thing} is paid", "the receipt was in the mail"),
+        *("I was charged twice for {thing}", "you took the money for {thing} and then took it again"),
+        *("the money for {thing} has not reached my bank", "I still paid in full for {thing}"),
     ),
     "delivery": (
-        *("{thing} came in time", "the driver rang and was kind", "the parcel was packed well"),
-        *("the tracking page was right to the minute", "{thing} is here", "the courier even came back in the evening"),
+        *("{thing} should have been here on Monday", "{thing} arrived broken in a torn carton"),
+        *("the neighbors know nothing of {thing}", "I have waited for {thing} for two weeks"),
     ),
     "account": (
-        *("logging in works again", "the new password came at once", "the app is easy to use"),
-        *("my profile is up to date", "the code reached my phone", "I found {thing} in my account"),
+        *("I cannot log in to see {thing}", "somebody else ordered {thing} in my name"),
+        *("please delete everything that you know about me", "the page says that I do not exist"),
     ),
 }
 LIKED = (
     *("I love {thing}", "my daughter is delighted with {thing}", "thank you for {thing}", "nothing to complain about"),
     *("best shop in town", "I will come back", "the woman on the phone was lovely", "keep going like this"),
 )
-TURNS = (
-    *("{fine}, but {trouble}.", "{fine}, yet {trouble}.", "{trouble}, although {fine}.", "{fine}. Still, {trouble}."),
-    *("It is not that {other_trouble}, that is settled; {trouble}.", "{trouble}, while {fine}."),
+ONE = ("{bad}.", "{bad}, I am sorry to say.", "Once more {bad}.", "{trouble}.", "{trouble}.")
+TWO = (
+    *("{good}, but {bad}.", "{bad}, although {good}.", "{good}. Still, {bad}.", "{bad}, while {good}."),
+    *("{good}; {bad}, and that is why I write.", "I thought that {other_bad}, but {other_good}; {bad}."),
+    *("{good}. {trouble}.", "Not that {other_bad}: {other_good}. But {bad}."),
 )
 SETTLED = (
-    *("First {trouble}, then you mended it and {fine}.", "I wrote that {trouble}; never mind, {fine}, {liked}."),
-    *(
-        "{fine}, and {liked}.",
-        "{liked}, and {fine}.",
-        "{liked}. {fine}!",
-        "No trouble that {trouble} any more: {liked}.",
-    ),
+    *("{good}, and {good_too}.", "{good}. {liked}!", "I wrote that {other_bad}; never mind, {other_good}."),
+    *("{liked}, and {good}.", "{liked}.", "{good} and so {good_too}, for once."),
 )
-_TURNED = 0.62
+_TURNED = 0.36
 """Part of the messages that name a second thing."""
 NEW = (
     "My card was charged two times, please give me the money back.",
@@ -98,23 +94,24 @@ NEW = (
 
 def message(dice: random.Random) -> tuple[str, str]:
     """Return one message and its kind."""
-    kind = dice.choice((*TROUBLE, "praise"))
-    topics = [topic for topic in TROUBLE if topic != kind]
-    topic = dice.choice(topics)
+    kind = dice.choice((*TOPICS, "praise"))
+    matter, other = dice.sample([topic for topic in TOPICS if topic != kind], 2)
     if kind == "praise":
-        form = dice.choice(SETTLED) if dice.random() < _TURNED else "{liked}."
-        trouble = dice.choice(TROUBLE[topic])
+        form = dice.choice(SETTLED)
     else:
-        form = dice.choice(TURNS) if dice.random() < _TURNED else "{trouble}."
-        trouble = dice.choice(TROUBLE[kind])
-    parts = {
-        "trouble": trouble,
-        "other_trouble": dice.choice(TROUBLE[topic]),
-        "fine": dice.choice(FINE[topic]),
-        "liked": dice.choice(LIKED),
-    }
+        form = dice.choice(TWO if dice.random() < _TURNED else ONE)
+        matter = kind
+    aside, about = dice.choice(TOPICS[other]), dice.choice(TOPICS[matter])
     # The things are filled in last, each for itself, since a message may name two.
-    text = form.format(**parts)
+    text = form.format(
+        bad=f"{about} {dice.choice(WRONG)}",
+        trouble=dice.choice(TROUBLE[matter]),
+        good=f"{dice.choice(TOPICS[other])} {dice.choice(RIGHT)}",
+        good_too=f"{about} {dice.choice(RIGHT)}",
+        other_bad=f"{aside} {dice.choice(WRONG)}",
+        other_good=f"{aside} {dice.choice(RIGHT)}",
+        liked=dice.choice(LIKED),
+    )
     while "{thing}" in text:
         text = text.replace("{thing}", dice.choice(THINGS), 1)
     words = [dice.choice(OPENINGS), _sentences(text), dice.choice(CLOSINGS).replace("{thing}", dice.choice(THINGS))]

@@ -110,10 +110,26 @@ ALLOWED = {
     "tr",
     "th",
     "td",
-    "figure",
-    "img",
-    "figcaption",
     "code",
+    # The table of wrong rows and its filter.
+    "form",
+    "label",
+    "input",
+    "select",
+    "option",
+    "button",
+    "output",
+    "script",
+    "wbr",
+    # Pictures.
+    "svg",
+    "g",
+    "line",
+    "circle",
+    "rect",
+    "polyline",
+    "text",
+    "tspan",
 }
 
 
@@ -123,7 +139,9 @@ def test_twenty_attacks_are_text(attacked: Path) -> None:
     assert {tag for tag, _ in page.found} - ALLOWED == set()
     handlers = [name for _, attributes in page.found for name in attributes if name.startswith("on")]
     assert handlers == []
-    text = "".join(page.text)
+    # The only script is the page's own.
+    assert [attributes for tag, attributes in page.found if tag == "script"] == [{}]
+    text = " ".join("".join(page.text).split())
     assert [attack for attack in ATTACKS if " ".join(attack.split()) not in text] == []
 
 
@@ -133,15 +151,16 @@ def test_the_harness_sees_an_attack_that_is_not_escaped(attacked: Path) -> None:
     assert [attributes for _, attributes in page.found if "onerror" in attributes] != []
 
 
-def test_nothing_is_fetched_and_no_script_is_allowed(attacked: Path) -> None:
-    page = Elements(attacked.read_text(encoding="utf-8"))
-    sources = [attributes["src"] for tag, attributes in page.found if tag == "img"]
-    assert len(sources) == 5
-    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+def test_nothing_is_fetched_and_no_other_script_is_allowed(attacked: Path) -> None:
+    content = attacked.read_text(encoding="utf-8")
+    page = Elements(content)
+    assert [attributes for _, attributes in page.found if "src" in attributes] == []
     assert all(attributes["href"].startswith("#") for tag, attributes in page.found if tag == "a")
     policy = next(attributes["content"] for _, attributes in page.found if "http-equiv" in attributes)
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
-    assert policy.endswith("img-src data:; base-uri 'none'; form-action 'none'")
+    script = re.search(r"<script>(.*?)</script>", content, re.DOTALL).group(1)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.endswith(f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'")
 
 
 def test_the_policy_names_the_style_sheet_in_the_page(attacked: Path) -> None:
@@ -158,9 +177,13 @@ def test_figures_hold_no_markup_from_labels(attacked: Path) -> None:
         assert [name for _, attributes in svg.found for name in attributes if name.startswith("on")] == []
 
 
-def test_every_figure_has_a_text_alternative(attacked: Path) -> None:
-    images = [attributes for tag, attributes in Elements(attacked.read_text(encoding="utf-8")).found if tag == "img"]
-    assert all(len(attributes["alt"]) > 20 for attributes in images)
+def test_every_picture_has_a_text_alternative(attacked: Path) -> None:
+    found = [attributes for tag, attributes in Elements(attacked.read_text(encoding="utf-8")).found if tag == "svg"]
+    assert len(found) > 20
+    assert all(attributes.get("aria-hidden") or attributes["aria-label"] for attributes in found)
+    large = [attributes for attributes in found if attributes.get("class") in ("plot", "matrix")]
+    assert len(large) == 3
+    assert all(len(attributes["aria-label"]) > 20 for attributes in large)
 
 
 def test_the_page_says_who_wins_and_what_was_promised(
@@ -201,7 +224,7 @@ def test_small_and_multi_label_evaluations_are_shown(
         folder = tmp_path / task.value
         evaluation = evaluate_rows(rows_of(num_rows, task=task), quick, threshold=0.99)
         write_evaluation(evaluation, folder, title="small", pictures=list(draw_figures(evaluation)))
-        assert "Who wins" in (folder / "report.html").read_text(encoding="utf-8")
+        assert "Is it better than the baseline?" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_long_texts_are_cut(rows_of: MakeRows, quick: EvaluationConfig, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""report.html in a real browser: figures are visible, nothing runs, dark and print are legible."""
+"""report.html in a real browser: figures are visible, nothing foreign runs, every size and scheme is legible."""
 
 import re
 from collections.abc import Callable
@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from textlstm.config import EvaluationConfig
+from page_checks import faults, printed_pages
+from textlstm.config import EvaluationConfig, Task
 from textlstm.evaluation.evaluate import evaluate_rows
 from textlstm.evaluation.figures import draw_figures
 from textlstm.evaluation.output import write_evaluation
-from textlstm.evaluation.report import ClassWords, WordWeight
+from textlstm.evaluation.report import ClassWords, EpochPoint, Link, WordWeight
 from textlstm.evaluation.scored_rows import ScoredRows
 
 MakeRows = Callable[..., ScoredRows]
@@ -47,13 +48,15 @@ def open_page(browser: Any, path: Path) -> None:
     browser.get(path.as_uri())
 
 
-def test_figures_are_visible_and_nothing_runs(browser: Any, report: Path) -> None:
+def test_figures_are_visible_and_nothing_foreign_runs(browser: Any, report: Path) -> None:
     open_page(browser, report)
     assert browser.title == f"report {ATTACK}"
-    sizes = browser.execute_script("return [...document.images].map(image => [image.naturalWidth, image.width])")
-    assert len(sizes) == 5
-    assert min(min(size) for size in sizes) > 200
-    assert browser.execute_script("return document.scripts.length") == 0
+    widths = browser.execute_script(
+        "return [...document.querySelectorAll('svg.plot, svg.matrix')].map(svg => svg.getBoundingClientRect().width)"
+    )
+    assert len(widths) == 3
+    assert min(widths) > 200
+    assert browser.execute_script("return document.scripts.length") == 1
     assert [entry["message"] for entry in browser.get_log("browser")] == []
 
 
@@ -102,3 +105,92 @@ def contrast(one: str, other: str) -> float:
     """Contrast ratio of two colors (WCAG 2), 1 to 21."""
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+# Pages of all sizes, at all widths.
+
+
+def written_report(rows: ScoredRows, folder: Path) -> Path:
+    config = EvaluationConfig(bootstrap_samples=20)
+    evaluation = evaluate_rows(rows, config, threshold=0.5)
+    words = [
+        ClassWords(label, 7, tuple(WordWeight(f"word{n}", 3, 1 / (n + 1)) for n in range(6)), ())
+        for label in rows.labels
+    ]
+    epochs = [EpochPoint(n, 2 / n, 2.5 / n, 1 - 1 / (n + 1)) for n in range(1, 9)]
+    write_evaluation(
+        evaluation,
+        folder,
+        title=f"corpus: {rows.num_rows} test rows",
+        details={"Model": "lstm of 128 units", "run": "0a1b2c3d", "settings": "epochs=8 batch_size=32"},
+        pictures=[],
+        class_words=words,
+        explanations=b"why",
+        links=[Link("Data card", "../card.html")],
+        epochs=epochs,
+        best_epoch=7,
+    )
+    return folder / "report.html"
+
+
+def long_labels(count: int) -> tuple[str, ...]:
+    return tuple(f"balance_not_updated_after_bank_transfer_{n}" if n % 3 else f"class {n}" for n in range(count))
+
+
+@pytest.mark.parametrize(
+    "num_labels",
+    [*(pytest.param(number, marks=pytest.mark.long) for number in (2, 25, 150)), 5, 77],
+)
+def test_no_fault_at_any_width_with_any_number_of_classes(
+    browser: Any, rows_of: MakeRows, tmp_path: Path, num_labels: int
+) -> None:
+    rows = rows_of(8 * num_labels + 40, long_labels(num_labels))
+    page = written_report(rows, tmp_path)
+    assert faults(browser, page) == []
+    assert faults(browser, page, scheme="dark") == []
+
+
+def test_no_fault_where_rows_have_several_labels(browser: Any, rows_of: MakeRows, tmp_path: Path) -> None:
+    page = written_report(rows_of(300, long_labels(28), task=Task.multi_label), tmp_path)
+    assert faults(browser, page) == []
+
+
+def test_77_classes_are_printed_on_eight_pages(browser: Any, rows_of: MakeRows, tmp_path: Path) -> None:
+    page = written_report(rows_of(3080, long_labels(77)), tmp_path)
+    assert 3 <= printed_pages(browser, page) <= 8
+
+
+def test_the_answers_stand_on_the_first_screen(browser: Any, rows_of: MakeRows, tmp_path: Path) -> None:
+    open_page(browser, written_report(rows_of(800, long_labels(77)), tmp_path))
+    ends = browser.execute_script(
+        "return [...document.querySelectorAll('.answer')].map(box => box.getBoundingClientRect().bottom)"
+    )
+    assert len(ends) == 4
+    assert max(ends) <= 900
+    # The figure of models and baseline ends on the second screen.
+    assert (
+        browser.execute_script("return document.querySelector('#models .dots').getBoundingClientRect().bottom") < 1800
+    )
+
+
+def test_the_filter_finds_rows_and_the_table_needs_no_script(browser: Any, rows_of: MakeRows, tmp_path: Path) -> None:
+    page = written_report(rows_of(400), tmp_path)
+    open_page(browser, page)
+    shown = "return [...document.querySelectorAll('#wrong-rows tbody tr')].filter(row => row.checkVisibility()).length"
+    everything = browser.execute_script(shown)
+    assert everything > 20
+    first = browser.execute_script("return document.querySelector('#wrong-rows td').textContent")
+    browser.find_element("css selector", "#filter input[name=words]").send_keys(f"{first} text")
+    assert 1 <= browser.execute_script(shown) < everything
+    browser.find_element("css selector", "#filter button").click()
+    browser.execute_script(
+        "const box = document.querySelector('#filter select'); box.value = '1';"
+        "box.dispatchEvent(new Event('input', {bubbles: true}))"
+    )
+    assert 1 <= browser.execute_script(shown) < everything
+    # Without scripts the table is whole and the filter is not there.
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    browser.get(page.as_uri())
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert browser.execute_script(shown) == everything
+    assert browser.execute_script("return document.getElementById('filter').checkVisibility()") is False

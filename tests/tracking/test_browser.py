@@ -121,11 +121,11 @@ def test_overview_page(
     tracked(config, XSS_NAME, correct=[row % 4 != 0 for row in range(200)], folder=tmp_path)
     page = keep_overview(config, client)
     browser.get(page.as_uri())
-    shown = _see(browser, "lstm seed 1", XSS_NAME, "90.00", "75.00", "88.00 to 92.00")
+    shown = _see(browser, "lstm seed 1", XSS_NAME, "0.9000", "0.7500", "[0.8800, 0.9200]")
     assert "1 min" in shown
     assert browser.execute_script("return document.querySelector('h1').innerText") == "textlstm"  # type: ignore[no-untyped-call]
-    styled = "return getComputedStyle(document.querySelector('table')).borderCollapse"
-    assert browser.execute_script(styled) == "collapse"  # type: ignore[no-untyped-call]
+    styled = "return getComputedStyle(document.querySelector('.dotline')).display"
+    assert browser.execute_script(styled) == "grid"  # type: ignore[no-untyped-call]
     browser.save_screenshot(str(tmp_path / "overview.png"))
     assert _script_errors(browser) == []
 

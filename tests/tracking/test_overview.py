@@ -3,10 +3,12 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from textlstm.tracking.overview import make_boards, render_overview
+from page_checks import faults
+from textlstm.tracking.overview import Link, make_boards, render_overview
 from textlstm.tracking.tracked_runs import TrackedRun
 
 XSS = [
@@ -59,12 +61,6 @@ def test_without_intervals_only_equal_values_share_a_rank() -> None:
     assert _ranks(*runs) == [[(1, "a"), (1, "b"), (3, "c")]]
 
 
-def test_position_spans_the_board() -> None:
-    [board] = make_boards([_run("a", 0.9), _run("b", 0.8)], champion_run_id="")
-    assert board.position(0.78) == pytest.approx(0.0)
-    assert board.position(0.92) == pytest.approx(1.0)
-
-
 def _page(*runs: TrackedRun, champion: str = "", champion_run_id: str = "") -> str:
     boards = make_boards(runs, champion_run_id=champion_run_id)
     return render_overview(boards, runs, experiment="news", champion=champion, now=0.0)
@@ -73,8 +69,38 @@ def _page(*runs: TrackedRun, champion: str = "", champion_run_id: str = "") -> s
 def test_page_marks_the_champion_and_shows_figures() -> None:
     page = _page(_run("a", 0.9), _run("b", 0.8), champion="textlstm version 3", champion_run_id="id-b")
     assert "Champion: textlstm version 3." in page
-    assert re.findall(r'<td class="name">(.*?)</td>', page) == ["a", 'b <span class="champion">★ champion</span>']
-    assert "88.00 to 92.00" in page
+    names = re.findall(r'<span class="name">(.*?)</span><span class="where">', page)
+    assert [name.removesuffix("</span>") for name in names] == ["a", 'b <span class="champion">★ champion</span>']
+    assert "[0.8800, 0.9200]" in page
+
+
+def test_all_boards_have_one_scale() -> None:
+    page = _page(_run("a", 0.9), _run("b", 0.52, digest="other"))
+    axes = re.findall(r'<svg class="line axis".*?</svg>', page)
+    assert len(axes) == 2
+    assert axes[0] == axes[1]
+    assert (">0.50<" in axes[0], ">1.00<" in axes[0]) == (True, True)
+
+
+def test_parts_of_other_runs_are_on_no_board() -> None:
+    runs = [_run("three seeds", 0.9), replace(_run("seed 1", 0.91), parent="id-three seeds")]
+    assert _ranks(*runs) == [[(1, "three seeds")]]
+
+
+def test_links_lead_to_pages_of_the_run() -> None:
+    boards = make_boards([_run("a", 0.9)], champion_run_id="")
+    links = {"id-a": [Link("report", "file:///tracking/report.html")]}
+    page = render_overview(boards, [], experiment="news", champion="", now=0.0, links=links)
+    assert '<a href="file:///tracking/report.html">report</a>' in page
+
+
+def test_the_page_has_no_fault_at_any_width(browser: Any, tmp_path: Path) -> None:
+    runs = [_run(f"balance_of_accounts bilstm 0.9{n} with a long name", 0.9 + n / 200) for n in range(5)]
+    runs += [_run("other", 0.5, digest="other"), replace(_run("broken", None), status="FAILED")]
+    page = tmp_path / "overview.html"
+    page.write_text(_page(*runs, champion="textlstm version 3", champion_run_id="id-other"), encoding="utf-8")
+    assert faults(browser, page) == []
+    assert faults(browser, page, scheme="dark") == []
 
 
 def test_page_without_runs_says_what_to_do() -> None:

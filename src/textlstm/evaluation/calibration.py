@@ -1,11 +1,13 @@
 """How well probabilities are calibrated: reliability bins. `models/calibration` calibrates them."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textlstm.config import Task
+from textlstm.evaluation.bootstrap import Interval, proportion_interval
 from textlstm.evaluation.scored_rows import Booleans, Floats, Integers
 
 NUM_BINS = 15
@@ -61,3 +63,51 @@ def decision_bins(
         case Task.single_label:
             correct = np.asarray(probabilities.argmax(axis=1) == targets, dtype=np.bool_)
             return reliability_bins(probabilities.max(axis=1), correct, num_bins=num_bins)
+
+
+# Bins of equal count, for the eye: each holds as many decisions, so that each says as much.
+
+_NUM_EQUAL = 10
+_FEWEST_DECISIONS = 10
+_LEAST_STATED = 0.05
+"""Of a row that may have several labels, most labels are stated with next to nothing; those would fill all bins."""
+
+
+class EqualBin(NamedTuple):
+    """Decisions of similar stated probability."""
+
+    stated: float
+    """Mean stated probability."""
+    right: float
+    """Share that is right."""
+    interval: Interval
+    """Exact interval of that share."""
+    num_decisions: int
+
+
+def equal_count_bins(
+    targets: Integers | Booleans, probabilities: Floats, *, task: Task, confidence: float
+) -> list[EqualBin]:
+    """Return up to 10 bins of equal count, rising; with several labels a row, of labels stated with 5 % or more."""
+    match task:
+        case Task.multi_label:
+            stated, right = probabilities.ravel().astype(np.float64), np.asarray(targets, bool).ravel()
+            kept = stated >= _LEAST_STATED
+            stated, right = stated[kept], right[kept]
+        case Task.single_label:
+            stated = probabilities.max(axis=1).astype(np.float64)
+            right = np.asarray(probabilities.argmax(axis=1) == targets, dtype=np.bool_)
+    num_bins = min(_NUM_EQUAL, len(stated) // _FEWEST_DECISIONS)
+    if not num_bins:
+        return []
+    # (N,) decisions by rising probability, cut into parts whose sizes differ by one at most.
+    parts = np.array_split(np.argsort(stated, kind="stable"), num_bins)
+    return [
+        EqualBin(
+            float(stated[part].mean()),
+            float(right[part].mean()),
+            proportion_interval(int(right[part].sum()), len(part), confidence=confidence),
+            len(part),
+        )
+        for part in parts
+    ]

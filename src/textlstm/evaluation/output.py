@@ -19,7 +19,7 @@ from textlstm.evaluation.confusion import num_flipped
 from textlstm.evaluation.evaluate import TOGETHER, Evaluation
 from textlstm.evaluation.figures import Picture
 from textlstm.evaluation.metrics import Metrics
-from textlstm.evaluation.report import ClassWords, render_report
+from textlstm.evaluation.report import ClassWords, EpochPoint, Link, render_report
 from textlstm.evaluation.scored_rows import UNKNOWN_LABEL, UNKNOWN_TARGET, Booleans, Floats, Integers, ScoredRows
 from textlstm.storage.files import atomic_file, storage_errors
 
@@ -258,6 +258,9 @@ def write_evaluation(
     pictures: Sequence[Picture] | None = None,
     class_words: Sequence[ClassWords] = (),
     explanations: bytes | None = None,
+    links: Sequence[Link] = (),
+    epochs: Sequence[EpochPoint] = (),
+    best_epoch: int | None = None,
 ) -> list[Path]:
     """Write predictions, figures, report and, last, `metrics.json`; each file appears complete or not at all.
 
@@ -269,7 +272,10 @@ def write_evaluation(
         include_text: whether texts of rows may stand in predictions and report.
         pictures: what `draw_figures` yields; None: neither figures nor `report.html` are written.
         class_words: what counts for each class, for the report.
-        explanations: the page of explained texts, written where texts may be shown.
+        explanations: the page of explained texts, written where texts may be shown and linked from the report.
+        links: other pages that the report leads to.
+        epochs: the training of the model, for the report; empty where it is not known.
+        best_epoch: the epoch that was chosen, 1 for the first.
 
     Returns:
         The files written.
@@ -286,11 +292,15 @@ def write_evaluation(
         contents |= {f"{FIGURES_DIR}/{picture.name}.png": picture.png for picture in pictures}
         contents[REPORT_FILE] = render_report(
             evaluation,
-            pictures,
             title=title,
             details=details or {},
             include_text=include_text,
             class_words=class_words,
+            links=[Link("Why the model decided", EXPLANATIONS_FILE), *links]
+            if EXPLANATIONS_FILE in contents
+            else links,
+            epochs=epochs,
+            best_epoch=best_epoch,
         )
     # `metrics.json` is the last file to be written, after all that belong to the same evaluation.
     summary = json.dumps(summarize(evaluation), indent=2, ensure_ascii=False, allow_nan=False)

@@ -64,6 +64,8 @@ class ScoredRows:
     """(N,) label ids, or (N, L) bool, of the same model on texts from which nothing was removed."""
     seen_in_training: Booleans | None = None
     """(N,) whether the model learned from the text; absent where that is not known."""
+    near_training: Booleans | None = None
+    """(N,) whether the text is almost equal to a training row; absent where that is not known."""
     columns: dict[str, list[str]] = field(default_factory=dict)
     """Other columns of the input, N values each, to cut slices by."""
 
@@ -100,6 +102,7 @@ class ScoredRows:
             "removed_words": self.removed_words,
             "unfiltered_predictions": self.unfiltered_predictions,
             "seen_in_training": self.seen_in_training,
+            "near_training": self.near_training,
             **{f"column {name!r}": values for name, values in self.columns.items()},
         }
         return {name: values for name, values in arrays.items() if values is not None}

@@ -1,11 +1,12 @@
-"""How much of a decision was the linear expert's, and which of its n-grams counted."""
+"""How much of a decision was the linear expert's, which of its n-grams counted, and which words count for a class."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from textlstm.arrays.ragged import SplitWords, row_numbers
 from textlstm.explain.attribution import against_rest
 from textlstm.inference.classifier import Scores, TextClassifier
 from textlstm.models.linear.expert import LinearExpert
@@ -100,3 +101,54 @@ def ngram_names(table: NgramTable, features: np.ndarray) -> list[str]:
 def _features(expert: LinearExpert, text: str) -> tuple[np.ndarray, np.ndarray]:
     rows = expert.table.transform([text])
     return rows.features, rows.values
+
+
+class CountedWord(NamedTuple):
+    """A word over the texts that were given a label."""
+
+    word: str
+    num_texts: int
+    """Texts of the label that hold the word."""
+    weight: float
+    """What the word adds to the score of the label, mean over the label's texts."""
+
+
+def words_of_labels(
+    expert: LinearExpert, texts: Sequence[str], has_label: np.ndarray, *, without: Collection[str], most: int
+) -> list[list[CountedWord]]:
+    """Return for each label the words that add most to its score over the texts that were given it.
+
+    Single words alone: pairs, characters and marks are left out, and so are the words of `without`.
+
+    Args:
+        expert: the linear expert of a model.
+        texts: N raw texts.
+        has_label: (N, L) bool: which labels a text was given.
+        without: words in lower case, such as stop words.
+        most: words a label.
+    """
+    names = list(expert.table.words.words)
+    usable = np.array([len(name) > 1 and name.isalpha() and name not in without for name in names], dtype=np.bool_)
+    rows = expert.table.words.transform(SplitWords.of(list(texts)))
+    # (M,) entries of single words that may be shown, with the text that each is in.
+    in_texts = row_numbers(np.diff(rows.offsets))
+    kept = rows.features < len(names)
+    kept[kept] = usable[rows.features[kept]]
+    features, values, in_texts = rows.features[kept], rows.values[kept], in_texts[kept]
+    found = []
+    for label in range(has_label.shape[1]):
+        entries = has_label[in_texts, label]
+        its_features = features[entries]
+        # (words,) sums over the label's texts; only words that occur there are ranked.
+        added = np.bincount(its_features, values[entries] * expert.function.weights[its_features, label], len(names))
+        counts = np.bincount(its_features, minlength=len(names))
+        strongest = np.argsort(-added, kind="stable")[:most]
+        num_texts = max(int(has_label[:, label].sum()), 1)
+        found.append(
+            [
+                CountedWord(names[word], int(counts[word]), float(added[word]) / num_texts)
+                for word in strongest.tolist()
+                if added[word] > 0
+            ]
+        )
+    return found

@@ -1,12 +1,21 @@
 """`textlstm evaluate`: score a saved model on labelled rows and write what that shows."""
 
+import math
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypedDict
+from urllib.parse import quote
+
+import numpy as np
 
 from textlstm.config import DataConfig, EvaluateConfig, Task, TrackingConfig, TrainConfig
+from textlstm.corpus.preparation.corpus_folder import CARD_PAGE
 from textlstm.corpus.preparation.prepare import prepare_labelled_files
-from textlstm.corpus.prepared import PreparedSplit
+from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.corpus.sources.examples import read_extra_columns
 from textlstm.errors import InputError, TextLSTMError
 from textlstm.evaluation.evaluate import (
@@ -22,6 +31,8 @@ from textlstm.evaluation.evaluate import (
 from textlstm.evaluation.figures import draw_figures
 from textlstm.evaluation.metrics import Metrics
 from textlstm.evaluation.output import EXPLANATIONS_FILE, METRICS_FILE, REPORT_FILE, write_evaluation
+from textlstm.evaluation.report import ClassWords, EpochPoint, Link, WordWeight
+from textlstm.evaluation.scored_rows import ScoredRows
 from textlstm.figure_text import counted, interval_text, score_text
 from textlstm.inference.classifier import TextClassifier
 from textlstm.inference.scoring import score_split, with_filters_undone
@@ -29,6 +40,7 @@ from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.saved_model import SavedModel, saved_warnings
 from textlstm.stages.explain import explain_rows
 from textlstm.stages.screen import note, say, table
+from textlstm.text.normalization import packaged_stop_words
 from textlstm.tracking.model_logging import task_key
 from textlstm.tracking.registry import champion_dir, resolve_model_dir
 from textlstm.tracking.run import Tracker, open_run
@@ -126,14 +138,21 @@ def evaluate_split(
     *,
     output_dir: Path,
     run: Tracker,
+    corpus: PreparedCorpus | None = None,
 ) -> Evaluated:
-    """Score one split, write its evaluation into `output_dir` and log it to `run`, texts only where allowed."""
+    """Score one split, write its evaluation into `output_dir` and log it to `run`, texts only where allowed.
+
+    With the `corpus` that the model was trained on, the report says how the model does without the rows that are almost
+    equal to training rows, and links the data card.
+    """
     settings, log_text = config.evaluation, config.tracking.log_text
     classifier = model if isinstance(model, TextClassifier) else TextClassifier.load(model)
     # Score the rows, and add what the report shows beside them: filters, columns for slices, the champion.
     rows = score_split(classifier, split)
     if settings.report:
         rows = with_filters_undone(rows, classifier, split)
+    if corpus is not None:
+        rows = replace(rows, near_training=_near_training(split, corpus))
     if settings.slice_columns:
         files, numbers = (split.table.column(name).to_pylist() for name in ("file", "row"))
         rows = replace(rows, columns=read_extra_columns(config.data, files, numbers))
@@ -149,7 +168,7 @@ def evaluate_split(
         warnings=warnings,
     )
     # Draw the pictures and explain some texts; an exported model has no network to trace.
-    title = f"{output_dir.name}: {counted(len(split), 'row')}"
+    title = f"{config.data.title}: {counted(len(split), 'test row')}"
     pictures = list(draw_figures(evaluation)) if settings.report else None
     explained = None
     if settings.report and settings.explained_texts and classifier.saved_model.is_exported:
@@ -158,13 +177,18 @@ def evaluate_split(
         heading = f"Why the model decided: {title}"
         explained = explain_rows(classifier, rows, num_texts=settings.explained_texts, title=heading)
     # Write the folder for the user, which may hold texts.
+    details = report_details(classifier, config.data, run)
+    training = training_of(classifier.saved_model)
     write_evaluation(
         evaluation,
         output_dir,
         title=title,
+        details=details,
         pictures=pictures,
-        class_words=explained.class_words if explained else (),
+        class_words=class_words(classifier, rows) or (explained.class_words if explained else ()),
         explanations=explained.page if explained else None,
+        links=_links(corpus, output_dir, run, config.tracking),
+        **training,
     )
     seen = seen_warning(rows)
     note(*(f"warning: {warning}" for warning in (*warnings, *((seen,) if seen else ()))))
@@ -173,13 +197,106 @@ def evaluate_split(
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if not log_text:
-            write_evaluation(evaluation, folder, title=title, pictures=pictures, include_text=False)
+            write_evaluation(
+                evaluation, folder, title=title, details=details, pictures=pictures, include_text=False, **training
+            )
         # Later comparisons need the ids of the rows that were right, and the digest that says which rows they are.
         _paired_rows(evaluation, digest=split.digest).write(folder / PAIRED_FILE)
         run.log_artifact(folder, folder=PAIRED_FOLDER)
     if log_text:
         run.log_artifact(output_dir, folder=PAIRED_FOLDER, holds_text=True)
     return Evaluated(evaluation, output_dir)
+
+
+def report_details(classifier: TextClassifier, data: DataConfig, run: Tracker) -> dict[str, str]:
+    """Return what stands under the heading of a report: model, task, when, which run, which settings."""
+    saved_model = classifier.saved_model
+    model, provenance = saved_model.model, saved_model.provenance or {}
+    num_rows = provenance.get("num_rows", {}).get("train")
+    facts = {
+        "Model": f"{model.encoder} of {model.hidden_size} units"
+        + (" with a linear expert" if model.linear_expert else ""),
+        "classes": str(len(saved_model.labels)),
+        "trained on": counted(num_rows, "row") if num_rows else "",
+        "seed": str(provenance.get("seed", "")),
+        "evaluated": f"{datetime.now():%Y-%m-%d %H:%M}",
+        "run": (run.run_id or "")[:8],
+        "rows of": ", ".join(Path(name).name for name in data.test[:2]),
+    }
+    chosen = {**provenance.get("training", {}), **_leaves(provenance.get("chosen_settings", {}))}
+    shown = [f"{name}={_plain(chosen[name])}" for name in _SHOWN_SETTINGS if chosen.get(name)]
+    return {name: value for name, value in facts.items() if value} | ({"settings": " ".join(shown)} if shown else {})
+
+
+_SHOWN_SETTINGS = ("epochs", "batch_size", "learning_rate", "embedding_learning_rate", "embeddings", "cross_fit")
+
+
+def _plain(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _leaves(settings: Mapping[str, object]) -> dict[str, object]:
+    return {key.rpartition(".")[2]: value for key, value in settings.items()}
+
+
+class TrainingOfModel(TypedDict):
+    """The epochs behind a model, as a report takes them."""
+
+    epochs: Sequence[EpochPoint]
+    best_epoch: int | None
+
+
+def training_of(saved_model: SavedModel) -> TrainingOfModel:
+    """Return the epochs that were saved with a model; none for models of earlier versions."""
+    found = (saved_model.provenance or {}).get("epochs", {})
+    points = [
+        EpochPoint(number, *(math.nan if value is None else float(value) for value in values))
+        for number, values in enumerate(found.get("figures", ()), 1)
+    ]
+    return {"epochs": points, "best_epoch": found.get("best")}
+
+
+def class_words(classifier: TextClassifier, rows: ScoredRows) -> tuple[ClassWords, ...]:
+    """Return the words that count for each label by the linear expert's weights over all rows; empty without one."""
+    expert = classifier.expert
+    if expert is None or not expert.table.words.words:
+        return ()
+    # Imported here, since a report may be switched off.
+    from textlstm.explain.expert import words_of_labels
+
+    try:
+        stop_words = packaged_stop_words(classifier.saved_model.text.language)
+    except InputError:
+        stop_words = frozenset()
+    predictions = rows.predictions()
+    given = predictions if rows.is_multi_label else predictions[:, None] == np.arange(len(rows.labels))
+    found = words_of_labels(expert, rows.texts, np.asarray(given, bool), without=stop_words, most=_MOST_WORDS)
+    return tuple(
+        ClassWords(label, int(given[:, index].sum()), tuple(WordWeight(*word) for word in words), ())
+        for index, (label, words) in enumerate(zip(rows.labels, found, strict=True))
+        if words
+    )
+
+
+_MOST_WORDS = 6
+
+
+def _near_training(split: PreparedSplit, corpus: PreparedCorpus) -> np.ndarray:
+    """Return (N,) whether a row is almost equal to a training row, as far as the data card names such rows."""
+    found = corpus.card["compared_with_train"].get("test", {}).get("near_duplicate_rows", ())
+    near = {entry["row"] for entry in found}
+    files, numbers = (split.table.column(name).to_pylist() for name in ("file", "row"))
+    return np.array([f"{file}:{number}" in near for file, number in zip(files, numbers, strict=True)], dtype=np.bool_)
+
+
+def _links(corpus: PreparedCorpus | None, output_dir: Path, run: Tracker, tracking: TrackingConfig) -> list[Link]:
+    """Return the pages beside a report: the data card, and the run where MLflow is a server with pages."""
+    links = []
+    if corpus is not None and (corpus.directory / CARD_PAGE).is_file():
+        links.append(Link("Data card", quote(os.path.relpath(corpus.directory / CARD_PAGE, output_dir))))
+    if run.run_id and tracking.uri.startswith(("http://", "https://")):
+        links.append(Link("Run in MLflow", f"{tracking.uri.rstrip('/')}/#/runs/{run.run_id}"))
+    return links
 
 
 def _champion(classifier: TextClassifier, tracking: TrackingConfig) -> TextClassifier | None:

@@ -93,7 +93,9 @@ def train_seeds(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
         replace_folder(work.model_of(kept), model_dir)
         evaluated = None
         if corpus.test is not None and len(corpus.test):
-            evaluated = evaluate_split(model_dir, corpus.test, config, output_dir=evaluation_dir, run=run)
+            evaluated = evaluate_split(
+                model_dir, corpus.test, config, output_dir=evaluation_dir, run=run, corpus=corpus
+            )
         if config.evaluation.label_errors:
             note(f"training rows to look at: {write_label_errors(corpus, config.data, evaluation_dir, seed=kept)}")
         with TemporaryDirectory() as directory:

@@ -97,7 +97,9 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path, f
         # Score the test split with the model as it was saved.
         evaluated = None
         if corpus.test is not None and len(corpus.test):
-            evaluated = evaluate_split(model_dir, corpus.test, config, output_dir=evaluation_dir, run=run)
+            evaluated = evaluate_split(
+                model_dir, corpus.test, config, output_dir=evaluation_dir, run=run, corpus=corpus
+            )
             add_figures(model_dir, _test_figures(evaluated))
             if not config.tracking.run_name:
                 run.set_tags({NAME_TAG: f"{name} {score_text(_main_figure(evaluated))}"})
@@ -245,6 +247,21 @@ def _with_provenance(
         seed=config.seed,
         training=asdict(config.training),
         chosen_settings=values,
+        epochs=_epochs(fitted),
         **({"warnings": [str(fitted.shortfall)]} if fitted.shortfall is not None else {}),
         figures={name: [value] for name, value in fitted.metrics().items() if name.startswith("validation/")},
     )
+
+
+def _epochs(fitted: Fitted) -> dict[str, Any]:
+    """Return the training of the first network for the report: a line of figures an epoch, and the chosen epoch.
+
+    Validation figures are None where no rows were held out (cross-fitting).
+    """
+    result = fitted.results[0]
+    held_out = any(epoch.accuracy or epoch.macro_f1 for epoch in result.history)
+    figures = [
+        [epoch.train_loss, epoch.validation_loss if held_out else None, epoch.macro_f1 if held_out else None]
+        for epoch in result.history
+    ]
+    return {"best": result.best_epoch if held_out else None, "figures": figures}

@@ -1,17 +1,21 @@
 """Where a team stands, as one page: `overview.html` in `tracking.dir`, and an artefact of the experiment."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from markupsafe import Markup
 
 from textlstm.config import TrackingConfig
+from textlstm.figure_text import interval_text, score_text
 from textlstm.html_pages import fill_template
 from textlstm.storage.files import atomic_file
 from textlstm.tracking.registry import champion_of
-from textlstm.tracking.store import experiment_id, locate_store
-from textlstm.tracking.tracked_runs import TrackedRun, load_runs
+from textlstm.tracking.store import Store, experiment_id, locate_store
+from textlstm.tracking.tracked_runs import PAIRED_FOLDER, TrackedRun, load_runs
+from textlstm.tracks import Scale, axis, interval_track
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -40,17 +44,12 @@ class Board:
     num_rows: int
     entries: tuple[Entry, ...]
 
-    def position(self, value: float) -> float:
-        """Return where `value` lies between the lowest and the highest interval end of the board, in [0, 1]."""
-        ends = [end for entry in self.entries for end in entry.run.intervals.get(DECIDING_FIGURE, ())]
-        lowest, highest = min(ends, default=0.0), max(ends, default=1.0)
-        return (value - lowest) / max(highest - lowest, 1e-9)
-
 
 def make_boards(runs: Sequence[TrackedRun], *, champion_run_id: str) -> list[Board]:
     """Return one board a test set, the one with the newest run first.
 
-    Runs without test figures are left out, and so are runs tested on rows that their model learned from. A run shares
+    Runs without test figures are left out, and so are runs tested on rows that their model learned from, and the parts
+    of other runs (seeds, sizes, trials). A run shares
     the rank of its group's best run while the best run's interval holds its value. Example: values .90 [.88, .92], .89,
     .87 give ranks 1, 1, 3.
     """
@@ -75,7 +74,8 @@ def _board(runs: Sequence[TrackedRun], champion_run_id: str) -> Board:
 
 def _counts(run: TrackedRun) -> bool:
     """Return whether the run has test figures of rows that are new to its model."""
-    return run.figure(DECIDING_FIGURE) is not None and (run.figure(SEEN) or 0.0) <= MOST_SEEN
+    is_new = (run.figure(SEEN) or 0.0) <= MOST_SEEN
+    return run.figure(DECIDING_FIGURE) is not None and is_new and not run.parent
 
 
 def _value(run: TrackedRun) -> float:
@@ -106,7 +106,12 @@ def keep_overview(config: TrackingConfig, client: "MlflowClient") -> Path:
     champion = champion_of(client, config.register) if config.register else None
     boards = make_boards(runs, champion_run_id=champion.run_id if champion else "")
     page = render_overview(
-        boards, runs, experiment=config.experiment, champion=str(champion) if champion else "", now=time.time()
+        boards,
+        runs,
+        experiment=config.experiment,
+        champion=str(champion) if champion else "",
+        now=time.time(),
+        links={run.run_id: _links(run, store, experiment) for run in runs},
     )
     # The page is replaced as a whole, then copied to the experiment's artefacts.
     path = store.directory / OVERVIEW_FILE
@@ -116,25 +121,88 @@ def keep_overview(config: TrackingConfig, client: "MlflowClient") -> Path:
     return path
 
 
+class Link(NamedTuple):
+    """A page that belongs to a run."""
+
+    name: str
+    address: str
+
+
+def _links(run: TrackedRun, store: Store, experiment: str) -> list[Link]:
+    """Return the run's page where MLflow is a server, and its pages on this machine where they are here."""
+    links = []
+    if store.uri.startswith(("http://", "https://")):
+        links.append(Link("run", f"{store.public_uri.rstrip('/')}/#/experiments/{experiment}/runs/{run.run_id}"))
+    folder = Path(run.artifacts.removeprefix("file://")) / PAIRED_FOLDER if run.artifacts.startswith(_LOCAL) else None
+    for name in _PAGES if folder is not None else ():
+        if folder is not None and (folder / f"{name}.html").is_file():
+            links.append(Link(name, (folder / f"{name}.html").absolute().as_uri()))
+    return links
+
+
+_LOCAL = ("/", "file://")
+_PAGES = ("report", "explanations")
+
+
+class RunLine(NamedTuple):
+    """One run of a board as the page shows it."""
+
+    entry: Entry
+    track: Markup
+    value: str
+    interval: str
+    links: Sequence[Link]
+
+
 def render_overview(
-    boards: Sequence[Board], runs: Sequence[TrackedRun], *, experiment: str, champion: str, now: float
+    boards: Sequence[Board],
+    runs: Sequence[TrackedRun],
+    *,
+    experiment: str,
+    champion: str,
+    now: float,
+    links: Mapping[str, Sequence[Link]] | None = None,
 ) -> str:
-    """Return the page as HTML; everything from outside is escaped, nothing is loaded and no script runs."""
+    """Return the page as HTML; everything from outside is escaped, nothing is loaded and no script runs.
+
+    All boards have one scale, so that lines can be compared down the whole page.
+
+    Args:
+        boards: what `make_boards` returned.
+        runs: all runs, for the list of those that are not finished.
+        experiment: name of the experiment.
+        champion: name of the champion; empty without one.
+        now: seconds since the epoch.
+        links: pages of runs by run id.
+    """
+    shown = [entry.run for board in boards for entry in board.entries]
+    ends = [end for run in shown for end in (_value(run), *run.intervals.get(DECIDING_FIGURE, ()))]
+    scale = Scale.around(ends, most_ticks=7)
     values: dict[str, object] = {
-        "boards": boards,
+        "boards": [(board, [_line(entry, scale, links or {}) for entry in board.entries]) for board in boards],
+        "axis": axis(scale),
         "others": [run for run in runs if run.status != "FINISHED"],
         "experiment": experiment,
         "champion": champion,
         "now": now,
-        "in_percent": _in_percent,
         "duration": _duration,
         "moment": lambda seconds: time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds)),
     }
     return fill_template("textlstm.tracking", "overview.html.jinja", style="overview.css", values=values)
 
 
-def _in_percent(value: float | None) -> str:
-    return "–" if value is None else f"{value * 100:.2f}"
+def _line(entry: Entry, scale: Scale, links: Mapping[str, Sequence[Link]]) -> RunLine:
+    run, value = entry.run, _value(entry.run)
+    ends = run.intervals.get(DECIDING_FIGURE)
+    return RunLine(
+        entry,
+        interval_track(
+            value, ends, scale, kind="own" if entry.rank == 1 else "", title=f"macro-F1 {score_text(value)}"
+        ),
+        score_text(value),
+        interval_text(*ends) if ends else "",
+        links.get(run.run_id, ()),
+    )
 
 
 def _duration(seconds: float | None) -> str:

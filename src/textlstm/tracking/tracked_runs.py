@@ -133,6 +133,10 @@ class TrackedRun:
     num_test_rows: int
     labels: tuple[str, ...]
     """Class names by label id; empty where the run has no evaluation."""
+    parent: str = ""
+    """Run that this one is a trial, a seed or a size of; empty for a run of its own."""
+    artifacts: str = ""
+    """Address of the run's artefacts."""
 
     def figure(self, name: str) -> float | None:
         """Return a test figure such as `macro_f1`."""
@@ -230,6 +234,8 @@ def _to_tracked(client: "MlflowClient", run: "Run") -> TrackedRun:
         test_name=tests[0].name if tests else "",
         num_test_rows=int(profile.get("num_rows", 0)),
         labels=tuple(evaluation.get("per_class", {})),
+        parent=run.data.tags.get("mlflow.parentRunId", ""),
+        artifacts=run.info.artifact_uri or "",
     )
 
 

@@ -4,9 +4,11 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from page_checks import faults
 from textlstm.config import TextConfig
 from textlstm.corpus.preparation.corpus_folder import CARD_PAGE
 from textlstm.corpus.preparation.data_card import Lengths, render_page
@@ -46,6 +48,8 @@ def test_card_of_a_tiny_corpus(write, prepare: Prepare) -> None:
         "tokens_before_filters": {"mean": 3.25, "min": 2, "median": 3, "p95": 5, "p99": 5, "max": 5},
         "tokens_after_filters": {"mean": 1.5, "min": 0, "median": 1, "p95": 3, "p99": 3, "max": 3},
         "languages_of_sample": {"en": 3, "unclear": 1},
+        "length_histogram": [[0, 0, 1], [1, 1, 1], [2, 2, 1], [3, 3, 1]],
+        "files": {"train.jsonl": 4},
     }
     assert card["duplicates"] == {
         "train_repeats": 0,
@@ -132,7 +136,7 @@ def test_labels_and_file_names_are_escaped(tmp_path: Path, write, prepare: Prepa
     labels = [label.replace("/", "_")[:60] for label in XSS]
     corpus = prepare(write("<b>x&.jsonl", [(f"text {i}", labels[i % len(labels)]) for i in range(100)]))
     page = (corpus.directory / CARD_PAGE).read_text(encoding="utf-8")
-    allowed = {tag for tag, _ in elements((plain.directory / CARD_PAGE).read_text(encoding="utf-8"))}
+    allowed = {"wbr"} | {tag for tag, _ in elements((plain.directory / CARD_PAGE).read_text(encoding="utf-8"))}
     assert {tag for tag, _ in elements(page)} <= allowed
     assert not any(name.startswith("on") or name in ("href", "src") for _, attrs in elements(page) for name in attrs)
     assert "49" not in re.findall(r"<td>(.*?)</td>", page)
@@ -153,7 +157,43 @@ def test_the_page_needs_nothing_from_elsewhere(write, rows, prepare: Prepare) ->
 def test_the_page_says_what_the_card_says(write, rows, prepare: Prepare) -> None:
     page = render_page(prepare(write("train.jsonl", [*rows(40), rows(1)[0]])).card)
     assert "1 row with a text that occurs earlier; data.deduplicate=true drops such rows" in page
-    assert "<caption>train: 30 rows, " in page
+    assert '<p class="big">30 rows</p>' in page
+    assert "<h1>train.jsonl</h1>" in page
+
+
+def test_texts_stand_on_the_page_alone(write, rows, prepare: Prepare) -> None:
+    """card.json goes to MLflow, where texts must not."""
+    changed = TEXT.replace("sixteen", "Seventeen")
+    corpus = prepare(write("train.jsonl", [*rows(20), (TEXT, "even")]), test=write("test.jsonl", [(changed, "even")]))
+    page = (corpus.directory / CARD_PAGE).read_text(encoding="utf-8")
+    stored = (corpus.directory / "card.json").read_text(encoding="utf-8")
+    # Examples of each class, and both texts of a pair that is almost equal.
+    assert page.count("one two three four") == 2
+    assert "Seventeen" in page
+    assert "one two three" not in stored
+    assert "<b>1 of 1 row</b> (100.0%) is almost equal to a training row" in page
+
+
+def test_lengths_have_a_histogram() -> None:
+    import numpy as np
+
+    lengths = Lengths()
+    lengths.add(np.array([3, 3, 4, 9, 500]))
+    assert sum(rows for _, _, rows in lengths.histogram()) == 5
+    assert len(lengths.histogram()) <= 25
+    lengths = Lengths()
+    lengths.add(np.concatenate([np.full(990, 5), np.full(10, 80)]))
+    assert lengths.histogram() == [[5, 5, 990], [6, 80, 10]]
+    assert Lengths().histogram() == []
+
+
+def test_the_page_has_no_fault_at_any_width(browser: Any, write, tmp_path: Path, prepare: Prepare) -> None:
+    names = [f"balance_not_updated_after_bank_transfer_{n}" for n in range(12)]
+    lines = [(f"{TEXT} number {n * n}", names[n % 12]) for n in range(240)]
+    corpus = prepare(write("a_rather_long_name_of_training_rows.jsonl", lines), test=write("t.jsonl", lines[:30]))
+    page = corpus.directory / CARD_PAGE
+    assert faults(browser, page) == []
+    assert faults(browser, page, scheme="dark") == []
 
 
 @pytest.mark.parametrize("number", [1, 250])
@@ -162,5 +202,5 @@ def test_many_labels_are_cut_on_the_page_only(write, prepare: Prepare, number: i
     corpus = prepare(write("train.jsonl", rows), test=write("t.jsonl", rows[:2]))
     page = render_page(corpus.card)
     assert len(corpus.card["labels"]) == number + 1
-    assert page.count("<td>label ") == min(number + 1, 200)
+    assert page.count('<td class="name">label ') == min(number + 1, 200)
     assert ("more; card.json has all" in page) == (number > 200)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from textlstm.config import Task
+from textlstm.corpus.preparation.overlap import NearPair
 from textlstm.corpus.preparation.splitting import Assignment
 from textlstm.corpus.prepared import Split
 from textlstm.figure_text import counted
@@ -22,6 +23,10 @@ from textlstm.text.language import UNCLEAR, count_languages
 # Counts over the rows of a split, taken batch by batch in bounded memory.
 
 QUANTILES = {"median": 0.5, "p95": 0.95, "p99": 0.99}
+_MOST_BINS = 24
+_MAX_FILES = 20
+_EXAMPLES_OF_LABEL, _EXAMPLE_CHARS, _MOST_EXAMPLES = 2, 160, 1000
+"""Examples of a label on the page, their length, and how many labels have some."""
 LANGUAGE_SAMPLE = 1000
 """About as many rows, evenly spread, are asked for their language."""
 
@@ -51,6 +56,18 @@ class Lengths:
         quantiles = {name: int(np.searchsorted(reached, part * total)) for name, part in QUANTILES.items()}
         return {"mean": round(mean, 2), "min": int(present[0]), **quantiles, "max": int(present[-1])}
 
+    def histogram(self) -> list[list[int]]:
+        """Return [first length, last length, rows] of up to 24 bins of equal width; the last holds all beyond p99."""
+        summary = self.summary()
+        if not summary:
+            return []
+        low, high = int(summary["min"]), int(summary["p99"])
+        width = -(-(high - low + 1) // _MOST_BINS)
+        starts = range(low, high + 1, width)
+        bins = [[start, start + width - 1, int(self._rows_of_length[start : start + width].sum())] for start in starts]
+        beyond = int(self._rows_of_length[bins[-1][1] + 1 :].sum())
+        return [*bins, [bins[-1][1] + 1, int(summary["max"]), beyond]] if beyond else bins
+
 
 class SplitStatistics:
     """What the data card says about the rows of one split."""
@@ -66,6 +83,9 @@ class SplitStatistics:
         self.languages: Counter[str] = Counter()
         self._language = language
         self._sample_step = -(-num_rows // LANGUAGE_SAMPLE) or 1
+        self.files: Counter[str] = Counter()
+        self.examples: dict[str, list[str]] = {}
+        """The first texts of each label, cut; for the page alone."""
         self.chars, self.tokens_before, self.tokens_after = Lengths(), Lengths(), Lengths()
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -84,8 +104,31 @@ class SplitStatistics:
         self.chars.add(pc.utf8_length(batch.column("text")).to_numpy().astype(np.int64))
         self.tokens_before.add(kept + removed)
         self.tokens_after.add(kept)
+        self.files.update(_counted(batch.column("file")))
+        self._take_examples(batch)
         self.label_counts.update(_counted(pc.list_flatten(batch.column("labels"))))
         self.labels_per_row.update(_counted(pc.list_value_length(batch.column("labels"))))
+
+    def _take_examples(self, batch: pa.RecordBatch) -> None:
+        """Keep the first texts of labels that have too few yet."""
+        labels = batch.column("labels")
+        # (K,) labels of all rows, one after another, with the row of each; equal labels come together when sorted.
+        flat = pc.list_flatten(labels).dictionary_encode()
+        rows = pc.list_parent_indices(labels).to_numpy()
+        places = flat.indices.to_numpy()
+        for number, label in enumerate(flat.dictionary.to_pylist()):
+            kept = self.examples.get(label, [])
+            if len(kept) >= _EXAMPLES_OF_LABEL or (not kept and len(self.examples) >= _MOST_EXAMPLES):
+                continue
+            wanted = rows[np.flatnonzero(places == number)[: _EXAMPLES_OF_LABEL - len(kept)]]
+            texts = batch.column("text").take(pa.array(wanted))
+            self.examples[label] = kept + [_shortened(text) for text in texts.to_pylist()]
+
+
+def _shortened(text: str) -> str:
+    # White space is collapsed in the part that may be shown, so that a long text costs no more than a short one.
+    shown = " ".join(text[: 4 * _EXAMPLE_CHARS].split())
+    return shown if len(shown) <= _EXAMPLE_CHARS and len(text) <= 4 * _EXAMPLE_CHARS else f"{shown[:_EXAMPLE_CHARS]}…"
 
 
 def _counted(values: pa.Array) -> dict[Any, int]:
@@ -143,6 +186,8 @@ def _split_card(found: SplitStatistics) -> dict[str, Any]:
         "tokens_before_filters": found.tokens_before.summary(),
         "tokens_after_filters": found.tokens_after.summary(),
         "languages_of_sample": dict(found.languages.most_common()),
+        "length_histogram": found.tokens_after.histogram(),
+        "files": dict(found.files.most_common(_MAX_FILES)),
     }
 
 
@@ -182,25 +227,99 @@ MAX_LABELS = 200
 """Labels that the page lists; the JSON has all."""
 
 
-def write_page(path: Path, card: Mapping[str, Any]) -> None:
+def write_page(
+    path: Path,
+    card: Mapping[str, Any],
+    *,
+    examples: Mapping[str, Sequence[str]] | None = None,
+    pairs: Mapping[str, Sequence[NearPair]] | None = None,
+) -> None:
     """Write the page.
 
     Raises:
         StorageError: the file cannot be written.
     """
     with atomic_file(path) as stream:
-        stream.write(render_page(card).encode("utf-8", "backslashreplace"))
+        stream.write(render_page(card, examples=examples, pairs=pairs).encode("utf-8", "backslashreplace"))
 
 
-def render_page(card: Mapping[str, Any]) -> str:
-    """Return the page of a data card."""
-    values = {"card": card, "labels": _label_rows(card), "max_labels": MAX_LABELS}
+def render_page(
+    card: Mapping[str, Any],
+    *,
+    examples: Mapping[str, Sequence[str]] | None = None,
+    pairs: Mapping[str, Sequence[NearPair]] | None = None,
+) -> str:
+    """Return the page of a data card.
+
+    Args:
+        card: what `build_card` returned.
+        examples: some texts of each label.
+        pairs: near-duplicates of training rows by split, with texts.
+    """
+    values = {
+        "card": card,
+        "title": _title(card),
+        "labels": _label_lines(card, examples or {}),
+        "max_labels": MAX_LABELS,
+        "histograms": {name: _bars(split["length_histogram"]) for name, split in card["splits"].items()},
+        "pairs": pairs or {},
+    }
     return fill_template("textlstm.corpus.preparation", "data_card.html.jinja", style="data_card.css", values=values)
 
 
-def _label_rows(card: Mapping[str, Any]) -> list[tuple[str, list[int]]]:
-    """Return each label with its rows by split, the most frequent first; labels that train lacks come last."""
-    counts = [split["rows_of_label"] for split in card["splits"].values()]
+def _title(card: Mapping[str, Any]) -> str:
+    """Return the names of the files, each once, in the order of the splits."""
+    names = dict.fromkeys(name for split in card["splits"].values() for name in split["files"])
+    shown = list(names)[:3]
+    return ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+class Bar(NamedTuple):
+    """One bar of a histogram, in percent of the picture."""
+
+    x: float
+    width: float
+    height: float
+    title: str
+
+
+def _bars(histogram: Sequence[Sequence[int]]) -> list[Bar]:
+    """Return the bars of `Lengths.histogram`, which all have the same width on the page."""
+    highest = max((rows for _, _, rows in histogram), default=1) or 1
+    width = 100 / max(len(histogram), 1)
+    return [
+        Bar(
+            round(place * width, 2),
+            round(0.9 * width, 2),
+            round(100 * rows / highest, 1),
+            f"{first if first == last else f'{first} to {last}'} tokens: {counted(rows, 'row')}",
+        )
+        for place, (first, last, rows) in enumerate(histogram)
+    ]
+
+
+class LabelLine(NamedTuple):
+    """A label with its rows by split."""
+
+    label: str
+    counts: list[int]
+    share: float
+    """Of the rows of the first split."""
+    examples: Sequence[str]
+
+
+def _label_lines(card: Mapping[str, Any], examples: Mapping[str, Sequence[str]]) -> list[LabelLine]:
+    """Return each label, the most frequent first; labels that train lacks come last."""
+    splits = list(card["splits"].values())
+    counts = [split["rows_of_label"] for split in splits]
     labels = sorted({label for of_label in counts for label in of_label})
-    rows = [(label, [of_label.get(label, 0) for of_label in counts]) for label in labels]
-    return sorted(rows, key=lambda row: (-row[1][0], row[0]))
+    lines = [
+        LabelLine(
+            label,
+            [of_label.get(label, 0) for of_label in counts],
+            counts[0].get(label, 0) / max(splits[0]["rows"], 1),
+            examples.get(label, ()),
+        )
+        for label in labels
+    ]
+    return sorted(lines, key=lambda line: (-line.counts[0], line.label))

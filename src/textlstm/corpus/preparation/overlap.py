@@ -16,14 +16,35 @@ from textlstm.corpus.prepared import Split
 
 MAX_PROBES = 10_000
 """Rows of a split that are compared, evenly spread; so memory stays bounded."""
-MAX_NAMED = 20
+MAX_NAMED = 1000
 """Near-duplicates that the card names."""
+_MAX_SHOWN, _MAX_CHARS = 20, 300
+"""Near-duplicates whose texts are shown, and how much of each."""
+
+
+class NearPair(NamedTuple):
+    """A row and the training row that is almost the same, with the beginning of both texts."""
+
+    row: str
+    train_row: str
+    resemblance: float
+    text: str
+    train_text: str
+
+
+class Overlap(NamedTuple):
+    """What validation and test share with train."""
+
+    card: dict[str, Any]
+    """Plain JSON values by split, without texts."""
+    pairs: dict[str, list[NearPair]]
+    """The first near-duplicates by split, with texts."""
 
 
 def compare_with_train(
     directory: Path, *, num_rows: Mapping[Split, int], exact: Mapping[Split, npt.NDArray[np.bool_]]
-) -> dict[str, Any]:
-    """Return the comparison of validation and test with train, as plain JSON values by split.
+) -> Overlap:
+    """Return the comparison of validation and test with train.
 
     Args:
         directory: holds the tables of the splits.
@@ -37,14 +58,17 @@ def compare_with_train(
         if num_rows[split]
     }
     if not num_rows[Split.train] or not probes:
-        return {}
+        return Overlap({}, {})
     # One pass over train: each batch is shingled once for all splits.
     for batch in _batches(directory / split_file(Split.train)):
         words = _words(batch)
         shingles = shingle(words.tokens, words.offsets)
         for probe in probes.values():
             probe.compare(batch, words, shingles)
-    return {split.value: probe.card() for split, probe in probes.items()}
+    return Overlap(
+        {split.value: probe.card() for split, probe in probes.items()},
+        {split.value: probe.pairs() for split, probe in probes.items()},
+    )
 
 
 class _Words(NamedTuple):
@@ -65,7 +89,8 @@ class _Probes:
         self._finder = NearDuplicateFinder()
         self._names: list[str] = []
         self._is_exact: list[bool] = []
-        self._near: dict[int, tuple[str, float]] = {}
+        self._texts: list[str] = []
+        self._near: dict[int, tuple[str, float, str]] = {}
         token_hashes = []
         # Every step-th row is a probe, at most MAX_PROBES of them, wherever the batches are cut.
         start, step = 0, -(-num_rows // MAX_PROBES)
@@ -75,6 +100,7 @@ class _Probes:
             words = _words(chosen)
             self._finder.add_probes(shingle(words.tokens, words.offsets))
             self._names += [_name(chosen, row) for row in range(chosen.num_rows)]
+            self._texts += pc.utf8_slice_codeunits(chosen.column("text"), 0, _MAX_CHARS).to_pylist()
             self._is_exact += exact[start + rows].tolist() if exact is not None else [False] * len(rows)
             token_hashes.append(words.tokens)
             start += batch.num_rows
@@ -90,12 +116,12 @@ class _Probes:
             self._seen[places[self._types[places] == words.types]] = True
         # The finder leaves out a probe that has had its near-duplicate, so the first one found stays.
         for pair in self._finder.search(shingles):
-            self._near[pair.probe] = (_name(batch, pair.other), pair.resemblance)
+            text = batch.column("text")[pair.other].as_py()[:_MAX_CHARS]
+            self._near[pair.probe] = (_name(batch, pair.other), pair.resemblance, text)
 
     def card(self) -> dict[str, Any]:
         """Return what was found."""
-        # Rows with a text that train has as well are counted as leaks (`in_train`), not here.
-        near = {probe: pair for probe, pair in sorted(self._near.items()) if not self._is_exact[probe]}
+        near = self._not_exact()
         unknown = ~self._seen
         num_tokens = int(self._counts.sum())
         return {
@@ -106,9 +132,20 @@ class _Probes:
             "near_duplicate_threshold": THRESHOLD,
             "near_duplicate_rows": [
                 {"row": self._names[probe], "train_row": name, "resemblance": round(similar, 3)}
-                for probe, (name, similar) in list(near.items())[:MAX_NAMED]
+                for probe, (name, similar, _) in list(near.items())[:MAX_NAMED]
             ],
         }
+
+    def pairs(self) -> list[NearPair]:
+        """Return the first near-duplicates with their texts."""
+        return [
+            NearPair(self._names[probe], name, similar, self._texts[probe], text)
+            for probe, (name, similar, text) in list(self._not_exact().items())[:_MAX_SHOWN]
+        ]
+
+    def _not_exact(self) -> dict[int, tuple[str, float, str]]:
+        # Rows with a text that train has as well are counted as leaks (`in_train`), not here.
+        return {probe: pair for probe, pair in sorted(self._near.items()) if not self._is_exact[probe]}
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:

@@ -67,9 +67,10 @@ def assemble(
                 on_rows(num_rows)
         digests[split.value] = digest.hexdigest()
     # The finished tables are compared with train; corpus.json comes last but for the rejects.
+    overlap = compare_with_train(directory, num_rows=assignment.num_rows, exact=assignment.in_train)
     card = build_card(
         statistics,
-        comparison=compare_with_train(directory, num_rows=assignment.num_rows, exact=assignment.in_train),
+        comparison=overlap.card,
         assignment=assignment,
         num_rejects=ingested.num_rejects,
         task=task,
@@ -77,7 +78,9 @@ def assemble(
         warnings=warnings,
     )
     write_json(directory / CARD, card)
-    write_page(directory / CARD_PAGE, card)
+    # Texts stand on the page alone, beside the texts themselves; card.json goes to MLflow, too.
+    examples = next(iter(statistics.values())).examples if statistics else {}
+    write_page(directory / CARD_PAGE, card, examples=examples, pairs=overlap.pairs)
     content = {
         "task": task.value,
         "labels": list(assignment.labels),
