@@ -21,7 +21,8 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 .PHONY: help
 help:  ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@on=; off=; if [ -t 1 ]; then on=$$'\033[36m'; off=$$'\033[0m'; fi; awk -v on="$$on" -v off="$$off" \
+		'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %s%-12s%s %s\n", on, $$1, off, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: .venv/.installed  ## Create .venv and install everything from the lock

@@ -41,11 +41,29 @@ def test_threads_are_told_to_spin_briefly_and_then_sleep(
 def test_stage_help_documents_every_setting(stage: str, capsys: pytest.CaptureFixture[str]) -> None:
     from textlstm.cli.settings_help import describe_settings
 
-    code, out, _ = run_main(capsys, stage, "--help")
+    code, out, _ = run_main(capsys, stage, "--help=all")
     assert code == 0
     undocumented = [key for key, _, meaning in describe_settings(STAGES[stage].config_class) if not meaning]
     assert undocumented == []
     assert all(f"  {key}=" in out for key, _, _ in describe_settings(STAGES[stage].config_class))
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_stage_help_fits_the_terminal_and_shows_what_matters(
+    stage: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from textlstm.cli.settings_help import describe_settings
+
+    monkeypatch.setenv("COLUMNS", "80")
+    for page in ("--help", "--help=all"):
+        _, out, _ = run_main(capsys, stage, page)
+        assert [line for line in out.splitlines() if len(line) > 80] == []
+    _, short, _ = run_main(capsys, stage, "--help")
+    settings = [key for key, _, _ in describe_settings(STAGES[stage].config_class)]
+    shown = [key for key in settings if f"\n  {key}=" in short]
+    # Ten settings of a stage that has many, in front of the way to all of them; else all.
+    assert len(shown) == (10 if len(settings) > 20 else len(settings))
+    assert (f"`textlstm {stage} --help=all`" in short.replace("\n", " ")) is (len(settings) > 20)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +76,7 @@ def test_stage_help_documents_every_setting(stage: str, capsys: pytest.CaptureFi
         (["trian"], "textlstm: trian: no such stage; did you mean 'train'? there is"),
         (
             ["train", "modle=bilstm"],
-            "textlstm: modle: no such setting; did you mean 'model'? `textlstm train --help` lists them all\n",
+            "textlstm: modle: no such setting; did you mean 'model'? `textlstm train --help=all` lists them all\n",
         ),
         (
             ["train", "training.epochs=x"],
@@ -80,7 +98,7 @@ def test_stage_help_documents_every_setting(stage: str, capsys: pytest.CaptureFi
         (["train", "training.learning_rate=nan"], "textlstm: training.learning_rate must be greater than 0, got nan\n"),
         (
             ["train", "hidden_size=3"],
-            "textlstm: hidden_size: no such setting; did you mean 'model.hidden_size'? `textlstm train --help` lists them all\n",
+            "textlstm: hidden_size: no such setting; did you mean 'model.hidden_size'? `textlstm train --help=all` lists them all\n",
         ),
         (
             ["train", "+model.extra=1"],
@@ -196,7 +214,7 @@ def test_config_file_is_applied_and_typed_settings_win(tmp_path: Path) -> None:
     [
         (
             "model: {hiden_size: 3}\n",
-            "model.hiden_size: no such setting; did you mean 'model.hidden_size'? `textlstm train --help` lists them all",
+            "model.hiden_size: no such setting; did you mean 'model.hidden_size'? `textlstm train --help=all` lists them all",
         ),
         ("a: &a [x, x]\nb: [*a, *a]\n", "2: YAML aliases are not allowed in a config file"),
         ("model: {_target_: os.system}\n", "interpolations (${...}) and _target_ are not allowed in a config file"),

@@ -1,5 +1,14 @@
 """Progress: a bar for people at a terminal, lines for log files."""
 
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+
 import pytest
 
 from textlstm.stages import screen
@@ -48,3 +57,56 @@ def test_no_line_where_the_caller_prints_its_own_or_a_program_listens(
     with screen.heard_by(screen.Listener(heard.append, shows_bars=True)), screen.progress("labelling") as advance:
         advance(1, 2, "")
     assert (capsys.readouterr().err, heard) == ("", [])
+
+
+PROGRAM = """
+import time
+from textlstm.stages import screen
+with screen.progress("training") as advance:
+    for epoch in range(1, 4):
+        advance(epoch, 8, "loss 0.863, validation macro-F1 0.8945, accuracy 0.8990, 27,147 tokens/s, and more words")
+        time.sleep(0.3)
+screen.table("test: 120 rows", ("", "accuracy [95%]", "macro f1 [95%]"), [
+    ("LinearSVC (characters 2-5)", "0.9250 [0.8750, 0.9667]", "0.9223 [0.8667, 0.9647]"),
+])
+screen.say("The model is 0.83 points of accuracy ahead of the TF-IDF baseline; that is within chance (95% interval).")
+"""
+
+
+def shown_on(columns: int) -> str:
+    """Return what a program writes on a terminal of so many columns."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+    command = [sys.executable, "-c", PROGRAM]
+    process = subprocess.Popen(command, stdout=follower, stderr=follower, env=environment | {"TERM": "xterm"})
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:  # the program has ended
+            break
+        if not part:
+            break
+        shown += part
+    os.close(leader)
+    assert process.wait(timeout=60) == 0
+    return shown.decode()
+
+
+def test_no_line_is_wrapped_in_eighty_columns_and_the_bar_stays_on_it() -> None:
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown_on(80))
+    lines = [line for line in re.split(r"[\r\n]+", shown) if line.strip()]
+    assert [line for line in lines if len(line.rstrip()) > 80] == []
+    bars = [line for line in lines if "training" in line]
+    # Bar, count and time left stand before the remark, which is cut.
+    assert any("━" in line and "/8" in line and re.search(r"[-\d]:[-\d]{2}", line) and "…" in line for line in bars)
+    # The cells of the table are whole.
+    assert any("0.9250 [0.8750, 0.9667] 0.9223 [0.8667, 0.9647]" in re.sub(" +", " ", line) for line in lines)
+
+
+def test_pipes_get_no_color_codes() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True)
+    assert b"\x1b" not in done.stdout + done.stderr
+    assert "\x1b" in shown_on(80)  # the control: a terminal gets them

@@ -106,10 +106,10 @@ def _parsed(arguments: list[str]) -> Command | None:
         raise ConfigError(f"{name}: no such stage; {hint}there is {', '.join(STAGES)}")
     stage = STAGES[name]
     usage = f"textlstm {name} {''.join(f'{key.upper()} ' for key in stage.positional)}[KEY=VALUE ...]"
-    if any(item in ("-h", "--help") for item in rest):
+    if any(item in ("-h", "--help", "--help=all") for item in rest):
         from textlstm.cli.settings_help import stage_help
 
-        print(stage_help(stage.summary, usage, stage.config_class))
+        print(stage_help(name, stage.summary, usage, stage.config_class, everything="--help=all" in rest))
         return None
     # Hydra is imported only now, so that help pages and the errors above come at once.
     with gc_paused():
@@ -159,7 +159,7 @@ def _usage() -> str:
         "stages:",
         *(f"  {name:<{width}}  {stage.summary}" for name, stage in STAGES.items()),
         "",
-        "`textlstm STAGE --help` lists every setting of a stage with its meaning and default.",
+        "`textlstm STAGE --help` lists the settings of a stage that matter most, `--help=all` every one.",
     ]
     return "\n".join(lines)
 

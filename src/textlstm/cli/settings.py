@@ -146,7 +146,7 @@ def _unknown_key(stage: str, key: str, known: Sequence[str]) -> str:
         leaf = key.rsplit(".", 1)[-1]
         near = [name for name in known if name.rsplit(".", 1)[-1] == leaf][:1]
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"{key}: no such setting; {hint}`textlstm {stage} --help` lists them all"
+    return f"{key}: no such setting; {hint}`textlstm {stage} --help=all` lists them all"
 
 
 def _typed(config_class: type, overrides: Sequence[str]) -> Any:

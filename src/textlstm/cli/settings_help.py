@@ -1,7 +1,12 @@
-"""`textlstm STAGE --help`: every setting with its meaning, unit and default, read from the schema itself."""
+"""`textlstm STAGE --help`: settings with their meaning, unit and default, read from the schema itself.
+
+Of a stage with many settings, `--help` shows those that matter to most people, and `--help=all` every one.
+"""
 
 import ast
+import shutil
 import textwrap
+from collections import Counter
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -11,7 +16,30 @@ from textlstm import config as schema
 from textlstm.cli.settings import group_choices
 from textlstm.config import AUTO, AUTO_SETTINGS
 
-WIDTH = 100
+_WIDEST = 100
+_FEW = 20
+"""A stage with more settings than this has a short page."""
+_DATA = ("data.train", "data.test", "data.text_column", "data.label_column", "data.labels_column")
+_TRAINING = ("training.minutes", "training.quality", "seeds", "evaluation.max_error")
+MAIN_SETTINGS = {
+    "run": (*_DATA, "output_dir", *_TRAINING),
+    "prepare": (*_DATA, "data.validation_fraction", "data.test_fraction", "text.language", "text.pos", "prepared_dir"),
+    "train": (*_DATA, "output_dir", *_TRAINING),
+    "evaluate": (
+        *("model_dir", "data.test", "data.text_column", "data.label_column", "data.labels_column", "output_dir"),
+        *("evaluation.confidence", "evaluation.explained_texts", "tracking.log_text", "overwrite"),
+    ),
+    "label": (
+        *("model_dir", "input", "output", "labelling.text_column", "labelling.top_k", "labelling.all_probabilities"),
+        *("labelling.output_format", "labelling.num_workers", "labelling.device", "overwrite"),
+    ),
+    "sweep": (
+        *("data.train", "data.text_column", "data.label_column", "data.labels_column", "output_dir"),
+        *("sweep.space", "sweep.num_trials", "sweep.sampler", "sweep.objectives", "sweep.jobs"),
+    ),
+    "curve": (*_DATA, "output_dir", "curve.points", "curve.fewest", "training.minutes", "training.quality"),
+}
+"""The settings of the short page of each stage that has many."""
 
 
 @cache
@@ -55,21 +83,46 @@ def describe_settings(config_class: type, prefix: str = "") -> list[tuple[str, s
     return rows
 
 
-def stage_help(summary: str, usage: str, config_class: type) -> str:
-    """Return the help page of one stage."""
-    lines = [f"usage: {usage}", "", summary, ""]
+def stage_help(name: str, summary: str, usage: str, config_class: type, *, everything: bool = True) -> str:
+    """Return the help page of one stage, as wide as the terminal and at most 100 columns.
+
+    Without `everything`, a stage of many settings has its `MAIN_SETTINGS` alone.
+    """
+    width = min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
+    settings = describe_settings(config_class)
+    shown = settings
+    if not everything and len(settings) > _FEW:
+        by_key = {row[0]: row for row in settings}
+        shown = [by_key[key] for key in MAIN_SETTINGS[name]]
+    lines = [*textwrap.wrap(f"usage: {usage}", width), "", *textwrap.wrap(summary, width), ""]
     choices = group_choices(config_class)
     if choices:
         lines.append("Named choices (KEY=NAME takes a whole set of values):")
         for key, names in choices.items():
-            lines += textwrap.wrap(f"{key}={'|'.join(names)}", WIDTH, initial_indent="  ", subsequent_indent="      ")
+            lines += _wrapped(f"{key}={' | '.join(names)}", width, first="  ")
         lines.append("")
     lines.append("Settings (KEY=VALUE; the default stands behind the key):")
-    for key, default, meaning in describe_settings(config_class):
-        lines.append(f"  {key}={default}")
-        lines += textwrap.wrap(meaning, WIDTH, initial_indent="      ", subsequent_indent="      ")
-    lines += ["", "--config FILE.yaml takes settings from a file; what is typed wins over it.", ""]
+    for key, default, meaning in shown:
+        lines += _wrapped(f"{key}={default}", width, first="  ", then="    ")
+        lines += _wrapped(meaning, width, first="      ")
+    if len(shown) < len(settings):
+        groups = Counter(key.partition(".")[0] if "." in key else "the stage" for key, _, _ in settings)
+        rest = ", ".join(f"{group} {count}" for group, count in groups.items())
+        more = f"These are {len(shown)} of {len(settings)} settings ({rest}); `textlstm {name} --help=all` lists all."
+        lines += ["", *textwrap.wrap(more, width)]
+    config_file = "--config FILE.yaml takes settings from a file; what is typed wins over it."
+    lines += ["", *textwrap.wrap(config_file, width), ""]
     return "\n".join(lines)
+
+
+def _wrapped(text: str, width: int, *, first: str, then: str | None = None) -> list[str]:
+    # Keys, paths and lists are no words: they are cut at spaces alone, and at commas where they have none.
+    indent, text = first if then is None else then, " ".join(text.split())
+    if len(text) > width - len(first) and " " not in text:
+        text = text.replace(",", ", ")
+    return textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _shown(value: Any) -> str:

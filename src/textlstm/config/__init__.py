@@ -1,8 +1,8 @@
 """The only schema of every setting: names, types, defaults, ranges. Standard library only.
 
 A file a group of settings, beside it the stages that have no other home; everything is imported from here. The literal
-string under a field is its documentation: `textlstm STAGE --help` and the docs pages print it. Choices (named sets of
-values) live in `conf/` as YAML; nothing in a config file can name code.
+string under a field is its documentation: `textlstm STAGE --help=all` and the docs pages print it. Choices (named
+sets of values) live in `conf/` as YAML; nothing in a config file can name code.
 """
 
 from textlstm.config.auto import AUTO, AUTO_SETTINGS, TEXT_SETTINGS, remaining_auto

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -39,13 +40,17 @@ from textlstm.inference.scoring import score_split, with_filters_undone
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.saved_model import SavedModel, saved_warnings
 from textlstm.stages.explain import explain_rows
-from textlstm.stages.screen import note, say, table
+from textlstm.stages.screen import Advance, columns_of, note, progress, say, table
 from textlstm.text.normalization import packaged_stop_words
 from textlstm.tracking.model_logging import task_key
 from textlstm.tracking.registry import champion_dir, resolve_model_dir
 from textlstm.tracking.run import Tracker, open_run
 from textlstm.tracking.tracked_runs import PAIRED_FILE, PAIRED_FOLDER, PairedRows
 
+_STEPS = 6
+"""Steps of an evaluation that its bar shows."""
+_WIDE = 96
+"""Columns that the table of models needs with its whole names."""
 NAMES = {
     RECURRENT: "  recurrent branch alone",
     EXPERT: "  linear expert alone",
@@ -145,9 +150,25 @@ def evaluate_split(
     With the `corpus` that the model was trained on, the report says how the model does without the rows that are almost
     equal to training rows, and links the data card.
     """
+    with progress("evaluating", lines=False) as advance:
+        return _evaluate(model, split, config, output_dir=output_dir, run=run, corpus=corpus, advance=advance)
+
+
+def _evaluate(
+    model: TextClassifier | Path,
+    split: PreparedSplit,
+    config: EvaluateConfig | TrainConfig,
+    *,
+    output_dir: Path,
+    run: Tracker,
+    corpus: PreparedCorpus | None,
+    advance: Advance,
+) -> Evaluated:
     settings, log_text = config.evaluation, config.tracking.log_text
+    advance(0, _STEPS, "loading the model")
     classifier = model if isinstance(model, TextClassifier) else TextClassifier.load(model)
     # Score the rows, and add what the report shows beside them: filters, columns for slices, the champion.
+    advance(1, _STEPS, f"scoring {counted(len(split), 'row')}")
     rows = score_split(classifier, split)
     if settings.report:
         rows = with_filters_undone(rows, classifier, split)
@@ -160,6 +181,7 @@ def evaluate_split(
         rows = replace(rows, champion_probabilities=champion.predict_proba(rows.texts))
     # Compute the figures at the thresholds that were saved with the model.
     warnings = saved_warnings(classifier.saved_model.provenance)
+    advance(2, _STEPS, "figures and intervals")
     evaluation = evaluate_rows(
         rows,
         settings,
@@ -169,14 +191,17 @@ def evaluate_split(
     )
     # Draw the pictures and explain some texts; an exported model has no network to trace.
     title = f"{config.data.title}: {counted(len(split), 'test row')}"
+    advance(3, _STEPS, "pictures")
     pictures = list(draw_figures(evaluation)) if settings.report else None
     explained = None
     if settings.report and settings.explained_texts and classifier.saved_model.is_exported:
         note("no texts are explained: an exported model cannot be looked into")
     elif settings.report and settings.explained_texts:
+        advance(4, _STEPS, "explaining texts")
         heading = f"Why the model decided: {title}"
         explained = explain_rows(classifier, rows, num_texts=settings.explained_texts, title=heading)
     # Write the folder for the user, which may hold texts.
+    advance(5, _STEPS, "writing the report")
     details = report_details(classifier, config.data, run)
     training = training_of(classifier.saved_model)
     write_evaluation(
@@ -347,7 +372,11 @@ def print_evaluation(evaluated: Evaluated) -> None:
     evaluation = evaluated.evaluation
     confidence = f"{evaluation.config.confidence:.0%}"
     # One line a model, the evaluated one first.
-    names = NAMES | {BASELINE: f"{NAMES[BASELINE]} ({evaluation.rows.baseline_features})"}
+    features = evaluation.rows.baseline_features
+    names = NAMES | {BASELINE: f"{NAMES[BASELINE]} ({features})"}
+    if (columns_of(sys.stdout) or _WIDE) < _WIDE:
+        # Eighty columns hold the table only with short names.
+        names |= {BASELINE: f"LinearSVC ({features})", RECURRENT: "  recurrent alone", EXPERT: "  linear alone"}
     models = {"this model": evaluation.metrics} | {names[name]: metrics for name, metrics in evaluation.others.items()}
     figures = (
         ("subset_accuracy", "micro_f1", "macro_f1") if evaluation.rows.is_multi_label else ("accuracy", "macro_f1")

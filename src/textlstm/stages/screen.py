@@ -3,26 +3,29 @@
 Progress is a bar in a terminal or a notebook, and a line every ten seconds elsewhere.
 """
 
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 Advance = Callable[[int, int | None, str], None]
 """Called as advance(done, total or None, note)."""
 
 
 def say(*lines: str) -> None:
-    """Print result lines on stdout."""
+    """Print result lines on stdout; in a terminal they are wrapped between words."""
     for line in lines:
-        print(line)
+        print(_wrapped(line, sys.stdout))
 
 
 def note(*lines: str) -> None:
@@ -30,7 +33,7 @@ def note(*lines: str) -> None:
     listener = _LISTENER.get()
     for line in lines:
         if listener is None:
-            print(line, file=sys.stderr)
+            print(_wrapped(line, sys.stderr), file=sys.stderr)
         else:
             listener.on_note(line)
 
@@ -57,10 +60,35 @@ def heard_by(listener: Listener) -> Iterator[None]:
         _LISTENER.reset(token)
 
 
+def _wrapped(line: str, stream: TextIO) -> str:
+    """Return a line as it is, or in a narrower terminal as lines that end between words."""
+    columns = columns_of(stream)
+    if columns is None or len(line) <= columns:
+        return line
+    # Paths and settings are no words: they are cut at spaces alone.
+    return "\n".join(
+        textwrap.wrap(line, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    )
+
+
+def columns_of(stream: TextIO) -> int | None:
+    """Return the width of the terminal behind a stream; None where it is no terminal."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table on stdout; where stdout is no terminal, the table has at most 160 columns of text."""
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
-    grid = Table(title=title, title_justify="left", title_style="bold")
+    # A narrow terminal gets a table without frame, whose cells then need not be cut.
+    narrow = (columns_of(sys.stdout) or _FRAMED) < _FRAMED
+    grid = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD if narrow else box.HEAVY_HEAD,
+        padding=(0, 0) if narrow else (0, 1),
+        collapse_padding=narrow,
+    )
     for index, name in enumerate(header):
         grid.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
@@ -68,6 +96,8 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> N
     console.print(grid)
 
 
+_FRAMED = 96
+"""Columns from which on tables have a frame."""
 LINE_SECONDS = 10.0
 """Time between two lines of progress where stderr is no terminal."""
 
@@ -118,12 +148,14 @@ def progress(title: str, *, lines: bool = True) -> Iterator[Advance]:
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
+        # The remark takes what is left of the line and is cut there, so that bar and time stay on it.
+        TextColumn("{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         console=console,
         transient=True,
+        expand=True,
     )
     with bar:
         task = bar.add_task(title, total=None, note="")
