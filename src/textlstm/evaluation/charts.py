@@ -142,9 +142,9 @@ def confusion_matrix(labels: Sequence[str], counts: Integers) -> Matrix:
             f"true {labels[order[row]]}, predicted {labels[order[column]]}: {int(shown[row, column]):,} rows, "
             f"{percent_text(float(shares[row, column]))} of the label"
         )
-        size = " many" if shown[row, column] >= 1000 else ""
+        many = " many" if shown[row, column] >= 1000 else ""
         parts.append(
-            f'<g class="cell {kind} s{level}{size}"><title>{escape(title)}</title>'
+            f'<g class="cell {kind} s{level}{many}"><title>{escape(title)}</title>'
             f'<rect x="{x + 0.5}" y="{y + 0.5}" width="{_CELL - 1}" height="{_CELL - 1}"/>'
             f'<text x="{x + _CELL / 2}" y="{y + _CELL / 2 + 4}" text-anchor="middle">'
             f"{_short(int(shown[row, column]))}</text></g>"
