@@ -6,6 +6,7 @@ reverse of each, and a word gets by how much the log-odds change when it comes. 
 is the whole change, so the sum is exact for any number of orders.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -131,11 +132,11 @@ def _expert_parts(reader: TextReader, texts: Sequence[str], scores: Scores) -> l
         ngrams = [next(names) for _ in range(len(row.features))]
         margins = expert.function.weights[row.features] * row.values[:, None]  # (n-grams, L)
         ngrams, margins = _with_meanings(expert, text, ngrams, margins)
-        tokens = [token.lower() for token in reader.text_tokens(number)]
-        words, other = np.zeros((len(tokens), margins.shape[1])), np.zeros(margins.shape[1])
+        tokens = TokenPlaces.of(reader.text_tokens(number))
+        words, other = np.zeros((len(tokens.starts), margins.shape[1])), np.zeros(margins.shape[1])
         for ngram, margin in zip(ngrams, margins, strict=True):
             # The tokens of an n-gram share its margin evenly; n-grams without a token that is read go to `other`.
-            places = _places(ngram, tokens)
+            places = tokens.of_ngram(ngram)
             if places:
                 words[places] += margin / len(places)
             else:
@@ -156,15 +157,47 @@ def _with_meanings(
     return [*ngrams, *meanings.words], np.concatenate([margins, meanings.margins])
 
 
-def _places(ngram: str, tokens: Sequence[str]) -> list[int]:
-    """Return the tokens that an n-gram is made of; characters, in quotation marks, belong to the tokens around them.
+class TokenPlaces(NamedTuple):
+    """Finds the tokens of one text that an n-gram is made of."""
 
-    >>> _places("late parcel", ["the", "parcel", "late"]), _places("“ate”", ["late", "date"]), _places("of", ["late"])
-    ([1, 2], [0, 1], [])
-    """
-    if ngram.startswith("“") and ngram.endswith("”"):
-        # N-grams of characters may reach across words: each piece is looked for inside the tokens.
-        pieces = [piece for piece in ngram[1:-1].lower().split() if piece]
-        return [place for place, token in enumerate(tokens) if any(piece in token for piece in pieces)]
-    words = set(ngram.lower().split())
-    return [place for place, token in enumerate(tokens) if token in words]
+    text: str
+    """The tokens in lower case, a line feed around each."""
+    starts: list[int]
+    """Where each token starts in `text`."""
+    by_word: dict[str, list[int]]
+    """The places of each token."""
+
+    @classmethod
+    def of(cls, tokens: Sequence[str]) -> "TokenPlaces":
+        """Return the places of `tokens`."""
+        starts, by_word, end = [], dict[str, list[int]](), 1
+        lowered = [token.lower() for token in tokens]
+        for place, token in enumerate(lowered):
+            starts.append(end)
+            by_word.setdefault(token, []).append(place)
+            end += len(token) + 1
+        return cls("\n".join(["", *lowered, ""]), starts, by_word)
+
+    def of_ngram(self, ngram: str) -> list[int]:
+        """Return the tokens of an n-gram; characters, in quotation marks, belong to the tokens around them.
+
+        >>> TokenPlaces.of(["the", "parcel", "late"]).of_ngram("late parcel")
+        [1, 2]
+        >>> TokenPlaces.of(["late", "date"]).of_ngram("“ate”"), TokenPlaces.of(["late"]).of_ngram("of")
+        ([0, 1], [])
+        """
+        found: set[int] = set()
+        if ngram.startswith("“") and ngram.endswith("”"):
+            # N-grams of characters may reach across words: each piece is looked for inside the tokens.
+            for piece in ngram[1:-1].lower().split():
+                at = self.text.find(piece)
+                while at >= 0:
+                    place = bisect_right(self.starts, at) - 1
+                    found.add(place)
+                    # One place a token is enough: the search goes on in the next one.
+                    following = self.starts[place + 1] if place + 1 < len(self.starts) else len(self.text)
+                    at = self.text.find(piece, following)
+        else:
+            for word in ngram.lower().split():
+                found.update(self.by_word.get(word, ()))
+        return sorted(found)
