@@ -10,6 +10,7 @@ from textlstm import __version__, config
 from textlstm.errors import ConfigError, Interrupted, StorageError, TextLSTMError
 from textlstm.processes.garbage import gc_paused
 from textlstm.processes.signals import install_handlers
+from textlstm.processes.standard_streams import discard_output, flush_output, open_standard_streams
 
 
 class Stage(NamedTuple):
@@ -60,6 +61,7 @@ class Command(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (0 done, 2 input or config, 3 integrity, 4 storage, 130/143 signals)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    open_standard_streams()
     # Before torch is loaded. OpenMP's threads wait for each other in every small product: spinning for long slows a
     # busy machine down a hundredfold, sleeping at once slows a quiet one down threefold. So they spin for a tenth of
     # a millisecond, and sleep then.
@@ -68,19 +70,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # Settings are checked before the rooms of the stage are imported, so that a typing error is reported at once.
         command = _parsed(arguments)
-        if command is None:
-            return 0
-        install_handlers()
-        stage = command.stage()
-        return stage(command.settings) or 0
+        code = 0
+        if command is not None:
+            install_handlers()
+            stage = command.stage()
+            code = stage(command.settings) or 0
+        # What is printed may fail only now, on a full disk or a pipe that nobody reads.
+        flush_output()
+        return code
     except (Interrupted, TextLSTMError) as error:  # Interrupted is a KeyboardInterrupt with a message
         _report(error.problems)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of our output is gone; without this Python's own flush at exit would fail on it once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 141
     # A file that fails in a place without a message of its own still gives one line and its exit code.
     except OSError as error:

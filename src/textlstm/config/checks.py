@@ -38,6 +38,11 @@ def check_positive(key: str, value: float, *, most: float) -> None:
     require(value <= most, f"{key} must be at most {most:,}, got {_shortened(value)}")
 
 
+def check_local(key: str, value: str) -> None:
+    """Raise ConfigError if a folder or file of this machine is given as an address, which would be a folder `s3:`."""
+    require("://" not in value, f"{key}={value}: is an address; name a folder or file of this machine")
+
+
 def check_ranges(group: str, settings: object, **ranges: tuple[float, float]) -> None:
     """Raise ConfigError unless each field of `settings` is in its range, as in `epochs=(1, 1000)`.
 

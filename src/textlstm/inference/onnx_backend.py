@@ -92,6 +92,8 @@ def _scattered(flat: np.ndarray, places: np.ndarray, inside: np.ndarray) -> np.n
 
 
 def _open_session(model: bytes, num_threads: int | None) -> "InferenceSession":
+    # Since 1.30 it sends usage figures to its maker over the network, and leaves a file among temporary ones.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

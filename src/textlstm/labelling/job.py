@@ -24,6 +24,7 @@ from textlstm.labelling.planning import Unpacked, make_plan, refuse_headers, sha
 from textlstm.labelling.shard import ShardTask, settings_of_reading
 from textlstm.labelling.stream import label_stream
 from textlstm.labelling.summary import LabelSummary, summarize
+from textlstm.processes.standard_streams import standard_output
 from textlstm.storage.locks import OutputLock
 
 # The last step of a job: check the sums, then make rejects, manifest and output visible, the output last.
@@ -166,9 +167,10 @@ def label_files(
     card = models.describe(directory)
     # A pipe gets the rows as they are labelled: no plan, no work folder, nothing to continue.
     if config.output == "-":
+        output = standard_output()
         refuse_headers(expand_names(config.input), config, card)
         classifier = models.load(directory, config.labelling, False)
-        return label_stream(config, classifier, card, output=sys.stdout.buffer, rejects=sys.stderr.buffer)
+        return label_stream(config, classifier, card, output=output, rejects=sys.stderr.buffer)
     # Refuse what can be refused before anything is written.
     names = expand_names(config.input)
     target = open_target(config.output)

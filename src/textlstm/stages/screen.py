@@ -60,7 +60,7 @@ def heard_by(listener: Listener) -> Iterator[None]:
         _LISTENER.reset(token)
 
 
-def _wrapped(line: str, stream: TextIO) -> str:
+def _wrapped(line: str, stream: TextIO | None) -> str:
     """Return a line as it is, or in a narrower terminal as lines that end between words."""
     columns = columns_of(stream)
     if columns is None or len(line) <= columns:
@@ -71,14 +71,14 @@ def _wrapped(line: str, stream: TextIO) -> str:
     )
 
 
-def columns_of(stream: TextIO) -> int | None:
+def columns_of(stream: TextIO | None) -> int | None:
     """Return the width of the terminal behind a stream; None where it is no terminal."""
-    return shutil.get_terminal_size().columns if stream.isatty() else None
+    return shutil.get_terminal_size().columns if is_terminal(stream) else None
 
 
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table on stdout; where stdout is no terminal, the table has at most 160 columns of text."""
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
+    console = Console(file=sys.stdout, width=None if is_terminal(sys.stdout) else 160, highlight=False)
     # A narrow terminal gets a table without frame, whose cells then need not be cut.
     narrow = (columns_of(sys.stdout) or _FRAMED) < _FRAMED
     grid = Table(
@@ -98,6 +98,13 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> N
 
 _FRAMED = 96
 """Columns from which on tables have a frame."""
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Say whether a stream is a terminal; a program without streams, such as a window of its own, has None."""
+    return stream is not None and stream.isatty()
+
+
 LINE_SECONDS = 10.0
 """Time between two lines of progress where stderr is no terminal."""
 
@@ -139,7 +146,7 @@ def progress(title: str, *, lines: bool = True) -> Iterator[Advance]:
     console, listener = Console(file=sys.stderr), _LISTENER.get()
     # A bar needs a terminal or a notebook with widgets, and a listener can switch it off.
     in_notebook = listener is not None and console.is_jupyter and find_spec("ipywidgets") is not None
-    if not (sys.stderr.isatty() or in_notebook) or (listener is not None and not listener.shows_bars):
+    if not (is_terminal(sys.stderr) or in_notebook) or (listener is not None and not listener.shows_bars):
         if lines and listener is None:
             yield _Lines(title).advance
         else:

@@ -4,7 +4,6 @@ import atexit
 import glob
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from functools import cache
@@ -15,6 +14,7 @@ from textlstm.corpus.rows.class_folders import is_class_folder
 from textlstm.corpus.rows.settings import STDIN, has_row_suffix, kind_by_name
 from textlstm.corpus.rows.streams import open_error
 from textlstm.errors import InputError
+from textlstm.processes.standard_streams import require_standard_input, standard_input
 from textlstm.storage.files import storage_errors
 
 _GLOB_CHARACTERS = frozenset("*?[")
@@ -63,6 +63,7 @@ def clash_problems(columns: Sequence[str], added: Sequence[str], *, name: str) -
 
 def _expand(pattern: str) -> list[Path]:
     if pattern == str(STDIN):
+        require_standard_input()
         return [STDIN]
     path = Path(pattern).expanduser()
     if path.is_dir():
@@ -151,7 +152,6 @@ def kept_stdin() -> Path:
         directory = Path(tempfile.mkdtemp(prefix="textlstm-"))
         atexit.register(shutil.rmtree, directory, ignore_errors=True)
         path = directory / "stdin"
-        # A copy of the descriptor is read and closed; the process keeps its own.
-        with os.fdopen(os.dup(sys.stdin.fileno()), "rb") as source, path.open("wb") as copy:
+        with standard_input() as source, path.open("wb") as copy:
             shutil.copyfileobj(source, copy)
     return path

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import os
 import stat
 import sys
 import zlib
@@ -14,6 +13,7 @@ from typing import BinaryIO, NamedTuple, assert_never, cast
 
 from textlstm.corpus.rows.settings import STDIN, Compression
 from textlstm.errors import InputError, StorageError
+from textlstm.processes.standard_streams import standard_input
 
 # Writes gzip and zstd streams of which the same content always has the same bytes.
 
@@ -140,8 +140,7 @@ def read_blocks(
 
 def _open(path: Path) -> BufferedReader:
     if path == STDIN:
-        # A copy of the descriptor: to close the file leaves standard input open.
-        return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+        return standard_input()
     return path.open("rb")
 
 

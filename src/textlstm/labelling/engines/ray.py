@@ -72,6 +72,7 @@ class RayEngine:
         Raises:
             ConfigError: Ray is not installed.
         """
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # by default Ray reports its use over the network
         try:
             import ray
         except ImportError as error:

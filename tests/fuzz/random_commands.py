@@ -1,0 +1,257 @@
+"""Random commands: a stage, files, and settings of every type within and beyond the schema of `textlstm.config`."""
+
+import json
+import os
+import random
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, get_origin
+
+from random_files import FORMATS, LABELS, random_file
+
+from textlstm.cli.main import STAGES
+from textlstm.cli.settings import setting_types
+from textlstm.config import AUTO, AUTO_SETTINGS
+
+FORMATS_WITH_LABELS = tuple(format for format in FORMATS if format != "txt")
+WEIGHTS = {
+    **{"prepare": 16, "train": 22, "evaluate": 14, "label": 26, "explain": 6, "export": 4, "sweep": 3, "run": 3},
+    **{"trace": 5, "replay": 4, "info": 3, "doctor": 1, "compare": 1, "promote": 1, "sync": 2},
+}
+"""Of each stage; `dashboard` and `serve` run until a signal ends them and have tests of their own."""
+QUICK = (
+    *("training.epochs=1", "model.hidden_size=4", "model.embedding_size=4", "training.num_threads=1", "num_workers=1"),
+    *("evaluation.bootstrap_samples=10", "evaluation.explained_texts=1"),
+)
+"""Typed before the random settings, which win over them."""
+COSTLY = {
+    "training.epochs": (1, 2),
+    "training.num_models": (1, 2),
+    "training.cross_fit": (0, 2),
+    "training.num_workers": (0, 1, 1, 1),
+    "training.minutes": (0.01, 1),
+    "num_workers": (1, 1, 1, 2),
+    "labelling.num_workers": (1, 1, 1, 2),
+    "labelling.shard_rows": (1, 3, 50),
+    "sweep.num_trials": (1, 2),
+    "sweep.jobs": (1, 1, 2),
+    "evaluation.bootstrap_samples": (10, 20),
+    "evaluation.explained_texts": (0, 1, 3),
+    "explain.max_texts": (1, 3),
+    "explain.sample_texts": (1, 5),
+    "tracking.timeout_seconds": (0.1, 1),
+}
+"""Values of settings that a run's time depends on."""
+TEXTS: dict[str, tuple[str, ...]] = {
+    "text.language": ("en", "de", "ja", "ko", "xx", "zz", "", "../en"),
+    "text.spacy_model": ("", "en_core_web_sm", "no_such_package", "os", "."),
+    "text.stop_words": ("keep", "remove", "no_such_file", "in/words.txt", "in"),
+    "data.encoding": (
+        "utf-8",
+        "latin-1",
+        "utf-16",
+        "cp1252",
+        "nope",
+        "rot13",
+        "idna",
+        "utf-7",
+        "raw_unicode_escape",
+        "",
+    ),
+    "data.text_column": ("text", "Text", "id", "nope", ""),
+    "data.label_column": ("label", "text", "id", "nope", ""),
+    "data.labels_column": ("", "labels", "label", "nope"),
+    "data.id_column": ("", "id", "text", "nope"),
+    "data.label_separator": ("", ",", ";", " ", "ab"),
+    "data.name": ("", "no/such", "in"),
+    "labelling.encoding": ("utf-8", "latin-1", "nope", "rot13"),
+    "labelling.text_column": ("", "text", "id", "nope"),
+    "labelling.label_name": ("predicted_label", "text", "", "a,b", "ü\n"),
+    "labelling.probability_name": ("probability", "text", "", "p"),
+    "tracking.uri": ("", "sqlite:///nope/x.db", "http://127.0.0.1:9", "nope", "ftp://x", "sqlite:///x.db?a=b"),
+    "explain.text": ("a goal", " ", "", "\ud800", "(" * 2000),
+    "explain.text_column": ("", "text", "nope"),
+    "version": ("latest", "1", "x", "-1"),
+}
+ITEMS = {
+    "text.keep_pos": ("NOUN", "VERB", "noun", "XYZ", ""),
+    "text.drop_pos": ("PUNCT", "X", "nope"),
+    "model.embeddings": ("wordllama", "spacy", "spacy:no_such", "in/vectors.vec", "in", "nope.txt"),
+    "evaluation.label_shares": ("sport:0.2", "money:1", "x:nan", "x", ":0.1", "sport:2"),
+    "tracking.tags": ("a:b", "a", ":", "mlflow.x:1"),
+    "sweep.space": ("model.hidden_size=2,3", "training.learning_rate=log(1e-3,1e-2)", "seed=1", "nope=1", "seed=", "x"),
+    "sweep.objectives": ("macro_f1", "accuracy", "label_speed", "nope"),
+    "auto": ("training.epochs", "text.pos", "model.embeddings", "nope"),
+    "runs": ("latest", "0000", "x"),
+    "drop": ("x", "20261121-101502-1f2e3d4c"),
+}
+ODD_PATHS = (
+    *("", "nope/deep/er", "in", "/dev/null", "/dev/full", "in/words.txt/below", "x" * 300, "a\nb", "ü ö", "*.csv", "-"),
+    *("models:/nope@champion", "nope://x/y", "\udcff", "pipe", "gone", "{a}", "~nobody/x"),
+)
+"""Names for inputs and outputs that are no good files; `pipe` is a FIFO (never read) and `gone` a dangling link."""
+
+
+@dataclass
+class Command:
+    """What is typed, and what it may change."""
+
+    arguments: list[str]
+    may_write: list[str] = field(default_factory=list)
+    """Beginnings of the relative paths that the stage may make or change."""
+    outputs: list[str] = field(default_factory=list)
+    """Earlier outputs that only `overwrite=true` and a success may change."""
+    stdin: bytes = b""
+    seconds: float = 120.0
+
+
+def random_command(seed: int, folder: Path, models: dict[str, Path]) -> Command:
+    """Write the inputs of command `seed` into `folder`, an empty one, and return the command; equal for equal seeds."""
+    dice = random.Random(seed)
+    inputs = folder / "in"
+    inputs.mkdir()
+    _write_small_things(inputs)
+    os.mkfifo(folder / "pipe")
+    (folder / "gone").symlink_to("nowhere/at/all")
+    stage = dice.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+    command = _skeleton(dice, stage, folder, models)
+    types = setting_types(STAGES[stage].config_class)
+    paths = {item.partition("=")[0] for item in command.arguments}
+    free = [key for key in types if key not in paths and key not in ("overwrite", "engine", "host", "port")]
+    for _ in range(dice.choice((0, 0, 1, 1, 2, 4))):
+        if free:
+            key = dice.choice(free)
+            command.arguments.append(f"{key}={_value(dice, key, types[key])}")
+    if dice.random() < 0.03:
+        command.arguments.append(
+            dice.choice(("modle.x=1", "seed", "=", "+a=1", "--what", "data=nope", "model=gru", "seed=${a}"))
+        )
+    if dice.random() < 0.03:
+        command.arguments += ["--config", _config_file(dice, inputs, types)]
+    return command
+
+
+def _skeleton(dice: random.Random, stage: str, folder: Path, models: dict[str, Path]) -> Command:
+    """Return the stage with its files; some names are odd, and some outputs are there already."""
+    inputs, command = folder / "in", Command([stage])
+    multi = dice.random() < 0.2
+    labels = LABELS[1] if stage == "evaluate" or dice.random() < 0.7 else dice.choice(LABELS)
+    types = setting_types(STAGES[stage].config_class)
+
+    def named(key: str, usual: str) -> str:
+        value = dice.choice(ODD_PATHS) if dice.random() < 0.03 else usual
+        command.arguments.append(f"{key}={value}")
+        return value
+
+    format = dice.choice(FORMATS if stage in ("label", "explain") else FORMATS_WITH_LABELS)
+
+    def made(name: str) -> str:
+        kind = format if dice.random() < 0.97 else ""
+        return str(random_file(dice, inputs, name, labels=labels, multi=multi, format=kind).relative_to(folder))
+
+    if "model_dir" in types:
+        named("model_dir", str(models["multi" if multi else "single"]))
+    if stage in ("prepare", "train", "run", "sweep", "evaluate"):
+        if dice.random() < 0.02 and stage != "evaluate":
+            command.arguments.append("data.limit=30")  # of the packaged articles, which are many
+        else:
+            command.arguments.append("data=files")
+            if stage != "evaluate":
+                named("data.train", made("train"))
+            if stage == "evaluate" or dice.random() < 0.4:
+                named("data.test", made("test"))
+            if dice.random() < 0.2:
+                named("data.validation", made("validation"))
+        if multi:
+            command.arguments.append("data.labels_column=labels")
+        command.arguments.append("data.rare_label=keep")
+    if "input" in types and stage in ("label", "explain"):
+        named("input", made("rows"))
+    if "tracking.dir" in types:
+        command.arguments.append("tracking=off" if dice.random() < 0.95 else "tracking.dir=tracking")
+        command.may_write += ["tracking"]
+    if "prepared_dir" in types:
+        command.may_write.append(named("prepared_dir", "prepared"))
+    _outputs(dice, stage, types, command, folder, named)
+    quick = [item for item in QUICK if item.partition("=")[0] in types]
+    command.arguments[1:1] = quick
+    # The choice of `auto` settings may try several networks.
+    if "auto" in types and "training.epochs" in types and dice.random() < 0.7:
+        command.arguments.append("auto=[]")
+    return command
+
+
+def _outputs(
+    dice: random.Random, stage: str, types: dict[str, Any], command: Command, folder: Path, named: Any
+) -> None:
+    key = "output_dir" if "output_dir" in types else "output" if "output" in types else ""
+    if not key:
+        return
+    usual = {"label": dice.choice(("out.csv", "out.jsonl", "out.parquet", "out.tsv.gz", "out")), "explain": "out.html"}
+    if stage in ("trace", "replay"):
+        _labelled_before(dice, folder)
+        named("output", "earlier.csv")
+        command.arguments.append(f"row={dice.choice((1, 2, 3, 9, 0))}")
+        return
+    name = named(key, usual.get(stage, "out"))
+    # The output, and what stands beside it: work folders, manifests, evaluations.
+    if name:
+        command.may_write.append(name)
+    if name and dice.random() < 0.12 and name not in ODD_PATHS:
+        earlier = folder / name
+        if key == "output_dir" and dice.random() < 0.8:
+            earlier.mkdir()
+            earlier = earlier / "earlier.txt"
+        earlier.write_text("an earlier output\n")
+        command.outputs.append(str(earlier.relative_to(folder)))
+    if "overwrite" in types and dice.random() < 0.5:
+        command.arguments.append(f"overwrite={dice.choice(('true', 'false'))}")
+
+
+def _labelled_before(dice: random.Random, folder: Path) -> None:
+    """Write an output that no job wrote, with a manifest that is missing, broken or of something else."""
+    (folder / "earlier.csv").write_text("text,predicted_label\na,b\nc,d\n")
+    content = dice.choice(("", "{}", "[]", '{"version": 1}', "nonsense", json.dumps({"inputs": [], "rows": "x"})))
+    if dice.random() < 0.8:
+        (folder / "earlier.csv.manifest.json").write_text(content)
+
+
+def _write_small_things(inputs: Path) -> None:
+    (inputs / "words.txt").write_text("the\na\n\nnaïve\n")
+    (inputs / "vectors.vec").write_text("3 4\ngoal 1 2 3 4\nbank 0 0 0 1\nshare nan 1 2 x\n")
+
+
+def _config_file(dice: random.Random, inputs: Path, types: dict[str, Any]) -> str:
+    path = inputs / "settings.yaml"
+    key = dice.choice(list(types))
+    group, _, leaf = key.rpartition(".")
+    value = dice.choice(
+        ("1", "true", "[a, b]", "null", "{a: 1}", "x", "'1'", "1e400", "2026-01-01", "!!python/object:x y")
+    )
+    path.write_text(dice.choice((f"{group or leaf}: {{{leaf}: {value}}}\n", f"{key}: {value}\n", "- 1\n", "a: [", "")))
+    return str(path.relative_to(inputs.parent))
+
+
+def _value(dice: random.Random, key: str, hint: Any) -> str:
+    """Return a value for a setting of this type: mostly a likely one."""
+    if key in AUTO_SETTINGS and dice.random() < 0.2:
+        return AUTO
+    if dice.random() < 0.04:
+        return dice.choice(
+            ("", "x", "null", "nan", "-inf", "1e999", "[", "[]", "'", "-1", str(10**18), "0x10", "1_0", "ü")
+        )
+    if hint is bool:
+        return dice.choice(("true", "false"))
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return str(dice.choice(list(hint)).value)
+    if key in COSTLY:
+        return str(dice.choice(COSTLY[key]))
+    if hint is int:
+        return str(dice.choice((0, 1, 2, 3, 5, 20, 20)))
+    if hint is float:
+        return str(dice.choice((0.0, 0.01, 0.3, 0.5, 0.99, 1.0, 3.0)))
+    if get_origin(hint) is list:
+        known = ITEMS.get(key, ("x", "a,b", "'", ""))
+        return f"[{','.join(dice.choices(known, k=dice.choice((0, 1, 1, 2))))}]"
+    return dice.choice(TEXTS.get(key, ("", "x", "ü y", "a/b", "nope.txt")))
