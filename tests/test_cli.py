@@ -95,6 +95,14 @@ def test_stage_help_fits_the_terminal_and_shows_what_matters(
             "textlstm: model: a network of these sizes has 10,239,254,462,464 weights beside its word vectors, and at "
             "most 1,000,000,000 are taken; lower model.hidden_size, model.num_layers or what else is large\n",
         ),
+        (
+            ["train", "output_dir=s3://bucket/model"],
+            "textlstm: output_dir=s3://bucket/model: is an address; name a folder or file of this machine\n",
+        ),
+        (
+            ["prepare", "prepared_dir=s3://bucket/store"],
+            "textlstm: prepared_dir=s3://bucket/store: is an address; name a folder or file of this machine\n",
+        ),
         (["train", "training.learning_rate=nan"], "textlstm: training.learning_rate must be greater than 0, got nan\n"),
         (
             ["train", "hidden_size=3"],

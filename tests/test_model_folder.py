@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from textlstm.arrays.hashing import content_hash
-from textlstm.errors import IntegrityError, StorageError
+from textlstm.errors import InputError, IntegrityError, StorageError
 from textlstm.model_folder import (
     CARD_FILE,
     DATA_FILES,
@@ -19,6 +19,7 @@ from textlstm.model_folder import (
     add_figures,
     load_saved_model,
     model_digest,
+    refuse_existing,
     save_saved_model,
 )
 
@@ -202,3 +203,20 @@ def test_a_model_says_which_texts_it_learned_from(tiny_model: Path, tmp_path: Pa
     nothing = replace(old, training_rows=np.zeros(0, np.uint64)).seen_in_training(["a goal"])
     assert nothing is not None
     assert nothing.tolist() == [False]
+
+
+def test_a_folder_of_other_files_is_never_replaced(tmp_path: Path) -> None:
+    """`overwrite=true` on a folder with a user's own files removed them all."""
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "chapter.txt").write_text("years of work")
+    for overwrite in (False, True):
+        with pytest.raises(InputError) as caught:
+            refuse_existing(folder, overwrite=overwrite)
+        assert caught.value.problems == (
+            f"{folder}: holds files that are no model, which a model would replace; set another output_dir",
+        )
+    (folder / "chapter.txt").unlink()
+    refuse_existing(folder, overwrite=False)
+    (folder / "manifest.json").write_text("{}")
+    refuse_existing(folder, overwrite=True)

@@ -22,7 +22,7 @@ import numpy as np
 
 from textlstm.config import ModelConfig, Task, TextConfig
 from textlstm.config.checks import from_plain
-from textlstm.errors import IntegrityError
+from textlstm.errors import InputError, IntegrityError
 from textlstm.model_card import model_card, model_facts
 from textlstm.saved_model import Columns, SavedModel, Thresholds
 from textlstm.storage.files import atomic_file, atomic_folder, replace_file
@@ -53,6 +53,23 @@ RECORDED_LIBRARIES = (
     "pyarrow",
     "onnxruntime",
 )
+
+
+def refuse_existing(model_dir: Path, *, overwrite: bool) -> None:
+    """Refuse to replace what is in `model_dir` unless it is a model and that is asked for: the folder goes as a whole.
+
+    Raises:
+        InputError: there is something, and `overwrite` is false; or what is there is no model.
+    """
+    if model_dir.is_dir() and any(model_dir.iterdir()):
+        if not (model_dir / MANIFEST_FILE).is_file():
+            raise InputError(
+                f"{model_dir}: holds files that are no model, which a model would replace; set another output_dir"
+            )
+        if not overwrite:
+            raise InputError(f"{model_dir}: holds a model; set overwrite=true to replace it, or another output_dir")
+    if model_dir.exists() and not model_dir.is_dir():
+        raise InputError(f"{model_dir}: is a file; set output_dir to a folder")
 
 
 def save_saved_model(saved_model: SavedModel, directory: Path) -> Path:

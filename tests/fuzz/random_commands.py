@@ -103,7 +103,7 @@ class Command:
     outputs: list[str] = field(default_factory=list)
     """Earlier outputs that only `overwrite=true` and a success may change."""
     stdin: bytes = b""
-    seconds: float = 120.0
+    seconds: float = 600.0
 
 
 def random_command(seed: int, folder: Path, models: dict[str, Path]) -> Command:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from textlstm.config.auto import AUTO_SETTINGS, TEXT_SETTINGS
-from textlstm.config.checks import MOST_SEED, MOST_WORKERS, check_ranges, require
+from textlstm.config.checks import MOST_SEED, MOST_WORKERS, check_local, check_ranges, require
 from textlstm.config.choices import Device, ExportFormat, ExportPrecision, Sampler
 from textlstm.config.data import DataConfig
 from textlstm.config.evaluation import EvaluationConfig
@@ -75,6 +75,10 @@ class ExplainConfig:
     overwrite: bool = True
     """Replace an existing page."""
 
+    def __post_init__(self) -> None:
+        """Refuse an address."""
+        check_local("output", self.output)
+
 
 # The stage that writes a model for another runtime.
 
@@ -95,6 +99,10 @@ class ExportConfig:
     overwrite: bool = False
     """Replace what is in output_dir."""
 
+    def __post_init__(self) -> None:
+        """Refuse an address."""
+        check_local("output_dir", self.output_dir)
+
 
 @dataclass
 class PrepareConfig:
@@ -113,6 +121,7 @@ class PrepareConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        check_local("prepared_dir", self.prepared_dir)
         check_ranges("", self, num_workers=(0, MOST_WORKERS))
         # A misspelled key would otherwise stay without effect.
         unknown = [key for key in self.auto if key not in AUTO_SETTINGS]
@@ -142,6 +151,7 @@ class TrainConfig(PrepareConfig):
     def __post_init__(self) -> None:
         """Check what spans groups."""
         PrepareConfig.__post_init__(self)
+        check_local("output_dir", self.output_dir)
         check_ranges("", self, seed=(0, MOST_SEED), seeds=(1, 1000))
         require(
             self.model.pos_embedding_size == 0 or self.text.pos,
@@ -185,6 +195,8 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        check_local("output_dir", self.output_dir)
+        check_local("prepared_dir", self.prepared_dir)
         check_ranges("", self, num_workers=(0, MOST_WORKERS))
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Self
 from textlstm.config import Device, EvaluationConfig, Precision, Task, TrackingConfig
 from textlstm.errors import InputError
 from textlstm.inference import classifier as inference
-from textlstm.model_folder import card_facts, load_saved_model, save_saved_model
-from textlstm.storage.files import refuse_existing
+from textlstm.model_folder import card_facts, load_saved_model, refuse_existing, save_saved_model
 from textlstm.tracking.registry import resolve_model_dir
 
 # Training, evaluating and explaining are imported by the methods that need them: they load torch, scipy and matplotlib,

@@ -6,9 +6,8 @@ from typing import assert_never
 from textlstm.config import ExportConfig, ExportFormat
 from textlstm.errors import ConfigError
 from textlstm.inference.export import MOST_DIFFERENCE, export_onnx
-from textlstm.model_folder import NETWORKS_FILE, load_saved_model, model_digest, save_saved_model
+from textlstm.model_folder import NETWORKS_FILE, load_saved_model, model_digest, refuse_existing, save_saved_model
 from textlstm.stages.screen import say
-from textlstm.storage.files import refuse_existing
 from textlstm.tracking.registry import resolve_model_dir
 
 

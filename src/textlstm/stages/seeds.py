@@ -15,6 +15,7 @@ from textlstm.errors import ConfigError, InputError
 from textlstm.figure_text import fixed, score_text
 from textlstm.fitting import resolve, with_values
 from textlstm.fitting.cross_fit import write_label_errors
+from textlstm.model_folder import refuse_existing
 from textlstm.processes.distributed import under_torchrun
 from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.evaluate import evaluate_split
@@ -28,7 +29,7 @@ from textlstm.stages.training import (
     test_digest,
     train_model,
 )
-from textlstm.storage.files import atomic_file, refuse_existing, replace_folder
+from textlstm.storage.files import atomic_file, replace_folder
 from textlstm.tracking.run import open_run
 
 SEEDS_FILE = "seeds.json"

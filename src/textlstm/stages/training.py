@@ -11,7 +11,7 @@ from textlstm.figure_text import score_text
 from textlstm.fitting import Fitted, fit_classifier, resolve, typed_settings, with_values
 from textlstm.fitting.cross_fit import write_label_errors
 from textlstm.fitting.unfinished import UnfinishedTraining
-from textlstm.model_folder import add_figures, save_saved_model
+from textlstm.model_folder import add_figures, refuse_existing, save_saved_model
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.processes.distributed import under_torchrun
 from textlstm.processes.signals import cooperative_stop
@@ -19,7 +19,6 @@ from textlstm.saved_model import SavedModel, with_provenance
 from textlstm.stages.evaluate import Evaluated, evaluate_split
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import Advance, Stopwatch, note, progress
-from textlstm.storage.files import refuse_existing
 from textlstm.tracking.run import Tracker, open_run
 from textlstm.training.job import EpochReport, Step
 

@@ -53,18 +53,6 @@ def output_folder(path: Path) -> Path:
     return _target(path)
 
 
-def refuse_existing(model_dir: Path, *, overwrite: bool) -> None:
-    """Refuse to replace what is in `model_dir` unless asked to.
-
-    Raises:
-        InputError: there is something, and `overwrite` is false.
-    """
-    if model_dir.is_dir() and any(model_dir.iterdir()) and not overwrite:
-        raise InputError(f"{model_dir}: holds a model; set overwrite=true to replace it, or another output_dir")
-    if model_dir.exists() and not model_dir.is_dir():
-        raise InputError(f"{model_dir}: is a file; set output_dir to a folder")
-
-
 def _target(path: Path) -> Path:
     return path.resolve() if path.is_symlink() else path
 
