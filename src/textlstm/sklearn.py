@@ -4,8 +4,9 @@
 
     cross_val_score(LSTMTextClassifier(quality="fast"), texts, labels)
 
-It takes no `sample_weight`: the losses of network and linear expert weigh all rows alike. Classes of unequal size are
-weighed by `settings={"imbalance": "class_weights"}`; a row that counts twice can be given twice.
+`sample_weight` weighs the losses of network and linear expert, the calibration and the threshold of abstention; only
+proportions count. Features, the part that is held out and what `auto` chooses do not depend on it. Classes of unequal
+size are weighed by `settings={"imbalance": "class_weights"}`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -75,8 +76,15 @@ class LSTMTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Iterable[object], y: Iterable[object]) -> Self:  # noqa: N803
+    def fit(
+        self,
+        X: Iterable[object],  # noqa: N803
+        y: Iterable[object],
+        sample_weight: Iterable[object] | None = None,
+    ) -> Self:
         """Learn from texts `X` and their classes `y`: (N,), or an indicator matrix (N, L).
+
+        `sample_weight` is a number of at least 0 a text; None: all count alike.
 
         Raises:
             RowsError: a row cannot be used; a ValueError.
@@ -110,7 +118,9 @@ class LSTMTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         state = self.random_state
         seed = int(state) if isinstance(state, int | np.integer) else check_random_state(state).randint(2**31)
         self.classifier_ = _refused_as_value_error(
-            lambda: TextClassifier.fit(X, labels, quality=self.quality, seed=seed, progress=self.verbose, **given)
+            lambda: TextClassifier.fit(
+                X, labels, weights=sample_weight, quality=self.quality, seed=seed, progress=self.verbose, **given
+            )
         )
         return self
 

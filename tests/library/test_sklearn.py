@@ -111,12 +111,21 @@ def test_wrong_rows_are_value_errors(settings: dict[str, Any], fitted: LSTMTextC
         LSTMTextClassifier(settings={"model.sizes": 3}).fit(["a", "b"], ["x", "y"])
 
 
+def test_sample_weight_decides_between_rows_that_contradict_each_other(settings: dict[str, Any]) -> None:
+    texts = [f"{word} {number % 7}" for number in range(60) for word in ("goal", "goal", "bank")]
+    labels = ["sport", "money", "money"] * 60
+    weights = [9.0, 1.0, 1.0] * 60
+    assert small(settings).fit(texts, labels, sample_weight=weights).predict(["goal 3"]) == ["sport"]
+    weights = [1.0, 9.0, 1.0] * 60
+    assert small(settings).fit(texts, labels, sample_weight=np.array(weights)).predict(["goal 3"]) == ["money"]
+
+
 class OfNumbers(LSTMTextClassifier):
     """Takes the numbers that scikit-learn's checks give as words, since these checks know no texts."""
 
-    def fit(self, X: Any, y: Any) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         X, y = validate_data(self, X, "no_validation" if y is None else y)
-        return super().fit(self._words(X), y)
+        return super().fit(self._words(X), y, sample_weight)
 
     def predict_proba(self, X: Any) -> Any:
         if not hasattr(self, "classifier_"):

@@ -102,6 +102,13 @@ def _parsed(arguments: list[str]) -> Command | None:
         print(f"textlstm {__version__}")
         return None
     name, rest = arguments[0], arguments[1:]
+    if name in ("--completion", "--complete"):
+        from textlstm.cli.completion import candidates, script
+
+        stages = {stage: about.config_class for stage, about in STAGES.items()}
+        text = "".join(rest[:1])
+        print(script(text) if name == "--completion" else "\n".join(candidates(text, stages)))
+        return None
     if name not in STAGES:
         import difflib
 
@@ -164,6 +171,7 @@ def _usage() -> str:
         *(f"  {name:<{width}}  {stage.summary}" for name, stage in STAGES.items()),
         "",
         "`textlstm STAGE --help` lists the settings of a stage that matter most, `--help=all` every one.",
+        "`textlstm --version` says the version; `textlstm --completion bash|zsh|fish` prints completion for a shell.",
     ]
     return "\n".join(lines)
 

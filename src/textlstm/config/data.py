@@ -47,6 +47,9 @@ class DataConfig:
     """Separator of labels inside one text cell; empty means that the cell is a JSON list."""
     id_column: str = ""
     """Column with a unique row id; empty means the row number."""
+    weight_column: str = ""
+    """Column with the weight of a training or validation row, a number of at least 0; a row of weight 0 is left out.
+    Only proportions count. Empty: all rows weigh alike."""
     validation_fraction: float = 0.1
     """Part of the training rows taken for validation when no file is given, in (0, 1)."""
     test_fraction: float = 0.2
@@ -96,6 +99,10 @@ class DataConfig:
         if self.source is not DataSource.files:
             given = [key for key in ("train", "validation", "test") if getattr(self, key)]
             require(not given, f"data.{given[0] if given else ''} is only read with data=files; add data=files")
+        require(
+            self.source is DataSource.files or not self.weight_column,
+            "data.weight_column is only read with data=files; add data=files",
+        )
         if self.source is DataSource.hub:
             require(bool(self.name), "data=hub needs data.name, such as data.name=ag_news")
 

@@ -25,6 +25,7 @@ SCHEMA_FIELDS = {
     "num_removed": pa.int32(),
     "file": pa.string(),
     "row": pa.int64(),
+    "weight": pa.float64(),
 }
 PREPARED_SCHEMA = pa.schema(list(SCHEMA_FIELDS.items()))
 
@@ -34,7 +35,8 @@ class PreparedSplit:
     """N rows with M tokens in all, in the order of their files."""
 
     table: pa.Table
-    """Columns of `PREPARED_SCHEMA`, memory-mapped; `pos` is null in every row where tagging was off."""
+    """Columns of `PREPARED_SCHEMA`, memory-mapped. In every row, `pos` is null where tagging was off, and
+    `weight` where rows have none."""
     digest: str
     """sha256 of texts and labels, in order."""
 
@@ -51,6 +53,15 @@ class PreparedSplit:
         """Return the N row ids."""
         ids: list[str] = self.table.column("id").to_pylist()
         return ids
+
+    def weights(self) -> npt.NDArray[np.float64] | None:
+        """Return the (N,) weights of the rows, of mean 1; None where all rows weigh alike."""
+        column = self.table.column("weight")
+        if column.null_count or not len(column):
+            return None
+        weights = np.asarray(column.to_numpy(), dtype=np.float64)
+        # Equal weights are none: the same model to the last bit.
+        return None if (weights == weights[0]).all() else weights / weights.mean()
 
     def flat_tokens(self) -> pa.ChunkedArray:
         """Return the M tokens of all rows, one after another, as Arrow strings."""

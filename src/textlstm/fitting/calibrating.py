@@ -25,18 +25,23 @@ class Calibrated(NamedTuple):
     """Nats that biases of the classes take off the log loss of a row; 0 where there are none."""
 
 
-def validation_weights(targets: np.ndarray, corpus: PreparedCorpus, config: EvaluationConfig) -> np.ndarray | None:
-    """Return (N,) weights that give validation rows the class shares of use; None where these are theirs.
+def validation_weights(
+    targets: np.ndarray, corpus: PreparedCorpus, config: EvaluationConfig, *, row_weights: np.ndarray | None = None
+) -> np.ndarray | None:
+    """Return (N,) weights that give validation rows the class shares of use, times the weights of the rows.
+
+    It is None where these shares are those of the rows, and all rows weigh alike.
 
     Raises:
         ConfigError: `label_shares` names what validation rows do not have, or rows have several labels.
     """
     shares = config.shares_by_label()
     if not shares:
-        return None
+        return row_weights
     if corpus.task is Task.multi_label:
         raise ConfigError("evaluation.label_shares is about one label a text; this corpus has several")
-    return label_shift_weights(targets, corpus.labels, shares)
+    by_label = label_shift_weights(targets, corpus.labels, shares)
+    return by_label if row_weights is None else by_label * row_weights
 
 
 def calibrate(

@@ -126,7 +126,9 @@ def fit_classifier(
         ConfigError: `evaluation.label_shares` names what validation rows do not have.
     """
     rows = labelled_rows(corpus)
-    weights = validation_weights(rows.validation_targets, corpus, config.evaluation)
+    weights = validation_weights(
+        rows.validation_targets, corpus, config.evaluation, row_weights=rows.validation.weights()
+    )
 
     with linear_models(rows, corpus, config, score_validation=not config.training.cross_fit) as linear:
         if config.training.cross_fit:
@@ -184,7 +186,7 @@ def _fit_by_folds(
     # Scores of every row by branches that have not seen it.
     scores = cross_fit(rows, corpus, config, work_dir=work_dir, on_step=on_step, stop=stop)
     targets = scores.targets
-    weights = validation_weights(targets, corpus, config.evaluation)
+    weights = validation_weights(targets, corpus, config.evaluation, row_weights=scores.row_weights)
     calibrated = calibrate(
         scores.recurrent_logits,
         scores.expert_logits,

@@ -30,6 +30,8 @@ class HeldOutScores:
     """(N, L) float32; None without a linear expert."""
     targets: np.ndarray
     """(N,) int64 or (N, L) float32."""
+    row_weights: np.ndarray | None
+    """(N,) weights of the rows, of mean 1; None where all weigh alike."""
 
 
 def cross_fit(
@@ -90,9 +92,10 @@ def cross_fit(
                 config=config.model,
                 seed=config.seed,
                 pretrained=pretrained,
+                row_weights=_take(joined.train, kept).weights(),
             )
             expert[left] = fitted.logits([texts[i] for i in left])
-    return HeldOutScores(recurrent, expert, targets)
+    return HeldOutScores(recurrent, expert, targets, joined.train.weights())
 
 
 def stratified_folds(targets: np.ndarray, *, num_folds: int, seed: int) -> np.ndarray:

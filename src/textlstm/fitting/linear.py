@@ -50,6 +50,7 @@ def linear_models(
         baseline=config.evaluation.baseline,
         score_validation=score_validation and config.model.linear_expert,
         seed=config.seed,
+        row_weights=rows.joined().train.weights(),
     )
     # Few characters are done before another process would have started.
     if sum(map(len, train)) <= FEW_CHARACTERS:

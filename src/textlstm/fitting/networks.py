@@ -1,7 +1,7 @@
 """From the rows of a prepared corpus to trained networks."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -84,7 +84,9 @@ def network_inputs(rows: LabelledRows, config: TrainConfig) -> NetworkInputs:
 
 def encode_rows(split: PreparedSplit, vocabulary: Vocabulary, targets: np.ndarray, config: TrainConfig) -> EncodedSplit:
     """Return prepared rows as ids of `vocabulary`, with their targets."""
-    return encode_texts(split.tokenized(), vocabulary=vocabulary, model=config.model, targets=targets)
+    encoded = encode_texts(split.tokenized(), vocabulary=vocabulary, model=config.model, targets=targets)
+    weights = split.weights()
+    return encoded if weights is None else replace(encoded, weights=weights.astype(np.float32))
 
 
 def fit_networks(

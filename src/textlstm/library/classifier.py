@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +17,7 @@ from textlstm.tracking.registry import resolve_model_dir
 if TYPE_CHECKING:
     from textlstm.library.explanations import Explanations
     from textlstm.library.report import EvaluationReport
+    from textlstm.library.rows import GivenRows
 
 
 class TextClassifier(inference.TextClassifier):
@@ -34,7 +36,8 @@ class TextClassifier(inference.TextClassifier):
         texts: Iterable[object],
         labels: Iterable[object],
         *,
-        validation: tuple[Iterable[object], Iterable[object]] | None = None,
+        weights: Iterable[object] | None = None,
+        validation: tuple[Iterable[object], ...] | None = None,
         quality: str = "balanced",
         seed: int = 1,
         progress: bool = True,
@@ -47,8 +50,10 @@ class TextClassifier(inference.TextClassifier):
         Args:
             texts: N texts: a list, array, series, Arrow or datasets column, or a table with a column `text`.
             labels: a label a text, or a list of labels a text for a classifier that gives several.
-            validation: texts and labels to choose and calibrate by. None: a part of `texts` is held out for that
-                (`data.validation_fraction`).
+            weights: a number of at least 0 a text: how much it counts in learning and calibration; only proportions
+                matter, and a text of weight 0 is left out. None: all count alike.
+            validation: texts and labels, and perhaps weights, to choose and calibrate by. None: a part of `texts` is
+                held out for that (`data.validation_fraction`).
             quality: `fast`, `balanced` or `best`: how many times over the training may take longer to be better.
             seed: of the weights, the order of batches and dropout.
             progress: show a bar in terminals and notebooks. What the command says on stderr goes to the logger
@@ -67,8 +72,8 @@ class TextClassifier(inference.TextClassifier):
 
         # No rows are held out for a test, unless a setting asks for it.
         config = train_config({"quality": quality, "seed": seed, "data.test_fraction": 0, **settings})
-        rows = GivenRows.of(texts, labels)
-        held_out = None if validation is None else GivenRows.of(*validation, name="validation ")
+        rows = GivenRows.of(texts, labels, weights)
+        held_out = None if validation is None else _held_out(validation, has_weights=weights is not None)
         if held_out is not None and held_out.is_multi_label != rows.is_multi_label:
             raise InputError("validation labels and labels must both be one label a row, or both lists of labels")
         saved_model = train_rows(rows, held_out, config, progress=progress)
@@ -191,3 +196,19 @@ class TextClassifier(inference.TextClassifier):
             for name, value in self.facts().items()
         )
         return f"<table><caption>TextClassifier</caption>{rows}</table>"
+
+
+def _held_out(validation: tuple[Iterable[object], ...], *, has_weights: bool) -> "GivenRows":
+    """Return validation rows, which weigh alike where texts alone have weights.
+
+    Raises:
+        InputError: there are not two or three columns, or they have weights and the texts have none.
+    """
+    from textlstm.library.rows import GivenRows
+
+    if len(validation) not in (2, 3):
+        raise InputError(f"validation has {len(validation)} columns; give (texts, labels) or (texts, labels, weights)")
+    rows = GivenRows.of(*validation, name="validation ")
+    if rows.weights is not None and not has_weights:
+        raise InputError("validation has weights and texts have none; give weights=[1.0] * len(texts)")
+    return replace(rows, weights=[1.0] * len(rows.texts)) if has_weights and rows.weights is None else rows

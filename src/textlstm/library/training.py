@@ -14,7 +14,7 @@ from textlstm.errors import TextLSTMError
 from textlstm.evaluation.evaluate import Evaluation, evaluate_rows
 from textlstm.inference.classifier import TextClassifier
 from textlstm.inference.scoring import score_split
-from textlstm.library.rows import LABEL_COLUMN, LABELS_COLUMN, TEXT_COLUMN, GivenRows
+from textlstm.library.rows import LABEL_COLUMN, LABELS_COLUMN, TEXT_COLUMN, WEIGHT_COLUMN, GivenRows
 from textlstm.model_folder import load_saved_model
 from textlstm.saved_model import SavedModel
 from textlstm.stages.evaluate import abstention_threshold
@@ -51,6 +51,7 @@ def train_rows(rows: GivenRows, validation: GivenRows | None, config: TrainConfi
             text_column=TEXT_COLUMN,
             label_column=LABEL_COLUMN,
             labels_column=LABELS_COLUMN if rows.is_multi_label else "",
+            weight_column="" if rows.weights is None else WEIGHT_COLUMN,
         )
         # Model and corpus are kept where settings name a folder; else they go with the working folder.
         defaults = TrainConfig()

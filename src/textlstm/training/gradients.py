@@ -31,8 +31,19 @@ class Gradients:
         self.network, self.objective, self.config = network, objective, config
         self.number_format, self.seed = number_format, seed
 
-    def add(self, batch: Batch, targets: Tensor, optimizer: Optimizer, progress: Progress, *, share: slice) -> Tensor:
+    def add(
+        self,
+        batch: Batch,
+        targets: Tensor,
+        optimizer: Optimizer,
+        progress: Progress,
+        *,
+        share: slice,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """Add the gradients that the rows of `share` (every k-th of a batch) contribute to its mean loss.
+
+        The loss of a row counts as often as its weight of `weights` (B,) says.
 
         Returns:
             () float32 sum of the losses of those rows.
@@ -53,7 +64,8 @@ class Gradients:
                     if len(part.lengths):
                         # Dropout depends on this place alone: a resumed training repeats it.
                         _seed_generators(_mixed(self.seed, progress.epoch, progress.batch, rows.start))
-                        totals.append(self._backward(part, targets[rows], num_rows=num_rows))
+                        its_weights = None if weights is None else weights[rows]
+                        totals.append(self._backward(part, targets[rows], its_weights, num_rows=num_rows))
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -74,7 +86,7 @@ class Gradients:
             # The pieces done so far have added their gradients already; they are dropped, or they would count twice.
             optimizer.zero_gradients()
 
-    def _backward(self, batch: Batch, targets: Tensor, *, num_rows: int) -> Tensor:
+    def _backward(self, batch: Batch, targets: Tensor, weights: Tensor | None, *, num_rows: int) -> Tensor:
         # Forward: (B, T) ids to (B, T, E) vectors and (B, L) logits.
         vectors, logits = self._forward(batch)
         losses = self.objective.losses(logits, targets)
@@ -87,7 +99,7 @@ class Gradients:
             losses = (losses + self.objective.losses(again, targets)) / 2
             losses = losses + self.config.r_drop * self.objective.divergence(logits, again)
         # Backward. The mean is over the whole batch: sums over pieces and processes make it up.
-        total = losses.sum()
+        total = losses.sum() if weights is None else (losses * weights).sum()
         (total / num_rows).backward()  # type: ignore[no-untyped-call]
         return total.detach()
 

@@ -59,7 +59,8 @@ class TrainingJob:
         plain = (settings, self.task.value, self.seed, self.freeze_epochs, self.run_key, self.num_epochs)
         digest = hashlib.sha256(repr(plain).encode())
         for split in (self.train, self.validation):
-            for array in (split.token_ids, split.offsets, split.pos_ids, split.targets, split.spellings):
+            arrays = (split.token_ids, split.offsets, split.pos_ids, split.targets, split.spellings, split.weights)
+            for array in arrays:
                 if array is not None:
                     digest.update(np.ascontiguousarray(array).data)
         for name, tensor in self.network.state_dict().items():

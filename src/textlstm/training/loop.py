@@ -60,7 +60,9 @@ def fit(
                 began = time.perf_counter()
                 # Forward, loss, backward: over the rows of this process, in pieces where memory is short.
                 optimizer.begin_step(batch.words)
-                loss = trainer.gradients.add(batch.inputs, batch.targets, optimizer, progress, share=processes.share)
+                loss = trainer.gradients.add(
+                    batch.inputs, batch.targets, optimizer, progress, share=processes.share, weights=batch.weights
+                )
                 # The processes sum their gradients, and learn whether one of them was asked to stop.
                 signal_number = trainer.sum_over_processes(loss, asked_to_stop=stop() if stop else 0)
                 # Clip, AdamW, moving average. The second CPU thread, where there is one, gathers the next batch.

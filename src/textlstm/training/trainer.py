@@ -48,6 +48,8 @@ class TrainingBatch(NamedTuple):
     num_rows: int
     num_tokens: int
     """Padding left out."""
+    weights: Tensor | None
+    """(B,) float32 weights of the rows; None where all weigh alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class Epoch:
         if words:
             inputs = inputs._replace(token_ids=words.numbers)
         num_tokens = int(self.split.lengths[self.plan.rows[first:last]].sum())
-        return TrainingBatch(inputs, self.split.targets[rows], words, last - first, num_tokens)
+        weights = None if self.split.weights is None else self.split.weights[rows]
+        return TrainingBatch(inputs, self.split.targets[rows], words, last - first, num_tokens, weights)
 
 
 class Trainer:

@@ -96,11 +96,13 @@ class SplitDigest:
     """sha256 of texts and labels in order, whatever the batches are.
 
     It is the sha256 of five others: the bytes of all texts, the bytes of all labels, the lengths of the texts, the
-    lengths of the labels, and how many labels each row has; numbers are little-endian int64.
+    lengths of the labels, and how many labels each row has; numbers are little-endian int64. Weights, where rows have
+    them, are a sixth.
     """
 
     def __init__(self) -> None:
         self._parts = [hashlib.sha256() for _ in range(5)]
+        self._weights: hashlib._Hash | None = None
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take the rows of `batch` in."""
@@ -112,10 +114,15 @@ class SplitDigest:
         # Each kind has a hash of its own, so that the cut into batches leaves no trace.
         for part, values in zip(self._parts, (texts.data, names.data, *lengths), strict=True):
             part.update(values.tobytes())
+        weights = batch.column("weight") if "weight" in batch.schema.names else None
+        if weights is not None and len(weights) and not weights.null_count:
+            self._weights = self._weights or hashlib.sha256()
+            self._weights.update(weights.to_numpy().astype("<f8").tobytes())
 
     def hexdigest(self) -> str:
         """Return the digest of all rows so far."""
-        return hashlib.sha256(b"".join(part.digest() for part in self._parts)).hexdigest()
+        parts = [*self._parts, *([self._weights] if self._weights else [])]
+        return hashlib.sha256(b"".join(part.digest() for part in parts)).hexdigest()
 
 
 def _read_manifest(path: Path, *, key: str, remedy: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 That is 20 bytes a row: hashes of text and id, and the number of its label set.
 """
 
+import math
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -73,7 +74,41 @@ class DuplicateIds:
         return f"{file}:{number + index - start}"
 
 
-ROW_SCHEMA = pa.schema([PREPARED_SCHEMA.field(name) for name in ("id", "text", "labels", "file", "row")])
+class RowWeights:
+    """Looks at the weight of every row, and says in one message which ones are none."""
+
+    def __init__(self) -> None:
+        self._wrong: list[str] = []
+        self._num_wrong = self._num_zero = 0
+        self._any_counts = False
+
+    def counts(self, example: Example) -> bool:
+        """Say whether a row is to be learned from: not one of weight 0, or of no weight where rows have weights."""
+        if example.weight is None:
+            return True
+        if math.isnan(example.weight):
+            self._num_wrong += 1
+            if len(self._wrong) < _NUM_EXAMPLES:
+                self._wrong.append(f"{text_of_name(Path(example.record.file).name)}:{example.record.number}")
+        self._num_zero += example.weight == 0
+        self._any_counts |= example.weight > 0
+        return example.weight > 0
+
+    def problems(self, column: str) -> list[str]:
+        """Return one line about all rows of one source whose weight is none, or whose weights are all 0."""
+        if self._num_wrong:
+            more = f" and {self._num_wrong - len(self._wrong):,} more" if self._num_wrong > len(self._wrong) else ""
+            rows = f"{self._num_wrong:,} row{'s' if self._num_wrong > 1 else ''}"
+            return [
+                f"{', '.join(self._wrong)}{more}: column {column!r}: the weight of {rows} is no number of at least 0. "
+                "Correct them, or set data.weight_column to another column."
+            ]
+        if self._num_zero and not self._any_counts:
+            return [f"column {column!r}: all {self._num_zero:,} weights are 0, so no row is left to learn from."]
+        return []
+
+
+ROW_SCHEMA = pa.schema([PREPARED_SCHEMA.field(name) for name in ("id", "text", "labels", "file", "row", "weight")])
 BATCH_ROWS = 2048
 BATCH_CHARS = 1_000_000
 
@@ -134,6 +169,7 @@ def ingest(sources: Sequence[Source], directory: Path, *, data: DataConfig, on_r
                 problems += error.problems
             problems += rows.reject_problems(settings)
             problems += rows.ids.problems(data.id_column)
+            problems += rows.weights.problems(data.weight_column)
             num_rows += rows.num_rows
             num_rejects += sum(count.num_rejects for count in rows.counts.values())
             ingested.append(rows.finish(source.split, path))
@@ -155,6 +191,7 @@ class _RowWriter:
         self.num_rows = 0
         self.counts: dict[str, RejectCount] = {}
         self.ids = DuplicateIds()
+        self.weights = RowWeights()
         self._has_ids = has_ids
         self._label_sets = label_sets
         self._rejects = rejects
@@ -191,6 +228,9 @@ class _RowWriter:
                 self._rejects.write(reject_line(example._replace(file=Path(example.file).name)))
                 continue
             self.counts.setdefault(example.record.file, RejectCount()).num_rows += 1
+            # A row of weight 0 is as if it were not there.
+            if not self.weights.counts(example):
+                continue
             self.num_rows += 1
             if self._has_ids:
                 self.ids.add(example.id, file=example.record.file, number=example.record.number)
@@ -223,6 +263,7 @@ def _record_batch(rows: Sequence[Example]) -> pa.RecordBatch:
         [list(row.labels) for row in rows],
         [names[row.record.file] for row in rows],
         [row.record.number for row in rows],
+        [row.weight for row in rows],
     ]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, ROW_SCHEMA, strict=True)]
     return pa.record_batch(arrays, schema=ROW_SCHEMA)

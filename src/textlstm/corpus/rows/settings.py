@@ -133,6 +133,8 @@ class ColumnNames:
     """Separator of labels inside a text cell; empty: the cell is a JSON list."""
     id: str = ""
     """Column with a unique id; empty: the row number is the id."""
+    weight: str = ""
+    """Column with the weight of a row; empty: all rows weigh alike."""
 
     @property
     def is_multi_label(self) -> bool:
@@ -159,8 +161,8 @@ class ReadSettings:
     """Group of settings that error messages name, as in `Set data.text_column.`"""
 
     @classmethod
-    def for_data(cls, config: DataConfig) -> "ReadSettings":
-        """Return the settings of labelled data (stages prepare, train, evaluate)."""
+    def for_data(cls, config: DataConfig, *, with_weights: bool = False) -> "ReadSettings":
+        """Return the settings of labelled data (stages prepare, train, evaluate); rows to learn from have weights."""
         return cls(
             format=config.format,
             encoding=config.encoding,
@@ -170,6 +172,7 @@ class ReadSettings:
                 labels=config.labels_column,
                 label_separator=config.label_separator,
                 id=config.id_column,
+                weight=config.weight_column if with_weights else "",
             ),
             need_labels=True,
             max_chars=config.max_chars,
@@ -200,6 +203,8 @@ class ReadSettings:
                 required[columns.label] = f"{prefix}.label_column"
         if columns.id:
             required[columns.id] = f"{prefix}.id_column"
+        if columns.weight:
+            required[columns.weight] = f"{prefix}.weight_column"
         return required
 
 

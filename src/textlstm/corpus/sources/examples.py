@@ -1,6 +1,7 @@
 """From a record to an example: which of its values is the text, which the labels, which the id."""
 
 import ast
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ class Example(NamedTuple):
     """One label, or any number in multi-label data; () where labels are neither needed nor there."""
     id: str
     record: Record
+    weight: float | None = None
+    """NaN where the value is no finite number of at least 0; None where rows have no weights."""
 
 
 class _RefusedError(Exception):
@@ -66,9 +69,10 @@ class ExampleReader:
                 raise _RefusedError(f"column {columns.text!r}: the text is empty or only white space")
             labels = self._labels(record)
             row_id = _scalar_text(record, columns.id) if columns.id else str(record.number)
+            weight = _weight(record.fields.get(columns.weight)) if columns.weight else None
         except _RefusedError as refused:
             return Reject(record.file, record.number, record.offset, str(refused))
-        return Example(text, labels, row_id, record)
+        return Example(text, labels, row_id, record, weight)
 
     def _labels(self, record: Record) -> tuple[str, ...]:
         settings, columns = self._settings, self._settings.columns
@@ -168,6 +172,16 @@ def scalar_text(value: object) -> str | None:
     if isinstance(value, int | float):
         return repr(value)
     return None
+
+
+def _weight(value: object) -> float:
+    """Return the weight of a row, NaN for what is none: the reader of all rows refuses the file then."""
+    text = None if isinstance(value, bool) else scalar_text(value)
+    try:
+        weight = float(text or "nan")
+    except ValueError:
+        return math.nan
+    return weight if 0 <= weight < math.inf else math.nan
 
 
 def _as_list(value: object) -> object:

@@ -144,7 +144,8 @@ def _given_files(data: DataConfig) -> tuple[Source, ...]:
 
 
 def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
-    settings = ReadSettings.for_data(data)
+    # Rows that are only scored need no weight.
+    settings = ReadSettings.for_data(data, with_weights=split is not Split.test)
     paths = [_kept(path, settings) for path in expand_inputs(patterns)]
     # One reader for all files of the split; `notes` asks it after the rows have been read.
     read = ExampleReader(settings)

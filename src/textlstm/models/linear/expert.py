@@ -49,6 +49,7 @@ class LinearExpert:
         config: ModelConfig,
         seed: int,
         pretrained: PieceVectors | None = None,
+        row_weights: np.ndarray | None = None,
     ) -> "LinearExpert":
         """Fit on raw texts: 1- and 2-grams of words and punctuation, with characters if `config` says so.
 
@@ -60,6 +61,7 @@ class LinearExpert:
             config: model.expert_char_ngrams, model.expert_naive_bayes and model.expert_c.
             seed: seed of the solver.
             pretrained: vectors for model.expert_vectors.
+            row_weights: (N,) weights of the texts; None where all weigh alike.
 
         Raises:
             ValueError: model.expert_vectors is set, and there are no vectors.
@@ -67,7 +69,14 @@ class LinearExpert:
         features = ExpertFeatures.fit(texts, num_labels, config, pretrained)
         return features.expert(
             fit_rows(
-                features, features.rows(texts), targets, num_labels=num_labels, task=task, config=config, seed=seed
+                features,
+                features.rows(texts),
+                targets,
+                num_labels=num_labels,
+                task=task,
+                config=config,
+                seed=seed,
+                row_weights=row_weights,
             )
         )
 
@@ -81,6 +90,7 @@ class LinearExpert:
         task: Task,
         seed: int,
         spaceless: bool = False,
+        row_weights: np.ndarray | None = None,
     ) -> "LinearExpert":
         """Return the baseline, the same for all settings of a model: words or characters, chosen by cross-validation.
 
@@ -96,7 +106,10 @@ class LinearExpert:
         num_characters = sum(map(len, texts))
         if not spaceless and (num_characters > _MOST_SPELLED or num_characters * num_labels > _MOST_SPELLED_LABELS):
             table = words(texts)
-            return cls(table, solve(table.transform_all(texts), targets, num_features=table.num_features))
+            return cls(
+                table,
+                solve(table.transform_all(texts), targets, num_features=table.num_features, row_weights=row_weights),
+            )
 
         # Count the right decisions of both on the same held-out rows; words win a tie.
         sample = bounded_sample(texts, seed, most_rows=_MOST_BASELINE_ROWS, most_characters=_MOST_BASELINE_CHARACTERS)
@@ -117,7 +130,10 @@ class LinearExpert:
 
         # Fit the better one on all rows.
         table = characters(texts) if right[1] > right[0] else words(texts)
-        return cls(table, solve(table.transform_all(texts), targets, num_features=table.num_features))
+        return cls(
+            table,
+            solve(table.transform_all(texts), targets, num_features=table.num_features, row_weights=row_weights),
+        )
 
     @property
     def description(self) -> str:
@@ -215,6 +231,7 @@ def fit_rows(
     task: Task,
     config: ModelConfig,
     seed: int,
+    row_weights: np.ndarray | None = None,
 ) -> LinearFunction:
     """Return machines fitted on `rows` of `features`, with model.expert_c and model.expert_naive_bayes."""
     return fit_linear_svm(
@@ -227,6 +244,7 @@ def fit_rows(
         seed=seed,
         naive_bayes=config.expert_naive_bayes,
         num_dense=features.num_dense,
+        row_weights=row_weights,
     )
 
 

@@ -63,6 +63,8 @@ class LinearFits:
     """Whether logits of the validation rows are wanted."""
     seed: int
     """Of the solver."""
+    row_weights: np.ndarray | None = None
+    """(N,) weights of both, training rows first; None where all rows weigh alike."""
 
     def fit(self) -> LinearModels:
         """Return the fitted models."""
@@ -77,11 +79,14 @@ class LinearFits:
         # The combiner learns from rows that the expert has not seen.
         logits = None
         if self.score_validation:
-            logits = fit_expert(self.train, self.targets[: len(self.train)]).logits(self.validation)
+            num_train = len(self.train)
+            weights = None if self.row_weights is None else self.row_weights[:num_train]
+            expert = fit_expert(self.train, self.targets[:num_train], row_weights=weights)
+            logits = expert.logits(self.validation)
         # What is saved learns from all rows.
         texts, arrays = self.train + self.validation, dict[str, np.ndarray]()
         if self.config.linear_expert:
-            expert = fit_expert(texts, self.targets)
+            expert = fit_expert(texts, self.targets, row_weights=self.row_weights)
             arrays |= {f"expert.{name}": value for name, value in expert.to_arrays().items()}
         if self.baseline:
             baseline = LinearExpert.fit_baseline(
@@ -91,6 +96,7 @@ class LinearFits:
                 task=self.task,
                 seed=self.seed,
                 spaceless=self.spaceless,
+                row_weights=self.row_weights,
             )
             arrays |= {f"baseline.{name}": value for name, value in baseline.to_arrays().items()}
         return LinearModels(logits, arrays)
@@ -113,6 +119,8 @@ class LinearFits:
         if self.pretrained is not None:
             arrays["vectors"] = self.pretrained.vectors
             values["tokenizer"] = self.pretrained.tokenizer_json
+        if self.row_weights is not None:
+            arrays["row_weights"] = self.row_weights
         return Message(values, arrays)
 
     @classmethod
@@ -135,6 +143,7 @@ class LinearFits:
             baseline=values["baseline"],
             score_validation=values["score_validation"],
             seed=values["seed"],
+            row_weights=arrays.get("row_weights"),
         )
 
 

@@ -26,6 +26,7 @@ def fit_linear_svm(
     seed: int,
     naive_bayes: bool = False,
     num_dense: int = 0,
+    row_weights: np.ndarray | None = None,
 ) -> LinearFunction:
     """Fit L2-regularized squared-hinge machines.
 
@@ -40,6 +41,7 @@ def fit_linear_svm(
         naive_bayes: scale the columns by `log_count_ratios` of each label before its machine is fitted, as the NBSVM of
             Wang and Manning (2012) does; the ratios end up in the weights.
         num_dense: columns at the end that hold values of any sign, not counts; naive Bayes does not scale them.
+        row_weights: (N,) factors of the rows' losses and counts; None where all rows weigh alike.
 
     Returns:
         One function for each label with a margin near +1 for the label and near -1 against it. Two classes share one
@@ -52,7 +54,7 @@ def fit_linear_svm(
     matrix = csr_matrix((rows.values, rows.features, rows.offsets), shape=(len(rows.offsets) - 1, num_features))
     weights = np.zeros((num_features, num_labels), dtype=np.float32)
     bias = np.full(num_labels, -_CONSTANT_LOGIT, dtype=np.float32)
-    fit_one = partial(_fit_one, strength=strength, seed=seed, num_dense=num_dense)
+    fit_one = partial(_fit_one, strength=strength, seed=seed, num_dense=num_dense, row_weights=row_weights)
 
     # Several labels a text: one machine for each label.
     if task is Task.multi_label:
@@ -79,12 +81,12 @@ def fit_linear_svm(
             weights[:, label], bias[label] = fit_one(matrix, targets == label, naive_bayes=True)
     else:
         # liblinear fits all classes against the rest in one call: (classes, F) coefficients.
-        machine = LinearSVC(C=strength, random_state=seed).fit(matrix, targets)
+        machine = LinearSVC(C=strength, random_state=seed).fit(matrix, targets, sample_weight=row_weights)
         weights[:, present], bias[present] = machine.coef_.T, machine.intercept_
     return LinearFunction(weights, bias)
 
 
-def log_count_ratios(matrix: "csr_matrix", has_label: np.ndarray) -> np.ndarray:
+def log_count_ratios(matrix: "csr_matrix", has_label: np.ndarray, row_weights: np.ndarray | None = None) -> np.ndarray:
     """Return (F,) log ratios of how often rows with and without a label hold each of F features.
 
     It is `log((p / sum(p)) / (q / sum(q)))` with p and q one more than the number of rows that hold the feature
@@ -93,18 +95,28 @@ def log_count_ratios(matrix: "csr_matrix", has_label: np.ndarray) -> np.ndarray:
     Args:
         matrix: (N, F) rows.
         has_label: (N,) bool.
+        row_weights: (N,) how many rows each counts for; None for one each.
     """
     columns = matrix.shape[1]
     # (N,) labels become one flag for each stored value of the matrix.
     row_has_label = np.repeat(has_label, np.diff(matrix.indptr))
-    held = 1.0 + np.bincount(matrix.indices[row_has_label], minlength=columns)
-    others = 1.0 + np.bincount(matrix.indices[~row_has_label], minlength=columns)
+    counts = None if row_weights is None else np.repeat(row_weights, np.diff(matrix.indptr))
+    of_label, of_others = (None, None) if counts is None else (counts[row_has_label], counts[~row_has_label])
+    held = 1.0 + np.bincount(matrix.indices[row_has_label], of_label, minlength=columns)
+    others = 1.0 + np.bincount(matrix.indices[~row_has_label], of_others, minlength=columns)
     ratios: np.ndarray = np.log(held / held.sum()) - np.log(others / others.sum())
     return ratios
 
 
 def _fit_one(
-    matrix: "csr_matrix", has_label: np.ndarray, *, strength: float, seed: int, naive_bayes: bool, num_dense: int
+    matrix: "csr_matrix",
+    has_label: np.ndarray,
+    *,
+    strength: float,
+    seed: int,
+    naive_bayes: bool,
+    num_dense: int,
+    row_weights: np.ndarray | None,
 ) -> tuple[np.ndarray, float]:
     """Return (F,) weights and the intercept of the machine of one label."""
     from scipy.sparse import csr_matrix
@@ -112,12 +124,12 @@ def _fit_one(
 
     ratios = None
     if naive_bayes:
-        ratios = log_count_ratios(matrix, has_label)
+        ratios = log_count_ratios(matrix, has_label, row_weights)
         # Dense columns have values of any sign, for which counts mean nothing: they keep the factor 1.
         ratios[len(ratios) - num_dense :] = 1.0
         scaled = (matrix.data * ratios[matrix.indices]).astype(matrix.dtype)
         matrix = csr_matrix((scaled, matrix.indices, matrix.indptr), shape=matrix.shape)
-    machine = LinearSVC(C=strength, random_state=seed).fit(matrix, has_label)
+    machine = LinearSVC(C=strength, random_state=seed).fit(matrix, has_label, sample_weight=row_weights)
     # The ratios go into the weights, so that prediction reads rows that are not scaled.
     coefficients: np.ndarray = machine.coef_[0]
     return coefficients if ratios is None else coefficients * ratios, float(machine.intercept_[0])

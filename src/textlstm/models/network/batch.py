@@ -48,6 +48,7 @@ class DeviceSplit:
         self.pos_ids = None if split.pos_ids is None else _on(device, _not_empty(split.pos_ids))
         self.spellings = None if split.spellings is None else _on(device, split.spellings)
         self.targets = _on(device, split.targets)
+        self.weights = None if split.weights is None else _on(device, split.weights)
 
     def batch(self, rows: Tensor, *, width: int) -> Batch:
         """Return the batch of (B,) int64 `rows`, padded to T = `width` tokens, without waiting for the device."""

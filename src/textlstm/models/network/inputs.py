@@ -35,6 +35,8 @@ class EncodedSplit:
     """(N,) int64 label ids of a single-label task, or (N, L) float32 zeros and ones of a multi-label task."""
     spellings: np.ndarray | None = None
     """(words, C) uint8 spelling of each token id, or None when the network reads no characters."""
+    weights: np.ndarray | None = None
+    """(N,) float32 weights of the rows in the loss, of mean 1; None where all weigh alike."""
 
     @property
     def num_rows(self) -> int:
