@@ -270,23 +270,26 @@ class TextClassifier:
 
     def decide(self, texts: Sequence[str], probabilities: np.ndarray) -> list[Prediction]:
         """Return the decision for each row of `probabilities` (N, L) by the thresholds saved with the model."""
+        thresholds = self.saved_model.thresholds
         best = probabilities.argmax(axis=1)
         highest = probabilities[np.arange(len(texts)), best]
-        thresholds = self.saved_model.thresholds
+        # Plain lists: Python reads their items several times faster than those of arrays, one by one.
+        accepted = (highest >= thresholds.abstain_below).tolist()
+        best_of, highest_of = best.tolist(), highest.tolist()
+        is_multi_label = self.is_multi_label
         predictions = []
         for row, text in enumerate(texts):
             # A text without visible characters gets no label, whatever the probabilities are.
             if is_empty(text):
                 predictions.append(Prediction("", 0.0, Decision.empty, ()))
                 continue
-            if self.saved_model.task is Task.multi_label:
+            if is_multi_label:
                 chosen = np.flatnonzero(probabilities[row] >= np.asarray(thresholds.per_class or 0.5))
                 names = tuple(self.labels[index] for index in chosen)
             else:
-                names = (self.labels[best[row]],)
-            accepted = highest[row] >= thresholds.abstain_below
-            decision = Decision.accepted if accepted else Decision.abstained
-            predictions.append(Prediction(",".join(names), float(highest[row]), decision, names))
+                names = (self.labels[best_of[row]],)
+            decision = Decision.accepted if accepted[row] else Decision.abstained
+            predictions.append(Prediction(",".join(names), highest_of[row], decision, names))
         return predictions
 
 
