@@ -17,6 +17,8 @@ for (let node = walker.nextNode(); node; node = walker.nextNode()) {
   const parent = node.parentElement;
   if (!node.data.trim() || ["SCRIPT", "STYLE", "OPTION", "title"].includes(parent.tagName)) continue;
   if (!parent.checkVisibility({checkOpacity: true, checkVisibilityCSS: true})) continue;
+  // The box of a slanted word is larger than the word; slanted words stand a line's height apart.
+  if ((parent.getAttribute("transform") || "").includes("rotate")) continue;
   // What lies outside of a scrolled box is not seen.
   let left = -1e9, right = 1e9, top = -1e9, bottom = 1e9;
   for (let box = parent; box && box !== document.body; box = box.parentElement) {

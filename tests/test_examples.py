@@ -15,7 +15,7 @@ from textlstm.config import TrainConfig
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PAGES = sorted(EXAMPLES.glob("*/README.md"))
-FLOORS = {"sentiment": 0.80, "intents": 0.75, "german": 0.65, "tickets": 0.95}
+FLOORS = {"sentiment": 0.80, "intents": 0.75, "german": 0.65, "tickets": 0.75}
 """Accuracy that a sound run passes by far, and a broken one does not."""
 
 

@@ -80,7 +80,7 @@ SETTLED = (
     *("{good}, and {good_too}.", "{good}. {liked}!", "I wrote that {other_bad}; never mind, {other_good}."),
     *("{liked}, and {good}.", "{liked}.", "{good} and so {good_too}, for once."),
 )
-_TURNED = 0.36
+_TURNED = 0.3
 """Part of the messages that name a second thing."""
 NEW = (
     "My card was charged two times, please give me the money back.",

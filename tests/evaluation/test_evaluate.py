@@ -155,3 +155,19 @@ def test_rows_of_the_training_are_counted_and_said(rows_of: MakeRows, quick: Eva
     assert evaluation.flat_metrics()["seen_in_training"] == 0.25
     assert evaluate_rows(rows_of(300, seen_in_training=~seen & seen), quick).warnings == ()
     assert "seen_in_training" not in evaluate_rows(rows_of(300), quick).flat_metrics()
+
+
+def test_trackers_get_two_figures_of_each_opponent_and_a_table_of_all(
+    rows_of: MakeRows, quick: EvaluationConfig
+) -> None:
+    evaluation = evaluate_rows(rows_of(300), quick)
+    tracked = evaluation.tracked_metrics()
+    opponents = ("recurrent", "expert", "baseline", "majority")
+    assert sorted(name for name in tracked if name.startswith(opponents)) == sorted(
+        f"{name}_{figure}" for name in opponents for figure in ("accuracy", "macro_f1")
+    )
+    assert tracked["brier"] == evaluation.metrics.values["brier"]
+    table = evaluation.models_table()
+    assert [line[0] for line in table["data"]] == ["together", "baseline", "recurrent", "expert", "majority"]
+    place = table["columns"].index("accuracy")
+    assert table["data"][1][place] == round(evaluation.others["baseline"].values["accuracy"], 4)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from page_checks import faults
 from textlstm.explain.attribution import Method
 from textlstm.explain.explanation import explain_texts
 from textlstm.explain.page import render_page
@@ -44,6 +45,11 @@ def test_pictures_are_visible_and_nothing_runs(browser: Any, page: Path) -> None
     assert min(sizes) > 200
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
     assert [entry["message"] for entry in browser.get_log("browser")] == []
+
+
+def test_the_page_has_no_fault_at_any_width(browser: Any, page: Path) -> None:
+    assert faults(browser, page) == []
+    assert faults(browser, page, scheme="dark") == []
 
 
 def test_the_keyboard_opens_a_folded_part(browser: Any, page: Path) -> None:

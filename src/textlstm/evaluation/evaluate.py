@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +128,30 @@ class Evaluation:
         for name, metrics in self.others.items():
             flat.update({f"{name}_{figure}": value for figure, value in metrics.values.items()})
         return {name: value for name, value in flat.items() if np.isfinite(value)}
+
+    def tracked_metrics(self) -> dict[str, float]:
+        """Return the figures that are worth a chart each: those of `flat_metrics` less most of the opponents'.
+
+        Of each opponent two figures stay, accuracy and macro-F1; `models_table` has all of them.
+        """
+        kept = {f"{name}_{figure}" for name in self.others for figure in ("accuracy", "macro_f1")}
+        opponents = tuple(f"{name}_" for name in self.others)
+        return {
+            name: value for name, value in self.flat_metrics().items() if name in kept or not name.startswith(opponents)
+        }
+
+    def models_table(self) -> dict[str, list[Any]]:
+        """Return every model with its figures as `columns` and `data`, which MLflow shows as a table."""
+        models = {TOGETHER: self.metrics, **self.others}
+        figures = list(dict.fromkeys(name for metrics in models.values() for name in metrics.values))
+        data = [
+            [name, *(_rounded(metrics.values.get(figure)) for figure in figures)] for name, metrics in models.items()
+        ]
+        return {"columns": ["model", *figures], "data": data}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(value, 4)
 
 
 def evaluate_rows(

@@ -71,7 +71,7 @@ def heat_strip(rows: Sequence[StripRow], words: Sequence[str], *, alternative: s
         for column, word in enumerate(words):
             shown = word if len(word) <= 12 else f"{word[:11]}…"
             place = f"translate({_LEFT + (column + 0.5) * width + 3:g} {top - 5}) rotate(-60)"
-            parts.append(f'<text transform="{place}">{escape(shown)}</text>')
+            parts.append(f'<text transform="{place}">{_titled(shown, word)}</text>')
     else:
         # ... and long texts the number of the step above every twentieth column.
         for column in range(0, num_columns, 20):
@@ -85,6 +85,12 @@ def heat_strip(rows: Sequence[StripRow], words: Sequence[str], *, alternative: s
         parts.append(f'<text class="t" x="{_LEFT + num_columns * width + 8}" y="{y + 11}">{escape(row.span)}</text>')
     size = _LEFT + num_columns * width + 100, top + len(rows) * (_ROW + 2)
     return _picture("".join(parts), size, alternative)
+
+
+def _titled(shown: str, whole: str) -> Markup:
+    """Return a name as the content of a picture's text; where it was cut, with the whole name as its title."""
+    title = Markup("<title>{}</title>").format(whole) if shown != whole else Markup()
+    return escape(shown) + title
 
 
 def incremental_chart(running: IncrementalPrediction, labels: Sequence[tuple[str, int]], *, alternative: str) -> Markup:
@@ -105,7 +111,8 @@ def incremental_chart(running: IncrementalPrediction, labels: Sequence[tuple[str
         # The legend stands to the right of the plot.
         for offset, (kind, words) in enumerate((("f", "from the start"), ("b", "from the end"))):
             parts.append(f'<path class="l{rank} {kind}" d="M{plot.right + 8} {y + offset * 16 - 4}h24"/>')
-            parts.append(f'<text x="{plot.right + 38}" y="{y + offset * 16}">{escape(shown)}, {words}</text>')
+            legend = _titled(f"{shown}, {words}", name if shown != name else f"{shown}, {words}")
+            parts.append(f'<text x="{plot.right + 38}" y="{y + offset * 16}">{legend}</text>')
     return _picture("".join(parts), (plot.right + 260, plot.bottom + 34), alternative)
 
 

@@ -1,5 +1,7 @@
 """`textlstm evaluate`: score a saved model on labelled rows and write what that shows."""
 
+import csv
+import json
 import math
 import os
 import sys
@@ -19,6 +21,7 @@ from textlstm.corpus.preparation.prepare import prepare_labelled_files
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.corpus.sources.examples import read_extra_columns
 from textlstm.errors import InputError, TextLSTMError
+from textlstm.evaluation.answers import answers
 from textlstm.evaluation.evaluate import (
     BASELINE,
     CHAMPION,
@@ -31,7 +34,13 @@ from textlstm.evaluation.evaluate import (
 )
 from textlstm.evaluation.figures import draw_figures
 from textlstm.evaluation.metrics import Metrics
-from textlstm.evaluation.output import EXPLANATIONS_FILE, METRICS_FILE, REPORT_FILE, write_evaluation
+from textlstm.evaluation.output import (
+    EXPLANATIONS_FILE,
+    METRICS_FILE,
+    REPORT_FILE,
+    predictions_table,
+    write_evaluation,
+)
 from textlstm.evaluation.report import ClassWords, EpochPoint, Link, WordWeight
 from textlstm.evaluation.scored_rows import ScoredRows
 from textlstm.figure_text import counted, interval_text, score_text
@@ -218,13 +227,17 @@ def _evaluate(
     seen = seen_warning(rows)
     note(*(f"warning: {warning}" for warning in (*warnings, *((seen,) if seen else ()))))
     # The run gets the figures, and an evaluation that is written again without texts unless `log_text` allows them.
-    run.log_metrics({f"test/{name}": value for name, value in evaluation.flat_metrics().items()})
+    run.log_metrics({f"test/{name}": value for name, value in evaluation.tracked_metrics().items()})
+    run.set_tags({NOTE_TAG: run_note(evaluation, details)})
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if not log_text:
             write_evaluation(
                 evaluation, folder, title=title, details=details, pictures=pictures, include_text=False, **training
             )
+        # MLflow shows both as tables: all models, and the first predictions without their texts.
+        (folder / "models.json").write_text(json.dumps(evaluation.models_table(), ensure_ascii=False), encoding="utf-8")
+        _write_sample(evaluation, folder / "predictions_sample.csv")
         # Later comparisons need the ids of the rows that were right, and the digest that says which rows they are.
         _paired_rows(evaluation, digest=split.digest).write(folder / PAIRED_FILE)
         run.log_artifact(folder, folder=PAIRED_FOLDER)
@@ -233,13 +246,40 @@ def _evaluate(
     return Evaluated(evaluation, output_dir)
 
 
+NOTE_TAG = "mlflow.note.content"
+"""The description that MLflow's page of a run shows, as Markdown."""
+_SAMPLED = 1000
+
+
+def run_note(evaluation: Evaluation, details: Mapping[str, str]) -> str:
+    """Return the answers of the report as Markdown, in front of what the model is."""
+    parts = [
+        f"**{answer.question}** {answer.short}\n" + "".join(f"\n- {line}" for line in answer.details)
+        for answer in answers(evaluation)
+    ]
+    facts = " · ".join(f"{name}: {value}" for name, value in details.items())
+    return "\n\n".join([*parts, facts])
+
+
+def _write_sample(evaluation: Evaluation, path: Path) -> None:
+    """Write the first predictions as CSV, without texts."""
+    table = predictions_table(evaluation, include_text=False)
+    suffix = "labels" if evaluation.rows.is_multi_label else "label"
+    names = ("id", suffix, f"predicted_{suffix}", "probability", "correct", "decision")
+    columns = [table.column(name)[:_SAMPLED].to_pylist() for name in names]
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows(zip(*columns, strict=True))
+
+
 def report_details(classifier: TextClassifier, data: DataConfig, run: Tracker) -> dict[str, str]:
     """Return what stands under the heading of a report: model, task, when, which run, which settings."""
     saved_model = classifier.saved_model
     model, provenance = saved_model.model, saved_model.provenance or {}
     num_rows = provenance.get("num_rows", {}).get("train")
     facts = {
-        "Model": f"{model.encoder} of {model.hidden_size} units"
+        "Model": f"{'bi' if model.bidirectional else ''}{model.encoder} of {model.hidden_size} units"
         + (" with a linear expert" if model.linear_expert else ""),
         "classes": str(len(saved_model.labels)),
         "trained on": counted(num_rows, "row") if num_rows else "",

@@ -120,7 +120,8 @@ NAME_TAG = "mlflow.runName"
 
 def run_name(config: TrainConfig, family: Family | None = None) -> str:
     """Return the name of a run before its test figure is known: data, encoder, and what sets it apart."""
-    name = config.tracking.run_name or f"{config.data.title} {config.model.encoder}"
+    ways = "bi" if config.model.bidirectional else ""
+    name = config.tracking.run_name or f"{config.data.title} {ways}{config.model.encoder}"
     return f"{name} {family.name}" if family else name
 
 
@@ -205,6 +206,7 @@ def _log_inputs(run: Tracker, config: TrainConfig, corpus: PreparedCorpus, value
                 str(config.data.source), context=context, digest=split.digest, num_rows=len(split), source=source
             )
     run.log_artifact(corpus.directory / "card.json", folder="data")
+    run.log_artifact(corpus.directory / "card.html", folder="data", holds_text=True)
 
 
 def _log_outcome(run: Tracker, fitted: Fitted, *, seconds: float) -> None:

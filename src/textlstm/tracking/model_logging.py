@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from textlstm.config import TrackingConfig
+from textlstm.model_folder import CARD_FILE
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -94,9 +95,21 @@ def log_model_version(
     key = _task_of(saved_model_dir)
     name = registered_name(client, details["name"], key)
     made = _find_version(client, name, event_key) or _register(client, name, logged=logged, run_id=run_id, tags=tags)
+    # The model's own card is what its page in the registry says; a second attempt writes the same.
+    client.update_model_version(name, str(made.version), description=_card_of(saved_model_dir))
     # The tag makes this task the owner of the name.
     client.set_registered_model_tag(name, TASK_TAG, key)
     return RegisteredModel(str(made.version), _ensure_champion(client, name, str(made.version)), name)
+
+
+_MOST_DESCRIBED = 5000
+
+
+def _card_of(saved_model_dir: Path) -> str:
+    try:
+        return (saved_model_dir / CARD_FILE).read_text(encoding="utf-8")[:_MOST_DESCRIBED]
+    except (OSError, ValueError):
+        return ""
 
 
 def _task_of(saved_model_dir: Path) -> str:
