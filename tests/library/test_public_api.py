@@ -29,6 +29,8 @@ low: float = report.figures["accuracy"].low
 words: list[str] = [entry.word for entry in classifier.explain(["a"]).words(0)]
 again: TextClassifier = TextClassifier.load(classifier.save("model"))
 estimator: LSTMTextClassifier = LSTMTextClassifier(quality="fast").fit(["a"], ["x"])
+weighed = TextClassifier.fit(["a"], ["x"], weights=[1.0], validation=(["a"], ["x"], np.array([2.0])))
+estimator = estimator.fit(["a"], ["x"], sample_weight=np.array([1.0]))
 labeller = Labeller("model", column="text")
 try:
     classifier.predict([None])
