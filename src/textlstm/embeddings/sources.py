@@ -156,7 +156,6 @@ def _read_word(stream: BinaryIO) -> bytes | None:
 
 # Vectors inside installed packages: a spaCy model's, and wordllama's static token table.
 
-
 _WORDLLAMA_WEIGHTS = Path("weights/l2_supercat_256.safetensors")
 _WORDLLAMA_TOKENIZER = Path("tokenizers/l2_supercat_tokenizer_config.json")
 

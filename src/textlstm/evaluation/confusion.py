@@ -14,6 +14,15 @@ from textlstm.evaluation.scored_rows import UNKNOWN_TARGET, Booleans, Floats, In
 _EXAMPLES_PER_PAIR = 3
 
 
+def confusion_counts(rows: ScoredRows, predictions: Integers | Booleans) -> Integers:
+    """Return (L + 1, L) int64: rows of each label (last: unknown ones) by predicted label; single-label only."""
+    size = len(rows.labels)
+    # One number a cell, true label times L plus predicted label, counted at once and cut into (L + 1, L).
+    truth = np.where(rows.targets == UNKNOWN_TARGET, size, rows.targets).astype(np.int64)
+    cells = np.bincount(truth * size + predictions, minlength=(size + 1) * size)
+    return np.asarray(cells.reshape(size + 1, size), dtype=np.int64)
+
+
 class ConfusedPair(NamedTuple):
     """Rows of one label that were given another."""
 
@@ -55,15 +64,6 @@ def confused_pairs(
         )
         for (truth, given), indices in frequent
     ]
-
-
-def confusion_counts(rows: ScoredRows, predictions: Integers | Booleans) -> Integers:
-    """Return (L + 1, L) int64: rows of each label (last: unknown ones) by predicted label; single-label only."""
-    size = len(rows.labels)
-    # One number a cell, true label times L plus predicted label, counted at once and cut into (L + 1, L).
-    truth = np.where(rows.targets == UNKNOWN_TARGET, size, rows.targets).astype(np.int64)
-    cells = np.bincount(truth * size + predictions, minlength=(size + 1) * size)
-    return np.asarray(cells.reshape(size + 1, size), dtype=np.int64)
 
 
 class RemovedWord(NamedTuple):
@@ -116,8 +116,7 @@ def num_flipped(rows: ScoredRows) -> int:
     return int(np.sum(~correct_rows(rows.predictions(), rows.unfiltered_predictions)))
 
 
-# F1 of labels, written once: from counts, and of the rows that a label ranks first. numpy alone.
-
+# F1 of labels: from counts, and of the rows that a label ranks first.
 
 Values = NDArray[np.float64]
 

@@ -96,7 +96,6 @@ def reported_error(name: str, problems: Sequence[str]) -> errors.TextLSTMError:
 
 # Messages between processes: a frame is its length (8 bytes, little endian), its kind (1 byte) and its body.
 
-
 _HEADER = struct.Struct("<Qc")
 _READ_BYTES = 1 << 20
 

@@ -14,7 +14,6 @@ from textlstm.errors import InputError, IntegrityError, StorageError
 
 # The kinds of things an output's name may refer to: a file, a link, or something that no file may replace.
 
-
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISCHR, "a device"),

@@ -130,7 +130,6 @@ def _split(text: str) -> list[str]:
 
 # The settings of a sweep as a whole: the values that its trials can have, and those that all of them share.
 
-
 CORPUS = "the data"
 """Name of the fixed entry that stands for the rows: the key of the prepared corpus."""
 _WITHOUT_EFFECT = ("sweep", "tracking", "output_dir", "prepared_dir", "num_workers", "overwrite", "auto", "seeds")

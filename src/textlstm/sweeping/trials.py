@@ -62,7 +62,6 @@ class TrialResult:
 
 # One trial in a process of its own: it may crash, leak or be killed without harm to the sweep.
 
-
 _STOP_SECONDS = 5.0
 
 

@@ -254,7 +254,6 @@ def save_state(path: Path, state: SendState) -> None:
 # imports MLflow (2 s, 170 MB), a hanging server can be left behind at any moment, and a run that dies by kill -9 is
 # still closed as KILLED.
 
-
 _MODULE = "textlstm.tracking.background"
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 # A project folder that was moved: MLflow keeps absolute addresses of artefacts, which still name the old place.
 
-
 ADDRESSES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 # Which test rows a model had right, without their texts: what a later model is compared with.
 
-
 PAIRED_FILE = "paired.parquet"
 PAIRED_FOLDER = "evaluation"
 _DIGEST_KEY = b"textlstm.digest"

@@ -149,7 +149,6 @@ def _map_table(path: Path) -> pa.Table:
 
 # The key of a prepared corpus: sha256 of everything that decides its content.
 
-
 FORMAT_VERSION = 1
 """Version of the folder's layout."""
 

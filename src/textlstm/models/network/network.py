@@ -159,7 +159,6 @@ class TextNetwork(nn.Module):
 
 # Logits of a whole split, from batches of similar length, in the order of the rows.
 
-
 _MOST_ROWS = 256
 
 

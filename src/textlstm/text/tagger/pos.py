@@ -59,7 +59,6 @@ def check_pos_tags(key: str, tags: Sequence[str]) -> None:
 
 # From the tagger's tag to the final tag and part of speech: a table that spaCy's attribute_ruler fills.
 
-
 _OTHER_CLASS = 0
 _SPACE_CLASS = 1
 _OTHER_WORD = "xqzzyword"

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 # The interface of a tagger's network; `network_torch.py` and `network_numpy.py` are two of them.
 
-
 NORM_EPSILON = 1e-8
 """What thinc's layer normalization adds to the variance."""
 NEAR_TIE = 2e-4

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 # spaCy's affix patterns, not searched in words of ASCII letters, in which they find nothing.
 
-
 _LANGUAGES_THAT_CUT_LETTERS = frozenset({"id", "ms"})
 """Their prefixes hold currencies of letters: "Rp" is cut off the start of "Rp500"."""
 
