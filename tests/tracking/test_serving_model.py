@@ -25,6 +25,9 @@ def served(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 INPUTS: dict[str, Callable[[], Any]] = {
     "table": lambda: pd.DataFrame({"number": [1, 2, 3], "text": ["goal match", None, "bank"]}),
+    "table of both columns, as Spark's function makes it": lambda: pd.DataFrame(
+        {0: ["goal match", None, "bank"], "text": [None, None, None]}
+    ),
     "series": lambda: pd.Series(["goal match", None, "bank"]),
     "series with a name": lambda: pd.Series(["goal match", pd.NA, "bank"], name="text"),
     "list": lambda: ["goal match", float("nan"), "bank"],

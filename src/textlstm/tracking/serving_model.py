@@ -53,9 +53,11 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
 
 
 def _texts(table: pd.DataFrame) -> list[str]:
-    column = next((name for name in (INPUT_COLUMN, UNNAMED_COLUMN) if name in table.columns), None)
-    if column is None:
+    columns = [name for name in (INPUT_COLUMN, UNNAMED_COLUMN) if name in table.columns]
+    if not columns:
         raise MlflowException.invalid_parameter_value(f"the input has no column {INPUT_COLUMN!r}")
+    # Spark's function hands on both columns of the signature, one of them without values.
+    column = next((name for name in columns if not table[name].isna().all()), columns[0])
     rows = table[column].tolist()
     # A mapping of columns arrives as a table of one row, whose cell holds all texts.
     if len(rows) == 1 and isinstance(rows[0], list | np.ndarray):
