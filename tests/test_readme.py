@@ -1,6 +1,7 @@
 """The README names every stage and every make target, and none that does not exist."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,24 @@ def test_library_example_has_eight_lines_and_runs(
     assert getattr(names["probabilities"], "shape", None) == (2, 2)
     assert capsys.readouterr().out == "business\nsport\n"
     assert (tmp_path / "news" / "manifest.json").is_file()
+
+
+def outputs_of(page: str) -> list[str]:
+    """Return the outputs that the commands of a page name, without folders of others."""
+    named = re.findall(r"^(?:\$ | {4})textlstm .*?\boutput(?:_dir)?=([\w./-]+)", page, re.MULTILINE)
+    return [name for name in named if name != "-" and "/" not in name]
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout of git")
+def test_commands_leave_nothing_untracked_in_the_checkout() -> None:
+    pages = [README, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "tutorials").glob("*.md"))]
+    outputs = sorted({name for page in pages for name in outputs_of(page)} | {"news", "model-evaluation"})
+    assert {"model", "labelled.csv", "evaluation", "why.html"} <= set(outputs)
+
+    def ignored(names: list[str]) -> list[str]:
+        command = ["git", "-C", str(ROOT), "check-ignore", "--no-index", *names]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+
+    paths = [name if "." in name else f"{name}/file" for name in outputs]
+    assert [path for path in paths if path not in ignored(paths)] == []
+    assert ignored(["README.md", "examples/tickets/tickets.csv"]) == []  # the control
