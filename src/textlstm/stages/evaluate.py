@@ -111,7 +111,11 @@ def evaluate(config: EvaluateConfig) -> None:
     name = config.tracking.run_name or f"{model_dir.name} on {Path(config.data.test[0]).name}"
     with open_run(config.tracking, stage="evaluate", run_name=name) as run:
         run.log_dataset(
-            config.data.title, context="test", digest=corpus.test.digest, num_rows=len(corpus.test), source=str(config.data.test)
+            config.data.title,
+            context="test",
+            digest=corpus.test.digest,
+            num_rows=len(corpus.test),
+            source=str(config.data.test),
         )
         evaluated = evaluate_split(
             classifier,

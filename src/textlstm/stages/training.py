@@ -202,9 +202,7 @@ def _log_inputs(run: Tracker, config: TrainConfig, corpus: PreparedCorpus, value
     for context in ("train", "validation", "test"):
         split = getattr(corpus, context)
         if split is not None:
-            run.log_dataset(
-                config.data.title, context=context, digest=split.digest, num_rows=len(split), source=source
-            )
+            run.log_dataset(config.data.title, context=context, digest=split.digest, num_rows=len(split), source=source)
     run.log_artifact(corpus.directory / "card.json", folder="data")
     run.log_artifact(corpus.directory / "card.html", folder="data", holds_text=True)
 
