@@ -180,6 +180,12 @@ def test_options_are_taken_where_the_time_allows() -> None:
     assert any(reason.startswith("no adversarial training: it would need training.minutes=") for reason in reasons)
 
 
+def test_classes_with_many_rows_take_few_adversarial_epochs() -> None:
+    sentences = DataSize(num_rows=7_000, num_validation_rows=900, num_tokens=130_000, num_labels=2)
+    assert _within(sentences, 40_000)[1].epochs == 4
+    assert _within(replace(sentences, num_labels=6), 40_000)[1].epochs == 8
+
+
 def test_the_time_of_linear_fits_is_not_the_networks() -> None:
     training = TrainingConfig(minutes=2.5, batch_size=32)
     choice = choose_within_time(REVIEWS, ModelConfig(), training, ALL, tokens_per_second=90_000, linear_seconds=80)
