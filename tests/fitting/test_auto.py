@@ -182,8 +182,8 @@ def test_options_are_taken_where_the_time_allows() -> None:
 
 def test_classes_with_many_rows_take_few_adversarial_epochs() -> None:
     sentences = DataSize(num_rows=7_000, num_validation_rows=900, num_tokens=130_000, num_labels=2)
-    assert _within(sentences, 40_000)[1].epochs == 4
-    assert _within(replace(sentences, num_labels=6), 40_000)[1].epochs == 8
+    assert _within(sentences, 60_000)[1].epochs == 4
+    assert _within(replace(sentences, num_labels=6), 60_000)[1].epochs == 8
 
 
 def test_the_time_of_linear_fits_is_not_the_networks() -> None:
