@@ -91,7 +91,9 @@ class LSTMTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ConfigError: a setting is unknown or out of range.
         """
         if y is None:
-            raise RowsError("y is None: LSTMTextClassifier requires y to be passed, a class for each text")
+            raise RowsError(
+                "LSTMTextClassifier requires y to be passed, but the target y is None; give a class for each text"
+            )
         check_classification_targets(y)
         targets = np.asarray(y)
         self._is_indicator = type_of_target(y) == "multilabel-indicator"
@@ -106,6 +108,7 @@ class LSTMTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 found = "1 class" if len(targets) else "no class"
                 raise RowsError(f"y has {found} in {len(targets)} rows; at least two classes are needed")
             labels = [str(self.classes_[place]) for place in places]
+        weights = None if sample_weight is None else np.asarray(sample_weight)
         given: dict[str, Any] = {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
@@ -119,7 +122,7 @@ class LSTMTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed = int(state) if isinstance(state, int | np.integer) else check_random_state(state).randint(2**31)
         self.classifier_ = _refused_as_value_error(
             lambda: TextClassifier.fit(
-                X, labels, weights=sample_weight, quality=self.quality, seed=seed, progress=self.verbose, **given
+                X, labels, weights=weights, quality=self.quality, seed=seed, progress=self.verbose, **given
             )
         )
         return self

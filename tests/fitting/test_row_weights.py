@@ -127,7 +127,7 @@ def test_the_library_names_wrong_weights() -> None:
         TextClassifier.fit(texts, labels, weights=[-1, 1, float("nan")])
     with pytest.raises(InputError, match=r"^weights has 2 rows, texts has 3$"):
         TextClassifier.fit(texts, labels, weights=[1, 1])
-    with pytest.raises(InputError, match=r"^weights: all are 0, so no row is left to learn from$"):
+    with pytest.raises(InputError, match=r"^weights: all are zero, so no row is left to learn from$"):
         TextClassifier.fit(texts, labels, weights=[0, 0, 0])
     with pytest.raises(InputError, match=r"^validation has weights and texts have none"):
         TextClassifier.fit(texts, labels, validation=(texts, labels, [1, 1, 1]))

@@ -91,7 +91,7 @@ def _weights(weights: Iterable[object], *, num_rows: int, name: str) -> list[flo
         raise InputError(f"{rows}{more}; a weight is a finite number of at least 0")
     numbers = [float(value) for value in given]
     if numbers and not any(numbers):
-        raise InputError(f"{name}: all are 0, so no row is left to learn from")
+        raise InputError(f"{name}: all are zero, so no row is left to learn from")
     return numbers
 
 
