@@ -142,6 +142,9 @@ def _read_manifest(path: Path, *, key: str, remedy: str) -> dict[str, str]:
 def _map_table(path: Path) -> pa.Table:
     # `read_all` copies nothing here: the columns point into the mapped file.
     table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    # Corpora of earlier versions have no weights: theirs are null, as where rows have none.
+    if "weight" not in table.schema.names:
+        table = table.append_column(PREPARED_SCHEMA.field("weight"), pa.nulls(len(table), pa.float64()))
     if table.schema != PREPARED_SCHEMA:
         raise IntegrityError(f"{path}: has other columns than this version writes. Set overwrite=true.")
     return table
