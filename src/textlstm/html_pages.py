@@ -52,7 +52,7 @@ def breakable(name: str) -> "Markup":
     """Return a label as HTML that a narrow column may break behind its marks, and not in the middle of a word.
 
     >>> str(breakable("card_<not>_working"))
-    'card_<wbr>&lt;not&gt;_<wbr>working'
+    'card_&lt;not&gt;_<wbr>working'
     """
     from markupsafe import Markup, escape
 
