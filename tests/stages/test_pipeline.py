@@ -162,7 +162,7 @@ def test_training_keeps_the_reasons_and_sends_texts_only_where_allowed(
     assert again["models"]["champion"]["accuracy"] == metrics["accuracy"]
     assert again["comparisons"]["champion"]["verdict"] == "equal"
     sent = sorted(path.name for path in (tmp_path / "tracking").rglob("*.html"))
-    assert sent == (["explanations.html", "report.html"] if log_text else ["report.html"])
+    assert sent == (["card.html", "explanations.html", "report.html"] if log_text else ["report.html"])
 
 
 def test_evaluate_refuses_to_replace_an_evaluation(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
