@@ -113,6 +113,29 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_saved_model(saved_model, tmp_path_factory.mktemp("tiny") / "model")
 
 
+@pytest.fixture(scope="session")
+def early_exit_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model, with an early exit that about half of all texts take, and networks that have a say in the rest."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from textlstm.inference.classifier import TextClassifier
+    from textlstm.model_folder import load_saved_model, save_saved_model
+    from textlstm.models.calibration.early_exit import EarlyExit, ExpertLeads
+
+    saved_model = load_saved_model(tiny_model)
+    weights = {**saved_model.weights, "gate.recurrent_scale": np.array(0.5), "gate.expert_scale": np.array(1.5)}
+    saved_model = replace(saved_model, weights=weights)
+    classifier = TextClassifier(saved_model, num_threads=1)
+    expert = classifier.score(["goal match coach", "bank the", "goal bank actor", "said", "plot", ""]).expert_logits
+    assert expert is not None
+    margin = float(np.median(ExpertLeads.of(classifier.combiner, expert).margins))
+    early_exit = EarlyExit(0.001, margin, 0.8, 0.3, 0.003, 0.95, 1_000, 0.5, abstain_below=0.6)
+    saved_model = replace(saved_model, early_exits=(early_exit,))
+    return save_saved_model(saved_model, tmp_path_factory.mktemp("early-exit") / "model")
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Headless Chromium, or a skip that says what is missing."""

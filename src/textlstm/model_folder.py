@@ -1,6 +1,7 @@
 """The one owner of the saved-model folder: plain data, every byte checked before anything is opened.
 
-config.json          labels, task, text and model settings, the spaCy model and its version, columns, thresholds
+config.json          labels, task, text and model settings, the spaCy model and its version, columns, thresholds,
+                     early exits
 vocabulary.txt       one token a line, line number = id
 stop_words.txt       one word a line
 weights.safetensors  every array: network.N.*, expert.*, baseline.*, gate.*
@@ -24,6 +25,7 @@ from textlstm.config import ModelConfig, Task, TextConfig
 from textlstm.config.checks import from_plain
 from textlstm.errors import InputError, IntegrityError
 from textlstm.model_card import model_card, model_facts
+from textlstm.models.calibration.early_exit import EarlyExit
 from textlstm.saved_model import Columns, SavedModel, Thresholds
 from textlstm.storage.files import atomic_file, atomic_folder, replace_file
 from textlstm.storage.signed_json import DamagedJsonError, SignedJson, readable_json, sha256_of_json
@@ -154,6 +156,8 @@ def _from_files(files: Mapping[str, bytes], manifest: Mapping[str, Any], *, wher
         weights=weights,
         columns=Columns(**content["columns"]),
         thresholds=Thresholds(**{**content["thresholds"], "per_class": tuple(content["thresholds"]["per_class"])}),
+        # Models of before early exits have no such entry.
+        early_exits=tuple(EarlyExit(**early_exit) for early_exit in content.get("early_exits", ())),
         label_shares=tuple(content["label_shares"]),
         provenance=manifest["provenance"],
         onnx_model=files.get(NETWORKS_FILE) if NETWORKS_FILE in manifest["sha256"] else None,
@@ -238,6 +242,7 @@ def _data_bytes(saved_model: SavedModel) -> dict[str, bytes]:
         "columns": asdict(saved_model.columns),
         "thresholds": asdict(saved_model.thresholds),
         "label_shares": saved_model.label_shares,
+        **({"early_exits": [asdict(one) for one in saved_model.early_exits]} if saved_model.early_exits else {}),
     }
     files = {
         CONFIG_FILE: readable_json(content),

@@ -8,6 +8,7 @@ import numpy as np
 
 from textlstm.arrays.hashing import content_hash
 from textlstm.config import ModelConfig, Task, TextConfig
+from textlstm.models.calibration.early_exit import EarlyExit, early_exit_at
 from textlstm.text.fingerprint import TextFingerprint, inference_text
 from textlstm.vocabulary import Vocabulary
 
@@ -53,6 +54,8 @@ class SavedModel:
     """float32 arrays of the networks and the expert, bytes and numbers of its n-grams, the combiner's scalars."""
     columns: Columns = Columns()
     thresholds: Thresholds = Thresholds()
+    early_exits: tuple[EarlyExit, ...] = ()
+    """When the linear expert answers alone, one a rate, rising; empty where the networks read every row."""
     label_shares: tuple[float, ...] = ()
     """Share of each label among the training rows, for drift."""
     provenance: Mapping[str, Any] | None = None
@@ -75,6 +78,10 @@ class SavedModel:
         inside = places < len(self.training_rows)
         found[inside] = self.training_rows[places[inside]] == hashes[inside]
         return found
+
+    def early_exit_at(self, rate: float) -> EarlyExit | None:
+        """Return the early exit of the highest rate up to `rate`; None where there is none."""
+        return early_exit_at(self.early_exits, rate)
 
     @property
     def is_exported(self) -> bool:

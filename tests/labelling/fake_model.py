@@ -25,6 +25,7 @@ class FakeClassifier:
 
     labels = LABELS
     is_multi_label = False
+    num_without_network = 0
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         probabilities = np.full((len(texts), 3), 0.0, dtype=np.float32)

@@ -27,7 +27,7 @@ from textlstm.config.choices import (
 )
 from textlstm.config.data import DataConfig
 from textlstm.config.evaluation import EvaluationConfig
-from textlstm.config.labelling import LabelConfig, LabellingConfig, ReplayConfig, TraceConfig
+from textlstm.config.labelling import EARLY_EXIT, LabelConfig, LabellingConfig, ReplayConfig, TraceConfig
 from textlstm.config.model import ModelConfig
 from textlstm.config.stages import (
     CurveConfig,
@@ -59,6 +59,7 @@ from textlstm.config.training import TrainingConfig
 __all__ = [
     "AUTO",
     "AUTO_SETTINGS",
+    "EARLY_EXIT",
     "TEXT_SETTINGS",
     "CompareConfig",
     "CurveConfig",

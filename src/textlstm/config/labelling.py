@@ -1,10 +1,14 @@
 """Group `labelling`, and the stages that label files and tell where a label came from."""
 
+import math
 from dataclasses import dataclass, field
 
 from textlstm.config.checks import MOST_CHARS, MOST_ROWS, MOST_WORKERS, check_fraction, check_ranges, require
 from textlstm.config.choices import Device, Engine, FileFormat, Precision
 from textlstm.config.tracking import TrackingConfig
+
+EARLY_EXIT = 0.001
+"""Part of the rows that may get another label than from the whole model, where nothing else is set."""
 
 
 @dataclass
@@ -49,6 +53,9 @@ class LabellingConfig:
     """auto, cpu or cuda."""
     precision: Precision = Precision.fp32
     """fp32 or bf16 matrix products."""
+    early_exit: str = str(EARLY_EXIT)
+    """Part of the rows that may get another label because the networks are left out where the linear expert is sure
+    enough, in (0, 1); off: the networks read every row."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -61,10 +68,27 @@ class LabellingConfig:
             num_workers=(0, MOST_WORKERS),
         )
         check_fraction("labelling.max_reject_fraction", self.max_reject_fraction, below_one=False)
+        require(
+            self.early_exit == "off" or 0 < _number(self.early_exit) < 1,
+            f"labelling.early_exit must be off or in (0, 1), got {self.early_exit}",
+        )
         # An empty name leaves its column out, so only given names can collide.
         names = [name for name in (self.label_name, self.probability_name, self.decision_name) if name]
         require(bool(self.label_name), "labelling.label_name must not be empty")
         require(len(set(names)) == len(names), "labelling: the names of added columns must differ")
+
+    @property
+    def early_exit_rate(self) -> float:
+        """Part of the rows that may get another label; 0 where the networks read every row."""
+        return 0.0 if self.early_exit == "off" else float(self.early_exit)
+
+
+def _number(text: str) -> float:
+    """Return the number that `text` is; nan where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 @dataclass

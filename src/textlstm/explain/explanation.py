@@ -177,7 +177,9 @@ def explain_texts(classifier: TextClassifier, texts: Sequence[str]) -> list[Expl
     running = incremental_predictions(reader)
     branches = weigh_branches(classifier, texts, scores, labels)
     filtered = undo_filters(classifier, texts, prepared)
-    predictions = classifier.decide(texts, scores.probabilities)
+    # What is explained is the whole model, also for texts that the linear expert would decide alone.
+    threshold = classifier.saved_model.thresholds.abstain_below
+    predictions = classifier.decide(texts, scores.probabilities, abstain_below=threshold)
     found = []
     for row, text in enumerate(texts):
         # The tags of all texts stand one after another, as their tokens do.

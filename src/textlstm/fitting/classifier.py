@@ -8,7 +8,6 @@ cross-fitting. Then the expert is fitted anew on all rows, as are the baseline a
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,10 +15,10 @@ from textlstm.arrays.hashing import content_hash
 from textlstm.config import DataConfig, Device, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
-from textlstm.evaluation.abstention import Shortfall, find_shortfall, find_threshold
-from textlstm.evaluation.label_thresholds import fit_label_thresholds
+from textlstm.evaluation.abstention import Shortfall
 from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
-from textlstm.fitting.cross_fit import cross_fit
+from textlstm.fitting.cross_fit import HeldOutScores, cross_fit
+from textlstm.fitting.early_exit import fit_early_exits
 from textlstm.fitting.linear import linear_models
 from textlstm.fitting.networks import (
     LabelledRows,
@@ -31,12 +30,14 @@ from textlstm.fitting.networks import (
     network_inputs,
     refit_networks,
 )
+from textlstm.fitting.thresholds import fit_thresholds, with_thresholds
 from textlstm.models.calibration.combination import BranchCombiner
+from textlstm.models.calibration.early_exit import EarlyExit
 from textlstm.models.calibration.temperature import mean_logits, to_probabilities
 from textlstm.models.linear.fits import LinearModels
 from textlstm.models.network.network import TextNetwork, predict_logits
 from textlstm.processes.devices import choose_device
-from textlstm.saved_model import Columns, SavedModel, Thresholds
+from textlstm.saved_model import Columns, SavedModel
 from textlstm.training.job import EpochReport, FitResult
 from textlstm.training.validation_scores import score
 
@@ -168,7 +169,8 @@ def fit_classifier(
                 stop=stop,
             )
 
-        outcome = _Outcome(inputs, networks, results, refits, calibrated, probabilities, targets, weights)
+        held_out = HeldOutScores(recurrent, models.validation_logits, targets, rows.validation.weights())
+        outcome = _Outcome(inputs, networks, results, refits, calibrated, probabilities, held_out, weights)
         return _fitted(outcome, models, rows, corpus, config)
 
 
@@ -208,7 +210,7 @@ def _fit_by_folds(
         on_step=named_steps(on_step, "all rows"),
         stop=stop,
     )
-    return _Outcome(inputs, networks, results, (), calibrated, probabilities, targets, weights)
+    return _Outcome(inputs, networks, results, (), calibrated, probabilities, scores, weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,7 @@ class _Outcome:
     refits: tuple[FitResult, ...]
     calibrated: Calibrated
     probabilities: np.ndarray
-    targets: np.ndarray
+    held_out: HeldOutScores
     weights: np.ndarray | None
 
 
@@ -229,7 +231,14 @@ def _fitted(
     outcome: _Outcome, linear: LinearModels, rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig
 ) -> Fitted:
     """Put the model together."""
-    thresholds, shortfall = _thresholds(outcome, corpus.task, config)
+    probabilities, held_out, weights = outcome.probabilities, outcome.held_out, outcome.weights
+    guarded = fit_thresholds(probabilities, held_out.targets, corpus.task, config.evaluation, weights=weights)
+    # With class shares of other rows the validation rows do not tell how often labels would differ there.
+    early_exits: tuple[EarlyExit, ...] = ()
+    if corpus.task is Task.single_label and not config.evaluation.shares_by_label():
+        combiner = outcome.calibrated.combiner
+        found = fit_early_exits(combiner, held_out.recurrent_logits, held_out.expert_logits, probabilities)
+        early_exits = with_thresholds(found, combiner, held_out, probabilities, config.evaluation, weights=weights)
     saved_model = SavedModel(
         labels=corpus.labels,
         task=corpus.task,
@@ -239,7 +248,8 @@ def _fitted(
         vocabulary=outcome.inputs.vocabulary,
         weights=_weights(outcome.networks, outcome.calibrated.combiner) | linear.arrays,
         columns=columns_of(config.data),
-        thresholds=thresholds,
+        thresholds=guarded.thresholds,
+        early_exits=early_exits,
         label_shares=_label_shares(rows.train_targets, len(corpus.labels)),
         training_rows=_hashes_of(rows),
     )
@@ -248,10 +258,10 @@ def _fitted(
         outcome.results,
         outcome.refits,
         outcome.inputs.embeddings,
-        outcome.probabilities,
-        outcome.targets,
+        probabilities,
+        held_out.targets,
         outcome.calibrated,
-        shortfall,
+        guarded.shortfall,
     )
 
 
@@ -293,39 +303,6 @@ def _hashes_of(rows: LabelledRows) -> np.ndarray:
     """Return the sorted hashes of all texts that any part of the model learned from: training and validation rows."""
     texts = rows.joined().train.texts()
     return np.unique(np.array([content_hash(text) for text in texts], dtype=np.uint64))
-
-
-class _Guarded(NamedTuple):
-    """The thresholds of a model, and why the guarantee that was asked for is not among them."""
-
-    thresholds: Thresholds
-    shortfall: Shortfall | None
-
-
-def _thresholds(outcome: _Outcome, task: Task, config: TrainConfig) -> _Guarded:
-    """Return the thresholds that the validation rows give; without a guarantee the model decides every row."""
-    probabilities, targets = outcome.probabilities, outcome.targets
-    # Several labels: a threshold a label, and no abstention.
-    if task is Task.multi_label:
-        per_class = fit_label_thresholds(probabilities, targets.astype(np.bool_))
-        return _Guarded(Thresholds(per_class=tuple(float(t) for t in per_class)), None)
-    settings = config.evaluation
-    if settings.max_error == 0:
-        return _Guarded(Thresholds(), None)
-    # The lowest threshold for which the error rate of accepted rows can be guaranteed.
-    confidences, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
-    wanted = {"max_error": settings.max_error, "confidence": settings.confidence}
-    found = find_threshold(confidences, correct, **wanted, weights=outcome.weights)
-    # No threshold does: the model decides every row, and the user is told the reason.
-    if found.threshold is None:
-        return _Guarded(Thresholds(), find_shortfall(confidences, correct, **wanted, weights=outcome.weights))
-    thresholds = Thresholds(
-        abstain_below=found.threshold,
-        max_error=settings.max_error,
-        confidence=settings.confidence,
-        expected_coverage=found.coverage,
-    )
-    return _Guarded(thresholds, None)
 
 
 def _label_shares(targets: np.ndarray, num_labels: int) -> tuple[float, ...]:

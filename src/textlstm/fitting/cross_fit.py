@@ -30,7 +30,7 @@ class HeldOutScores:
     """(N, L) float32; None without a linear expert."""
     targets: np.ndarray
     """(N,) int64 or (N, L) float32."""
-    row_weights: np.ndarray | None
+    row_weights: np.ndarray | None = None
     """(N,) weights of the rows, of mean 1; None where all weigh alike."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from textlstm.config import Device, Precision, Task
+from textlstm.config import EARLY_EXIT, Device, Precision, Task
 from textlstm.errors import ConfigError
 from textlstm.inference.numpy_backend import NumpyNetworks, can_compute
 from textlstm.inference.texts import text_list
@@ -55,7 +55,7 @@ class Scores:
     """Scores of N texts and L labels by each part of a model."""
 
     probabilities: np.ndarray
-    """(N, L) float32, calibrated; rows sum to 1 unless the model is multi-label."""
+    """(N, L) float32 of the whole model, calibrated; rows sum to 1 unless the model is multi-label."""
     recurrent_logits: np.ndarray
     """(N, L) float32 of the recurrent branch alone."""
     expert_logits: np.ndarray | None
@@ -96,8 +96,12 @@ class TextClassifier:
         num_threads: int | None = None,
         precision: Precision = Precision.fp32,
         without_torch: bool = False,
+        early_exit: float = EARLY_EXIT,
     ) -> None:
         """Build the parts of `saved_model`; `num_threads` are those of the networks, None for all cores.
+
+        `early_exit` is the part of the rows that may get another label because the linear expert decides alone where it
+        is sure enough; 0: the networks read every row.
 
         torch is imported for networks of torch only: not for a model that was exported to ONNX, and with
         `without_torch` not where numpy can compute the networks, which can then not be looked into.
@@ -112,6 +116,7 @@ class TextClassifier:
             "num_threads": num_threads,
             "precision": precision,
             "without_torch": without_torch,
+            "early_exit": early_exit,
         }
         without_torch = without_torch and can_compute(saved_model, device=device, precision=precision)
         self.recurrent: RecurrentBranch = (
@@ -127,6 +132,10 @@ class TextClassifier:
         expert = saved_model.arrays("expert.")
         self.expert = LinearExpert.from_arrays(expert) if expert else None
         self.combiner = BranchCombiner.from_arrays(saved_model.arrays("gate."), task=saved_model.task)
+        self.early_exit = saved_model.early_exit_at(early_exit)
+        """When the linear expert decides alone; None: never."""
+        self.num_without_network = 0
+        """Rows that `predict` and `predict_proba` have answered without the networks so far."""
 
     @classmethod
     def load(
@@ -137,8 +146,9 @@ class TextClassifier:
         num_threads: int | None = None,
         precision: Precision = Precision.fp32,
         without_torch: bool = False,
+        early_exit: float = EARLY_EXIT,
     ) -> Self:
-        """Return the classifier saved in `directory`.
+        """Return the classifier saved in `directory`; the arguments are those of the class.
 
         Raises:
             IntegrityError: a file was changed, or the installed spaCy model that the model reads tags or lemmas of is
@@ -146,7 +156,12 @@ class TextClassifier:
         """
         saved_model = load_saved_model(Path(directory))
         return cls(
-            saved_model, device=device, num_threads=num_threads, precision=precision, without_torch=without_torch
+            saved_model,
+            device=device,
+            num_threads=num_threads,
+            precision=precision,
+            without_torch=without_torch,
+            early_exit=early_exit,
         )
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:
@@ -228,8 +243,48 @@ class TextClassifier:
         """
         return text_list(texts, column=self.saved_model.columns.text)
 
+    def _probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """Return what `predict_proba` does; the networks read only the rows that the linear expert leaves to them."""
+        # A combiner that gives the networks no weight needs none of them: their logits count 0 times.
+        is_idle = self.combiner.recurrent_scale == 0
+        if self.expert is None or (self.early_exit is None and not is_idle):
+            self.recurrent.after_fork()  # before the tagger, which may compute by torch
+            whole = self.combiner.combine(*self._logits(self.pipeline.prepare(texts), texts))
+            return to_probabilities(whole, self.saved_model.task)
+        self.recurrent.after_fork()
+        # Cutting texts into words is cheap and serves both branches; tagging is not, and waits for what is left.
+        prepared = None if self.pipeline.tags else self.pipeline.prepare(texts)
+        expert = self.expert.logits(texts, None if prepared is None else prepared.words)
+        if self.early_exit is None:
+            self.num_without_network += len(texts)
+            return to_probabilities(self.combiner.combine(np.zeros_like(expert), expert), self.saved_model.task)
+        answers = self.early_exit.answer(self.combiner, expert)
+        probabilities = to_probabilities(answers.log_probabilities, self.saved_model.task)
+        # (R,) of the N rows go on to the networks.
+        left: list[int] = np.flatnonzero(~answers.stands).tolist()
+        if left:
+            its_texts = self.pipeline.prepare([texts[i] for i in left]) if prepared is None else prepared.select(left)
+            combined = self.combiner.combine(self._recurrent_logits(its_texts), expert[left])
+            probabilities[left] = to_probabilities(combined, self.saved_model.task)
+        self.num_without_network += len(texts) - len(left)
+        return probabilities
+
+    def probabilities_in_use(self, scores: Scores) -> np.ndarray:
+        """Return (N, L) float32: what `predict_proba` gives for the texts that have these `scores`."""
+        if self.early_exit is None or scores.expert_logits is None:
+            return scores.probabilities
+        answers = self.early_exit.answer(self.combiner, scores.expert_logits)
+        alone = to_probabilities(answers.log_probabilities, self.saved_model.task)
+        return np.where(answers.stands[:, None], alone, scores.probabilities)
+
+    @property
+    def abstain_below(self) -> float:
+        """Rows whose highest probability is lower are abstained from; 0 means never."""
+        in_use = self.saved_model.thresholds if self.early_exit is None else self.early_exit
+        return in_use.abstain_below
+
     def score(self, texts: Sequence[str]) -> Scores:
-        """Return the scores of every part of the model for `texts`."""
+        """Return the scores of every part of the model for `texts`; the networks read all of them."""
         self.recurrent.after_fork()  # before the tagger, which may compute by torch
         return self.score_prepared(self.pipeline.prepare(texts), texts)
 
@@ -245,36 +300,39 @@ class TextClassifier:
             num_tokens=np.diff(prepared.offsets),
         )
 
-    def _probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the probabilities of `score` alone, which for a single text takes less time."""
-        self.recurrent.after_fork()
-        recurrent, expert = self._logits(self.pipeline.prepare(texts), texts)
-        return to_probabilities(self.combiner.combine(recurrent, expert), self.saved_model.task)
-
     def _logits(self, prepared: TokenizedTexts, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the (N, L) float32 logits of the networks, and of the expert if there is one."""
+        recurrent = self._recurrent_logits(prepared)
+        return recurrent, None if self.expert is None else self.expert.logits(texts, prepared.words)
+
+    def _recurrent_logits(self, prepared: TokenizedTexts) -> np.ndarray:
+        """Return (N, L) float32 logits of the recurrent branch."""
         saved_model = self.saved_model
         # Labels are unknown here; zeros stand in for them.
-        targets = np.zeros(len(texts), dtype=np.int64)
+        targets = np.zeros(len(prepared), dtype=np.int64)
         split = encode_texts(prepared, vocabulary=saved_model.vocabulary, model=saved_model.model, targets=targets)
         # (N, L) logits of each network to their mean; the shape is given since for N = 0 a backend may not know L.
-        recurrent = mean_logits(self.recurrent.logits(split), saved_model.task).reshape(
-            len(texts), len(saved_model.labels)
-        )
-        return recurrent, None if self.expert is None else self.expert.logits(texts, prepared.words)
+        logits = mean_logits(self.recurrent.logits(split), saved_model.task)
+        return logits.reshape(len(prepared), len(saved_model.labels))
 
     def count_seen(self, texts: Sequence[str]) -> int | None:
         """Return how many of the texts the model learned from; None where an older textlstm did not record it."""
         seen = self.saved_model.seen_in_training(texts)
         return None if seen is None else int(seen.sum())
 
-    def decide(self, texts: Sequence[str], probabilities: np.ndarray) -> list[Prediction]:
-        """Return the decision for each row of `probabilities` (N, L) by the thresholds saved with the model."""
+    def decide(
+        self, texts: Sequence[str], probabilities: np.ndarray, *, abstain_below: float | None = None
+    ) -> list[Prediction]:
+        """Return the decision for each row of `probabilities` (N, L) by the thresholds saved with the model.
+
+        `abstain_below` is another threshold than that of `predict`.
+        """
+        least = self.abstain_below if abstain_below is None else abstain_below
         thresholds = self.saved_model.thresholds
         best = probabilities.argmax(axis=1)
         highest = probabilities[np.arange(len(texts)), best]
         # Plain lists: Python reads their items several times faster than those of arrays, one by one.
-        accepted = (highest >= thresholds.abstain_below).tolist()
+        accepted = (highest >= least).tolist()
         best_of, highest_of = best.tolist(), highest.tolist()
         is_multi_label = self.is_multi_label
         predictions = []

@@ -54,7 +54,9 @@ def undo_filters(classifier: TextClassifier, texts: Sequence[str], prepared: Tok
     return found
 
 
-def score_unfiltered(classifier: TextClassifier, texts: Sequence[str], filtered: TokenizedTexts) -> Unfiltered | None:
+def score_unfiltered(
+    classifier: TextClassifier, texts: Sequence[str], filtered: TokenizedTexts, *, as_predicted: bool = False
+) -> Unfiltered | None:
     """Prepare and score those of the N `texts` that lost words once more, with all their words.
 
     The model never saw the words of its stop list in training, so they reach the network as unknown words.
@@ -63,6 +65,7 @@ def score_unfiltered(classifier: TextClassifier, texts: Sequence[str], filtered:
         classifier: the model.
         texts: the texts as they were given.
         filtered: their words after the filters.
+        as_predicted: give what `predict` gives, and not what the whole model does.
 
     Returns:
         The removed words and the probabilities with them; None where no text lost a word.
@@ -73,7 +76,8 @@ def score_unfiltered(classifier: TextClassifier, texts: Sequence[str], filtered:
     chosen = [texts[row] for row in rows]
     prepared = unfiltered_pipeline(classifier).prepare(chosen)
     words = [missing_words(filtered.text_tokens(row), prepared.text_tokens(place)) for place, row in enumerate(rows)]
-    return Unfiltered(rows, words, classifier.score_prepared(prepared, chosen).probabilities)
+    scores = classifier.score_prepared(prepared, chosen)
+    return Unfiltered(rows, words, classifier.probabilities_in_use(scores) if as_predicted else scores.probabilities)
 
 
 def unfiltered_pipeline(classifier: TextClassifier) -> TextPipeline:
@@ -103,7 +107,7 @@ def missing_words(kept: Sequence[str], everything: Sequence[str]) -> tuple[str, 
 
 
 def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
-    """Return the rows of `split` scored by every part of the model and by the baseline saved beside it."""
+    """Return the rows of `split` scored as `predict` does, by every part of the model, and by the saved baseline."""
     saved_model, texts, prepared = classifier.saved_model, split.texts(), split.tokenized()
     scores = classifier.score_prepared(prepared, texts)
     found = split.targets(saved_model.labels, saved_model.task)
@@ -121,7 +125,7 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
         ids=split.ids(),
         texts=texts,
         targets=targets,
-        probabilities=scores.probabilities,
+        probabilities=classifier.probabilities_in_use(scores),
         recurrent_probabilities=None if expert is None else to_probabilities(recurrent, saved_model.task),
         expert_probabilities=None
         if expert is None
@@ -146,7 +150,7 @@ def with_filters_undone(rows: ScoredRows, classifier: TextClassifier, split: Pre
     Rows that lost no word keep their prediction. Costs a second preparation and a second look at the others.
     """
     # Only rows that lost words are scored again; the others keep their prediction.
-    unfiltered = score_unfiltered(classifier, rows.texts, split.tokenized())
+    unfiltered = score_unfiltered(classifier, rows.texts, split.tokenized(), as_predicted=True)
     if unfiltered is None:
         return rows
     predictions = rows.predictions().copy()

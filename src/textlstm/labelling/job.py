@@ -208,6 +208,7 @@ def label_files(
         num_continued=num_continued,
         seconds=time.perf_counter() - started,
         num_workers=engine.num_workers,
+        early_exit=card.early_exit(config.labelling),
     )
     reading = settings_of_reading(config.labelling, text_column=card.text_column)
     # The copies of URLs are there, since the plan was made from them.

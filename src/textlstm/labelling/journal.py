@@ -91,6 +91,8 @@ class ShardRecord:
     """Time by step: read, predict, write."""
     num_seen: int | None = None
     """Rows whose text the model learned from; None where that is not known."""
+    num_without_network: int = 0
+    """Rows that the linear expert decided alone."""
 
     @property
     def row_total(self) -> int:
@@ -177,8 +179,9 @@ class Journal:
         address = self.store.address(name)
         with self.store.open(name) as stream:
             body = checked_body(stream.read(), "shard", address=address)
-        # Records of before `num_seen` was counted lack that one field.
-        if not isinstance(body, dict) or set(body) | {"num_seen"} != {field.name for field in fields(ShardRecord)}:
+        # Records of before these two were counted lack them.
+        later = {"num_seen", "num_without_network"}
+        if not isinstance(body, dict) or set(body) | later != {field.name for field in fields(ShardRecord)}:
             raise IntegrityError(f"{address}: written by another textlstm; run again with overwrite=true")
         record = ShardRecord(**body)
         if record.number != shard.number or record.row_total != shard.num_rows:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from textlstm.config import LabellingConfig, Task
 from textlstm.errors import IntegrityError
+from textlstm.models.calibration.early_exit import EarlyExit, early_exit_at
 
 
 class RowPrediction(Protocol):
@@ -54,6 +55,10 @@ class RowClassifier(Protocol):
     def count_seen(self, texts: Sequence[str]) -> int | None:
         """Return how many of the texts the model learned from; None where that is not known."""
 
+    @property
+    def num_without_network(self) -> int:
+        """Texts that `predict_proba` has answered by the linear expert alone so far."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
@@ -72,6 +77,12 @@ class ModelCard:
     """Run id, data digests and so on, as the model folder records them."""
     is_multi_label: bool = False
     """Whether a text may have any number of labels."""
+    early_exits: tuple[EarlyExit, ...] = ()
+    """When the linear expert decides alone, one a rate; empty where the networks read every row."""
+
+    def early_exit(self, settings: LabellingConfig) -> EarlyExit | None:
+        """Return when the linear expert decides alone in a job with these settings; None: never."""
+        return early_exit_at(self.early_exits, settings.early_exit_rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +114,7 @@ def describe_model(directory: Path) -> ModelCard:
         spacy_model=manifest["spacy_model"],
         provenance=manifest["provenance"],
         is_multi_label=config["task"] == Task.multi_label.value,
+        early_exits=tuple(EarlyExit(**early_exit) for early_exit in config.get("early_exits", ())),
     )
 
 
@@ -132,7 +144,12 @@ def load_model(directory: Path, settings: LabellingConfig, many_texts: bool) -> 
     from textlstm.inference.classifier import TextClassifier
 
     classifier = TextClassifier.load(
-        directory, device=settings.device, num_threads=1, precision=settings.precision, without_torch=True
+        directory,
+        device=settings.device,
+        num_threads=1,
+        precision=settings.precision,
+        without_torch=True,
+        early_exit=settings.early_exit_rate,
     )
     if many_texts:
         classifier.recurrent.prepare_for_many()

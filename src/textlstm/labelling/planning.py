@@ -27,8 +27,8 @@ from textlstm.labelling.shard import settings_of_reading
 from textlstm.model_folder import library_versions
 from textlstm.storage.stores import Store, is_remote
 
-WITHOUT_EFFECT = ("num_workers", "max_reject_fraction")
-"""Labelling settings that do not change the bytes of the output."""
+WITHOUT_EFFECT = ("num_workers", "max_reject_fraction", "early_exit")
+"""Labelling settings that do not change the bytes of the output; an early exit that the model has is added again."""
 _TAIL_SHARDS = 1
 """Number of whole shards at the end of a file that are cut, with the rest of the rows, into small ones."""
 _TAIL_PARTS = 8
@@ -81,6 +81,9 @@ def make_plan(names: Sequence[str], config: LabelConfig, card: ModelCard, *, unp
     shards = [shard for one in planned for shard in one.shards]
     # A job may be continued with another number of workers: such settings are no part of the plan.
     kept = {key: value for key, value in asdict(settings).items() if key not in WITHOUT_EFFECT}
+    # Jobs of models without early exits, and those of earlier versions, have no such entry.
+    if (early_exit := card.early_exit(settings)) is not None:
+        kept["early_exit"] = early_exit.rate
     if card.is_multi_label:
         kept["labels"] = "list"  # version 0.1.0 joined them by commas: such a job is not continued with lists
     return Plan(

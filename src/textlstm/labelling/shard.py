@@ -128,6 +128,8 @@ class LabelledBlock(NamedTuple):
     confidence_sum: float
     num_seen: int | None
     """Rows whose text the model learned from; None where that is not known."""
+    num_without_network: int
+    """Rows that the linear expert decided alone."""
 
 
 def label_shard(
@@ -150,7 +152,7 @@ def label_shard(
     labels: Counter[str] = Counter()
     decisions: Counter[str] = Counter()
     rejects: list[Reject] = []
-    num_rows, confidence_sum = 0, 0.0
+    num_rows, num_without_network, confidence_sum = 0, 0, 0.0
     num_seen: int | None = None
     added = AddedColumns(settings, classifier.labels, is_multi_label=classifier.is_multi_label)
     # The part has a temporary name until this block ends.
@@ -171,6 +173,7 @@ def label_shard(
             decisions += done.decisions
             confidence_sum += done.confidence_sum
             num_seen = known_sum(num_seen, done.num_seen)
+            num_without_network += done.num_without_network
             on_rows(num_rows + len(rejects))
     # With other rows than planned the part has no record, so it does not count as done.
     if num_rows + len(rejects) != task.shard.num_rows:
@@ -188,6 +191,7 @@ def label_shard(
         confidence_sum=confidence_sum,
         seconds={step: round(value, 4) for step, value in seconds.items()},
         num_seen=num_seen,
+        num_without_network=num_without_network,
     )
     # When the record is on the disk, the shard is done.
     journal.finish(record, rejects=rejects_lines)
@@ -216,11 +220,13 @@ def label_block(
     labels: Counter[str] = Counter()
     decisions: Counter[str] = Counter()
     rows: list[dict[str, object]] = []
-    confidence_sum, num_seen = 0.0, None
+    confidence_sum, num_seen, num_without_network = 0.0, None, 0
     if records:
         # N texts become (N, L) float32 probabilities, then N predictions.
         texts = [text_to_label(record, text_column) for record in records]
+        before = classifier.num_without_network
         probabilities = classifier.predict_proba(texts)
+        num_without_network = classifier.num_without_network - before
         predictions = classifier.decide(texts, probabilities)
         num_seen = classifier.count_seen(texts)
         explanations = explain_rows(texts, probabilities, classifier) if settings.explanation else ()
@@ -235,7 +241,7 @@ def label_block(
                 labels.update(prediction.labels or ("",))  # rows by label, not by combination of labels
             decisions[str(prediction.decision)] += 1
             confidence_sum += float(prediction.probability)
-    return LabelledBlock(rows, rejects, labels, decisions, confidence_sum, num_seen)
+    return LabelledBlock(rows, rejects, labels, decisions, confidence_sum, num_seen, num_without_network)
 
 
 def cut_blocks(rows: Iterator[Record | Reject], *, text_column: str, max_rows: int) -> Iterator[list[Record | Reject]]:

@@ -70,6 +70,7 @@ def label_stream(
         num_continued=0,
         seconds=time.perf_counter() - started,
         num_workers=1,
+        early_exit=card.early_exit(settings),
     )
     # A pipe cannot be read a second time, and has no notes.
     files = [path for path in paths if path.is_file()]
@@ -85,6 +86,7 @@ class _Total:
         self._num_rows = 0
         self._confidence_sum = 0.0
         self._num_seen: int | None = None
+        self._num_without_network = 0
 
     def add(self, block: LabelledBlock) -> None:
         self._labels += block.labels
@@ -92,6 +94,7 @@ class _Total:
         self._num_rows += len(block.rows)
         self._confidence_sum += block.confidence_sum
         self._num_seen = known_sum(self._num_seen, block.num_seen)
+        self._num_without_network += block.num_without_network
 
     def record(self, count: RejectCount) -> ShardRecord:
         return ShardRecord(
@@ -105,6 +108,7 @@ class _Total:
             confidence_sum=self._confidence_sum,
             seconds={},
             num_seen=self._num_seen,
+            num_without_network=self._num_without_network,
         )
 
 

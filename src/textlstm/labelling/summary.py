@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from textlstm.figure_text import counted
 from textlstm.labelling.journal import ShardRecord, known_sum
 from textlstm.labelling.model import ModelCard
+from textlstm.models.calibration.early_exit import EarlyExit
 
 MAX_LABELS_SHOWN = 20
 DRIFT_SMALL, DRIFT_LARGE = 0.1, 0.25
@@ -46,6 +47,10 @@ class LabelSummary:
     """Which inputs differ from what their names say, and how they were read."""
     num_seen: int | None = None
     """Rows whose text the model learned from; None where that is not known."""
+    num_without_network: int = 0
+    """Rows that the linear expert decided alone."""
+    early_exit: EarlyExit | None = None
+    """When it does; None: never."""
 
     @property
     def rows_per_second(self) -> float:
@@ -83,6 +88,8 @@ class LabelSummary:
             lines.append(f"{counted(self.num_seen, 'row')} ({self.num_seen / total:.1%}) {were} seen in training")
         if self.drift is not None:
             lines.append(f"label shares against the training rows: {_drift_words(self.drift)}")
+        if self.early_exit is not None:
+            lines.append(f"{_without_network(self.num_without_network, total)}: {_bound_words(self.early_exit)}")
         steps = ", ".join(f"{step} {value:.1f} s" for step, value in self.seconds_by_step.items())
         return [*lines, f"time of all workers: {steps}"]
 
@@ -97,6 +104,7 @@ def summarize(
     num_continued: int,
     seconds: float,
     num_workers: int,
+    early_exit: EarlyExit | None = None,
 ) -> LabelSummary:
     """Return the summary of a job whose shards have these `records`."""
     labels: Counter[str] = Counter()
@@ -125,6 +133,8 @@ def summarize(
         seconds_by_step=steps,
         num_workers=num_workers,
         num_seen=known_sum(*(record.num_seen for record in records)),
+        num_without_network=sum(record.num_without_network for record in records),
+        early_exit=early_exit,
     )
 
 
@@ -156,6 +166,28 @@ def _drift_words(drift: float) -> str:
     if drift < DRIFT_LARGE:
         return f"some drift (index {drift:.3f})"
     return f"strong drift (index {drift:.3f}); look at the rows before trusting the labels"
+
+
+def _without_network(count: int, total: int) -> str:
+    return f"early exit: the linear expert alone decided {counted(count, 'row')} ({count / total:.1%})"
+
+
+def _bound_words(early_exit: EarlyExit) -> str:
+    """Say how many rows may have another label than without early exit, and what held-out rows show."""
+    if early_exit.bound <= early_exit.rate:
+        return (
+            f"at most {_in_1000(early_exit.rate)} rows have another label than with early_exit=off "
+            f"({early_exit.confidence:.0%} confidence, {early_exit.num_rows:,} held-out rows)"
+        )
+    return (
+        f"about {_in_1000(early_exit.rate)} rows or fewer have another label than with early_exit=off; the "
+        f"{early_exit.num_rows:,} held-out rows are too few to show it and show at most {_in_1000(early_exit.bound)} "
+        f"({early_exit.confidence:.0%} confidence)"
+    )
+
+
+def _in_1000(share: float) -> str:
+    return f"{1000 * share:.2g} in 1,000"
 
 
 def _workers(count: int) -> str:

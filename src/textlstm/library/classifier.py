@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from textlstm.config import Device, EvaluationConfig, Precision, Task, TrackingConfig
+from textlstm.config import EARLY_EXIT, Device, EvaluationConfig, Precision, Task, TrackingConfig
 from textlstm.errors import InputError
 from textlstm.inference import classifier as inference
 from textlstm.model_folder import card_facts, load_saved_model, refuse_existing, save_saved_model
@@ -88,6 +88,7 @@ class TextClassifier(inference.TextClassifier):
         num_threads: int | None = None,
         precision: Precision | str = Precision.fp32,
         without_torch: bool = False,
+        early_exit: float = EARLY_EXIT,
         tracking_uri: str = "",
         tracking_dir: str = "tracking",
     ) -> Self:
@@ -99,6 +100,8 @@ class TextClassifier(inference.TextClassifier):
             num_threads: CPU threads of the networks; None means all cores.
             precision: fp32 or bf16 matrix products.
             without_torch: leave torch unloaded where numpy can compute the networks, which cannot be explained then.
+            early_exit: part of the texts that may get another label because the linear expert decides alone where it is
+                sure enough; 0: the networks read every text.
             tracking_uri: address of an MLflow server or sqlite:///FILE; empty means the store under `tracking_dir`.
             tracking_dir: folder of the default store.
 
@@ -114,6 +117,7 @@ class TextClassifier(inference.TextClassifier):
             num_threads=num_threads,
             precision=Precision(precision),
             without_torch=without_torch,
+            early_exit=early_exit,
         )
 
     def save(self, directory: str | Path, *, overwrite: bool = False) -> Path:

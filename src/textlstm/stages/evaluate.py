@@ -407,7 +407,7 @@ def _paired_rows(evaluation: Evaluation, *, digest: str) -> PairedRows:
 
 def abstention_threshold(classifier: TextClassifier) -> float | None:
     """Return the threshold under which the model abstains; None when it never does."""
-    threshold = classifier.saved_model.thresholds.abstain_below
+    threshold = classifier.abstain_below
     return threshold if threshold > 0 else None
 
 

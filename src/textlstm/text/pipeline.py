@@ -88,6 +88,11 @@ class TextPipeline:
         """Whether spaCy's own networks are torch's."""
         return self._needs_torch
 
+    @property
+    def tags(self) -> bool:
+        """Whether a network reads the texts for tags or lemmas, which takes much longer than cutting them."""
+        return self.saved.has_pos or self._config.lemmas
+
     def prepare(self, texts: Sequence[str]) -> TokenizedTexts:
         """Tokenize, tag, filter and normalize; tokens of white space are dropped.
 

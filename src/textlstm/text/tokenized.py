@@ -1,13 +1,14 @@
 """Tokens of many texts, flat: as an engine cuts and tags them, and as the filters leave them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textlstm.arrays.ragged import SplitWords, join_split
+from textlstm.arrays.ragged import SplitWords, join_split, offsets_of, places_of
 from textlstm.arrays.strings import TokenColumn
 
 
@@ -49,6 +50,20 @@ class TokenizedTexts:
     def text_tokens(self, index: int) -> list[str]:
         """Return the tokens of one text."""
         return self.tokens[self.offsets[index] : self.offsets[index + 1]]
+
+    def select(self, rows: Sequence[int]) -> Self:
+        """Return the texts with these numbers, in that order, without `words`."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        sizes = np.diff(self.offsets)[chosen]
+        places = places_of(self.offsets[chosen], sizes)
+        return replace(
+            self,
+            tokens=TokenColumn(self.tokens.distinct, self.tokens.numbers[places]),
+            offsets=offsets_of(sizes),
+            pos=None if self.pos is None else self.pos[places],
+            num_removed=self.num_removed[chosen],
+            words=None,
+        )
 
 
 def join_tokenized(parts: Sequence[TokenizedTexts]) -> TokenizedTexts:

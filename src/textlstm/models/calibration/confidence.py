@@ -99,6 +99,17 @@ def fit_confidence_scale(
     return fit(order) if gain > 0 else AS_IT_IS
 
 
+def fit_confidence_to(log_probabilities: np.ndarray, wanted: np.ndarray) -> ConfidenceScale:
+    """Return the scale with which the confidences of (N, L) rows come closest to (N,) `wanted` probabilities.
+
+    Closeness is cross-entropy, so the mean confidence comes out as the mean of `wanted`, up to the shrinking.
+    """
+    if not len(wanted) or log_probabilities.shape[1] < 2:
+        return AS_IT_IS
+    odds = np.clip(_Decisions.of(log_probabilities).odds, -50, 50)
+    return _fit(odds, wanted, np.ones(len(wanted)))
+
+
 def _losses(scale: ConfidenceScale, odds: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return the (N,) log loss in nats of "the decision is right"."""
     scaled = scale.slope * odds + scale.shift
@@ -106,14 +117,17 @@ def _losses(scale: ConfidenceScale, odds: np.ndarray, right: np.ndarray) -> np.n
 
 
 def _fit(odds: np.ndarray, right: np.ndarray, importance: np.ndarray) -> ConfidenceScale:
-    """Return the scale with the least penalised log loss; the problem is convex."""
+    """Return the scale with the least penalised log loss; the problem is convex.
+
+    `right` are (N,) booleans, or probabilities that the decision is right.
+    """
     from scipy.optimize import minimize
 
     terms = np.stack([odds, np.ones_like(odds)])
 
     def loss(numbers: np.ndarray) -> tuple[float, np.ndarray]:
         scaled, change = numbers @ terms, numbers - AS_IT_IS
-        value = importance @ np.logaddexp(0, np.where(right, -scaled, scaled)) + _PENALTY / 2 * change @ change
+        value = importance @ (np.logaddexp(0, scaled) - right * scaled) + _PENALTY / 2 * change @ change
         surplus = importance * (1 / (1 + np.exp(-np.clip(scaled, -500, 500))) - right)
         return float(value), terms @ surplus + _PENALTY * change
 
