@@ -11,6 +11,7 @@ from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import InputError
 from textlstm.fitting import with_values
 from textlstm.fitting.unfinished import UnfinishedTraining, values_of_first_process
+from textlstm.model_folder import library_versions
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +39,20 @@ def test_chosen_values_are_kept(corpus: PreparedCorpus, tmp_path: Path) -> None:
     typed = with_settings(config, ["training.epochs=3"])
     with pytest.raises(InputError, match="holds an unfinished training with other settings"):
         UnfinishedTraining.open(tmp_path / "model", typed, corpus)
+
+
+def test_a_training_is_not_continued_by_other_library_versions(
+    corpus: PreparedCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = with_settings(TrainConfig(), [f"output_dir={tmp_path / 'model'}", "text.pos=false"])
+    UnfinishedTraining.open(tmp_path / "model", config, corpus).remember("run-1", {})
+    versions = library_versions()
+    monkeypatch.setattr("textlstm.fitting.unfinished.library_versions", lambda: versions | {"torch": "9.9"})
+    with pytest.raises(InputError) as caught:
+        UnfinishedTraining.open(tmp_path / "model", config, corpus)
+    assert caught.value.problems == (
+        f"{tmp_path / 'model.unfinished'}: holds an unfinished training by other versions: torch {versions['torch']} "
+        "(now 9.9); install those, set overwrite=true to start anew, or another output_dir",
+    )
+    anew = UnfinishedTraining.open(tmp_path / "model", with_settings(config, ["overwrite=true"]), corpus)
+    assert not anew.is_continued

@@ -13,6 +13,7 @@ import pytest
 from fake_model import FAKE_MODELS
 
 from textlstm.errors import InputError
+from textlstm.labelling.output import open_target
 from textlstm.storage.files import atomic_file
 
 LABELLED = "text,predicted_label,probability,decision\nfour,odd,0.54,abstained\n"
@@ -171,3 +172,19 @@ def test_a_missing_column_is_named_before_the_model_is_loaded(tmp_path: Path, ru
     (tmp_path / "in.csv").write_text("text\nfour\n")
     with pytest.raises(AssertionError, match="the model was loaded"):  # control
         run("in.csv", output, models=models)
+
+
+@pytest.mark.parametrize("suffix", [".rejects.jsonl", ".manifest.json"])
+def test_a_pipe_under_a_name_beside_the_output_is_refused(suffix: str, tmp_path: Path) -> None:
+    """The job would have replaced it by a file."""
+    output = tmp_path / "out.csv"
+    pipe = output.with_name(output.name + suffix)
+    os.mkfifo(pipe)
+    with pytest.raises(InputError) as caught:
+        open_target(str(output))
+    assert caught.value.problems == (
+        f"{pipe}: is a pipe and no file; remove it, or choose another output than {output}",
+    )
+    pipe.unlink()
+    pipe.write_text("of an earlier job")
+    assert open_target(str(output)).name == "out.csv"

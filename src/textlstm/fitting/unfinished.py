@@ -14,6 +14,7 @@ from typing import Any
 from textlstm.config import TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import InputError
+from textlstm.model_folder import library_versions
 from textlstm.storage.files import atomic_file
 
 SETTINGS_FILE = "settings.json"
@@ -40,21 +41,29 @@ class UnfinishedTraining:
         """Return the folder beside `model_dir`: that of an equal training, unchanged, or a fresh one.
 
         Raises:
-            InputError: it holds another training, and `config.overwrite` is false.
+            InputError: it holds another training, or one that other library versions began, and `config.overwrite` is
+                false.
         """
         directory = model_dir.with_name(f"{model_dir.name}.unfinished")
         digest = _digest(config, corpus)
         settings = directory / SETTINGS_FILE
         if settings.is_file():
             before = json.loads(settings.read_text(encoding="utf-8"))
-            # An equal training was cut off here: its checkpoints and chosen values count.
-            if before["digest"] == digest:
+            # An equal training was cut off here: its checkpoints and chosen values count. Other versions of the
+            # libraries would go on, and end with weights that neither of them gives.
+            changed = _changed_versions(before.get("versions", {}))
+            if before["digest"] == digest and not changed:
                 return cls(
                     directory,
                     digest,
                     is_continued=True,
                     resume_key=before["resume_key"],
                     values=before.get("values", {}),
+                )
+            if not config.overwrite and before["digest"] == digest:
+                raise InputError(
+                    f"{directory}: holds an unfinished training by other versions: {changed}; install those, set "
+                    "overwrite=true to start anew, or another output_dir"
                 )
             if not config.overwrite:
                 raise InputError(
@@ -68,7 +77,12 @@ class UnfinishedTraining:
 
     def remember(self, resume_key: str | None, values: dict[str, Any]) -> None:
         """Write down how to continue: the digest, the MLflow run, and the values chosen for `auto` settings."""
-        content = {"digest": self.digest, "resume_key": resume_key, "values": values}
+        content = {
+            "digest": self.digest,
+            "resume_key": resume_key,
+            "values": values,
+            "versions": library_versions(),
+        }
         with atomic_file(self.directory / SETTINGS_FILE) as stream:  # other processes may read it
             stream.write(json.dumps(content).encode())
 
@@ -93,6 +107,13 @@ def values_of_first_process(config: TrainConfig, corpus: PreparedCorpus) -> dict
                 return dict(content["values"])
         time.sleep(0.1)
     raise InputError(f"{path}: the first process has chosen no settings in {WAIT_SECONDS} s; see its messages")
+
+
+def _changed_versions(before: dict[str, str]) -> str:
+    """Return what was installed when the training began and is no more, such as "torch 2.12.0 (now 2.13.0)"."""
+    now = library_versions()
+    changed = [f"{name} {old} (now {now[name]})" for name, old in before.items() if now.get(name, old) != old]
+    return ", ".join(changed)
 
 
 def _digest(config: TrainConfig, corpus: PreparedCorpus) -> str:

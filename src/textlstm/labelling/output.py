@@ -75,7 +75,11 @@ def open_target(output: str) -> Target:
     if path.is_dir():
         raise InputError(f"{output}: is a folder; name a file, such as output={path / 'labelled.csv'}")
     path = output_file(path, remedy="use output=- to write to standard output, or name a file")
-    return Target(open_store(str(path.absolute().parent)), path.name)
+    target = Target(open_store(str(path.absolute().parent)), path.name)
+    # Both are written beside the output, by renaming as well.
+    for name in (target.rejects, target.manifest):
+        output_file(Path(target.store.address(name)), remedy=f"remove it, or choose another output than {output}")
+    return target
 
 
 def expand_names(patterns: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from textlstm.errors import ConfigError, InputError
 from textlstm.figure_text import fixed, score_text
 from textlstm.fitting import resolve, with_values
 from textlstm.fitting.cross_fit import write_label_errors
-from textlstm.model_folder import refuse_existing
+from textlstm.model_folder import library_versions, refuse_existing
 from textlstm.processes.distributed import under_torchrun
 from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.evaluate import evaluate_split
@@ -153,7 +153,9 @@ class _Work:
         """
         directory = model_dir.with_name(f"{model_dir.name}.seeds")
         content = [corpus_key, asdict(config.model), asdict(config.training), asdict(config.evaluation), config.seed]
-        digest = hashlib.sha256(json.dumps([*content, config.seeds], sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(
+            json.dumps([*content, config.seeds, library_versions()], sort_keys=True).encode()
+        ).hexdigest()
         marker = directory / _MARKER
         if marker.is_file():
             before = json.loads(marker.read_text(encoding="utf-8"))
@@ -161,7 +163,7 @@ class _Work:
                 return cls(directory, digest, before["resume_key"])
             if not config.overwrite:
                 raise InputError(
-                    f"{directory}: holds unfinished trainings with other settings or data; "
+                    f"{directory}: holds unfinished trainings with other settings, data or library versions; "
                     "set overwrite=true to start anew, or another output_dir"
                 )
         # A folder without the marker holds nothing that could be continued.

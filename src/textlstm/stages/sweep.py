@@ -15,7 +15,7 @@ from textlstm.config import SweepConfig, Task, TrainConfig
 from textlstm.config.overrides import with_settings
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.errors import ConfigError, TextLSTMError
+from textlstm.errors import ConfigError, Interrupted, TextLSTMError
 from textlstm.evaluation.scored_rows import correct_rows, decide
 from textlstm.fitting import Fitted, fit_classifier, resolve
 from textlstm.inference.classifier import TextClassifier
@@ -72,7 +72,12 @@ def sweep(config: SweepConfig) -> None:
             # Search; the trials that are done stay in the journal on disk when a signal ends the search.
             trial_config = _trial_config(config)
             objective = partial(run_trial, trial_config, run.resume_key)
-            result = run_search(config.sweep, objective, output_dir=output_dir, fixed=fixed, on_trial=show, stop=stop)
+            try:
+                result = run_search(
+                    config.sweep, objective, output_dir=output_dir, fixed=fixed, on_trial=show, stop=stop
+                )
+            except Interrupted as signal:  # in the middle of a trial, which the next sweep runs again
+                raise Interrupted(signal.signal_number, "sweep stopped; the same command continues it") from signal
         # Log and print the outcome while the run is open, so that an empty sweep fails its run as well.
         for name in config.sweep.objectives if result.best else ():
             run.log_metrics({f"best/{name}": result.best[0].values[name]})

@@ -43,6 +43,8 @@ def one_line(error: Exception) -> str:
     text = Redactor().text(" ".join(str(error).split()))
     if match := _NO_ANSWER.search(text):
         return f"no answer: {match[0].lower()}"
+    if isinstance(error, Warning):
+        text = f"a warning was made an error: {type(error).__name__}: {text}"
     return text[:_MAX_LENGTH] or type(error).__name__
 
 

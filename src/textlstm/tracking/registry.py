@@ -142,7 +142,9 @@ def connect(store: Store, *, timeout_seconds: float) -> "MlflowClient":
     except StorageError:
         raise
     except Exception as error:  # MLflow's, requests' and SQLAlchemy's have nothing in common
-        raise StorageError(f"MLflow at {store.public_uri}: {one_line(error)}. Check tracking.uri.") from error
+        # With -W error, a warning of some library ends MLflow, and the address is well.
+        remedy = "Take -W error or PYTHONWARNINGS away" if isinstance(error, Warning) else "Check tracking.uri"
+        raise StorageError(f"MLflow at {store.public_uri}: {one_line(error)}. {remedy}.") from error
     return client
 
 

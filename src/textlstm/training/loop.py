@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 from textlstm.models.network.parallel import both
 from textlstm.processes.devices import choose_device
+from textlstm.processes.signals import noted_between_steps
 from textlstm.training.compute import compute_settings
 from textlstm.training.job import EpochReport, FitResult, Step, TrainingJob
 from textlstm.training.trainer import Trainer
@@ -52,33 +54,35 @@ def fit(
         # Everything goes to the device; a training found among the checkpoints is continued.
         trainer = Trainer(job, processes, device=device, checkpoint_dir=checkpoint_dir)
         optimizer, progress = trainer.optimizer, trainer.progress
-        while not trainer.finished:
-            # Which rows go into which batch is a function of the seed and the epoch.
-            epoch = trainer.begin_epoch()
-            batch = epoch.batch(progress.batch)
-            while batch is not None:
-                began = time.perf_counter()
-                # Forward, loss, backward: over the rows of this process, in pieces where memory is short.
-                optimizer.begin_step(batch.words)
-                loss = trainer.gradients.add(
-                    batch.inputs, batch.targets, optimizer, progress, share=processes.share, weights=batch.weights
-                )
-                # The processes sum their gradients, and learn whether one of them was asked to stop.
-                signal_number = trainer.sum_over_processes(loss, asked_to_stop=stop() if stop else 0)
-                # Clip, AdamW, moving average. The second CPU thread, where there is one, gathers the next batch.
-                factor = trainer.learning_rate_factor(progress.rows + batch.num_rows / 2)
-                _, following = both(partial(optimizer.step, factor), partial(epoch.batch, progress.batch + 1))
-                trainer.end_step(batch, loss, is_last=following is None)
-                progress.seconds += time.perf_counter() - began
-                # A signal ends the training after a checkpoint; else one is written when the last is old enough.
-                trainer.stop_if_asked(signal_number, epoch)
-                if on_step and processes.is_first:
-                    on_step(Step(progress.epoch + 1, job.last_epoch, progress.batch, epoch.plan.num_batches))
-                trainer.save_if_due()
-                batch = following
-            # The averaged weights are evaluated, and kept where they are the best so far.
-            report = trainer.end_epoch(epoch, stop=stop)
-            if on_epoch and processes.is_first:
-                on_epoch(report)
-            trainer.save()
+        # Without `stop` nobody would ask between steps, so a signal ends the training at once.
+        with noted_between_steps() if stop is not None else nullcontext():
+            while not trainer.finished:
+                # Which rows go into which batch is a function of the seed and the epoch.
+                epoch = trainer.begin_epoch()
+                batch = epoch.batch(progress.batch)
+                while batch is not None:
+                    began = time.perf_counter()
+                    # Forward, loss, backward: over the rows of this process, in pieces where memory is short.
+                    optimizer.begin_step(batch.words)
+                    loss = trainer.gradients.add(
+                        batch.inputs, batch.targets, optimizer, progress, share=processes.share, weights=batch.weights
+                    )
+                    # The processes sum their gradients, and learn whether one of them was asked to stop.
+                    signal_number = trainer.sum_over_processes(loss, asked_to_stop=stop() if stop else 0)
+                    # Clip, AdamW, moving average. The second CPU thread, where there is one, gathers the next batch.
+                    factor = trainer.learning_rate_factor(progress.rows + batch.num_rows / 2)
+                    _, following = both(partial(optimizer.step, factor), partial(epoch.batch, progress.batch + 1))
+                    trainer.end_step(batch, loss, is_last=following is None)
+                    progress.seconds += time.perf_counter() - began
+                    # A signal ends the training after a checkpoint; else one is written when the last is old enough.
+                    trainer.stop_if_asked(signal_number, epoch)
+                    if on_step and processes.is_first:
+                        on_step(Step(progress.epoch + 1, job.last_epoch, progress.batch, epoch.plan.num_batches))
+                    trainer.save_if_due()
+                    batch = following
+                # The averaged weights are evaluated, and kept where they are the best so far.
+                report = trainer.end_epoch(epoch, stop=stop)
+                if on_epoch and processes.is_first:
+                    on_epoch(report)
+                trainer.save()
         return trainer.result()

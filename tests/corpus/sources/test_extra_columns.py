@@ -1,6 +1,7 @@
 """Columns beside text and label, for rows that are prepared."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,13 @@ def test_files_of_one_name_give_no_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", [DataSource.bbc_news, DataSource.hub])
 def test_only_files_have_other_columns(source: DataSource) -> None:
     assert read_extra_columns(DataConfig(source=source, name="x"), ["x"], [1]) == {}
+
+
+def test_splits_may_share_a_file_or_have_different_formats(tmp_path: Path) -> None:
+    """`train` refused both, after the training."""
+    rows: list[dict[str, object]] = [{"text": f"t{i}", "label": "a", "shop": "ab"[i % 2]} for i in range(4)]
+    data = write(tmp_path / "rows.jsonl", rows)
+    (tmp_path / "train.csv").write_text("text,label\nx,a\n")
+    for train in (data.test, [str(tmp_path / "train.csv")]):
+        found = read_extra_columns(replace(data, train=train), ["rows.jsonl"] * 2, [1, 2])
+        assert found == {"shop": ["a", "b"]}

@@ -260,11 +260,13 @@ def read_extra_columns(data: DataConfig, files: Sequence[str], numbers: Sequence
     if data.source is not DataSource.files:
         return {}
     wanted = set(files)
-    # The files are found again; rows are matched to them by name and number.
-    given = (*data.train, *data.validation, *data.test)
-    patterns = [pattern for pattern in given if pattern != str(STDIN)]  # gone when it has been read
-    paths = {path: text_of_name(path.name) for path in expand_inputs(patterns)} if patterns else {}
-    paths = {path: name for path, name in paths.items() if name in wanted}
+    # The files are found again, split by split: two splits may share a file or have different formats. Rows are matched
+    # to them by name and number.
+    paths: dict[Path, str] = {}
+    for given in (data.train, data.validation, data.test):
+        patterns = [pattern for pattern in given if pattern != str(STDIN)]  # gone when it has been read
+        found_files = expand_inputs(patterns) if patterns else []
+        paths |= {path: name for path in found_files if (name := text_of_name(path.name)) in wanted}
     # Rows know the name of their file without its folder: two files of one name cannot be told apart.
     if len(set(paths.values())) < len(paths):
         return {}
