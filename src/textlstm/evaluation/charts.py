@@ -109,7 +109,7 @@ _CELL, _NAMES, _MOST_CHARS = 24, 232, 26
 def confusion_matrix(labels: Sequence[str], counts: Integers) -> Matrix:
     """Return the matrix of the labels that are confused most, ordered so that confused ones stand side by side.
 
-    Every row is named; columns carry the numbers of the rows. Names that are cut have their whole text as a title.
+    Every row is named; columns have the numbers of the rows. Names that are cut have their whole text as a title.
 
     Args:
         labels: L names.
