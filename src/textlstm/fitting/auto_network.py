@@ -121,7 +121,8 @@ def choose_within_time(
     if "training.epochs" in free:
         wanted = _epochs(size, training.batch_size)
         training = replace(training, epochs=max(1, min(wanted, int(budget / max(epoch_seconds, 1e-9)))))
-        line = f"{training.epochs} epochs, about {training.epochs * epoch_seconds:,.0f} s"
+        epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs} epochs"
+        line = f"{epochs}, about {training.epochs * epoch_seconds:,.0f} s"
         if training.epochs < wanted:
             line += f"; {wanted} epochs would take {wanted * epoch_seconds / 60:,.1f} minutes: set training.minutes"
         reasons.append(line)
