@@ -100,7 +100,7 @@ class LabelConfig:
     input: list[str] = field(default_factory=list)
     """Files, globs or a folder; - means standard input."""
     output: str = ""
-    """Labelled file; - means standard output."""
+    """Labelled file; FOLDER/ means one file for each input, under its name; - means standard output."""
     engine: Engine = Engine.local
     """local (all cores of this machine) or ray (a cluster; extra `ray`)."""
     labelling: LabellingConfig = field(default_factory=LabellingConfig)

@@ -1,6 +1,7 @@
 """`textlstm label`: label files with a saved model, every row exactly once."""
 
 from textlstm.config import Engine, LabelConfig
+from textlstm.labelling.folder import label_each
 from textlstm.labelling.job import label_files
 from textlstm.model_folder import read_manifest
 from textlstm.processes.devices import refuse_missing_gpu
@@ -16,6 +17,13 @@ def label(config: LabelConfig) -> None:
     model_dir = resolve_model_dir(config.model_dir, config.tracking)
     # stdout may be the labelled output, so the bar and the summary go to stderr.
     with progress("labelling") as advance:
-        summary = label_files(config, model_dir=model_dir, advance=advance)
-    note(*summary.lines())
+        summaries = (
+            list(label_each(config, model_dir=model_dir, advance=advance))
+            if config.output.endswith("/")
+            else [label_files(config, model_dir=model_dir, advance=advance)]
+        )
+    for summary in summaries:
+        note(*summary.lines())
+    if not summaries:
+        note(f"every input is labelled in {config.output} already")
     note(*(f"warning: {warning}" for warning in saved_warnings(read_manifest(model_dir)["provenance"])))
