@@ -68,6 +68,13 @@ MOST_ROWS = 10**12
 MOST_CHARS = 10**9
 """Of one text."""
 
+
+def check_delimiter(key: str, value: str) -> None:
+    """Raise ConfigError unless `value` is empty, `tab`, or one character that can stand between the cells of a row."""
+    one = len(value) == 1 and value.isascii() and not value.isalnum() and value not in '"\r\n \0'
+    require(one or value in ("", "tab"), f"{key} must be one character such as ; or |, tab, or empty, got {value!r}")
+
+
 # Config dataclasses from JSON: of a saved model, a manifest, a message to a worker.
 
 Config = TypeVar("Config")

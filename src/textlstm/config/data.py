@@ -7,6 +7,7 @@ from textlstm.config.checks import (
     MOST_CHARS,
     MOST_ROWS,
     MOST_SEED,
+    check_delimiter,
     check_fraction,
     check_positive,
     check_ranges,
@@ -37,6 +38,8 @@ class DataConfig:
     """File format; auto goes by the file's name (.csv .tsv .jsonl .parquet .txt, also .gz and .zst)."""
     encoding: str = "utf-8"
     """Text encoding of CSV, TSV, JSONL and text files."""
+    delimiter: str = ""
+    """Character between the cells of CSV and TSV files, such as ; or tab; empty: as their name and header say."""
     text_column: str = "text"
     """Column that holds the text."""
     label_column: str = "label"
@@ -83,6 +86,7 @@ class DataConfig:
         # The part for validation is never 0; that for test may be.
         check_positive("data.validation_fraction", self.validation_fraction, most=1)
         check_fraction("data.validation_fraction", self.validation_fraction)
+        check_delimiter("data.delimiter", self.delimiter)
         check_fraction("data.test_fraction", self.test_fraction)
         check_fraction("data.max_reject_fraction", self.max_reject_fraction, below_one=False)
         check_ranges(

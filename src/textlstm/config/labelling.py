@@ -3,7 +3,15 @@
 import math
 from dataclasses import dataclass, field
 
-from textlstm.config.checks import MOST_CHARS, MOST_ROWS, MOST_WORKERS, check_fraction, check_ranges, require
+from textlstm.config.checks import (
+    MOST_CHARS,
+    MOST_ROWS,
+    MOST_WORKERS,
+    check_delimiter,
+    check_fraction,
+    check_ranges,
+    require,
+)
 from textlstm.config.choices import Device, Engine, FileFormat, Precision
 from textlstm.config.tracking import TrackingConfig
 
@@ -21,6 +29,13 @@ class LabellingConfig:
     """Output format; auto goes by the output's name, else that of the input."""
     encoding: str = "utf-8"
     """Text encoding of the input."""
+    delimiter: str = ""
+    """Character between the cells of CSV and TSV, inputs and output, such as ; or tab; empty: inputs as their name and
+    header say, the output as its name says."""
+    decimal_comma: bool = False
+    """Write the numbers of CSV and TSV outputs with a comma, as 0,98."""
+    source_column: str = ""
+    """Name of an added column with the input that a row comes from; empty: no such column."""
     text_column: str = ""
     """Column that holds the text; empty means the one the model was trained with."""
     label_name: str = "predicted_label"
@@ -67,13 +82,15 @@ class LabellingConfig:
             top_k=(0, 1_000_000),
             num_workers=(0, MOST_WORKERS),
         )
+        check_delimiter("labelling.delimiter", self.delimiter)
         check_fraction("labelling.max_reject_fraction", self.max_reject_fraction, below_one=False)
         require(
             self.early_exit == "off" or 0 < _number(self.early_exit) < 1,
             f"labelling.early_exit must be off or in (0, 1), got {self.early_exit}",
         )
         # An empty name leaves its column out, so only given names can collide.
-        names = [name for name in (self.label_name, self.probability_name, self.decision_name) if name]
+        names = [self.label_name, self.probability_name, self.decision_name, self.source_column]
+        names = [name for name in names if name]
         require(bool(self.label_name), "labelling.label_name must not be empty")
         require(len(set(names)) == len(names), "labelling: the names of added columns must differ")
 

@@ -16,7 +16,7 @@ PROBABILITY_DIGITS = 6
 
 
 class AddedColumns:
-    """The columns that one job adds, in order: label, probability, decision, top k, all probabilities, explanation."""
+    """The columns that one job adds: label, probability, decision, top k, all probabilities, explanation, source."""
 
     def __init__(self, settings: LabellingConfig, labels: Sequence[str], *, is_multi_label: bool) -> None:
         """Fix the names for a model with `labels`; where a text may have several, the label column holds lists."""
@@ -40,6 +40,8 @@ class AddedColumns:
                 yield f"{self._settings.probability_name}[{label}]", float
         if self._settings.explanation:
             yield EXPLANATION_COLUMN, str
+        if self._settings.source_column:
+            yield self._settings.source_column, str
 
     def check(self, columns: Sequence[str], *, name: str) -> None:
         """Refuse an input that has a column of the same name as an added one.

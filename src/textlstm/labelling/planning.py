@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from textlstm.config import FileFormat, LabelConfig
+from textlstm.config import FileFormat, LabelConfig, LabellingConfig
 from textlstm.corpus.rows.class_folders import list_class_files
 from textlstm.corpus.rows.lines import LineInput
 from textlstm.corpus.rows.parquet import read_parquet_schema
@@ -29,6 +29,7 @@ from textlstm.storage.stores import Store, is_remote
 
 WITHOUT_EFFECT = ("num_workers", "max_reject_fraction", "early_exit")
 """Labelling settings that do not change the bytes of the output; an early exit that the model has is added again."""
+LATER = ("delimiter", "decimal_comma", "source_column")
 _TAIL_SHARDS = 1
 """Number of whole shards at the end of a file that are cut, with the rest of the rows, into small ones."""
 _TAIL_PARTS = 8
@@ -80,7 +81,13 @@ def make_plan(names: Sequence[str], config: LabelConfig, card: ModelCard, *, unp
     # Shards are numbered across all files, in the order of the output.
     shards = [shard for one in planned for shard in one.shards]
     # A job may be continued with another number of workers: such settings are no part of the plan.
-    kept = {key: value for key, value in asdict(settings).items() if key not in WITHOUT_EFFECT}
+    # Settings that came later count only where they are used, so that jobs of earlier versions go on.
+    later = {key: value for key, value in asdict(LabellingConfig()).items() if key in LATER}
+    kept = {
+        key: value
+        for key, value in asdict(settings).items()
+        if key not in WITHOUT_EFFECT and not (key in later and value == later[key])
+    }
     # Jobs of models without early exits, and those of earlier versions, have no such entry.
     if (early_exit := card.early_exit(settings)) is not None:
         kept["early_exit"] = early_exit.rate

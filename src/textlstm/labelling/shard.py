@@ -13,8 +13,8 @@ from textlstm.config import FileFormat, LabellingConfig
 from textlstm.corpus.rows.lines import RowRange, RowStart
 from textlstm.corpus.rows.parquet import with_columns
 from textlstm.corpus.rows.readers import read_records
-from textlstm.corpus.rows.records import Record, Reject, reject_line
-from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
+from textlstm.corpus.rows.records import Record, Reject, reject_line, text_of_name
+from textlstm.corpus.rows.settings import ColumnNames, ReadSettings, delimiter_of
 from textlstm.corpus.rows.streams import packed_stream
 from textlstm.corpus.rows.values import cell_text
 from textlstm.corpus.rows.writers import RecordWriter, record_writer
@@ -80,6 +80,8 @@ def write_rows(
             schema=parquet_schema(output, added) if output.format is FileFormat.parquet else None,
             header=False,
             excel_safe=settings.excel_safe,
+            delimiter=delimiter_of(settings.delimiter),
+            decimal_comma=settings.decimal_comma,
         )
         yield writer
         # Inside the packer's block: closing writes what the writer still holds.
@@ -91,7 +93,10 @@ def write_header(stream: DigestStream, output: RowFormat, added: AddedColumns, *
     if output.format in (FileFormat.csv, FileFormat.tsv):
         with packed_stream(cast(BinaryIO, stream), output.compression) as packer:
             columns = (*output.columns, *added.names)
-            record_writer(packer, output.format, columns=columns, excel_safe=settings.excel_safe).close()
+            delimiter = delimiter_of(settings.delimiter)
+            record_writer(
+                packer, output.format, columns=columns, excel_safe=settings.excel_safe, delimiter=delimiter
+            ).close()
 
 
 def parquet_schema(output: RowFormat, added: AddedColumns) -> "pa.Schema":
@@ -162,7 +167,14 @@ def label_shard(
         # Block by block, so that memory stays bounded: read, predict, write.
         for block in cut_blocks(rows, text_column=task.text_column, max_rows=task.shard.num_rows):
             clock = _lap(seconds, "read", clock)
-            done = label_block(block, classifier, settings=settings, added=added, text_column=task.text_column)
+            done = label_block(
+                block,
+                classifier,
+                settings=settings,
+                added=added,
+                text_column=task.text_column,
+                source=task.file.name,
+            )
             clock = _lap(seconds, "predict", clock)
             for row in done.rows:
                 writer.write(row)
@@ -205,8 +217,12 @@ def label_block(
     settings: LabellingConfig,
     added: AddedColumns,
     text_column: str,
+    source: str = "",
 ) -> LabelledBlock:
-    """Return the rows of `block` with the added columns; rows that cannot take them are rejected."""
+    """Return the rows of `block` with the added columns; rows that cannot take them are rejected.
+
+    `source` is the input as the user gave it; empty: as the rows name it.
+    """
     records: list[Record] = []
     rejects: list[Reject] = []
     # Sort out the rows that cannot be used or already have a column of an added name.
@@ -232,6 +248,8 @@ def label_block(
         explanations = explain_rows(texts, probabilities, classifier) if settings.explanation else ()
         values_of_rows = added.values(predictions, probabilities, explanations=explanations)
         for record, values in zip(records, values_of_rows, strict=True):
+            if settings.source_column:
+                values[settings.source_column] = text_of_name(source or record.file)
             rows.append({**record.fields, **values})
             # A single label counts as it is written; of several labels, each counts on its own below.
             if not classifier.is_multi_label:

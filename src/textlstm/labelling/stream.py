@@ -6,10 +6,11 @@ from dataclasses import replace
 from itertools import chain
 from typing import BinaryIO
 
-from textlstm.config import FileFormat, LabelConfig
+from textlstm.config import FileFormat, LabelConfig, LabellingConfig
 from textlstm.corpus.rows.inputs import expand_inputs
 from textlstm.corpus.rows.readers import kind_of_input, read_records, reading_notes
 from textlstm.corpus.rows.records import RejectCount, reject_line
+from textlstm.corpus.rows.settings import delimiter_of
 from textlstm.corpus.rows.writers import RecordWriter, record_writer
 from textlstm.errors import InputError
 from textlstm.labelling.columns import AddedColumns
@@ -50,7 +51,7 @@ def label_stream(
             rejects.write(reject_line(reject))
         for row in done.rows:
             # The columns of the first row are those of the header.
-            writer = writer or _open_writer(output, format, row, added, excel_safe=settings.excel_safe)
+            writer = writer or _open_writer(output, format, row, added, settings)
             writer.write(row)
         # A reader at the other end sees each block while later rows are still to come.
         output.flush()
@@ -129,12 +130,14 @@ def _stream_format(config: LabelConfig, input_formats: set[FileFormat]) -> FileF
 
 
 def _open_writer(
-    output: BinaryIO, format: FileFormat, row: dict[str, object], added: AddedColumns, *, excel_safe: bool
+    output: BinaryIO, format: FileFormat, row: dict[str, object], added: AddedColumns, settings: LabellingConfig
 ) -> RecordWriter:
     columns = [name for name in row if name not in added.names]
     return record_writer(
         output,
         format,
         columns=None if format is FileFormat.jsonl else [*columns, *added.names],
-        excel_safe=excel_safe,
+        excel_safe=settings.excel_safe,
+        delimiter=delimiter_of(settings.delimiter),
+        decimal_comma=settings.decimal_comma,
     )

@@ -12,7 +12,7 @@ from textlstm.config.checks import from_plain
 from textlstm.corpus.rows.lines import RowRange, RowStart
 from textlstm.corpus.rows.readers import read_records
 from textlstm.corpus.rows.records import Record
-from textlstm.corpus.rows.settings import ColumnNames, ReadSettings
+from textlstm.corpus.rows.settings import ColumnNames, ReadSettings, delimiter_of
 from textlstm.corpus.rows.values import cell_text
 from textlstm.corpus.sources.examples import text_to_label
 from textlstm.errors import InputError, IntegrityError
@@ -164,6 +164,7 @@ def _added_values(output: str, row: int, manifest: Manifest) -> dict[str, str]:
     added = AddedColumns(settings, sorted(manifest.counts["labels"]), is_multi_label=False)  # for its names
     reading = ReadSettings(
         format=FileFormat(manifest.output["format"]),
+        delimiter=delimiter_of(settings.delimiter),
         columns=ColumnNames(text=settings.label_name, label=""),
         max_expansion=1_000_000,
         key_prefix="labelling",
@@ -206,6 +207,6 @@ def _same(before: str | None, now: object) -> bool:
     if not isinstance(now, float) or before is None:
         return before == now
     try:
-        return abs(float(before) - now) <= PROBABILITY_TOLERANCE
+        return abs(float(before.replace(",", ".")) - now) <= PROBABILITY_TOLERANCE
     except ValueError:
         return False

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import BinaryIO, NamedTuple
 
 from textlstm.config import FileFormat
@@ -98,15 +99,16 @@ def _open_quote(name: str, number: int, what: str) -> str:
     return f"{where}: a quote opens a cell in this row and {what}. Close it, or double it where it is text."
 
 
-_SYNTAXES = {delimiter: DelimitedSyntax(delimiter) for delimiter in ",\t;|"}
 DELIMITER_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+_OF_DELIMITER = cache(DelimitedSyntax)
+_SYNTAXES = {delimiter: _OF_DELIMITER(delimiter) for delimiter in DELIMITER_NAMES}
 _DECLARATION = re.compile(rb"sep=([,;|\t])\r?\Z", re.IGNORECASE)
 """The first line by which Excel tells the delimiter; it is no row."""
 
 
-def syntax_of(format: FileFormat) -> DelimitedSyntax:
-    """Return the grammar of CSV or TSV."""
-    return _SYNTAXES["\t" if format is FileFormat.tsv else ","]
+def syntax_of(format: FileFormat, delimiter: str = "") -> DelimitedSyntax:
+    """Return the grammar of CSV or TSV, or of another `delimiter`."""
+    return _OF_DELIMITER(delimiter or ("\t" if format is FileFormat.tsv else ","))
 
 
 class Header(NamedTuple):
@@ -177,18 +179,19 @@ def take_header(lines: Iterator[Line], source: LineInput) -> Header:
     Raises:
         InputError: as `read_header`.
     """
-    syntax = syntax_of(source.kind.format)
+    given = source.settings.delimiter
+    syntax = syntax_of(source.kind.format, given)
     row = next(syntax.read_rows(lines, name=source.name), None)
     declared = row is not None and _DECLARATION.match(row.data)
     # The line `sep=;` is no row: the header is the next line.
     if declared:
-        syntax = _SYNTAXES[declared[1].decode()]
+        syntax = syntax if given else _SYNTAXES[declared[1].decode()]
         row = next(syntax.read_rows(lines, name=source.name), None)
     if row is None:
         raise InputError(f"{source.name}: has no header and no data rows.")
     text = _header_text(row, source)
-    # A declared delimiter is final; otherwise the header itself may show another one.
-    if not declared:
+    # A given or declared delimiter is final; otherwise the header itself may show another one.
+    if not declared and not given:
         syntax = _other_syntax(text, source) or syntax
     cells = syntax.split(text)
     if cells is None:
@@ -198,7 +201,7 @@ def take_header(lines: Iterator[Line], source: LineInput) -> Header:
     columns = _named(cells)
     _check_header(columns, source, syntax)
     notes = []
-    if syntax is not syntax_of(source.kind.format):
+    if syntax is not syntax_of(source.kind.format, given):
         notes.append(
             f"{text_of_name(source.path.name)}: read with {DELIMITER_NAMES[syntax.delimiter]} between its cells"
         )
@@ -247,7 +250,7 @@ def _named(cells: Sequence[str]) -> tuple[str, ...]:
 def _check_header(columns: Sequence[str], source: LineInput, syntax: DelimitedSyntax) -> None:
     problems = header_problems(columns, source.settings, name=source.name)
     own = syntax_of(source.kind.format)
-    if problems and syntax is not own:
+    if problems and syntax is not own and not source.settings.delimiter:
         mine, other = (DELIMITER_NAMES[delimiter] for delimiter in (own.delimiter, syntax.delimiter))
         where = f"{source.name}: the header has no {mine} but {other}, and between them"
         problems = [f"{where} {problem.removeprefix(f'{source.name}: ')}" for problem in problems]
@@ -282,6 +285,7 @@ class DelimitedWriter:
         columns: Sequence[str],
         header: bool = True,
         excel_safe: bool = False,
+        decimal_comma: bool = False,
     ) -> None:
         self._stream = stream
         self._columns = tuple(columns)
@@ -290,6 +294,7 @@ class DelimitedWriter:
         # A cell with a BOM at its start is quoted: the reader strips a bare one at the start of a file.
         self._needs_quotes = re.compile(f'["\r\n{syntax.delimiter}]|\\A\ufeff')
         self._excel_safe = excel_safe
+        self._decimal_comma = decimal_comma
         if header:
             self._write_cells(list(self._columns))
 
@@ -298,7 +303,8 @@ class DelimitedWriter:
         cells = []
         for column in self._columns:
             value = fields.get(column, "")
-            cells.append(value if isinstance(value, str) else cell_text(value))
+            cell = value if isinstance(value, str) else cell_text(value)
+            cells.append(cell.replace(".", ",") if self._decimal_comma and isinstance(value, float) else cell)
         self._write_cells(cells)
 
     def close(self) -> None:

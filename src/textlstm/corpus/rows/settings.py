@@ -142,12 +142,19 @@ class ColumnNames:
         return bool(self.labels)
 
 
+def delimiter_of(setting: str) -> str:
+    """Return the character that `data.delimiter` or `labelling.delimiter` names; empty where it names none."""
+    return "\t" if setting == "tab" else setting
+
+
 @dataclass(frozen=True, slots=True)
 class ReadSettings:
     """All that decides which records a file yields."""
 
     format: FileFormat = FileFormat.auto
     encoding: str = "utf-8"
+    delimiter: str = ""
+    """Character between cells; empty: as name and header of a file say."""
     columns: ColumnNames = field(default_factory=ColumnNames)
     need_labels: bool = False
     """Refuse files without the label column, and rows without a label."""
@@ -166,6 +173,7 @@ class ReadSettings:
         return cls(
             format=config.format,
             encoding=config.encoding,
+            delimiter=delimiter_of(config.delimiter),
             columns=ColumnNames(
                 text=config.text_column,
                 label=config.label_column,
@@ -186,6 +194,7 @@ class ReadSettings:
         return cls(
             format=config.format,
             encoding=config.encoding,
+            delimiter=delimiter_of(config.delimiter),
             columns=ColumnNames(text=config.text_column or text_column, id=id_column),
             max_chars=config.max_chars,
             max_reject_fraction=config.max_reject_fraction,

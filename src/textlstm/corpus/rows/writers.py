@@ -31,12 +31,15 @@ def record_writer(
     schema: "pa.Schema | None" = None,
     header: bool = True,
     excel_safe: bool = False,
+    delimiter: str = "",
+    decimal_comma: bool = False,
 ) -> RecordWriter:
     """Return the writer of `format` into `stream`.
 
     CSV, TSV and text need `columns`; JSONL takes them or writes each row's own keys; Parquet needs `columns` (all
     strings) or a `schema`. Without `header`, CSV and TSV begin with the first row, so that parts can be joined.
-    `excel_safe` disarms formulas in CSV and TSV.
+    `excel_safe` disarms formulas in CSV and TSV, `delimiter` stands between their cells, and with `decimal_comma` their
+    floats have a comma.
 
     Raises:
         InputError: the format has no writer, or `columns` do not fit it.
@@ -44,7 +47,12 @@ def record_writer(
     match format:
         case FileFormat.csv | FileFormat.tsv:
             return DelimitedWriter(
-                stream, syntax_of(format), columns=columns or (), header=header, excel_safe=excel_safe
+                stream,
+                syntax_of(format, delimiter),
+                columns=columns or (),
+                header=header,
+                excel_safe=excel_safe,
+                decimal_comma=decimal_comma,
             )
         case FileFormat.jsonl:
             return JsonlWriter(stream, columns=columns)
