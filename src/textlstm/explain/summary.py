@@ -147,7 +147,7 @@ def _units(members: Sequence[Explanation], overall: np.ndarray, lives: Sequence[
 
 # Which of many scored texts to explain: the least and the most certain, and some between.
 
-MAX_WORK = 600_000
+MAX_WORK = 400_000
 """Sum of squared lengths: leaving out each word of a text of T tokens reads T * T tokens."""
 
 
