@@ -122,7 +122,11 @@ def random_command(seed: int, folder: Path, models: dict[str, Path]) -> Command:
     for _ in range(dice.choice((0, 0, 1, 1, 2, 4))):
         if free:
             key = dice.choice(free)
-            command.arguments.append(f"{key}={_value(dice, key, types[key])}")
+            value = _value(dice, key, types[key])
+            command.arguments.append(f"{key}={value}")
+            # The store of MLflow is an output as well, wherever it is named.
+            if key in ("tracking.dir", "tracking.uri") and value:
+                command.may_write.append(value.removeprefix("sqlite:///").partition("?")[0])
     if dice.random() < 0.03:
         command.arguments.append(
             dice.choice(("modle.x=1", "seed", "=", "+a=1", "--what", "data=nope", "model=gru", "seed=${a}"))

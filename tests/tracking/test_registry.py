@@ -14,7 +14,7 @@ from textlstm.inference.classifier import TextClassifier
 from textlstm.model_folder import load_saved_model, save_saved_model
 from textlstm.tracking import open_run
 from textlstm.tracking.model_logging import log_model_version, task_key
-from textlstm.tracking.registry import _fetch, champion_dir, champion_of, resolve_model_dir
+from textlstm.tracking.registry import _fetch, champion_dir, champion_of, connect, resolve_model_dir
 from textlstm.tracking.store import locate_store
 
 if TYPE_CHECKING:
@@ -162,3 +162,20 @@ def test_server_that_is_down_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         resolve_model_dir("models:/textlstm@champion", config)
     assert str(caught.value) == ("MLflow at http://127.0.0.1:9: no answer: connection refused. Check tracking.uri.")
+
+
+def test_a_warning_that_was_made_an_error_is_told_as_such(
+    config: TrackingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `-W error`, a warning of some library ended MLflow, and the message blamed the address."""
+
+    def warned(_: object) -> None:
+        raise DeprecationWarning("use the new name")
+
+    monkeypatch.setattr("textlstm.tracking.registry.open_client", warned)
+    with pytest.raises(StorageError) as caught:
+        connect(locate_store(config), timeout_seconds=1)
+    [problem] = caught.value.problems
+    assert problem.endswith(
+        ": a warning was made an error: DeprecationWarning: use the new name. Take -W error or PYTHONWARNINGS away."
+    )
