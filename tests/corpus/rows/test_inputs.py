@@ -128,3 +128,10 @@ def test_74_input_column_with_the_name_of_an_added_one() -> None:
         "Rename it, or set another name in labelling.*_name.",
     ]
     assert clash_problems(columns, ["predicted_label"], name="x.csv") == []
+
+
+def test_a_device_is_no_input() -> None:
+    """/dev/zero was read for ever (found by the fuzz of commands)."""
+    with pytest.raises(InputError) as caught:
+        expand_inputs(["/dev/zero"])
+    assert caught.value.problems == ("/dev/zero: is a device and no file; name a file, or - for standard input.",)

@@ -70,6 +70,9 @@ def _expand(pattern: str) -> list[Path]:
         return _in_folder(path)
     # A file whose name has glob characters is taken by its name.
     if path.exists():
+        # /dev/zero and its like never end; a pipe, as of `<(zcat x)`, does.
+        if path.is_char_device() or path.is_block_device():
+            raise InputError(f"{pattern}: is a device and no file; name a file, or - for standard input.")
         return [path]
     if _GLOB_CHARACTERS.isdisjoint(pattern):
         raise InputError(f"{pattern}: no such file.")
