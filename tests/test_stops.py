@@ -20,7 +20,7 @@ TRAIN = (
 PREPARE = ("prepare", "data=files", "data.train=rows.csv", "text.pos=false", "num_workers=1", "prepared_dir=p")
 LABEL = ("label", "model_dir={model}", "input=rows.csv", "output=out.csv", "tracking=off", "labelling.num_workers=1")
 EVALUATE = ("evaluate", "model_dir={model}", "data.test=test.csv", "output_dir=e", "tracking=off")
-SWEEP = ("sweep", *TRAIN[1:], "sweep.space=[model.hidden_size=2,3]", "auto=[]")
+SWEEP = ("sweep", *TRAIN[1:], "sweep.space=['model.hidden_size=2,3']", "auto=[]")
 STEPS = [
     *((PREPARE, f"textlstm.corpus.preparation.prepare.{step}") for step in ("ingest", "tokenize_rows", "assemble")),
     (PREPARE, "textlstm.corpus.preparation.prepare.assign_rows"),

@@ -91,6 +91,11 @@ class UnfinishedTraining:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+def is_unfinished(model_dir: Path) -> bool:
+    """Say whether a training into `model_dir` was cut off, before or after its model was saved."""
+    return (model_dir.with_name(f"{model_dir.name}.unfinished") / SETTINGS_FILE).is_file()
+
+
 def values_of_first_process(config: TrainConfig, corpus: PreparedCorpus) -> dict[str, Any]:
     """Return the values that the first process of `torchrun` has chosen for `auto` settings; waits for them.
 

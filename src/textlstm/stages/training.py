@@ -10,7 +10,7 @@ from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.figure_text import score_text
 from textlstm.fitting import Fitted, fit_classifier, resolve, typed_settings, with_values
 from textlstm.fitting.cross_fit import write_label_errors
-from textlstm.fitting.unfinished import UnfinishedTraining
+from textlstm.fitting.unfinished import UnfinishedTraining, is_unfinished
 from textlstm.model_folder import add_figures, refuse_existing, save_saved_model
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.processes.distributed import under_torchrun
@@ -56,7 +56,8 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path, f
     """
     # Refuse a wrong call, then prepare the corpus or find it in the store.
     refuse_missing_gpu(training__device=config.training.device, text__tagger_device=config.text.tagger_device)
-    refuse_existing(model_dir, overwrite=config.overwrite)
+    # A training that was stopped after its model was saved still has its work folder, and is finished.
+    refuse_existing(model_dir, overwrite=config.overwrite or is_unfinished(model_dir))
     corpus = prepared(config)
     # Continue a training that was killed, with the run and the chosen values it had.
     unfinished = UnfinishedTraining.open(model_dir, config, corpus)
