@@ -62,7 +62,7 @@ def test_parts_of_speech_are_tagged_where_something_reads_them(overrides: list[s
 
 
 def test_the_help_explains_auto_for_each_setting() -> None:
-    page = stage_help("Fit a model.", "textlstm train", TrainConfig)
+    page = stage_help("train", "Fit a model.", "textlstm train", TrainConfig)
     entries = dict(zip(*[iter(re.split(r"\n  (\S+)=", page)[1:])] * 2, strict=True))
     for key in AUTO_SETTINGS:
         default, _, meaning = entries[key].partition("\n")
