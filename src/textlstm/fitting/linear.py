@@ -21,8 +21,13 @@ MODULE = "textlstm.models.linear.fits"
 
 
 def fits_beside_network(texts: Sequence[str]) -> bool:
-    """Return whether the linear models of these training texts cost no time of their own: another processor fits."""
-    return sum(map(len, texts)) > FEW_CHARACTERS and len(os.sched_getaffinity(0)) > 1
+    """Return whether another processor fits the linear models of these training texts while the network trains."""
+    return _fits_in_process(texts) and len(os.sched_getaffinity(0)) > 1
+
+
+def _fits_in_process(texts: Sequence[str]) -> bool:
+    """Return whether the fits on these training texts are worth the start of a process."""
+    return sum(map(len, texts)) > FEW_CHARACTERS
 
 
 @contextmanager
@@ -37,11 +42,11 @@ def linear_models(
         config: all settings of stage train.
         score_validation: whether logits of validation rows are wanted.
     """
-    train, validation = rows.train.texts(), rows.validation.texts()
+    train, validation, joined = rows.train.texts(), rows.validation.texts(), rows.joined()
     fits = LinearFits(
         train=train,
         validation=validation,
-        targets=rows.joined().train_targets,
+        targets=joined.train_targets,
         num_labels=len(corpus.labels),
         task=corpus.task,
         config=config.model,
@@ -50,10 +55,10 @@ def linear_models(
         baseline=config.evaluation.baseline,
         score_validation=score_validation and config.model.linear_expert,
         seed=config.seed,
-        row_weights=rows.joined().train.weights(),
+        row_weights=joined.train.weights(),
     )
     # Few characters are done before another process would have started.
-    if sum(map(len, train)) <= FEW_CHARACTERS:
+    if not _fits_in_process(train):
         yield lambda _stop: fits.fit()
         return
     call = BackgroundCall(MODULE, fits.to_message())
