@@ -245,13 +245,12 @@ class TextClassifier:
 
     def _probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """Return what `predict_proba` does; the networks read only the rows that the linear expert leaves to them."""
+        self.recurrent.after_fork()  # before the tagger, which may compute by torch
         # A combiner that gives the networks no weight needs none of them: their logits count 0 times.
         is_idle = self.combiner.recurrent_scale == 0
         if self.expert is None or (self.early_exit is None and not is_idle):
-            self.recurrent.after_fork()  # before the tagger, which may compute by torch
             whole = self.combiner.combine(*self._logits(self.pipeline.prepare(texts), texts))
             return to_probabilities(whole, self.saved_model.task)
-        self.recurrent.after_fork()
         # Cutting texts into words is cheap and serves both branches; tagging is not, and waits for what is left.
         prepared = None if self.pipeline.tags else self.pipeline.prepare(texts)
         expert = self.expert.logits(texts, None if prepared is None else prepared.words)
