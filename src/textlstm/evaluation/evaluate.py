@@ -113,6 +113,11 @@ class Evaluation:
     signature: str
     warnings: tuple[str, ...]
 
+    @property
+    def main_figure(self) -> str:
+        """The figure that a model is named and compared by: `accuracy`, or `micro_f1` with several labels a row."""
+        return "micro_f1" if self.rows.is_multi_label else "accuracy"
+
     def flat_metrics(self) -> dict[str, float]:
         """Return every single number by a plain name, for a tracker: the model's, then `recurrent_accuracy` etc."""
         flat = dict(self.metrics.values)

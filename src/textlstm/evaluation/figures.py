@@ -103,7 +103,7 @@ def _models(evaluation: Evaluation) -> Picture:
     """Accuracy and macro F1 of the model, its branches and its opponents."""
     models = {TOGETHER: evaluation.metrics, **evaluation.others}
     shown = [name for name in MODEL_NAMES if name in models and name != MAJORITY]  # it would squeeze the others
-    metrics = ("micro_f1", "macro_f1") if evaluation.rows.is_multi_label else ("accuracy", "macro_f1")
+    metrics = (evaluation.main_figure, "macro_f1")
 
     def paint(figure: Figure) -> None:
         for axes, metric in zip(np.atleast_1d(figure.subplots(1, 2, sharey=True)), metrics, strict=True):

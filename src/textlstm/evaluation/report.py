@@ -186,9 +186,8 @@ def model_plots(evaluation: Evaluation) -> list[DotPlot]:
     models = {TOGETHER: evaluation.metrics, **evaluation.others}
     # The majority class lies so far below that it would squeeze the others; it stands in the table of all figures.
     shown = [name for name in MODEL_NAMES if name in models and name != MAJORITY]
-    first = "micro_f1" if evaluation.rows.is_multi_label else "accuracy"
     plots = []
-    for figure in (first, "macro_f1"):
+    for figure in (evaluation.main_figure, "macro_f1"):
         entries = [
             (MODEL_NAMES[name], models[name].values[figure], models[name].intervals[figure], 0, "", name == TOGETHER)
             for name in shown
@@ -501,7 +500,6 @@ class ModelFigures(NamedTuple):
 
 def model_figures(evaluation: Evaluation) -> list[ModelFigures]:
     """Return every model with the figures that all of them have."""
-    first = "micro_f1" if evaluation.rows.is_multi_label else "accuracy"
     models = {TOGETHER: evaluation.metrics, **evaluation.others}
     return [
         ModelFigures(
@@ -513,7 +511,7 @@ def model_figures(evaluation: Evaluation) -> list[ModelFigures]:
                     _figure(models[name].values.get(metric, np.nan)),
                     _ends(models[name].intervals.get(metric)),
                 )
-                for metric in (first, "macro_f1", "log_loss")
+                for metric in (evaluation.main_figure, "macro_f1", "log_loss")
             ],
         )
         for name, title in MODEL_NAMES.items()

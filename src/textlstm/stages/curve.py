@@ -89,7 +89,7 @@ def _evaluation_of(config: CurveConfig, num_rows: int, *, family: Family) -> Eva
 
 
 def _point(num_rows: int, evaluation: Evaluation) -> CurvePoint:
-    figure = _figure(evaluation)
+    figure = evaluation.main_figure
     baseline = evaluation.others.get(BASELINE)
     return CurvePoint(
         num_rows,
@@ -98,10 +98,6 @@ def _point(num_rows: int, evaluation: Evaluation) -> CurvePoint:
         evaluation.metrics.values["macro_f1"],
         baseline.values[figure] if baseline else None,
     )
-
-
-def _figure(evaluation: Evaluation) -> str:
-    return "micro_f1" if evaluation.rows.is_multi_label else "accuracy"
 
 
 def _figure_name(evaluation: Evaluation) -> str:

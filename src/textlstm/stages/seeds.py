@@ -215,8 +215,7 @@ def _test_figures(trained: Trained) -> dict[str, float]:
     if trained.evaluated is None:
         return {}
     evaluation = trained.evaluated.evaluation
-    first = "micro_f1" if evaluation.rows.is_multi_label else "accuracy"
-    return {name: evaluation.metrics.values[name] for name in (first, "macro_f1")}
+    return {name: evaluation.metrics.values[name] for name in (evaluation.main_figure, "macro_f1")}
 
 
 def _spread(results: Sequence[SeedResult]) -> list[tuple[str, str, float]]:

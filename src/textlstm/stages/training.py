@@ -102,7 +102,8 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path, f
             )
             add_figures(model_dir, _test_figures(evaluated))
             if not config.tracking.run_name:
-                run.set_tags({NAME_TAG: f"{name} {score_text(_main_figure(evaluated))}"})
+                figures = evaluated.evaluation
+                run.set_tags({NAME_TAG: f"{name} {score_text(figures.metrics.values[figures.main_figure])}"})
         if config.evaluation.label_errors:
             table = write_label_errors(corpus, config.data, evaluation_dir, seed=config.seed)
             note(f"training rows to look at: {table}")
@@ -129,12 +130,6 @@ def run_name(config: TrainConfig, family: Family | None = None) -> str:
 def test_digest(corpus: PreparedCorpus) -> str:
     """Return the sha256 of the test rows; empty without any."""
     return corpus.test.digest if corpus.test is not None else ""
-
-
-def _main_figure(evaluated: Evaluated) -> float:
-    """Return accuracy, or micro-F1 where a row may have several labels."""
-    values = evaluated.evaluation.metrics.values
-    return values["micro_f1"] if evaluated.evaluation.rows.is_multi_label else values["accuracy"]
 
 
 def _with_chosen_values(
@@ -222,10 +217,8 @@ def _log_outcome(run: Tracker, fitted: Fitted, *, seconds: float) -> None:
 
 def _test_figures(evaluated: Evaluated) -> dict[str, Sequence[float]]:
     """Return the main figures of the test rows, each with the ends of its interval."""
-    metrics = evaluated.evaluation.metrics
-    # With several labels a row there is no accuracy; micro-F1 takes its place.
-    first = "accuracy" if "accuracy" in metrics.intervals else "micro_f1"
-    return {f"test/{name}": (metrics.values[name], *metrics.intervals[name]) for name in (first, "macro_f1")}
+    metrics, names = evaluated.evaluation.metrics, (evaluated.evaluation.main_figure, "macro_f1")
+    return {f"test/{name}": (metrics.values[name], *metrics.intervals[name]) for name in names}
 
 
 def _with_provenance(
