@@ -64,6 +64,7 @@ CHANGES = {
     "model.expert_c": Change("0.1"),
     "training.epochs": Change("3"),
     "training.batch_size": Change("32"),
+    "training.batch_tokens": Change("300"),
     "training.learning_rate": Change("0.01"),
     "training.embedding_learning_rate": Change("0.001"),
     "training.weight_decay": Change("0.5"),

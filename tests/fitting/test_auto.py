@@ -157,6 +157,23 @@ def test_batches_grow_with_the_rows(num_rows: int, batch_size: int, freeze_epoch
     assert (choice.training.embedding_learning_rate, choice.training.cross_fit) == (0.002, 0)
 
 
+@pytest.mark.parametrize(
+    ("num_rows", "typed", "on_gpu", "batch_tokens"),
+    [
+        (200_000, (), True, 16_384),
+        (200_000, (), False, 0),
+        (200_000, ("training.batch_size",), True, 0),  # a batch size that was typed is kept
+        (20_000, (), True, 8_000),  # an epoch has at least 100 steps
+        (2_000, (), True, 800),
+        (100, (), True, 0),  # batches of rows are larger
+    ],
+)
+def test_batches_of_a_gpu_are_tokens(num_rows: int, typed: tuple[str, ...], on_gpu: bool, batch_tokens: int) -> None:
+    size = DataSize(num_rows=num_rows, num_validation_rows=500, num_tokens=40 * num_rows, num_labels=2)
+    choice = choose_sizes(size, ModelConfig(), TrainingConfig(), ALL - set(typed), on_gpu=on_gpu)
+    assert choice.training.batch_tokens == batch_tokens
+
+
 def _within(size: DataSize, speed: float, **settings: object) -> tuple[ModelConfig, TrainingConfig, tuple[str, ...]]:
     training = replace(TrainingConfig(batch_size=32), **settings)  # type: ignore[arg-type]
     choice = choose_within_time(size, ModelConfig(), training, ALL, tokens_per_second=speed)

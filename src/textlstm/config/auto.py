@@ -18,6 +18,7 @@ AUTO_SETTINGS = (
     "model.expert_naive_bayes",
     "training.epochs",
     "training.batch_size",
+    "training.batch_tokens",
     "training.embedding_learning_rate",
     "training.adversarial",
     "training.refit",

@@ -22,6 +22,10 @@ class TrainingConfig:
     batch_size: int = 16
     """Rows a step when texts have the average length; batches hold equal numbers of tokens, not of rows; auto: 8
     below 500 training rows, 16 below 3,000, 32 below 30,000, 64 below 100,000, else 128."""
+    batch_tokens: int = 0
+    """Tokens a step, padding included; 0 means batch_size rows. The learning rates, which are those of batch_size rows,
+    grow with the square root of the batch; auto: on a GPU 16,384, fewer where an epoch would have fewer than 100 steps;
+    on a CPU 0."""
     learning_rate: float = 4e-3
     """Peak learning rate of all weights but the embeddings."""
     embedding_learning_rate: float = 8e-3
@@ -82,6 +86,7 @@ class TrainingConfig:
             check_ranges("training.", self, **{key: (0, 1_000_000)})
         # Zero has a meaning of its own in each of these settings.
         workers = (0, MOST_WORKERS)
+        check_ranges("training.", self, batch_tokens=(0, 100_000_000))
         check_ranges("training.", self, patience=(0, 100_000), num_threads=workers, num_workers=workers)
         for key in ("warmup_fraction", "label_smoothing", "ema_decay"):
             check_fraction(f"training.{key}", getattr(self, key))

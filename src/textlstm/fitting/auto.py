@@ -14,10 +14,13 @@ from textlstm.fitting.auto_expert import EXPERT_KEYS, choose_expert
 from textlstm.fitting.auto_network import DataSize, choose_sizes, choose_within_time
 from textlstm.fitting.linear import fits_beside_network
 from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs
+from textlstm.processes.devices import choose_device
 from textlstm.text.language import is_spaceless
 from textlstm.training.job import EpochReport
 
 _TIMED_TOKENS = 30_000
+_TIMED_STEPS = 20
+"""Steps that are timed of batches so large that `_TIMED_TOKENS` would be fewer."""
 ASSUMED_SPEED = 50_000
 """Tokens a second where they are not measured."""
 _TIME_OF_EXPERT = 0.1
@@ -94,7 +97,8 @@ def resolve(
         num_tokens=int(np.minimum(np.diff(rows.train.offsets()), model.max_tokens).sum()),
         num_labels=len(corpus.labels),
     )
-    sizes = choose_sizes(size, model, training, free)
+    on_gpu = choose_device(training.device, key="training.device").type == "cuda"
+    sizes = choose_sizes(size, model, training, free, on_gpu=on_gpu)
     config = replace(config, model=sizes.model, training=sizes.training)
     speed = _tokens_per_second(rows, corpus, config, stop=stop) if measure_speed else ASSUMED_SPEED
     within = choose_within_time(
@@ -124,10 +128,11 @@ def _tokens_per_second(
     rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig, *, stop: Callable[[], int] | None
 ) -> float:
     """Return the tokens a second of a training on some of the rows; the first of two epochs warms up."""
-    # Rows in random order, up to `_TIMED_TOKENS` tokens; no validation rows, whose scoring would cost time.
+    # Rows in random order, up to some tokens; no validation rows, whose scoring would cost time.
     lengths = np.minimum(np.diff(rows.train.offsets()), config.model.max_tokens)
     order = np.random.default_rng(0).permutation(len(lengths))
-    chosen = order[: max(1, int(np.searchsorted(np.cumsum(lengths[order]), _TIMED_TOKENS)))]
+    timed_tokens = max(_TIMED_TOKENS, _TIMED_STEPS * config.training.batch_tokens)
+    chosen = order[: max(1, int(np.searchsorted(np.cumsum(lengths[order]), timed_tokens)))]
     some = LabelledRows(
         PreparedSplit(rows.train.table.take(pa.array(chosen)), digest=""),
         rows.train_targets[chosen],

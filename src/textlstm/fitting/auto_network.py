@@ -25,6 +25,11 @@ _LEAST_STEPS = 200
 """A training of few rows takes at least this many steps, in at most `_MOST_EPOCHS`."""
 _MOST_EPOCHS = 20
 
+_GPU_BATCH_TOKENS = 16_384
+"""Tokens of a batch that keep a GPU busy."""
+_LEAST_STEPS_AN_EPOCH = 100
+"""With fewer steps, larger batches cost accuracy (measured with `benchmarks/variants.py training.batch_tokens=...`)."""
+
 _SHORT_TEXT = 60
 """Mean tokens of a text up to which adversarial training is tried: one changed word counts in a short text only."""
 _FEW_TOKENS = 200_000
@@ -71,14 +76,20 @@ class NetworkChoice:
     """A line each, for people."""
 
 
-def choose_sizes(size: DataSize, model: ModelConfig, training: TrainingConfig, free: frozenset[str]) -> NetworkChoice:
+def choose_sizes(
+    size: DataSize, model: ModelConfig, training: TrainingConfig, free: frozenset[str], *, on_gpu: bool = False
+) -> NetworkChoice:
     """Return the settings that do not depend on time: batches, learning rate of vectors, frozen vectors, folds."""
     few = size.num_rows < FEW_ROWS
     if "training.batch_size" in free:
         training = replace(training, batch_size=_batch_size(size.num_rows))
+        # A batch size that was typed is kept on a GPU, too.
+        if "training.batch_tokens" in free and on_gpu:
+            training = replace(training, batch_tokens=_batch_tokens(size, training.batch_size))
     if "training.embedding_learning_rate" in free:
         training = replace(training, embedding_learning_rate=0.002 if model.embeddings else 0.008)
-    reasons = [f"batches of {training.batch_size} rows, for {size.num_rows:,} training rows"]
+    batches = f"{training.batch_tokens:,} tokens" if training.batch_tokens else f"{training.batch_size} rows"
+    reasons = [f"batches of {batches}, for {size.num_rows:,} training rows"]
     if "model.freeze_epochs" in free:
         model = replace(model, freeze_epochs=-1 if few and model.embeddings else 0)
         if model.freeze_epochs:
@@ -198,6 +209,12 @@ def _batch_size(num_rows: int) -> int:
     if num_rows >= 3_000:
         return 32
     return 16 if num_rows >= FEW_ROWS else 8
+
+
+def _batch_tokens(size: DataSize, batch_size: int) -> int:
+    """Return the tokens of a batch on a GPU; 0 where batches of `batch_size` rows are as large."""
+    most = min(_GPU_BATCH_TOKENS, size.num_tokens // _LEAST_STEPS_AN_EPOCH)
+    return most if most > batch_size * size.mean_length else 0
 
 
 def _epochs(size: DataSize, batch_size: int) -> int:

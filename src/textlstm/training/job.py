@@ -47,10 +47,16 @@ class TrainingJob:
         return self.num_epochs or self.config.epochs
 
     @property
+    def mean_length(self) -> float:
+        """Tokens of an average training row."""
+        return len(self.train.token_ids) / max(1, self.train.num_rows)
+
+    @property
     def parallel_tokens(self) -> float:
         """Tokens of an average batch if the network trains faster in two threads, else 0."""
-        mean_length = len(self.train.token_ids) / max(1, self.train.num_rows)
-        return self.config.batch_size * mean_length if self.network.can_run_in_parallel else 0
+        if not self.network.can_run_in_parallel:
+            return 0
+        return self.config.batch_tokens or self.config.batch_size * self.mean_length
 
     def fingerprint(self) -> str:
         """Return a digest of all that must be equal for a training to be continued: settings, rows, first weights."""

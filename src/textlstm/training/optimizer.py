@@ -19,7 +19,7 @@ class Optimizer:
 
     def __init__(self, network: TextNetwork, config: TrainingConfig) -> None:
         """Take over the parameters of `network`, which must be on its device already."""
-        self._config = config
+        self.config = config
         words = network.word_embedding_parameters()
         word_ids = {id(parameter) for parameter in words}
         others = [parameter for parameter in network.parameters() if id(parameter) not in word_ids]
@@ -68,12 +68,12 @@ class Optimizer:
         skip = (norm - norm != 0).float()  # infinity and NaN, less themselves, are NaN
         self.num_skipped += skip
         # The same factor for all gradients, so that the direction of the step stays.
-        if self._config.clip_norm:
-            scale = (self._config.clip_norm / (norm + 1e-6)).clamp(max=1.0)
+        if self.config.clip_norm:
+            scale = (self.config.clip_norm / (norm + 1e-6)).clamp(max=1.0)
             torch._foreach_mul_(self.gradients, scale)
-        self.others.step(self._config.learning_rate * factor, skip=skip)
+        self.others.step(self.config.learning_rate * factor, skip=skip)
         if not self.words_frozen:
-            self.words.step(self._config.embedding_learning_rate * factor, skip=skip)
+            self.words.step(self.config.embedding_learning_rate * factor, skip=skip)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -102,7 +102,7 @@ class Optimizer:
         self.others.load(others)
         # A CPU keeps idle words behind; a GPU, which takes over its training, wants the whole table up to date.
         if isinstance(self.words, FlatAdamW) and "state" in words:
-            lazy = LazyAdamW(nn.Parameter(words["state"][:, 0].clone()), average_decay=self._config.ema_decay)
+            lazy = LazyAdamW(nn.Parameter(words["state"][:, 0].clone()), average_decay=self.config.ema_decay)
             lazy.load(words)
             words = lazy.dense_tensors()
         self.words.load(words)

@@ -24,6 +24,7 @@ from textlstm.training.checkpoints import Checkpoint, CheckpointStore, on_host
 from textlstm.training.compute import number_format_of
 from textlstm.training.gradients import Gradients
 from textlstm.training.job import EpochReport, FitResult, Progress, TrainingJob
+from textlstm.training.large_batches import for_batches
 from textlstm.training.lazy_adamw import FoundWords
 from textlstm.training.loss import build_objective, row_weights
 from textlstm.training.optimizer import Optimizer, learning_rate_factor
@@ -98,7 +99,7 @@ class Trainer:
         )
         number_format = number_format_of(job.config, device)
         self.gradients = Gradients(self.network, objective, job.config, number_format=number_format, seed=job.seed)
-        self.optimizer = Optimizer(self.network, job.config)
+        self.optimizer = Optimizer(self.network, for_batches(job.config, mean_length=job.mean_length))
         self.progress = Progress()
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         """Of the rows of the epoch so far; it stays on the device, so that a step does not wait for it."""
@@ -131,6 +132,7 @@ class Trainer:
         plan = plan_epoch(
             self.train.lengths,
             batch_size=job.config.batch_size,
+            batch_tokens=job.config.batch_tokens,
             seed=job.seed,
             epoch=number,
             weights=row_weights(job.train.targets, job.num_labels) if balanced else None,
@@ -212,7 +214,7 @@ class Trainer:
             validation_loss=loss,
             macro_f1=scores.macro_f1,
             accuracy=scores.accuracy,
-            learning_rate=self.job.config.learning_rate * self.learning_rate_factor(progress.rows),
+            learning_rate=self.optimizer.config.learning_rate * self.learning_rate_factor(progress.rows),
             num_steps=epoch.plan.num_batches,
             num_skipped=int(self.optimizer.num_skipped),
             tokens_per_second=progress.tokens / max(progress.seconds, 1e-9),

@@ -43,6 +43,24 @@ def test_full_groups_have_no_more_than_the_most_rows() -> None:
     assert np.diff(plan.starts).max() == 40
 
 
+def test_batches_of_a_number_of_tokens_have_few_shapes() -> None:
+    lengths = np.random.default_rng(1).integers(0, 400, 20_000)
+    plan = plan_epoch(lengths, batch_size=16, seed=1, epoch=0, weights=None, batch_tokens=8_192)
+    sizes = np.diff(plan.starts)
+    assert sorted(plan.rows.tolist()) == list(range(20_000))
+    for k in range(plan.num_batches):
+        assert plan.widths[k] >= lengths[plan.rows[plan.starts[k] : plan.starts[k + 1]]].max()
+    assert set(plan.widths.tolist()) <= {*range(8, 65, 8), *range(80, 257, 16), *range(288, 417, 32)}
+    # All but the last batch of each pool have a multiple of 8 rows, and a width has one number of rows.
+    num_pools = -(-20_000 // (50 * round(8_192 / lengths.mean())))
+    assert (sizes % 8 > 0).sum() <= num_pools
+    assert (
+        len(set(zip(sizes.tolist(), plan.widths.tolist(), strict=True))) <= len(set(plan.widths.tolist())) + num_pools
+    )
+    assert abs((sizes * plan.widths).mean() / 8_192 - 1) < 0.1
+    assert 1 - lengths.sum() / plan.num_cells < 0.1
+
+
 def test_sorted_plan_keeps_to_its_cells() -> None:
     lengths = _lengths(3000)
     plan = plan_sorted(lengths, batch_cells=500, most_rows=100)
