@@ -62,6 +62,8 @@ class LabellingConfig:
     """More rejected rows than this part of the input end the job, in [0, 1]."""
     shard_rows: int = 5_000
     """Rows of one shard, the unit that is done once and kept when the job is interrupted; at a file's end, fewer."""
+    append: bool = False
+    """Keep the labels of an output that is there already, by the same model; only new or changed texts are labelled."""
     num_workers: int = 0
     """Processes; 0 means one a core. Small inputs run in the main process."""
     device: Device = Device.auto

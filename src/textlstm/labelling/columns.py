@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from textlstm.config import LabellingConfig
 from textlstm.corpus.rows.inputs import clash_problems
+from textlstm.corpus.rows.values import cell_text, parse_array, plain_value
 from textlstm.errors import InputError
 from textlstm.labelling.model import RowClassifier, RowPrediction
 
@@ -21,14 +22,14 @@ class AddedColumns:
     def __init__(self, settings: LabellingConfig, labels: Sequence[str], *, is_multi_label: bool) -> None:
         """Fix the names for a model with `labels`; where a text may have several, the label column holds lists."""
         self._settings = settings
-        self._is_multi_label = is_multi_label
+        self.is_multi_label = is_multi_label
         self._labels = tuple(labels)
         self._num_top = min(settings.top_k, len(self._labels))
         self.types: dict[str, type] = dict(self._types())
         self.names = tuple(self.types)
 
     def _types(self) -> Iterator[tuple[str, type]]:
-        yield self._settings.label_name, list if self._is_multi_label else str
+        yield self._settings.label_name, list if self.is_multi_label else str
         yield self._settings.probability_name, float
         if self._settings.decision_name:
             yield self._settings.decision_name, str
@@ -92,6 +93,28 @@ class AddedColumns:
                 values[EXPLANATION_COLUMN] = explanations[row]
             yield values
 
+    def read(self, row: Mapping[str, object]) -> dict[str, object]:
+        """Return the added values that stand in a row of an output, as `values` gave them; without the source.
+
+        Raises:
+            KeyError: The row lacks a column.
+            ValueError: A cell is not what `values` gives.
+        """
+        found: dict[str, object] = {}
+        for name, kind in self.types.items():
+            if name == self._settings.source_column:
+                continue
+            value = row[name]
+            if kind is float:
+                # Numbers of JSON and cells of CSV keep their text, so that the same number is read and written again.
+                text = cell_text(value)
+                found[name] = float(text.replace(",", ".") if self._settings.decimal_comma else text)
+            elif kind is list:
+                found[name] = parse_array(value) if isinstance(value, str) else plain_value(value)
+            else:
+                found[name] = cell_text(value)
+        return found
+
     @property
     def _needs_all(self) -> bool:
         return self._num_top > 0 or self._settings.all_probabilities
@@ -105,7 +128,7 @@ class AddedColumns:
             case _:
                 labels = list(prediction.labels)
         # A list and not one text with separators: a label may hold any separator.
-        return labels if self._is_multi_label else "".join(labels)
+        return labels if self.is_multi_label else "".join(labels)
 
 
 # The words that counted: what a label's probability loses when a word is left out of the text.

@@ -70,4 +70,5 @@ def _is_done(job: LabelConfig, digest: str) -> bool:
 
 def _of_effect(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of labelling that may change an output."""
-    return {key: value for key, value in settings.items() if key not in ("num_workers", "max_reject_fraction")}
+    free = ("num_workers", "max_reject_fraction", "append")
+    return {key: value for key, value in settings.items() if key not in free}

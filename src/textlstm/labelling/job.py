@@ -3,16 +3,20 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from textlstm.config import LabelConfig, LabellingConfig
 from textlstm.corpus.rows.readers import reading_notes
 from textlstm.corpus.rows.records import Reject, RejectCount
-from textlstm.errors import ConfigError, InputError, IntegrityError, Interrupted, StorageError
+from textlstm.errors import ConfigError, InputError, IntegrityError, Interrupted
 from textlstm.labelling.columns import AddedColumns
+from textlstm.labelling.earlier.comparison import refuse_other_model
+from textlstm.labelling.earlier.kept import KeptParts, has_known_rows, write_known_rows
+from textlstm.labelling.earlier.output import EarlierOutput, take_earlier
 from textlstm.labelling.engines.start import ShardEngine, start_engine
 from textlstm.labelling.inputs import local_path
 from textlstm.labelling.journal import DigestStream, Journal, ShardRecord
@@ -24,8 +28,8 @@ from textlstm.labelling.planning import Unpacked, make_plan, refuse_headers, sha
 from textlstm.labelling.shard import ShardTask, settings_of_reading
 from textlstm.labelling.stream import label_stream
 from textlstm.labelling.summary import LabelSummary, summarize
+from textlstm.labelling.work_folder import refuse_existing, refuse_other_output, work_folder
 from textlstm.processes.standard_streams import standard_output
-from textlstm.storage.locks import OutputLock
 
 # The last step of a job: check the sums, then make rejects, manifest and output visible, the output last.
 
@@ -39,6 +43,8 @@ def commit_output(
     config: LabelConfig,
     model_dir: Path,
     target: Target,
+    kept: KeptParts | None = None,
+    earlier: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Write the finished files of a job whose shards are all done, and remove its work folder.
 
@@ -60,7 +66,9 @@ def commit_output(
     # `create` makes a file visible at the end of its block: rejects first, then the manifest, the output last.
     with store.create(target.name, scratch=target.scratch) as raw:
         stream = DigestStream(raw)
-        join_parts(stream, records, journal, output=plan.output, added=added, settings=config.labelling)
+        sizes = join_parts(
+            stream, records, journal, output=plan.output, added=added, settings=config.labelling, kept=kept
+        )
         stream.flush()
         if num_rejects:
             with store.create(target.rejects, scratch=target.scratch) as rejects:
@@ -71,7 +79,15 @@ def commit_output(
             store.remove(target.rejects)
         # The digest is complete here, while the output itself still has its temporary name.
         manifest = Manifest.of_job(
-            plan, records, card, config=config, model_dir=model_dir, sha256=stream.sha256, num_bytes=stream.num_bytes
+            plan,
+            records,
+            card,
+            config=config,
+            model_dir=model_dir,
+            sha256=stream.sha256,
+            num_bytes=stream.num_bytes,
+            sizes=sizes,
+            earlier=earlier,
         )
         with store.create(target.manifest, scratch=target.scratch) as file:
             file.write(manifest.to_json())
@@ -165,8 +181,11 @@ def label_files(
         raise ConfigError("input: not set; say what to label, such as input=reviews.csv")
     directory = Path(config.model_dir) if model_dir is None else model_dir
     card = models.describe(directory)
+    added = AddedColumns(config.labelling, card.labels, is_multi_label=card.is_multi_label)
     # A pipe gets the rows as they are labelled: no plan, no work folder, nothing to continue.
     if config.output == "-":
+        if config.labelling.append:
+            raise ConfigError("labelling.append=true needs a file as output, whose labels can be kept; name one")
         output = standard_output()
         refuse_headers(expand_names(config.input), config, card)
         classifier = models.load(directory, config.labelling, False)
@@ -175,30 +194,50 @@ def label_files(
     names = expand_names(config.input)
     target = open_target(config.output)
     refuse_input_as_output(config.output, names, config.input)
-    _refuse_existing(target, config)
+    refuse_existing(target, config)
     # Wrong columns are named before a model is loaded, which takes seconds.
     refuse_headers(names, config, card)
     # First the lock of the work folder, whose descriptor the workers inherit; they load the model during planning.
-    with (
-        _work_folder(target, output=config.output) as inherited,
-        start_engine(config, models, directory, names=names, target=target, inherited=inherited) as engine,
-    ):
+    with ExitStack() as stack:
+        inherited = stack.enter_context(work_folder(target, output=config.output))
+        # The output whose labels are kept, and not one by another model.
+        earlier = take_earlier(target, config)
+        if earlier is not None:
+            refuse_other_model(earlier, config, card, models=models, model_dir=directory)
+        engine = stack.enter_context(
+            start_engine(config, models, directory, names=names, target=target, inherited=inherited)
+        )
         # Read and cut the inputs. After this the plan is on the disk, and the same command continues the job.
-        plan = _agreed_plan(config, card, names, target)
-        _refuse_other_output(target, plan, config)
+        plan = _agreed_plan(config, card, names, target, earlier=earlier)
+        refuse_other_output(target, plan, config)
         # The folder is named by the plan's key, so parts of another plan are never taken for parts of this one.
         journal = Journal(target.store, f"{target.work}/{plan.key[:16]}", scratch=target.scratch)
         done = journal.done(plan.shards)
-        num_continued = sum(record.row_total for record in done.values())
+        num_continued = sum(record.row_total - record.num_kept for record in done.values())
+        kept_records, kept = earlier.kept_shards(plan) if earlier is not None else ({}, None)
+        done |= kept_records
         records = [done[shard.number] for shard in plan.shards] if len(done) == len(plan.shards) else []
         # An earlier run may have done all shards; then only the last step is left.
         if not records:
             try:
-                records = _label_shards(plan, engine, journal, config, done=done, advance=advance)
+                known = _write_known_rows(earlier, kept, journal, added=added, target=target)
+                records = _label_shards(plan, engine, journal, config, done=done, advance=advance, known=known)
             except Interrupted as stop:
                 # Workers may have finished shards of which this process has not heard: only records on the disk count.
-                raise Interrupted(stop.signal_number, _kept(journal, plan)) from stop
-        commit_output(plan, records, journal, card, config=config, model_dir=directory, target=target)
+                num_kept = sum(record.row_total for record in (journal.done(plan.shards) | kept_records).values())
+                words = f"interrupted: {num_kept:,} of {plan.num_rows:,} rows are kept; the same command goes on"
+                raise Interrupted(stop.signal_number, words) from stop
+        commit_output(
+            plan,
+            records,
+            journal,
+            card,
+            config=config,
+            model_dir=directory,
+            target=target,
+            kept=kept,
+            earlier=earlier.jobs() if earlier is not None else (),
+        )
     summary = summarize(
         records,
         card,
@@ -223,6 +262,7 @@ def _label_shards(
     *,
     done: dict[int, ShardRecord],
     advance: Advance | None,
+    known: str,
 ) -> list[ShardRecord]:
     """Label the shards that are not done yet; return the records of all shards, in order."""
     watch = RejectWatch(plan, config.labelling, journal)
@@ -239,7 +279,7 @@ def _label_shards(
             advance(rows, plan.num_rows, f"{speed:,.0f} rows/s")
 
     tasks = [
-        ShardTask(shard, plan.inputs[shard.file], plan.output, plan.settings["text_column"])
+        ShardTask(shard, plan.inputs[shard.file], plan.output, plan.settings["text_column"], known)
         for shard in plan.shards
         if shard.number not in done
     ]
@@ -253,13 +293,25 @@ def _label_shards(
     return [done[shard.number] for shard in plan.shards]
 
 
-def _kept(journal: Journal, plan: Plan) -> str:
-    """Return what an interrupted job leaves, and how to go on: shards whose record is written count."""
-    num_kept = sum(record.row_total for record in journal.done(plan.shards).values())
-    return f"interrupted: {num_kept:,} of {plan.num_rows:,} rows are kept; the same command goes on"
+def _write_known_rows(
+    earlier: EarlierOutput | None, kept: KeptParts | None, journal: Journal, *, added: AddedColumns, target: Target
+) -> str:
+    """Write the labels of the earlier output outside of the kept parts; return the address of their folder.
+
+    Raises:
+        IntegrityError: A row of the earlier output cannot be read.
+        StorageError: The work folder cannot be written.
+    """
+    if earlier is None or kept is None:
+        return ""
+    if not has_known_rows(target.store, journal.folder):
+        write_known_rows(target.store, journal.folder, earlier.known_rows(kept, added), scratch=target.scratch)
+    return target.store.address(journal.folder)
 
 
-def _agreed_plan(config: LabelConfig, card: ModelCard, names: Sequence[str], target: Target) -> Plan:
+def _agreed_plan(
+    config: LabelConfig, card: ModelCard, names: Sequence[str], target: Target, *, earlier: EarlierOutput | None
+) -> Plan:
     """Return the plan of this job, stored in the work folder, where no other job's may be.
 
     Raises:
@@ -269,13 +321,21 @@ def _agreed_plan(config: LabelConfig, card: ModelCard, names: Sequence[str], tar
     """
     # Packed inputs are unpacked into the work folder while the plan is made.
     unpacked = Unpacked(target.store, f"{target.work}/inputs", target.scratch)
-    plan = make_plan(names, config, card, unpacked=unpacked)
+    plan = make_plan(
+        names,
+        config,
+        card,
+        unpacked=unpacked,
+        earlier=earlier.digest if earlier is not None else "",
+        earlier_bytes=earlier.input_bytes if earlier is not None else None,
+    )
     if target.store.exists(target.plan) and not config.overwrite:
         with target.store.open(target.plan) as stream:
             # A work folder is there: continue it only where the same bytes would come out.
-            earlier = Plan.from_json(stream.read(), address=target.store.address(target.plan))
-        if earlier.key != plan.key:
-            changed = " and ".join(plan.changes_since(earlier))
+            stored = Plan.from_json(stream.read(), address=target.store.address(target.plan))
+        # A job that keeps labels may begin anew with other inputs: what it keeps is still there.
+        if stored.key != plan.key and not (earlier is not None and stored.earlier == plan.earlier):
+            changed = " and ".join(plan.changes_since(stored))
             raise InputError(
                 f"{config.output}: an unfinished job is in {target.work}, and since then changed: {changed}; "
                 "finish it with what it began with, or start anew with overwrite=true"
@@ -284,61 +344,3 @@ def _agreed_plan(config: LabelConfig, card: ModelCard, names: Sequence[str], tar
     with target.store.create(target.plan, scratch=target.scratch) as stream:
         stream.write(plan.to_json())
     return plan
-
-
-def _refuse_existing(target: Target, config: LabelConfig) -> None:
-    """Refuse to replace a finished output, unless a work folder says that a kill may have come before the tidying up.
-
-    Raises:
-        InputError: The output exists.
-    """
-    if config.overwrite or not target.store.exists(target.name) or target.store.exists(target.plan):
-        return
-    raise _exists(config)
-
-
-def _refuse_other_output(target: Target, plan: Plan, config: LabelConfig) -> None:
-    """Refuse to replace an output that is not the one that `plan` gives.
-
-    Raises:
-        InputError: The output is another one.
-    """
-    if config.overwrite or not target.store.exists(target.name):
-        return
-    # Every job writes a manifest before its output, so a file without one is not ours.
-    if not target.store.exists(target.manifest):
-        raise _exists(config)
-    with target.store.open(target.manifest) as stream:
-        manifest = Manifest.from_json(stream.read(), address=target.store.address(target.manifest))
-    if manifest.plan != plan.key:
-        raise _exists(config)
-
-
-def _exists(config: LabelConfig) -> InputError:
-    return InputError(f"{config.output}: exists; choose another output or set overwrite=true")
-
-
-@contextmanager
-def _work_folder(target: Target, *, output: str) -> Iterator[tuple[int, ...]]:
-    """Hold the work folder for one job; give the descriptors that its workers must keep open.
-
-    What is finished stays for the next run of the same command. Nothing stays of a job that ends before it was planned,
-    or by an error of the input, which asks for another command.
-
-    Raises:
-        InputError: Another command holds it.
-    """
-    # flock works on local disks; a remote output is not locked.
-    lock = OutputLock(Path(target.store.address(target.work)), output=output) if target.is_local else None
-    existed = target.store.exists(target.plan)
-    try:
-        yield () if lock is None else (lock.descriptor,)
-    except BaseException as error:
-        is_of_use = target.store.exists(target.plan) and not isinstance(error, InputError)
-        if not existed and not is_of_use:
-            with suppress(StorageError):
-                target.store.remove_folder(target.work)
-        raise
-    finally:
-        if lock is not None:
-            lock.release()

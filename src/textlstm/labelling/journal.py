@@ -6,7 +6,7 @@ moment leaves either a done shard or one that is done again.
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import BinaryIO
@@ -93,11 +93,19 @@ class ShardRecord:
     """Rows whose text the model learned from; None where that is not known."""
     num_without_network: int = 0
     """Rows that the linear expert decided alone."""
+    jobs: Sequence[Sequence[int]] = ()
+    """Which job labelled the rows of the part, as runs of [job, rows] in order: 0 is this job, 1 the one whose output
+    it keeps, 2 the one before that. Empty: this job labelled all of them."""
 
     @property
     def row_total(self) -> int:
         """Rows in the input range."""
         return self.num_rows + self.num_rejects
+
+    @property
+    def num_kept(self) -> int:
+        """Rows whose label is that of an earlier output."""
+        return sum(rows for job, rows in self.jobs if job)
 
 
 def known_sum(*counts: int | None) -> int | None:
@@ -179,8 +187,8 @@ class Journal:
         address = self.store.address(name)
         with self.store.open(name) as stream:
             body = checked_body(stream.read(), "shard", address=address)
-        # Records of before these two were counted lack them.
-        later = {"num_seen", "num_without_network"}
+        # Records of earlier versions lack what was counted later.
+        later = {"num_seen", "num_without_network", "jobs"}
         if not isinstance(body, dict) or set(body) | later != {field.name for field in fields(ShardRecord)}:
             raise IntegrityError(f"{address}: written by another textlstm; run again with overwrite=true")
         record = ShardRecord(**body)

@@ -4,7 +4,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,11 @@ class Manifest:
     """Key of everything that decides the output's bytes."""
     finished: str
     """Time, UTC, ISO 8601."""
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    """Of each shard: size of its part in the output (bytes, or row groups of Parquet), counts, and `jobs`, runs of
+    [job, rows] where not all rows were labelled by this job. Manifests of earlier versions have none."""
+    earlier: list[dict[str, Any]] = field(default_factory=list)
+    """Jobs before this one whose labels were kept, newest first: [0] is job 1 of `jobs`."""
 
     @classmethod
     def of_job(
@@ -56,8 +61,17 @@ class Manifest:
         model_dir: Path,
         sha256: str,
         num_bytes: int,
+        sizes: Sequence[int],
+        earlier: Sequence[dict[str, Any]] = (),
     ) -> "Manifest":
-        """Return the manifest of a finished job; `sha256` and `num_bytes` are those of the output file."""
+        """Return the manifest of a finished job.
+
+        `sha256` and `num_bytes` are those of the output file, `sizes` those of its parts; `earlier` are the jobs that
+        it goes back to.
+        """
+        # The last job stays in any case, others only where rows are left that they labelled.
+        used = sorted({1, *(job for record in records for job, _ in record.jobs if job)}) if earlier else []
+        numbers = {0: 0, **{job: number for number, job in enumerate(used, 1)}}
         labels: Counter[str] = Counter()
         decisions: Counter[str] = Counter()
         for record in records:
@@ -72,6 +86,8 @@ class Manifest:
                 "num_rejects": sum(record.num_rejects for record in records),
                 "format": plan.output.format,
                 "compression": plan.output.compression,
+                "columns": list(plan.output.columns),
+                "schema": plan.output.schema,
             },
             inputs=[
                 {
@@ -107,6 +123,18 @@ class Manifest:
             },
             plan=plan.key,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            parts=[
+                {
+                    "size": size,
+                    "labels": dict(record.labels),
+                    "decisions": dict(record.decisions),
+                    "confidence_sum": record.confidence_sum,
+                    "num_seen": record.num_seen,
+                    "jobs": [[numbers[job], rows] for job, rows in record.jobs],
+                }
+                for record, size in zip(records, sizes, strict=True)
+            ],
+            earlier=[earlier[job - 1] for job in used],
         )
 
     def to_json(self) -> bytes:
@@ -124,6 +152,8 @@ class Manifest:
             content = _SIGNED.from_bytes(raw)
         except DamagedJsonError as error:
             raise IntegrityError(f"{address}: damaged; label the input again to get a new manifest") from error
-        if set(content) != {field.name for field in fields(cls)} or content["manifest_format"] != MANIFEST_FORMAT:
+        # Manifests of earlier versions lack the last two.
+        names = set(content) | {"parts", "earlier"}
+        if names != {one.name for one in fields(cls)} or content["manifest_format"] != MANIFEST_FORMAT:
             raise IntegrityError(f"{address}: written by another version of textlstm; label the input again")
         return cls(**content)

@@ -13,6 +13,7 @@ from textlstm.corpus.rows.inputs import MANIFEST_SUFFIX, REJECTS_SUFFIX, WORK_SU
 from textlstm.corpus.rows.settings import STDIN, FileKind, has_row_suffix, kind_by_name
 from textlstm.errors import ConfigError, InputError
 from textlstm.labelling.columns import AddedColumns
+from textlstm.labelling.earlier.kept import KeptParts
 from textlstm.labelling.inputs import expand_remote
 from textlstm.labelling.journal import DigestStream, Journal, ShardRecord
 from textlstm.labelling.plan import RowFormat
@@ -164,34 +165,53 @@ def join_parts(
     output: RowFormat,
     added: AddedColumns,
     settings: LabellingConfig,
-) -> None:
+    kept: KeptParts | None = None,
+) -> list[int]:
     """Write the header and all parts, each checked against its record, in the order of `records`.
 
+    Parts that are `kept` come from the earlier output. Returned is the size of each part: bytes, or row groups.
+
     Raises:
+        InputError: The earlier output was changed since it was checked.
         IntegrityError: A part does not match its record.
         StorageError: The stream cannot be written.
     """
     if output.format is FileFormat.parquet:
-        _join_parquet(stream, records, journal, output=output, added=added)
-        return
+        return _join_parquet(stream, records, journal, output=output, added=added, kept=kept)
     # Packed parts are joined as they are: gzip members and zstd frames that follow one another are one valid file.
     write_header(stream, output, added, settings=settings)
+    sizes = []
     for record in records:
-        stream.write(journal.read_part(record))
+        is_kept = kept is not None and record.number in kept.places
+        sizes.append(stream.write(kept.read(record.number) if kept and is_kept else journal.read_part(record)))
+    return sizes
 
 
 def _join_parquet(
-    stream: DigestStream, records: Sequence[ShardRecord], journal: Journal, *, output: RowFormat, added: AddedColumns
-) -> None:
-    """Copy the row groups of all parts into one file."""
+    stream: DigestStream,
+    records: Sequence[ShardRecord],
+    journal: Journal,
+    *,
+    output: RowFormat,
+    added: AddedColumns,
+    kept: KeptParts | None,
+) -> list[int]:
+    """Copy the row groups of all parts into one file; return how many each part has."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = parquet_schema(output, added)
+    sizes: list[int] = []
     with pq.ParquetWriter(cast(BinaryIO, stream), schema, compression="zstd", write_page_checksum=True) as writer:
         for record in records:
-            # Each part is a Parquet file of its own; its row groups are written anew, one at a time.
-            part = pq.ParquetFile(pa.BufferReader(journal.read_part(record)))
-            for group in range(part.num_row_groups):
-                table = part.read_row_group(group).cast(schema)
-                writer.write_table(table, row_group_size=max(table.num_rows, 1))
+            sizes.append(0)
+            if kept is not None and record.number in kept.places:
+                tables = kept.tables(record.number)
+            else:
+                # Each part is a Parquet file of its own; its row groups are written anew, one at a time.
+                part = pq.ParquetFile(pa.BufferReader(journal.read_part(record)))
+                tables = map(part.read_row_group, range(part.num_row_groups))
+            for table in tables:
+                writer.write_table(table.cast(schema), row_group_size=max(table.num_rows, 1))
+                sizes[-1] += 1
+    return sizes

@@ -53,13 +53,15 @@ class InputFile(NamedTuple):
     """Size of the file as the user gave it."""
     state: FileState | None
     """What `path` was when it was planned; a worker that finds another state refuses it."""
+    prefix_sha256: str = ""
+    """Of as many first bytes as an earlier output was made from; empty where there were none, or not so many."""
 
     @classmethod
     def from_plain(cls, values: Sequence[Any]) -> "InputFile":
         """Return the file from the JSON list of its values."""
-        name, path, format, encoding, sha256, num_bytes, state = values
+        name, path, format, encoding, sha256, num_bytes, state, *prefix = values  # plans of earlier versions have none
         file_state = None if state is None else FileState(*state)
-        return cls(name, path, FileFormat(format), encoding, sha256, num_bytes, file_state)
+        return cls(name, path, FileFormat(format), encoding, sha256, num_bytes, file_state, *prefix)
 
 
 class Shard(NamedTuple):
@@ -93,6 +95,8 @@ class Plan:
     """Settings that change the output's bytes."""
     libraries: Mapping[str, str]
     """Versions of the libraries that compute labels."""
+    earlier: str = ""
+    """sha256 of the manifest of the output whose labels are kept; empty: every row is labelled."""
 
     @property
     def num_rows(self) -> int:
@@ -107,6 +111,8 @@ class Plan:
 
     def parts(self) -> dict[str, Any]:
         """Return what decides the output, by the name under which a change of it is reported."""
+        # The entry is absent where nothing is kept, so that jobs of earlier versions go on.
+        earlier = {"earlier output": self.earlier} if self.earlier else {}
         return {
             # Path, size and state are left out: the same bytes under the same name give the same output.
             "input": [[file.name, file.format, file.encoding, file.sha256] for file in self.inputs],
@@ -116,12 +122,14 @@ class Plan:
             "settings": dict(self.settings),
             "library versions": dict(self.libraries),
             "plan format": PLAN_FORMAT,
+            **earlier,
         }
 
     def changes_since(self, earlier: "Plan") -> list[str]:
         """Return the names of what differs from an `earlier` plan of the same output, most telling first."""
         mine, theirs = self.parts(), earlier.parts()
-        names = [name for name in mine if compact_json(mine[name]) != compact_json(theirs[name])]
+        both = {**mine, **theirs}
+        names = [name for name in both if compact_json(mine.get(name)) != compact_json(theirs.get(name))]
         # Shards follow from inputs and settings, so they are named only where nothing else differs.
         return [name for name in names if name != "shards"] or names
 
@@ -144,6 +152,7 @@ class Plan:
             model=body["model"],
             settings=body["settings"],
             libraries=body["libraries"],
+            earlier=body.get("earlier", ""),
         )
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from textlstm.labelling.shard import settings_of_reading
 from textlstm.model_folder import library_versions
 from textlstm.storage.stores import Store, is_remote
 
-WITHOUT_EFFECT = ("num_workers", "max_reject_fraction", "early_exit")
+WITHOUT_EFFECT = ("num_workers", "max_reject_fraction", "early_exit", "append")
 """Labelling settings that do not change the bytes of the output; an early exit that the model has is added again."""
 LATER = ("delimiter", "decimal_comma", "source_column")
 _TAIL_SHARDS = 1
@@ -53,11 +53,20 @@ class Planned(NamedTuple):
     columns: tuple[str, ...]
 
 
-def make_plan(names: Sequence[str], config: LabelConfig, card: ModelCard, *, unpacked: Unpacked) -> Plan:
+def make_plan(
+    names: Sequence[str],
+    config: LabelConfig,
+    card: ModelCard,
+    *,
+    unpacked: Unpacked,
+    earlier: str = "",
+    earlier_bytes: Mapping[str, int] | None = None,
+) -> Plan:
     """Read every input once, without looking at values, and return the plan.
 
     Packed inputs, standard input and encodings that cannot be cut at line feeds are unpacked, since shards need to
-    seek.
+    seek. Where the labels of an earlier output are kept, `earlier` is the sha256 of its manifest, and `earlier_bytes`
+    tells how large inputs were then, by name.
 
     Raises:
         InputError: Inputs that cannot be read, lack the text column or clash with added columns; all of them.
@@ -71,7 +80,14 @@ def make_plan(names: Sequence[str], config: LabelConfig, card: ModelCard, *, unp
     planned: list[Planned] = []
     for name in names:
         try:
-            one = _plan_file(name, reading, index=len(planned), shard_rows=settings.shard_rows, unpacked=unpacked)
+            one = _plan_file(
+                name,
+                reading,
+                index=len(planned),
+                shard_rows=settings.shard_rows,
+                unpacked=unpacked,
+                prefix_bytes=(earlier_bytes or {}).get(name, 0),
+            )
             added.check(one.columns, name=name)
             planned.append(one)
         except InputError as error:
@@ -100,6 +116,7 @@ def make_plan(names: Sequence[str], config: LabelConfig, card: ModelCard, *, unp
         model=card.digest,
         settings={**kept, "text_column": reading.columns.text},
         libraries=library_versions(),
+        earlier=earlier,
     )
 
 
@@ -150,7 +167,26 @@ def sha256_of_input(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _plan_file(name: str, read_settings: ReadSettings, *, index: int, shard_rows: int, unpacked: "Unpacked") -> Planned:
+def _sha256_of_prefix(path: Path, num_bytes: int) -> tuple[str, str]:
+    """Return the sha256 (hex) of the first `num_bytes` of a longer file ("" of none), and that of the whole file."""
+    digest, prefix, before = hashlib.sha256(), "", 0
+    with closing(read_blocks(path)) as blocks:
+        for block in blocks:
+            if before < num_bytes < before + len(block):
+                begun = digest.copy()
+                begun.update(block[: num_bytes - before])
+                prefix = begun.hexdigest()
+            elif before == num_bytes > 0:
+                prefix = digest.hexdigest()
+            digest.update(block)
+            before += len(block)
+    return prefix, digest.hexdigest()
+
+
+def _plan_file(
+    name: str, read_settings: ReadSettings, *, index: int, shard_rows: int, unpacked: "Unpacked", prefix_bytes: int
+) -> Planned:
+    prefix_sha256 = ""
     path = local_path(name)
     kind = kind_of_input(path, read_settings)
     source = LineInput(path, kind, read_settings)
@@ -162,7 +198,8 @@ def _plan_file(name: str, read_settings: ReadSettings, *, index: int, shard_rows
         address, state_of_workers = str(path.absolute()), None
     elif state is not None and (kind.format is FileFormat.parquet or source.can_seek):
         # Shards seek in the file itself. Workers fetch a URL again, so the state of the copy here is of no use to them.
-        readable, sha256, num_bytes = path, sha256_of_input(path), state.size
+        readable, num_bytes = path, state.size
+        prefix_sha256, sha256 = _sha256_of_prefix(path, prefix_bytes)
         address, state_of_workers = (name, None) if is_remote(name) else (str(path.absolute()), state)
     else:
         # Packed, piped, or in an encoding that cannot be cut at line feeds: shards read a copy in the work folder.
@@ -186,7 +223,7 @@ def _plan_file(name: str, read_settings: ReadSettings, *, index: int, shard_rows
     for first, last in cut_rows(rows.num_rows, shard_rows):
         start = rows.rows(first, last).start
         shards.append(Shard(0, index, first, last, start.offset if start else -1))
-    file = InputFile(name, address, kind.format, encoding, sha256, num_bytes, state_of_workers)
+    file = InputFile(name, address, kind.format, encoding, sha256, num_bytes, state_of_workers, prefix_sha256)
     return Planned(file, shards, columns)
 
 

@@ -4,9 +4,10 @@ import base64
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from textlstm.config import FileFormat, LabellingConfig
@@ -21,6 +22,7 @@ from textlstm.corpus.rows.writers import RecordWriter, record_writer
 from textlstm.corpus.sources.examples import text_problem, text_to_label
 from textlstm.errors import InputError
 from textlstm.labelling.columns import AddedColumns, explain_rows
+from textlstm.labelling.earlier.kept import KnownRow, KnownRows, open_known_rows
 from textlstm.labelling.inputs import local_path
 from textlstm.labelling.journal import DigestStream, Journal, ShardRecord, known_sum
 from textlstm.labelling.model import RowClassifier
@@ -121,6 +123,8 @@ class ShardTask(NamedTuple):
     file: InputFile
     output: RowFormat
     text_column: str
+    known: str = ""
+    """Address of the folder of known rows; empty: no label is known."""
 
 
 class LabelledBlock(NamedTuple):
@@ -135,6 +139,8 @@ class LabelledBlock(NamedTuple):
     """Rows whose text the model learned from; None where that is not known."""
     num_without_network: int
     """Rows that the linear expert decided alone."""
+    jobs: list[int]
+    """Which job labelled each of the rows, as in `ShardRecord.jobs`."""
 
 
 def label_shard(
@@ -159,6 +165,8 @@ def label_shard(
     rejects: list[Reject] = []
     num_rows, num_without_network, confidence_sum = 0, 0, 0.0
     num_seen: int | None = None
+    jobs: list[list[int]] = []
+    known = open_known_rows(task.known) if task.known else None
     added = AddedColumns(settings, classifier.labels, is_multi_label=classifier.is_multi_label)
     # The part has a temporary name until this block ends.
     with journal.part(task.shard.number) as stream, write_rows(stream, task.output, added, settings=settings) as writer:
@@ -174,6 +182,7 @@ def label_shard(
                 added=added,
                 text_column=task.text_column,
                 source=task.file.name,
+                known=known,
             )
             clock = _lap(seconds, "predict", clock)
             for row in done.rows:
@@ -186,6 +195,7 @@ def label_shard(
             confidence_sum += done.confidence_sum
             num_seen = known_sum(num_seen, done.num_seen)
             num_without_network += done.num_without_network
+            add_runs(jobs, done.jobs)
             on_rows(num_rows + len(rejects))
     # With other rows than planned the part has no record, so it does not count as done.
     if num_rows + len(rejects) != task.shard.num_rows:
@@ -204,6 +214,7 @@ def label_shard(
         seconds={step: round(value, 4) for step, value in seconds.items()},
         num_seen=num_seen,
         num_without_network=num_without_network,
+        jobs=jobs if known is not None else (),
     )
     # When the record is on the disk, the shard is done.
     journal.finish(record, rejects=rejects_lines)
@@ -218,10 +229,11 @@ def label_block(
     added: AddedColumns,
     text_column: str,
     source: str = "",
+    known: KnownRows | None = None,
 ) -> LabelledBlock:
     """Return the rows of `block` with the added columns; rows that cannot take them are rejected.
 
-    `source` is the input as the user gave it; empty: as the rows name it.
+    `source` is the input as the user gave it; empty: as the rows name it. Texts that are `known` are not labelled.
     """
     records: list[Record] = []
     rejects: list[Reject] = []
@@ -236,30 +248,73 @@ def label_block(
     labels: Counter[str] = Counter()
     decisions: Counter[str] = Counter()
     rows: list[dict[str, object]] = []
-    confidence_sum, num_seen, num_without_network = 0.0, None, 0
-    if records:
-        # N texts become (N, L) float32 probabilities, then N predictions.
-        texts = [text_to_label(record, text_column) for record in records]
-        before = classifier.num_without_network
-        probabilities = classifier.predict_proba(texts)
-        num_without_network = classifier.num_without_network - before
-        predictions = classifier.decide(texts, probabilities)
-        num_seen = classifier.count_seen(texts)
-        explanations = explain_rows(texts, probabilities, classifier) if settings.explanation else ()
-        values_of_rows = added.values(predictions, probabilities, explanations=explanations)
-        for record, values in zip(records, values_of_rows, strict=True):
-            if settings.source_column:
-                values[settings.source_column] = text_of_name(source or record.file)
-            rows.append({**record.fields, **values})
-            # A single label counts as it is written; of several labels, each counts on its own below.
-            if not classifier.is_multi_label:
-                labels[cell_text(values[settings.label_name])] += 1
-        for prediction in predictions:
-            if classifier.is_multi_label:
-                labels.update(prediction.labels or ("",))  # rows by label, not by combination of labels
-            decisions[str(prediction.decision)] += 1
-            confidence_sum += float(prediction.probability)
-    return LabelledBlock(rows, rejects, labels, decisions, confidence_sum, num_seen, num_without_network)
+    confidence_sum = 0.0
+    # N texts; those whose label is known need no model.
+    texts = [text_to_label(record, text_column) for record in records]
+    found = known.find(texts) if known is not None else [None] * len(texts)
+    before = classifier.num_without_network
+    new_texts = [text for text, known_row in zip(texts, found, strict=True) if known_row is None]
+    new = _new_answers(new_texts, classifier, settings=settings, added=added) if new_texts else iter(())
+    for record, known_row in zip(records, found, strict=True):
+        answer = next(new) if known_row is None else _known_answer(known_row, settings, added)
+        if settings.source_column:
+            answer.values[settings.source_column] = text_of_name(source or record.file)
+        rows.append({**record.fields, **answer.values})
+        labels.update(answer.labels)
+        decisions[answer.decision] += 1
+        confidence_sum += answer.probability
+    return LabelledBlock(
+        rows,
+        rejects,
+        labels,
+        decisions,
+        confidence_sum,
+        classifier.count_seen(texts) if texts else None,
+        classifier.num_without_network - before,
+        [0 if known_row is None else known_row.job for known_row in found],
+    )
+
+
+class _Answer(NamedTuple):
+    """What is added to one row, and counted of it."""
+
+    values: dict[str, object]
+    labels: Sequence[str]
+    """The label as it is written; of a text that may have several, each of them, or "" where it has none."""
+    decision: str
+    probability: float
+
+
+def _new_answers(
+    texts: Sequence[str], classifier: RowClassifier, *, settings: LabellingConfig, added: AddedColumns
+) -> Iterator[_Answer]:
+    """Yield the model's answer to each of N texts."""
+    # (N, L) float32 probabilities, then N predictions.
+    probabilities = classifier.predict_proba(texts)
+    predictions = classifier.decide(texts, probabilities)
+    explanations = explain_rows(texts, probabilities, classifier) if settings.explanation else ()
+    values_of_rows = added.values(predictions, probabilities, explanations=explanations)
+    for values, prediction in zip(values_of_rows, predictions, strict=True):
+        labels = (prediction.labels or ("",)) if added.is_multi_label else (cell_text(values[settings.label_name]),)
+        yield _Answer(values, labels, str(prediction.decision), float(prediction.probability))
+
+
+def _known_answer(row: KnownRow, settings: LabellingConfig, added: AddedColumns) -> _Answer:
+    """Return the answer that stands in an earlier output."""
+    label = row.values[settings.label_name]
+    labels = (cast(list[str], label) or ("",)) if added.is_multi_label else (cell_text(label),)
+    probability = cast(float, row.values[settings.probability_name])
+    return _Answer(row.values, labels, cell_text(row.values[settings.decision_name]), probability)
+
+
+def add_runs(runs: list[list[int]], jobs: Sequence[int]) -> None:
+    """Add one job a row to `runs` of [job, rows]: 0, 1, 1 after [[0, 2]] gives [[0, 3], [1, 2]]."""
+    for job, same in groupby(jobs):
+        count = len(list(same))
+        if runs and runs[-1][0] == job:
+            runs[-1][1] += count
+        else:
+            runs.append([job, count])
 
 
 def cut_blocks(rows: Iterator[Record | Reject], *, text_column: str, max_rows: int) -> Iterator[list[Record | Reject]]:

@@ -51,18 +51,24 @@ class LabelSummary:
     """Rows that the linear expert decided alone."""
     early_exit: EarlyExit | None = None
     """When it does; None: never."""
+    num_kept: int = 0
+    """Rows that have the label of an earlier output."""
+
+    @property
+    def num_here(self) -> int:
+        """Rows that this run labelled or rejected."""
+        return self.num_rows + self.num_rejects - self.num_continued - self.num_kept
 
     @property
     def rows_per_second(self) -> float:
         """Rows of this run by its wall time, start included."""
-        return (self.num_rows + self.num_rejects - self.num_continued) / max(self.seconds, 1e-9)
+        return self.num_here / max(self.seconds, 1e-9)
 
     def lines(self) -> list[str]:
         """Return the summary for a person."""
         total = max(self.num_rows, 1)
         # Seconds and speed are of this run: after a resume, the rows that it labelled stand beside them.
-        num_here = self.num_rows + self.num_rejects - self.num_continued
-        here = f", {num_here:,} of them by this run" if self.num_continued else ""
+        here = f", {self.num_here:,} of them by this run" if self.num_continued or self.num_kept else ""
         lines = [
             f"labelled {counted(self.num_rows, 'row')} into {self.output}{here} in {self.seconds:.1f} s "
             f"({self.rows_per_second:,.0f} rows/s, {_workers(self.num_workers)})"
@@ -71,6 +77,8 @@ class LabelSummary:
         if self.num_continued:
             were = "was" if self.num_continued == 1 else "were"
             lines.append(f"continued: {counted(self.num_continued, 'row')} {were} done by an earlier run")
+        if self.num_kept:
+            lines.append(f"kept: {counted(self.num_kept, 'label')} of the earlier output")
         if self.num_rejects:
             lines.append(f"rejected {counted(self.num_rejects, 'row')}, listed in {self.rejects}")
         lines.append(f"mean confidence {self.mean_confidence:.3f}")
@@ -88,8 +96,11 @@ class LabelSummary:
             lines.append(f"{counted(self.num_seen, 'row')} ({self.num_seen / total:.1%}) {were} seen in training")
         if self.drift is not None:
             lines.append(f"label shares against the training rows: {_drift_words(self.drift)}")
-        if self.early_exit is not None:
-            lines.append(f"{_without_network(self.num_without_network, total)}: {_bound_words(self.early_exit)}")
+        # Of labels that were kept nobody knows whether a network gave them.
+        num_new = self.num_rows - self.num_kept
+        if self.early_exit is not None and (num_new or not self.num_kept):
+            share = _without_network(self.num_without_network, max(num_new, 1))
+            lines.append(f"{share}: {_bound_words(self.early_exit)}")
         steps = ", ".join(f"{step} {value:.1f} s" for step, value in self.seconds_by_step.items())
         return [*lines, f"time of all workers: {steps}"]
 
@@ -135,6 +146,7 @@ def summarize(
         num_seen=known_sum(*(record.num_seen for record in records)),
         num_without_network=sum(record.num_without_network for record in records),
         early_exit=early_exit,
+        num_kept=sum(record.num_kept for record in records),
     )
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,15 @@ class RowTrace:
     values: Mapping[str, str]
     """The added columns as they stand in the output."""
     manifest: Manifest
+    job: int = 0
+    """Which job labelled it: 0 is the one that wrote the output, 1 the one before that."""
 
     def lines(self) -> list[str]:
         """Return the origin for a person."""
         manifest = self.manifest
+        # A label that was kept comes from an earlier job, by the same model, with libraries and a machine of its own.
+        labelled = manifest.earlier[self.job - 1] if self.job else asdict(manifest)
+        since = f", and kept since, last on {manifest.finished}" if self.job else ""
         provenance = manifest.model["provenance"]
         known = {name: provenance[name] for name in ("run_id", "git_commit", "data_digest") if provenance.get(name)}
         return [
@@ -52,8 +57,9 @@ class RowTrace:
             f"model: {manifest.model['directory']}, sha256 {manifest.model['digest']}",
             *(f"  {name}: {value}" for name, value in known.items()),
             f"spaCy model: {manifest.model['spacy_model'] or 'none'}",
-            f"libraries: {', '.join(f'{name} {version}' for name, version in manifest.libraries.items())}",
-            f"labelled: {manifest.finished} on {manifest.machine['platform']}",
+            f"libraries: {', '.join(f'{name} {version}' for name, version in labelled['libraries'].items())}",
+            f"labelled: {labelled['finished']} on {labelled['machine']['platform']}{since}",
+            *(f"  its manifest then: sha256 {labelled['manifest_sha256']}" for _ in range(min(self.job, 1))),
         ]
 
 
@@ -95,7 +101,8 @@ def trace_row(output: str, row: int) -> RowTrace:
             skipped = _rejected_rows(target, name, first, last) if num_rejects else set()
             kept = [candidate for candidate in range(first, last + 1) if candidate not in skipped]
             values = _added_values(output, row, manifest)
-            return RowTrace(output, row, name, kept[row - before - 1], number, values, manifest)
+            job = _job_of_row(manifest, number, row - before)
+            return RowTrace(output, row, name, kept[row - before - 1], number, values, manifest, job)
         before += num_rows
     raise IntegrityError(f"{output}: its manifest counts rows that no shard has; label the input again")
 
@@ -150,6 +157,15 @@ def _checked_manifest(target: Target, output: str) -> Manifest:
     if found != manifest.output["sha256"]:
         raise IntegrityError(f"{output}: was changed after it was labelled; its manifest no longer speaks of it")
     return manifest
+
+
+def _job_of_row(manifest: Manifest, shard: int, row: int) -> int:
+    """Return which job labelled row `row`, from 1 on, of a part."""
+    for job, num_rows in manifest.parts[shard]["jobs"] if manifest.parts else ():
+        if row <= num_rows:
+            return int(job)
+        row -= num_rows
+    return 0
 
 
 def _rejected_rows(target: Target, name: str, first: int, last: int) -> set[int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from textlstm.errors import InputError
-from textlstm.storage.files import replacing, storage_errors
+from textlstm.storage.files import replacing, storage_errors, sync_names
 
 OUTPUT_REMEDY = "; free space or choose another output, then run the same command"
 
@@ -40,6 +40,9 @@ class Store(Protocol):
         Raises:
             StorageError: The file cannot be written; an older one of that name is untouched.
         """
+
+    def copy(self, source: str, name: str, *, scratch: str) -> None:
+        """Make `name` what `source` is now, and stays when another file gets the name `source`. Raises StorageError."""
 
     def names(self, folder: str) -> list[str]:
         """Return the sorted names of the files directly in `folder`; none when there is no such folder."""
@@ -98,6 +101,21 @@ class LocalStore:
             final.parent.mkdir(parents=True, exist_ok=True)
             with replacing(final, temporary=temporary) as stream:
                 yield stream
+
+    def copy(self, source: str, name: str, *, scratch: str) -> None:
+        """Make `name` a second name of the file `source` where the disk allows it, or else a copy."""
+        final, temporary = self._directory / name, self._directory / scratch / f"{uuid.uuid4().hex}.tmp"
+        with storage_errors(final, remedy=OUTPUT_REMEDY):
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            # To rename a link onto another link of the same file does nothing, and would leave the temporary name.
+            final.unlink(missing_ok=True)
+            try:
+                temporary.hardlink_to(self._directory / source)
+                temporary.replace(final)
+                sync_names(final.parent)
+            except OSError:
+                _copy_bytes(self, source, name, scratch)
 
     def names(self, folder: str) -> list[str]:
         """Return the sorted names of the files directly in `folder`."""
@@ -161,6 +179,10 @@ class RemoteStore:
                     self._files.rm(temporary)
                 raise
 
+    def copy(self, source: str, name: str, *, scratch: str) -> None:
+        """Write the bytes of `source` as `name`."""
+        _copy_bytes(self, source, name, scratch)
+
     def names(self, folder: str) -> list[str]:
         """Return the sorted names of the files directly in `folder`."""
         try:
@@ -181,6 +203,15 @@ class RemoteStore:
         with storage_errors(self.address(folder), remedy=OUTPUT_REMEDY):
             if self._files.exists(self.address(folder)):
                 self._files.rm(self.address(folder), recursive=True)
+
+
+def _copy_bytes(store: Store, source: str, name: str, scratch: str) -> None:
+    with (
+        storage_errors(store.address(source), remedy=OUTPUT_REMEDY),
+        store.open(source) as content,
+        store.create(name, scratch=scratch) as stream,
+    ):
+        shutil.copyfileobj(content, stream)
 
 
 def file_system(url: str) -> Any:

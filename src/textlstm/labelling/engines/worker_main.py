@@ -98,8 +98,8 @@ def serve(load: Callable[[Path, LabellingConfig, bool], RowClassifier]) -> int:
 
 def task_from_plain(values: list[Any]) -> ShardTask:
     """Return the task that a request holds as JSON lists."""
-    shard, file, output, text_column = values
-    return ShardTask(Shard(*shard), InputFile.from_plain(file), RowFormat.from_plain(output), text_column)
+    shard, file, output, text_column, known = values
+    return ShardTask(Shard(*shard), InputFile.from_plain(file), RowFormat.from_plain(output), text_column, known)
 
 
 def read_answer(answer: Mapping[str, Any]) -> ShardRecord | None:
