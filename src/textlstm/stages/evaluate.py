@@ -21,7 +21,6 @@ from textlstm.corpus.preparation.prepare import prepare_labelled_files
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.corpus.sources.examples import read_extra_columns
 from textlstm.errors import InputError, TextLSTMError
-from textlstm.evaluation.answers import answers
 from textlstm.evaluation.evaluate import (
     BASELINE,
     CHAMPION,
@@ -42,6 +41,7 @@ from textlstm.evaluation.output import (
     write_evaluation,
 )
 from textlstm.evaluation.report import ClassWords, EpochPoint, Link, WordWeight
+from textlstm.evaluation.report.answers import answers
 from textlstm.evaluation.scored_rows import ScoredRows
 from textlstm.figure_text import counted, interval_text, score_text
 from textlstm.inference.classifier import TextClassifier

@@ -1,73 +1,21 @@
-"""`report.html`: one page that holds everything and shows data as text whatever it says.
+"""Tables and dot plots of a report: every number as it is read, with its place on a track."""
 
-Its first screen answers four questions in words (`answers.py`); the figures follow. One small script filters the table
-of wrong rows; the page holds as much without it.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
 
-from textlstm.evaluation.answers import answers, choices
 from textlstm.evaluation.bootstrap import Interval
-from textlstm.evaluation.calibration import equal_count_bins
-from textlstm.evaluation.charts import Curve, calibration_chart, confusion_matrix, curves
-from textlstm.evaluation.confusion import ConfusedPair, hardest_rows, num_flipped
+from textlstm.evaluation.confusion import ConfusedPair, hardest_rows
 from textlstm.evaluation.evaluate import MAJORITY, TOGETHER, Evaluation
 from textlstm.evaluation.figures import MODEL_NAMES
+from textlstm.evaluation.report.inputs import ClassWords
 from textlstm.evaluation.scored_rows import UNKNOWN_LABEL, UNKNOWN_TARGET
 from textlstm.evaluation.slices import Slice
-from textlstm.figure_text import interval_text, percent_text, score_text
-from textlstm.html_pages import fill_template
+from textlstm.figure_text import interval_text, score_text
 from textlstm.tracks import Scale, axis, bar_track, interval_track
-
-# Which words and parts of speech count for each class, as the report shows them.
-
-
-class WordWeight(NamedTuple):
-    """A word or part of speech over the texts of one class."""
-
-    name: str
-    num_occurrences: int
-    total: float
-    """Summed share in the log-odds of the class."""
-
-
-class ClassWords(NamedTuple):
-    """What the explained texts of one predicted label have in common."""
-
-    label: str
-    num_texts: int
-    words: tuple[WordWeight, ...]
-    """By falling total."""
-    pos: tuple[WordWeight, ...]
-    """By falling total; empty where the model's texts are not tagged."""
-
-
-# The training behind the model, and the pages beside the report.
-
-
-class EpochPoint(NamedTuple):
-    """One epoch of the training; validation figures are NaN where no validation rows were held out."""
-
-    epoch: int
-    train_loss: float
-    validation_loss: float
-    macro_f1: float
-
-
-class Link(NamedTuple):
-    """A page that belongs to the report."""
-
-    name: str
-    address: str
-    """Relative to the report, or an address of a server."""
-
-
-# Lines of the report's tables: numbers as they are read.
 
 METRIC_NAMES = {
     "accuracy": "Accuracy",
@@ -265,95 +213,33 @@ def _slice_note(part: Slice, overall: float, risk: float) -> str:
     return ""
 
 
-class Calibration(NamedTuple):
-    """How often decisions of each stated probability are right, in bins of equal count."""
+class ModelFigures(NamedTuple):
+    """One model of the table of all models."""
 
-    picture: Markup
-    lines: list[tuple[str, str, str, int]]
-    """Stated, right, interval of right, decisions."""
+    name: str
+    is_own: bool
+    figures: list[Line]
 
 
-def calibration_of(evaluation: Evaluation) -> Calibration:
-    """Return picture and table of the bins; empty where there are fewer than ten decisions."""
-    rows = evaluation.rows
-    bins = equal_count_bins(rows.targets, rows.probabilities, task=rows.task, confidence=evaluation.config.confidence)
-    error = evaluation.reliability.expected_error
-    alternative = f"Calibration in {len(bins)} bins of equal count: expected error {error:.4f}."
-    lines = [
-        (
-            percent_text(each.stated),
-            percent_text(each.right),
-            f"{percent_text(each.interval.low)} to {percent_text(each.interval.high)}",
-            each.num_decisions,
+def model_figures(evaluation: Evaluation) -> list[ModelFigures]:
+    """Return every model with the figures that all of them have."""
+    models = {TOGETHER: evaluation.metrics, **evaluation.others}
+    return [
+        ModelFigures(
+            title,
+            name == TOGETHER,
+            [
+                Line(
+                    metric,
+                    _figure(models[name].values.get(metric, np.nan)),
+                    _ends(models[name].intervals.get(metric)),
+                )
+                for metric in (evaluation.main_figure, "macro_f1", "log_loss")
+            ],
         )
-        for each in bins
+        for name, title in MODEL_NAMES.items()
+        if name in models
     ]
-    return Calibration(calibration_chart(bins, alternative=alternative) if bins else Markup(), lines)
-
-
-def coverage_picture(evaluation: Evaluation) -> Markup:
-    """Return the error of the rows that are decided, for every share of rows decided."""
-    curve, found = evaluation.coverage, evaluation.abstention
-    marks = []
-    if found is not None and found.num_accepted:
-        decided, wrong = percent_text(found.coverage), percent_text(found.error)
-        title = f"threshold {found.threshold:.3f}: decides {decided}, wrong {wrong}"
-        marks.append((found.coverage, found.error, title))
-    # A curve of thousands of rows is thinned: a point a pixel is enough.
-    chosen = np.unique(np.linspace(0, len(curve.coverage) - 1, 360).astype(int))
-    return curves(
-        [Curve(curve.coverage[chosen].tolist(), curve.risk[chosen].tolist(), "own")],
-        across=Scale(0.0, 1.0, 0.25),
-        up=Scale.around([0.0, float(np.quantile(curve.risk, 0.995)), float(curve.risk[-1])]),
-        names=("share of the rows that it decides, the surest first", "wrong among them"),
-        alternative=f"Risk-coverage curve: {curve.risk[-1]:.1%} of all rows are wrong; area {curve.area:.4f}.",
-        marks=marks,
-        percent=True,
-    )
-
-
-def epoch_pictures(epochs: Sequence[EpochPoint], best_epoch: int | None) -> list[Markup]:
-    """Return validation macro-F1 and the losses over epochs with the chosen epoch marked; empty for one epoch."""
-    if len(epochs) < 2:
-        return []
-    numbers = [float(point.epoch) for point in epochs]
-    step = max(1, -(-len(epochs) // 8))
-    across = Scale(numbers[0], numbers[-1], float(step))
-    if (numbers[-1] - numbers[0]) % step:
-        across = Scale(numbers[0], numbers[0] + step * -(-(numbers[-1] - numbers[0]) // step), float(step))
-    pictures = []
-    scores = [point.macro_f1 for point in epochs]
-    best = next((point for point in epochs if point.epoch == best_epoch), None)
-    if np.isfinite(scores).all():
-        mark = [(float(best.epoch), best.macro_f1, f"chosen: epoch {best.epoch}")] if best else []
-        pictures.append(
-            curves(
-                [Curve(numbers, scores, "own", "validation macro-F1")],
-                across=across,
-                up=Scale.around(scores),
-                names=("epoch", ""),
-                alternative=f"Validation macro-F1 over {len(epochs)} epochs; epoch {best_epoch} was chosen.",
-                marks=mark,
-                whole_numbers=True,
-            )
-        )
-    losses = [point.train_loss for point in epochs]
-    held_out = [point.validation_loss for point in epochs]
-    lines = [Curve(numbers, losses, "other", "training loss")]
-    if np.isfinite(held_out).all():
-        lines.append(Curve(numbers, held_out, "own", "validation loss"))
-    highest = max(value for line in lines for value in line.y)
-    pictures.append(
-        curves(
-            lines,
-            across=across,
-            up=Scale.around([0.0, highest], most=max(1.0, 1.1 * highest)),
-            names=("epoch", ""),
-            alternative=f"Losses over {len(epochs)} epochs.",
-            whole_numbers=True,
-        )
-    )
-    return pictures
 
 
 def wrong_rows(evaluation: Evaluation, *, include_text: bool) -> WrongRows:
@@ -423,97 +309,3 @@ def _figure(value: float) -> str:
 
 def _ends(interval: Interval | None) -> str:
     return "" if interval is None or not np.isfinite(interval.low) else interval_text(*interval)
-
-
-_PAGE, _STYLE, _SCRIPT = "report.html.jinja", "report.css", "report.js"
-
-
-def render_report(
-    evaluation: Evaluation,
-    *,
-    title: str,
-    details: Mapping[str, str],
-    include_text: bool,
-    class_words: Sequence[ClassWords] = (),
-    links: Sequence[Link] = (),
-    epochs: Sequence[EpochPoint] = (),
-    best_epoch: int | None = None,
-) -> bytes:
-    """Return the page as UTF-8.
-
-    Its content security policy allows one style sheet and one script, both named by their hash; nothing else.
-
-    Args:
-        evaluation: what to show.
-        title: heading.
-        details: names and values shown under the heading.
-        include_text: whether texts of rows are shown; without, rows are named by id alone.
-        class_words: what counts for each class, shown where texts may be.
-        links: pages that belong to the report.
-        epochs: the training of the model; empty where it is not known.
-        best_epoch: the epoch that was chosen, 1 for the first.
-    """
-    matrix = None
-    if evaluation.confusion is not None:
-        # The last row holds unknown labels, which no column has.
-        matrix = confusion_matrix(evaluation.rows.labels, evaluation.confusion[: len(evaluation.rows.labels)])
-    values: dict[str, object] = {
-        "title": title,
-        "details": details,
-        "evaluation": evaluation,
-        "answers": answers(evaluation),
-        "plots": model_plots(evaluation),
-        "verdicts": [
-            comparison
-            for name, comparison in zip(evaluation.others, evaluation.comparisons, strict=True)
-            if name != MAJORITY
-        ],
-        "models": model_figures(evaluation),
-        "metrics": metric_lines(evaluation),
-        "classes": class_lines(evaluation),
-        "matrix": matrix,
-        "choices": choices(evaluation),
-        "calibration": calibration_of(evaluation),
-        "coverage": coverage_picture(evaluation),
-        "slices": slice_plots(evaluation),
-        "wrong": wrong_rows(evaluation, include_text=include_text),
-        "pairs": pair_lines(evaluation, include_text=include_text),
-        "removed": evaluation.removed if include_text else [],
-        "num_flipped": num_flipped(evaluation.rows),
-        "class_words": [(entry, word_lines(entry)) for entry in class_words] if include_text else [],
-        "include_text": include_text,
-        "links": links,
-        "epochs": epoch_pictures(epochs, best_epoch),
-        "best_epoch": best_epoch,
-    }
-    page = fill_template("textlstm.evaluation", _PAGE, style=_STYLE, script=_SCRIPT, values=values)
-    return page.encode("utf-8", "replace")
-
-
-class ModelFigures(NamedTuple):
-    """One model of the table of all models."""
-
-    name: str
-    is_own: bool
-    figures: list[Line]
-
-
-def model_figures(evaluation: Evaluation) -> list[ModelFigures]:
-    """Return every model with the figures that all of them have."""
-    models = {TOGETHER: evaluation.metrics, **evaluation.others}
-    return [
-        ModelFigures(
-            title,
-            name == TOGETHER,
-            [
-                Line(
-                    metric,
-                    _figure(models[name].values.get(metric, np.nan)),
-                    _ends(models[name].intervals.get(metric)),
-                )
-                for metric in (evaluation.main_figure, "macro_f1", "log_loss")
-            ],
-        )
-        for name, title in MODEL_NAMES.items()
-        if name in models
-    ]
