@@ -22,7 +22,8 @@ from textlstm.embeddings.sources import vectors_of_expert
 from textlstm.evaluation.abstention import find_threshold
 from textlstm.evaluation.calibration import decision_bins
 from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
-from textlstm.inference.classifier import Scores, TextClassifier
+from textlstm.inference.classifier import TextClassifier
+from textlstm.inference.prediction import Scores
 from textlstm.inference.scoring import uncalibrated
 from textlstm.model_folder import load_saved_model
 from textlstm.models.calibration.combination import BranchCombiner

@@ -24,7 +24,7 @@ __all__ = [
 
 _HOMES = {
     "textlstm.errors": ("ConfigError", "InputError", "IntegrityError", "StorageError", "TextLSTMError"),
-    "textlstm.inference.classifier": ("Decision", "Prediction"),
+    "textlstm.inference.prediction": ("Decision", "Prediction"),
     "textlstm.library.classifier": ("TextClassifier",),
     "textlstm.library.explanations": ("Explanations",),
     "textlstm.library.report": ("EvaluationReport",),

@@ -1,5 +1,5 @@
 from textlstm.errors import ConfigError, InputError, IntegrityError, StorageError, TextLSTMError
-from textlstm.inference.classifier import Decision, Prediction
+from textlstm.inference.prediction import Decision, Prediction
 from textlstm.library.classifier import TextClassifier
 from textlstm.library.explanations import Explanations
 from textlstm.library.report import EvaluationReport

@@ -10,7 +10,8 @@ import pytest
 from textlstm.explain.attribution import Method
 from textlstm.explain.explanation import Explanation, explain_texts
 from textlstm.explain.faithfulness import judge
-from textlstm.explain.page import levels_of, render_page
+from textlstm.explain.page import render_page
+from textlstm.explain.pictures import levels_of
 from textlstm.explain.summary import view_corpus
 from textlstm.inference.classifier import TextClassifier
 

@@ -10,8 +10,9 @@ import pytest
 
 from textlstm.config import Device, LabellingConfig, Precision, TextConfig
 from textlstm.errors import ConfigError, IntegrityError
-from textlstm.inference.classifier import Decision, TextClassifier
+from textlstm.inference.classifier import TextClassifier
 from textlstm.inference.numpy_backend import NumpyNetworks, can_compute
+from textlstm.inference.prediction import Decision
 from textlstm.labelling.model import load_model
 from textlstm.model_folder import load_saved_model, save_saved_model
 from textlstm.models.network.network import NetworkSizes, TextNetwork

@@ -15,7 +15,7 @@ import numpy as np
 from textlstm.config import Task
 from textlstm.explain.expert import ngram_names
 from textlstm.explain.reader import TextReader, make_variants
-from textlstm.inference.classifier import Scores
+from textlstm.inference.prediction import Scores
 from textlstm.models.linear.expert import LinearExpert
 
 _MOST_PAIRS = 4

@@ -8,7 +8,8 @@ import numpy as np
 
 from textlstm.arrays.ragged import SplitWords, row_numbers
 from textlstm.explain.attribution import against_rest
-from textlstm.inference.classifier import Scores, TextClassifier
+from textlstm.inference.classifier import TextClassifier
+from textlstm.inference.prediction import Scores
 from textlstm.models.linear.expert import LinearExpert
 from textlstm.models.linear.mean_vectors import WordParts
 from textlstm.models.linear.ngrams import NgramTable

@@ -23,7 +23,8 @@ from textlstm.explain.combined import Combined, combined_contributions
 from textlstm.explain.expert import Branches, weigh_branches
 from textlstm.explain.gates import TOLERANCE, Direction, EncoderTrace, GateName, surviving_share, trace_encoder
 from textlstm.explain.reader import TextReader, make_variants
-from textlstm.inference.classifier import Prediction, Scores, TextClassifier
+from textlstm.inference.classifier import TextClassifier
+from textlstm.inference.prediction import Prediction, Scores
 from textlstm.inference.scoring import Filtered, undo_filters
 from textlstm.models.calibration.temperature import to_probabilities
 from textlstm.models.network.precision import tf32_set_to

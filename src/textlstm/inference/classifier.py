@@ -1,7 +1,6 @@
 """A saved model at work: texts in, labels and probabilities out; label, evaluate and library users share it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from textlstm.config import EARLY_EXIT, Device, Precision, Task
 from textlstm.errors import ConfigError
 from textlstm.inference.numpy_backend import NumpyNetworks, can_compute
+from textlstm.inference.prediction import Decision, Prediction, Scores, is_empty
 from textlstm.inference.texts import text_list
 from textlstm.model_folder import load_saved_bytes, load_saved_model, saved_bytes
 from textlstm.models.calibration.combination import BranchCombiner
@@ -27,43 +27,6 @@ if TYPE_CHECKING:
 
     from textlstm.inference.torch_backend import TorchNetworks
     from textlstm.models.network.network import TextNetwork
-
-
-class Decision(StrEnum):
-    """The outcome for a text."""
-
-    accepted = "accepted"
-    abstained = "abstained"
-    empty = "empty"
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The label of one text."""
-
-    label: str
-    """The most probable label; multi-label: all labels that reach their threshold, joined by a comma."""
-    probability: float
-    """Calibrated probability of that label (multi-label: the highest of all classes)."""
-    decision: Decision
-    labels: tuple[str, ...]
-    """The label alone, or all labels of a multi-label text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Scores of N texts and L labels by each part of a model."""
-
-    probabilities: np.ndarray
-    """(N, L) float32 of the whole model, calibrated; rows sum to 1 unless the model is multi-label."""
-    recurrent_logits: np.ndarray
-    """(N, L) float32 of the recurrent branch alone."""
-    expert_logits: np.ndarray | None
-    """(N, L) float32 of the linear expert alone; None where the model has none."""
-    unknown_share: np.ndarray
-    """(N,) float32, part of the tokens that are not in the vocabulary."""
-    num_tokens: np.ndarray
-    """(N,) int64, tokens that the network was given."""
 
 
 class RecurrentBranch(Protocol):
@@ -370,15 +333,6 @@ def _open_networks(
     from textlstm.inference.torch_backend import TorchNetworks
 
     return TorchNetworks(saved_model, device=device, num_threads=num_threads, precision=precision)
-
-
-def is_empty(text: str) -> bool:
-    r"""Say whether a text has nothing but white space and zero-width characters.
-
-    >>> is_empty(" \u200b\n"), is_empty("a")
-    (True, False)
-    """
-    return not text.strip(" \t\r\n\f\v\u00a0\u200b\u200c\u200d\u2060\ufeff") or not text.strip()
 
 
 def _unknown_share(token_ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:

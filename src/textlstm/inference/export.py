@@ -7,7 +7,8 @@ import numpy as np
 
 from textlstm.config import ExportFormat, ExportPrecision
 from textlstm.errors import ConfigError, InputError, IntegrityError
-from textlstm.inference.classifier import Scores, TextClassifier
+from textlstm.inference.classifier import TextClassifier
+from textlstm.inference.prediction import Scores
 from textlstm.models.calibration.temperature import to_probabilities
 from textlstm.saved_model import SavedModel, with_provenance
 

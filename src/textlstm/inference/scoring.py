@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from textlstm.config import Task
 from textlstm.corpus.prepared import PreparedSplit
 from textlstm.evaluation.scored_rows import Booleans, Floats, Integers, ScoredRows, decide
-from textlstm.inference.classifier import Scores, TextClassifier
+from textlstm.inference.classifier import TextClassifier
+from textlstm.inference.prediction import Scores
 from textlstm.models.calibration.temperature import to_probabilities
 from textlstm.models.linear.expert import LinearExpert
 from textlstm.text.fingerprint import inference_text

@@ -1,22 +1,14 @@
 """`textlstm evaluate`: score a saved model on labelled rows and write what that shows."""
 
-import csv
 import json
-import math
-import os
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypedDict
-from urllib.parse import quote
 
 import numpy as np
 
 from textlstm.config import DataConfig, EvaluateConfig, Task, TrackingConfig, TrainConfig
-from textlstm.corpus.preparation.corpus_folder import CARD_PAGE
 from textlstm.corpus.preparation.prepare import prepare_labelled_files
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.corpus.sources.examples import read_extra_columns
@@ -37,20 +29,24 @@ from textlstm.evaluation.output import (
     EXPLANATIONS_FILE,
     METRICS_FILE,
     REPORT_FILE,
-    predictions_table,
     write_evaluation,
 )
-from textlstm.evaluation.report import ClassWords, EpochPoint, Link, WordWeight
-from textlstm.evaluation.report.answers import answers
-from textlstm.evaluation.scored_rows import ScoredRows
 from textlstm.figure_text import counted, interval_text, score_text
 from textlstm.inference.classifier import TextClassifier
 from textlstm.inference.scoring import score_split, with_filters_undone
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.saved_model import SavedModel, saved_warnings
 from textlstm.stages.explain import explain_rows
+from textlstm.stages.report_details import (
+    NOTE_TAG,
+    class_words,
+    links_of,
+    report_details,
+    run_note,
+    training_of,
+    write_sample,
+)
 from textlstm.stages.screen import Advance, columns_of, note, progress, say, table
-from textlstm.text.normalization import packaged_stop_words
 from textlstm.tracking.model_logging import task_key
 from textlstm.tracking.registry import champion_dir, resolve_model_dir
 from textlstm.tracking.run import Tracker, open_run
@@ -225,7 +221,7 @@ def _evaluate(
         pictures=pictures,
         class_words=class_words(classifier, rows) or (explained.class_words if explained else ()),
         explanations=explained.page if explained else None,
-        links=_links(corpus, output_dir, run, config.tracking),
+        links=links_of(corpus, output_dir, run, config.tracking),
         **training,
     )
     seen = seen_warning(rows)
@@ -241,7 +237,7 @@ def _evaluate(
             )
         # MLflow shows both as tables: all models, and the first predictions without their texts.
         (folder / "models.json").write_text(json.dumps(evaluation.models_table(), ensure_ascii=False), encoding="utf-8")
-        _write_sample(evaluation, folder / "predictions_sample.csv")
+        write_sample(evaluation, folder / "predictions_sample.csv")
         # Later comparisons need the ids of the rows that were right, and the digest that says which rows they are.
         _paired_rows(evaluation, digest=split.digest).write(folder / PAIRED_FILE)
         run.log_artifact(folder, folder=PAIRED_FOLDER)
@@ -250,122 +246,12 @@ def _evaluate(
     return Evaluated(evaluation, output_dir)
 
 
-NOTE_TAG = "mlflow.note.content"
-"""The description that MLflow's page of a run shows, as Markdown."""
-_SAMPLED = 1000
-
-
-def run_note(evaluation: Evaluation, details: Mapping[str, str]) -> str:
-    """Return the answers of the report as Markdown, in front of what the model is."""
-    parts = [
-        f"**{answer.question}** {answer.short}\n" + "".join(f"\n- {line}" for line in answer.details)
-        for answer in answers(evaluation)
-    ]
-    facts = " · ".join(f"{name}: {value}" for name, value in details.items())
-    return "\n\n".join([*parts, facts])
-
-
-def _write_sample(evaluation: Evaluation, path: Path) -> None:
-    """Write the first predictions as CSV, without texts."""
-    table = predictions_table(evaluation, include_text=False)
-    suffix = "labels" if evaluation.rows.is_multi_label else "label"
-    names = ("id", suffix, f"predicted_{suffix}", "probability", "correct", "decision")
-    columns = [table.column(name)[:_SAMPLED].to_pylist() for name in names]
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows(zip(*columns, strict=True))
-
-
-def report_details(classifier: TextClassifier, data: DataConfig, run: Tracker) -> dict[str, str]:
-    """Return what stands under the heading of a report: model, task, when, which run, which settings."""
-    saved_model = classifier.saved_model
-    model, provenance = saved_model.model, saved_model.provenance or {}
-    num_rows = provenance.get("num_rows", {}).get("train")
-    facts = {
-        "Model": f"{'bi' if model.bidirectional else ''}{model.encoder} of {model.hidden_size} units"
-        + (" with a linear expert" if model.linear_expert else ""),
-        "classes": str(len(saved_model.labels)),
-        "trained on": counted(num_rows, "row") if num_rows else "",
-        "seed": str(provenance.get("seed", "")),
-        "evaluated": f"{datetime.now():%Y-%m-%d %H:%M}",
-        "run": (run.run_id or "")[:8],
-        "rows of": ", ".join(Path(name).name for name in data.test[:2]),
-    }
-    chosen = {**provenance.get("training", {}), **_leaves(provenance.get("chosen_settings", {}))}
-    shown = [f"{name}={_plain(chosen[name])}" for name in _SHOWN_SETTINGS if chosen.get(name)]
-    return {name: value for name, value in facts.items() if value} | ({"settings": " ".join(shown)} if shown else {})
-
-
-_SHOWN_SETTINGS = ("epochs", "batch_size", "learning_rate", "embedding_learning_rate", "embeddings", "cross_fit")
-
-
-def _plain(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _leaves(settings: Mapping[str, object]) -> dict[str, object]:
-    return {key.rpartition(".")[2]: value for key, value in settings.items()}
-
-
-class TrainingOfModel(TypedDict):
-    """The epochs behind a model, as a report takes them."""
-
-    epochs: Sequence[EpochPoint]
-    best_epoch: int | None
-
-
-def training_of(saved_model: SavedModel) -> TrainingOfModel:
-    """Return the epochs that were saved with a model; none for models of earlier versions."""
-    found = (saved_model.provenance or {}).get("epochs", {})
-    points = [
-        EpochPoint(number, *(math.nan if value is None else float(value) for value in values))
-        for number, values in enumerate(found.get("figures", ()), 1)
-    ]
-    return {"epochs": points, "best_epoch": found.get("best")}
-
-
-def class_words(classifier: TextClassifier, rows: ScoredRows) -> tuple[ClassWords, ...]:
-    """Return the words that count for each label by the linear expert's weights over all rows; empty without one."""
-    expert = classifier.expert
-    if expert is None or not expert.table.words.words:
-        return ()
-    # Imported here, since a report may be switched off.
-    from textlstm.explain.expert import words_of_labels
-
-    try:
-        stop_words = packaged_stop_words(classifier.saved_model.text.language)
-    except InputError:
-        stop_words = frozenset()
-    predictions = rows.predictions()
-    given = predictions if rows.is_multi_label else predictions[:, None] == np.arange(len(rows.labels))
-    found = words_of_labels(expert, rows.texts, np.asarray(given, bool), without=stop_words, most=_MOST_WORDS)
-    return tuple(
-        ClassWords(label, int(given[:, index].sum()), tuple(WordWeight(*word) for word in words), ())
-        for index, (label, words) in enumerate(zip(rows.labels, found, strict=True))
-        if words
-    )
-
-
-_MOST_WORDS = 6
-
-
 def _near_training(split: PreparedSplit, corpus: PreparedCorpus) -> np.ndarray:
     """Return (N,) whether a row is almost equal to a training row, as far as the data card names such rows."""
     found = corpus.card["compared_with_train"].get("test", {}).get("near_duplicate_rows", ())
     near = {entry["row"] for entry in found}
     files, numbers = (split.table.column(name).to_pylist() for name in ("file", "row"))
     return np.array([f"{file}:{number}" in near for file, number in zip(files, numbers, strict=True)], dtype=np.bool_)
-
-
-def _links(corpus: PreparedCorpus | None, output_dir: Path, run: Tracker, tracking: TrackingConfig) -> list[Link]:
-    """Return the pages beside a report: the data card, and the run where MLflow is a server with pages."""
-    links = []
-    if corpus is not None and (corpus.directory / CARD_PAGE).is_file():
-        links.append(Link("Data card", quote(os.path.relpath(corpus.directory / CARD_PAGE, output_dir))))
-    if run.run_id and tracking.uri.startswith(("http://", "https://")):
-        links.append(Link("Run in MLflow", f"{tracking.uri.rstrip('/')}/#/runs/{run.run_id}"))
-    return links
 
 
 def _champion(classifier: TextClassifier, tracking: TrackingConfig) -> TextClassifier | None:
