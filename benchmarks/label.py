@@ -32,9 +32,10 @@ BASE = "TF-IDF + LinearSVC"
 LIMIT_SECONDS = 3600.0
 TRAIN = (
     *("data=files", "data.train={train}", "data.test={test}", "output_dir={model}", "prepared_dir={work}/prepared"),
-    *("overwrite=true", "training.epochs=2", "tracking.enabled=false"),
+    *("overwrite=true", "tracking.enabled=false"),
     *("evaluation.report=false", "evaluation.baseline=false"),
 )
+SMALL = ("training.epochs=2", "text.pos=false", "model.hidden_size=64")
 LABEL = ("model_dir={model}", "input={rows}", "output={out}", "overwrite=true", "tracking.enabled=false")
 
 
@@ -87,11 +88,13 @@ def peer(name: str, script: str, *, environment: str = "") -> System:
 
 
 SYSTEMS = (
-    textlstm("textlstm", ("text.pos=false", "model.hidden_size=64")),
-    textlstm("textlstm early exit off", ("text.pos=false", "model.hidden_size=64"), ("labelling.early_exit=off",)),
-    textlstm("textlstm bf16", ("text.pos=false", "model.hidden_size=64"), ("labelling.precision=bf16",)),
-    textlstm("textlstm POS not read", ("text.pos=true", "model.hidden_size=64")),
-    textlstm("textlstm with POS", ("text.pos=true", "model.hidden_size=64", "model.pos_embedding_size=8")),
+    textlstm("textlstm defaults", ()),
+    textlstm("textlstm defaults, early exit off", (), ("labelling.early_exit=off",)),
+    textlstm("textlstm small", SMALL),
+    textlstm("textlstm small, early exit off", SMALL, ("labelling.early_exit=off",)),
+    textlstm("textlstm small, bf16", SMALL, ("labelling.precision=bf16",)),
+    textlstm("textlstm small, POS not read", (*SMALL, "text.pos=true")),
+    textlstm("textlstm small, with POS", (*SMALL, "text.pos=true", "model.pos_embedding_size=8")),
     peer(BASE, "linear_svc.py"),
     peer("spaCy textcat BOW", "spacy_bow.py"),
     peer("fastText dim 100, 2-grams", "fasttext_100.py", environment="fasttext"),

@@ -320,3 +320,18 @@ def test_too_many_weights_leave_rare_ngrams_out(monkeypatch):
     fewer = _fit(texts, targets).table.num_features
     assert fewer == WordNgrams.fit(SplitWords.of(texts), all_tokens=True, min_count=2).num_features
     assert fewer < all_ngrams
+
+
+@pytest.mark.parametrize(
+    "settings_", [{"expert_char_ngrams": True}, {"expert_char_ngrams": True, "expert_char_across": True}]
+)
+def test_a_text_alone_gets_the_bits_that_it_gets_among_others(settings_):
+    texts, targets = _corpus(200)
+    expert = _fit(texts, targets, config=ModelConfig(expert_vectors=1.0, **settings_))
+    odd = ["", " ", "goal goal goal team goal", "naïve naïve \udc80 x", "unseenword " * 40, *texts[:100]]
+    together = expert.logits(odd)
+    alone = np.concatenate([expert.logits([text]) for text in odd])
+    assert alone.tobytes() == together.tobytes()
+    # The order of the sums matters: sorted columns give other bits, so the comparison can fail.
+    rows = expert.table.transform(odd[5:])
+    assert any(np.any(np.diff(rows.features[a:b]) < 0) for a, b in zip(rows.offsets, rows.offsets[1:], strict=False))

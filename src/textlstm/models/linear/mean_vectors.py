@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _MAX_WORD = 100
 """Longer words count with their first characters only."""
+_FEW_WORDS = 256
+_MAX_CACHED_WORDS = 100_000
 
 
 class PieceVectors(NamedTuple):
@@ -49,6 +51,13 @@ class PieceCounter:
         self._distinct: object = ()
         self._pieces = GrowableRaggedArray(np.int64)
         """Ids of the pieces of each distinct word that was met."""
+        self._cache: dict[str, list[int]] = {}
+        """Ids of the pieces of words that came a few at a time."""
+
+    def pieces_of_one(self, texts: SplitWords) -> np.ndarray:
+        """Return the ids of all pieces of a single text, in its order."""
+        distinct = texts.words.distinct
+        return self._pieces_of([distinct[number][:_MAX_WORD] for number in texts.words.numbers.tolist()]).values
 
     def shares(self, texts: SplitWords) -> "csr_array":
         """Return (N, P) float32 shares of each piece among the pieces of each text; a row sums to 1, or to 0."""
@@ -81,9 +90,21 @@ class PieceCounter:
     def _pieces_of(self, words: list[str]) -> RaggedArray:
         # Lone surrogates, which tokenizers cannot take, become question marks.
         clean = [word.encode("utf-8", "replace").decode("utf-8") for word in words]
-        found = [encoding.ids for encoding in self._tokenizer.encode_batch(clean, add_special_tokens=False)]
+        # A batch of the tokenizer starts threads; the few words of one text are looked up, or cut one by one.
+        if len(clean) < _FEW_WORDS:
+            found = [self._pieces_of_word(word) for word in clean]
+        else:
+            found = [encoding.ids for encoding in self._tokenizer.encode_batch(clean, add_special_tokens=False)]
         sizes = np.fromiter(map(len, found), np.int64, len(found))
         return RaggedArray(np.fromiter((piece for ids in found for piece in ids), np.int64, int(sizes.sum())), sizes)
+
+    def _pieces_of_word(self, word: str) -> list[int]:
+        ids = self._cache.get(word)
+        if ids is None:
+            if len(self._cache) >= _MAX_CACHED_WORDS:
+                self._cache.clear()
+            ids = self._cache[word] = self._tokenizer.encode(word, add_special_tokens=False).ids
+        return ids
 
 
 class WordParts(NamedTuple):
@@ -109,7 +130,18 @@ class VectorMeans:
 
     def __call__(self, texts: SplitWords) -> np.ndarray:
         """Return (N, L) float32 margins; a text without words gets zeros."""
+        if len(texts) == 1:
+            return self._of_one(texts)
         return np.asarray(self._counter.shares(texts) @ self.scores, dtype=np.float32)
+
+    def _of_one(self, text: SplitWords) -> np.ndarray:
+        """Return (1, L) margins of one text: the sums of the sparse product, in its order and to the last bit."""
+        ids, places = np.unique(self._counter.pieces_of_one(text), return_inverse=True)
+        shares = np.zeros(len(ids), dtype=np.float32)
+        np.add.at(shares, places, np.float32(1 / max(len(places), 1)))
+        if not len(ids):
+            return np.zeros((1, self.scores.shape[1]), dtype=np.float32)
+        return np.cumsum(shares[:, None] * self.scores[ids], axis=0, dtype=np.float32)[-1:]
 
     def parts(self, text: str) -> "WordParts":
         """Return the summand of each distinct word of `text` in the margins."""
