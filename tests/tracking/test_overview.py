@@ -134,3 +134,27 @@ def test_a_run_tested_on_rows_of_its_training_leads_no_board() -> None:
     [board] = make_boards(runs, champion_run_id="")
     assert [(entry.rank, entry.run.name) for entry in board.entries] == [(1, "honest"), (2, "a few repeats")]
     assert make_boards(runs[1:2], champion_run_id="") == []
+
+
+def _job(name: str, drift: float | None, *, started: float = 0.0) -> TrackedRun:
+    metrics = {"labelling/rows": 1200.0, "labelling/decision/abstained": 0.25, "labelling/mean_confidence": 0.9}
+    metrics |= {} if drift is None else {"labelling/drift": drift}
+    return replace(_run(name, None), stage="label", metrics=metrics, labelled=name, started=started)
+
+
+def test_labelling_jobs_show_the_drift_of_each_input_over_time() -> None:
+    day = 86_400.0
+    page = _page(_job("tickets.csv", 0.3, started=2 * day), _job("mails.csv", None), _job("tickets.csv", 0.05))
+    titles = re.findall(r"<h2>Labelled: (.*?) <span", page)
+    assert titles == ["tickets.csv", "mails.csv"]
+    drifts = re.findall(r'<span class="name">([\d: -]+)</span></span>.*?<b>(.*?)</b>', page)
+    assert drifts == [("1970-01-03 00:00", "0.300"), ("1970-01-01 00:00", "0.050"), ("1970-01-01 00:00", "–")]
+    assert "1,200 rows · abstained 25.0% · mean confidence 0.900" in page
+    assert "Labelled:" not in _page(_run("a", 0.9))
+    assert "Labelled:" not in _page(replace(_job("a", 0.1), status="FAILED"))
+
+
+def test_names_of_labelled_inputs_are_escaped() -> None:
+    page = _page(*(_job(text, 0.1) for text in XSS))
+    assert "<script>" not in page
+    assert "<img" not in page

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -136,14 +137,22 @@ def _split_options(arguments: list[str], stage: Stage) -> tuple[list[str], str |
     placed: dict[str, list[str]] = {}
     config_file: str | None = None
     places = list(stage.positional)
+    setting_names = {field.name for field in fields(stage.config_class)}
     waiting = iter(arguments)
     for item in waiting:
         if item == "--config" or item.startswith("--config="):
             config_file = item.partition("=")[2] or next(waiting, None)
             if not config_file:
                 raise ConfigError("--config: expected the path of a YAML file")
+        elif (name := item.partition("=")[0]) in _OPTIONS and _OPTIONS[name] in setting_names:
+            value = "true" if name in _FLAGS else item.partition("=")[2] or next(waiting, "")
+            if not value:
+                raise ConfigError(f"{name}: expected the path of a file")
+            overrides.append(f"{_OPTIONS[name]}={value}")
         elif item.startswith("-") and "=" not in item:
-            raise ConfigError(f"{item}: no such option; settings are KEY=VALUE, options are --help and --config")
+            known = ["--help", *(name for name, key in _OPTIONS.items() if key in setting_names), "--config"]
+            listed = f"{', '.join(known[:-1])} and {known[-1]}"
+            raise ConfigError(f"{item}: no such option; settings are KEY=VALUE, options are {listed}")
         # Words without `=` fill the places of the stage in turn; a key that has several places becomes a list.
         elif "=" not in item and places:
             placed.setdefault(places.pop(0), []).append(item)
@@ -152,6 +161,11 @@ def _split_options(arguments: list[str], stage: Stage) -> tuple[list[str], str |
     for key, values in placed.items():
         overrides.append(f"{key}={values[0]}" if len(values) == 1 else f"{key}=[{','.join(map(_item, values))}]")
     return overrides, config_file
+
+
+_FLAGS = ("--quiet", "--json")
+_OPTIONS = {**{flag: flag.removeprefix("--") for flag in _FLAGS}, "--log-file": "log_file"}
+"""Options by the setting that each stands for, of stages that have it."""
 
 
 def _item(value: str) -> str:

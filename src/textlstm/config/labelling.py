@@ -9,6 +9,7 @@ from textlstm.config.checks import (
     MOST_WORKERS,
     check_delimiter,
     check_fraction,
+    check_local,
     check_ranges,
     require,
 )
@@ -126,6 +127,21 @@ class LabelConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     overwrite: bool = False
     """Replace an existing output, or start anew after a change of input, model or settings."""
+    dry_run: bool = False
+    """Say what would be labelled and about how long it would take, and write nothing."""
+    quiet: bool = False
+    """No progress and no summary on the screen, only warnings and errors; also --quiet."""
+    json: bool = False
+    """Print the summary as one JSON object on standard output; also --json."""
+    log_file: str = ""
+    """File to which progress, summary and errors are added, each line with its time; also --log-file FILE."""
+
+    def __post_init__(self) -> None:
+        """Refuse two things on standard output."""
+        require(
+            not (self.json and self.output == "-"), "json=true and output=- both write to standard output; name a file"
+        )
+        check_local("log_file", self.log_file)
 
 
 @dataclass

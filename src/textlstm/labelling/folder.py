@@ -33,6 +33,21 @@ def label_each(
         InputError: Two inputs have one name; or as `label_files`.
         StorageError: The folder cannot be made; or as `label_files`.
     """
+    digest = models.describe(Path(config.model_dir) if model_dir is None else model_dir).digest
+    jobs = jobs_of_folder(config, digest)
+    if not is_remote(config.output):
+        with storage_errors(Path(config.output)):
+            Path(config.output).expanduser().mkdir(parents=True, exist_ok=True)
+    for job in jobs:
+        yield label_files(job, model_dir=model_dir, models=models, advance=advance)
+
+
+def jobs_of_folder(config: LabelConfig, digest: str) -> list[LabelConfig]:
+    """Return the jobs into the folder `config.output` that are not done by the model of `digest`, one an input.
+
+    Raises:
+        InputError: Two inputs have one name.
+    """
     names = expand_names(config.input)
     outputs = {name: f"{config.output}{name.rstrip('/').rpartition('/')[2]}" for name in names}
     # Two inputs of one name would be one output: refused before anything is written.
@@ -42,14 +57,8 @@ def label_each(
             f"{config.output}: {' and '.join(doubled)} have one name, so that one output would replace the other; "
             "label them into different folders"
         )
-    if not is_remote(config.output):
-        with storage_errors(Path(config.output)):
-            Path(config.output).expanduser().mkdir(parents=True, exist_ok=True)
-    digest = models.describe(Path(config.model_dir) if model_dir is None else model_dir).digest
-    for name in names:
-        job = replace(config, input=[name], output=outputs[name])
-        if config.overwrite or not _is_done(job, digest):
-            yield label_files(job, model_dir=model_dir, models=models, advance=advance)
+    jobs = [replace(config, input=[name], output=outputs[name]) for name in names]
+    return [job for job in jobs if config.overwrite or not _is_done(job, digest)]
 
 
 def _is_done(job: LabelConfig, digest: str) -> bool:

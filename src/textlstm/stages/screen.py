@@ -44,6 +44,8 @@ class Listener(NamedTuple):
     on_note: Callable[[str], None]
     shows_bars: bool
     """Whether progress bars are shown in terminals and notebooks."""
+    on_progress: Callable[[str], None] | None = None
+    """Called with a line of progress every ten seconds, also where there is a bar; None: with none."""
 
 
 _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
@@ -112,8 +114,9 @@ LINE_SECONDS = 10.0
 class _Lines:
     """Progress in a log file: a line every `LINE_SECONDS`; work that ends sooner prints none."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, write: Callable[[str], None]) -> None:
         self._title = title
+        self._write = write
         self._last = time.monotonic()
         # Where the present work began, and when: one title may stand for several works in turn.
         self._total: int | None = None
@@ -134,7 +137,7 @@ class _Lines:
             left = (now - self._began) * (total - done) / (done - self._first_done)
             text = f"{text}, " if text else ""
             text += f"{left:.0f} s left" if left < 100 else f"{left / 60:.0f} min left"
-        note(f"{self._title}: {done:,}{of}{f', {text}' if text else ''}")
+        self._write(f"{self._title}: {done:,}{of}{f', {text}' if text else ''}")
 
 
 @contextmanager
@@ -147,8 +150,9 @@ def progress(title: str, *, lines: bool = True) -> Iterator[Advance]:
     # A bar needs a terminal or a notebook with widgets, and a listener can switch it off.
     in_notebook = listener is not None and console.is_jupyter and find_spec("ipywidgets") is not None
     if not (is_terminal(sys.stderr) or in_notebook) or (listener is not None and not listener.shows_bars):
-        if lines and listener is None:
-            yield _Lines(title).advance
+        heard = note if listener is None else listener.on_progress
+        if lines and heard is not None:
+            yield _Lines(title, heard).advance
         else:
             yield lambda _done, _total, _note: None
         return
@@ -166,7 +170,14 @@ def progress(title: str, *, lines: bool = True) -> Iterator[Advance]:
     )
     with bar:
         task = bar.add_task(title, total=None, note="")
-        yield lambda done, total, text: bar.update(task, completed=done, total=total, note=text)
+        log = _Lines(title, listener.on_progress) if lines and listener and listener.on_progress else None
+
+        def advance(done: int, total: int | None, text: str) -> None:
+            bar.update(task, completed=done, total=total, note=text)
+            if log is not None:
+                log.advance(done, total, text)
+
+        yield advance
 
 
 class Stopwatch:

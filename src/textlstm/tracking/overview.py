@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import Markup
 
 from textlstm.config import TrackingConfig
-from textlstm.figure_text import interval_text, score_text
+from textlstm.figure_text import interval_text, percent_text, score_text
 from textlstm.html_pages import fill_template
 from textlstm.storage.files import atomic_file
 from textlstm.tracking.registry import champion_of
@@ -144,6 +144,40 @@ _LOCAL = ("/", "file://")
 _PAGES = ("report", "explanations")
 
 
+# Labelling jobs: the drift of one input over time.
+
+
+class JobLine(NamedTuple):
+    """One labelling job as the page shows it."""
+
+    run: TrackedRun
+    track: Markup
+    drift: str
+    abstained: str
+    """Share of the rows whose decision is abstained."""
+
+
+def _job_lines(runs: Sequence[TrackedRun]) -> tuple[list[tuple[str, list[JobLine]]], Markup]:
+    """Return the finished jobs of each input, newest first, the input with the newest job first, and their axis."""
+    jobs = [run for run in runs if run.labelled and run.status == "FINISHED"]
+    drifts = [run.metrics["labelling/drift"] for run in jobs if "labelling/drift" in run.metrics]
+    # From zero, so that the distance from no drift can be compared down the page.
+    scale = Scale.around([0.0, *drifts], most_ticks=7)
+    by_input: dict[str, list[JobLine]] = {}
+    for run in jobs:
+        drift = run.metrics.get("labelling/drift")
+        track = Markup("") if drift is None else interval_track(drift, None, scale, kind="", title=f"drift {drift:.3f}")
+        abstained = run.metrics.get("labelling/decision/abstained", 0.0)
+        line = JobLine(run, track, "–" if drift is None else f"{drift:.3f}", percent_text(abstained))
+        by_input.setdefault(run.labelled, []).append(line)
+    shown = [(name, lines[:_MAX_JOBS]) for name, lines in by_input.items()]
+    return shown, axis(scale)
+
+
+_MAX_JOBS = 30
+"""Jobs of one input on the page."""
+
+
 class RunLine(NamedTuple):
     """One run of a board as the page shows it."""
 
@@ -178,7 +212,10 @@ def render_overview(
     shown = [entry.run for board in boards for entry in board.entries]
     ends = [end for run in shown for end in (_value(run), *run.intervals.get(DECIDING_FIGURE, ()))]
     scale = Scale.around(ends, most_ticks=7)
+    jobs, job_axis = _job_lines(runs)
     values: dict[str, object] = {
+        "jobs": jobs,
+        "job_axis": job_axis,
         "boards": [(board, [_line(entry, scale, links or {}) for entry in board.entries]) for board in boards],
         "axis": axis(scale),
         "others": [run for run in runs if run.status != "FINISHED"],

@@ -97,6 +97,8 @@ def open_run(
     run_name: str,
     resume_run_id: str | None = None,
     parent_run_id: str | None = None,
+    began_ms: int | None = None,
+    in_background: bool = False,
 ) -> Tracker:
     """Return a tracker; use it as a context manager, so that the run ends as FINISHED, FAILED or KILLED.
 
@@ -106,6 +108,9 @@ def open_run(
         run_name: Name in the table of runs.
         resume_run_id: `resume_key` or `run_id` of an earlier run to continue.
         parent_run_id: `resume_key` or `run_id` of the sweep that this run belongs to; MLflow need not know the former.
+        began_ms: When the run began, in milliseconds since the epoch; None: now.
+        in_background: For work that is done already: its figures are sent after its end, and nobody waits for that. No
+            figures of the machine and no state of the code are logged.
 
     Raises:
         ConfigError: The address or a tag is malformed.
@@ -133,14 +138,24 @@ def open_run(
         "resumed": bool(resume_run_id),
         "parent": parent or "",
     }
-    return JournalledTracker(config, store, key=key or new_key(), opening=opening)
+    if began_ms is not None:
+        opening["time"] = began_ms
+    return JournalledTracker(config, store, key=key or new_key(), opening=opening, in_background=in_background)
 
 
 class JournalledTracker(Tracker):
     """A run whose journal is sent to MLflow while it goes on."""
 
-    def __init__(self, config: TrackingConfig, store: Store, *, key: str, opening: Mapping[str, object]) -> None:
-        """Write the opening line and start the outbox process."""
+    def __init__(
+        self,
+        config: TrackingConfig,
+        store: Store,
+        *,
+        key: str,
+        opening: Mapping[str, object],
+        in_background: bool = False,
+    ) -> None:
+        """Write the opening line and start the outbox process, at once or after the run."""
         self._config = config
         self._store = store
         self._paths = JournalPaths(store.journal_dir, key)
@@ -152,21 +167,29 @@ class JournalledTracker(Tracker):
         self._seen = _seen_before(self._paths) if opening["resumed"] else set()
         # From this line on the run can be sent by any process, and closed as KILLED if this one dies.
         self._journal.append(EventKind.open, opening)
-        self._outbox_process = OutboxProcess(self._paths, store, timeout_seconds=config.timeout_seconds)
-        self._sampler = SystemSampler(self._log_system_metrics)
-        self._log_source()
+        self._outbox_process: OutboxProcess | None = None
+        self._sampler: SystemSampler | None = None
+        if not in_background:
+            self._outbox_process = OutboxProcess(self._paths, store, timeout_seconds=config.timeout_seconds)
+            self._sampler = SystemSampler(self._log_system_metrics)
+            self._log_source()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End the run as FINISHED, FAILED (an exception) or KILLED (a signal), and wait for the outbox process."""
         # The sampler stops first: nothing may follow the closing line.
-        self._sampler.stop()
+        if self._sampler is not None:
+            self._sampler.stop()
         if error is not None and not isinstance(error, Interrupted | KeyboardInterrupt):
             self._journal.append(EventKind.tags, {"values": {"textlstm.error": f"{type(error).__name__}"}})
         # With this line on the disk, a kill during the wait below loses nothing.
         self._journal.append(EventKind.close, {"status": _status(error)})
         self._journal.close()
+        if self._outbox_process is None:
+            process = OutboxProcess(self._paths, self._store, timeout_seconds=self._config.timeout_seconds)
+            process.finish(timeout_seconds=0, kill=False)
+            return
         # After a signal the wait is short, and the outbox process is left to finish by itself.
         stopped = isinstance(error, Interrupted | KeyboardInterrupt)
         patience = min(self._seconds_left, _STOP_SECONDS) if stopped else self._seconds_left
@@ -183,6 +206,7 @@ class JournalledTracker(Tracker):
             not state.run_id
             and not state.last_error
             and time.monotonic() < deadline
+            and self._outbox_process is not None
             and self._outbox_process.is_running()
         ):
             time.sleep(0.05)

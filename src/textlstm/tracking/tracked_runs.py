@@ -106,6 +106,8 @@ class PairedRows:
 
 
 TEST_PREFIX = "test/"
+INPUT_TAG = "textlstm.input"
+"""Tag of labelling jobs: what was labelled, as it was typed. The overview shows jobs of one input together."""
 METRICS_FILE = "metrics.json"
 _PAGE = 200
 
@@ -136,6 +138,8 @@ class TrackedRun:
     """Run that this one is a trial, a seed or a size of; empty for a run of its own."""
     artifacts: str = ""
     """Address of the run's artefacts."""
+    labelled: str = ""
+    """What a labelling job labelled, as it was typed; empty for other runs."""
 
     def figure(self, name: str) -> float | None:
         """Return a test figure such as `macro_f1`."""
@@ -143,18 +147,22 @@ class TrackedRun:
 
 
 def load_runs(client: "MlflowClient", experiment: str, *, max_runs: int) -> list[TrackedRun]:
-    """Return the newest runs of an experiment, newest first."""
+    """Return the newest runs of an experiment, newest first: up to `max_runs` labelling jobs, and as many others."""
     runs: list[TrackedRun] = []
+    num_jobs = num_others = 0
     token: str | None = None
     # MLflow answers in pages; an empty token marks the last one.
-    while len(runs) < max_runs:
+    while num_others < max_runs:
         page = client.search_runs(
-            [experiment],
-            max_results=min(_PAGE, max_runs - len(runs)),
-            order_by=["attributes.start_time DESC"],
-            page_token=token,
+            [experiment], max_results=_PAGE, order_by=["attributes.start_time DESC"], page_token=token
         )
-        runs += [_to_tracked(client, run) for run in page]
+        for run in page:
+            # Daily labelling must not push the trainings out.
+            is_job = run.data.tags.get("textlstm.stage") == "label"
+            num_jobs += is_job
+            num_others += not is_job
+            if (num_jobs if is_job else num_others) <= max_runs:
+                runs.append(_to_tracked(client, run))
         token = page.token
         if not token:
             break
@@ -235,6 +243,7 @@ def _to_tracked(client: "MlflowClient", run: "Run") -> TrackedRun:
         labels=tuple(evaluation.get("per_class", {})),
         parent=run.data.tags.get("mlflow.parentRunId", ""),
         artifacts=run.info.artifact_uri or "",
+        labelled=run.data.tags.get(INPUT_TAG, "") if run.data.tags.get("textlstm.stage") == "label" else "",
     )
 
 

@@ -241,10 +241,29 @@ def take_earlier(target: Target, config: LabelConfig) -> EarlierOutput | None:
         return None
     with store.open(manifest_copy) as stream:
         raw = stream.read()
-    manifest = Manifest.from_json(raw, address=store.address(target.manifest))
+    return _checked(raw, local_path(store.address(copy)), target, config)
+
+
+def look_at_earlier(target: Target, config: LabelConfig) -> EarlierOutput | None:
+    """Return what `take_earlier` would, where no job is unfinished, without a copy in the work folder.
+
+    Raises:
+        InputError: As `take_earlier`.
+        IntegrityError: As `take_earlier`.
+    """
+    store = target.store
+    if not config.labelling.append or config.overwrite or not store.exists(target.manifest):
+        return None
+    with store.open(target.manifest) as stream:
+        raw = stream.read()
+    return _checked(raw, local_path(store.address(target.name)), target, config)
+
+
+def _checked(raw: bytes, path: Path, target: Target, config: LabelConfig) -> EarlierOutput:
+    """Return the output at `path`, compared with its manifest, of which `raw` are the bytes."""
+    manifest = Manifest.from_json(raw, address=target.store.address(target.manifest))
     settings = from_plain(LabellingConfig, manifest.config["labelling"])
     _refuse_other_settings(settings, config)
-    path = local_path(store.address(copy))
     state = cast(FileState, file_state(path))
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,121 @@
+"""What `textlstm label` tells: the screen, a log file, one JSON object, a look ahead."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from textlstm.cli.main import main
+from textlstm.stages import screen
+
+
+@pytest.fixture
+def label(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run `textlstm label` in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    Path("in.csv").write_text("text\nthe goal of the match\nbank profit\n")
+
+    def command(*typed: str) -> int:
+        return main(["label", f"model_dir={tiny_model}", "input=in.csv", "output=out.csv", "tracking=off", *typed])
+
+    return command
+
+
+def test_quiet_leaves_only_errors_on_the_screen(label: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert label("--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+    assert label("--quiet") == 2
+    assert capsys.readouterr() == (
+        "",
+        "textlstm: out.csv: exists; choose another output or set overwrite=true\n",
+    )
+    assert label("overwrite=true") == 0  # negative control
+    assert "labelled 2 rows into out.csv" in capsys.readouterr().err
+
+
+def test_json_is_one_object_on_standard_output(label: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert label("--json", "--quiet") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["output"], summary["num_rows"], summary["num_labelled"], summary["num_kept"]) == (
+        "out.csv",
+        2,
+        2,
+        0,
+    )
+    assert summary["labels"] == {"money": 1, "sport": 1}
+    assert label("--json", "output=labelled/") == 0
+    [one] = json.loads(capsys.readouterr().out)["outputs"]
+    assert (one["output"], one["num_rows"]) == ("labelled/in.csv", 2)
+    assert label("--json", "output=-") == 2
+    assert capsys.readouterr().err == ("textlstm: json=true and output=- both write to standard output; name a file\n")
+
+
+def test_a_log_file_has_summary_and_errors_with_their_times(
+    label: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert label("--log-file", "label.log") == 0
+    assert label("--quiet", "--log-file=label.log") == 2
+    lines = Path("label.log").read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d ", line) for line in lines)
+    assert " labelled 2 rows into out.csv in " in lines[0]
+    assert lines[-1].endswith(" out.csv: exists; choose another output or set overwrite=true")
+    assert "labelled 2 rows" in capsys.readouterr().err
+    assert label("--log-file") == 2
+    assert capsys.readouterr().err == "textlstm: --log-file: expected the path of a file\n"
+    assert label("overwrite=true", "--log-file=in.csv/label.log") == 4
+
+
+def test_progress_goes_to_the_log_every_ten_seconds(
+    label: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(screen, "LINE_SECONDS", 0.0)
+    assert label("--quiet", "--log-file=label.log") == 0
+    assert " labelling: 2 of 2, " in Path("label.log").read_text()
+    assert label("overwrite=true") == 0
+    assert "labelling: 2 of 2, " in capsys.readouterr().err
+
+
+def test_options_of_label_are_no_options_of_others(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "--quiet"]) == 2
+    assert capsys.readouterr().err == (
+        "textlstm: --quiet: no such option; settings are KEY=VALUE, options are --help and --config\n"
+    )
+    assert main(["label", "--loud"]) == 2
+    assert capsys.readouterr().err == (
+        "textlstm: --loud: no such option; settings are KEY=VALUE, options are --help, --quiet, --json, --log-file and "
+        "--config\n"
+    )
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    label: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(Path().rglob("*"))
+    assert label("dry_run=true", "labelling.top_k=1") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
+        "would label 2 rows of 1 input into out.csv",
+        "adds the columns predicted_label, probability, decision, predicted_label_1, probability_1",
+    ]
+    assert re.fullmatch(r"about \d+ s with 1 process, at [\d,]+ rows/s a process", lines[3])
+    assert lines[4] == "nothing was written"
+    assert sorted(Path().rglob("*")) == before
+    # What the job would refuse is refused here.
+    assert label("dry_run=true", "labelling.text_column=body") == 2
+    assert "no column 'body'" in capsys.readouterr().err
+    assert label() == 0
+    assert label("dry_run=true") == 2
+    assert label("dry_run=true", "input=-", "overwrite=true") == 2
+
+
+def test_a_dry_run_counts_what_is_kept(label: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in.csv").write_text("text\n" + "".join(f"the goal of match {number}\n" for number in range(9)))
+    assert label("labelling.shard_rows=2") == 0
+    with Path("in.csv").open("a") as stream:
+        stream.write("one more\n")
+    capsys.readouterr()
+    assert label("labelling.shard_rows=2", "labelling.append=true", "dry_run=true", "--json") == 0
+    outlook = json.loads(capsys.readouterr().out)
+    assert (outlook["num_rows"], outlook["num_kept"], outlook["dry_run"]) == (10, 8, True)
