@@ -53,10 +53,17 @@ def faults_of(seed: int, server: CommandServer, models: dict[str, Path]) -> list
         folder.mkdir()
         command = random_command(seed, folder, models)
         before, model_before = _contents(folder), {str(path): _contents(path) for path in models.values()}
-        outcome = server.run(command.arguments, folder=folder, stdin=command.stdin, seconds=command.seconds)
+        outcome = server.run(
+            command.arguments,
+            folder=folder,
+            stdin=command.stdin,
+            seconds=command.seconds,
+            fresh_children=seed % 10 == 0,
+        )
         if os.environ.get("FUZZ_VERBOSE"):
             last = (outcome.err.strip().splitlines() or [""])[-1][:160]
-            print(seed, command.arguments[0], outcome.code, f"{outcome.seconds:.1f}", last, flush=True)  # noqa: T201
+            seconds = f"{outcome.seconds:.1f} s, {outcome.cpu_seconds:.1f} s of CPU"
+            print(seed, command.arguments[0], outcome.code, seconds, last, flush=True)  # noqa: T201
         faults = [*_faults_of_outcome(outcome), *_faults_of_files(command, before, _contents(folder), outcome.code)]
         if {str(path): _contents(path) for path in models.values()} != model_before:
             faults.append("the model that was read has changed")

@@ -18,6 +18,7 @@ FORMATS_WITH_LABELS = tuple(format for format in FORMATS if format != "txt")
 WEIGHTS = {
     **{"prepare": 16, "train": 22, "evaluate": 14, "label": 26, "explain": 6, "export": 4, "sweep": 3, "run": 3},
     **{"trace": 5, "replay": 4, "info": 3, "doctor": 1, "compare": 1, "promote": 1, "sync": 2},
+    "curve": 2,
 }
 """Of each stage; `dashboard` and `serve` run until a signal ends them and have tests of their own."""
 QUICK = (
@@ -35,6 +36,8 @@ COSTLY = {
     "labelling.num_workers": (1, 1, 1, 2),
     "labelling.shard_rows": (1, 3, 50),
     "sweep.num_trials": (1, 2),
+    "curve.points": (2, 3),
+    "curve.fewest": (1, 2),
     "sweep.jobs": (1, 1, 2),
     "evaluation.bootstrap_samples": (10, 20),
     "evaluation.explained_texts": (0, 1, 3),
@@ -156,7 +159,7 @@ def _skeleton(dice: random.Random, stage: str, folder: Path, models: dict[str, P
 
     if "model_dir" in types:
         named("model_dir", str(models["multi" if multi else "single"]))
-    if stage in ("prepare", "train", "run", "sweep", "evaluate"):
+    if stage in ("prepare", "train", "run", "sweep", "curve", "evaluate"):
         if dice.random() < 0.02 and stage != "evaluate":
             command.arguments.append("data.limit=30")  # of the packaged articles, which are many
         else:
@@ -178,10 +181,15 @@ def _skeleton(dice: random.Random, stage: str, folder: Path, models: dict[str, P
     if "prepared_dir" in types:
         command.may_write.append(named("prepared_dir", "prepared"))
     _outputs(dice, stage, types, command, folder, named)
-    quick = [item for item in QUICK if item.partition("=")[0] in types]
+    quick = list(QUICK)
+    # Figures and parts of speech take most of the time of a small run.
+    quick += [
+        f"{key}=false" for key, share in (("evaluation.report", 0.75), ("text.pos", 0.6)) if dice.random() < share
+    ]
+    quick = [item for item in quick if item.partition("=")[0] in types]
     command.arguments[1:1] = quick
     # The choice of `auto` settings may try several networks.
-    if "auto" in types and "training.epochs" in types and dice.random() < 0.7:
+    if "auto" in types and "training.epochs" in types and dice.random() < 0.85:
         command.arguments.append("auto=[]")
     return command
 
