@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from textlstm.config import DataConfig, DataSource, FileFormat, RareLabel, Task,
 from textlstm.corpus.preparation.corpus_folder import CARD, CARD_PAGE, CORPUS, MANIFEST, REJECTS, load_corpus
 from textlstm.corpus.preparation.prepare import Phase, Progress, prepare_corpus, prepare_labelled_files
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.corpus.rows.inputs import kept_stdin
+from textlstm.corpus.rows.inputs import kept_copy
 from textlstm.errors import InputError, IntegrityError
 
 Prepare = Callable[..., PreparedCorpus]
@@ -401,17 +402,38 @@ def piped(monkeypatch, rows):
     reading, writing = os.pipe()
     os.write(writing, "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows(40)).encode())
     os.close(writing)
-    kept_stdin.cache_clear()
+    kept_copy.cache_clear()
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         yield
-    kept_stdin.cache_clear()
+    kept_copy.cache_clear()
 
 
 def test_standard_input_is_prepared(piped, prepare: Prepare, rows) -> None:
     corpus = prepare("-", format=FileFormat.jsonl)
     assert set.union(*texts_of(corpus)) == {text for text, _ in rows(40)}
     assert set(corpus.train.table.column("file").to_pylist()) == {"stdin"}
+
+
+def test_a_pipe_is_prepared(tmp_path: Path, prepare: Prepare, rows) -> None:
+    """Its rows were read for the digest, and were gone then: the command waited for ever (found by the fuzz)."""
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    content = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows(40))
+    writer = threading.Thread(target=pipe.write_text, args=(content,))
+    writer.start()
+    corpus = prepare(str(pipe))
+    writer.join()
+    assert set.union(*texts_of(corpus)) == {text for text, _ in rows(40)}
+    assert set(corpus.train.table.column("file").to_pylist()) == {"pipe.jsonl"}
+    kept_copy.cache_clear()
+
+
+def test_a_pipe_of_unknown_format_is_refused_before_it_is_opened(tmp_path: Path, prepare: Prepare) -> None:
+    os.mkfifo(tmp_path / "pipe")  # nobody writes: reading it would never end
+    with pytest.raises(InputError) as error:
+        prepare(str(tmp_path / "pipe"))
+    assert "pipe: the name tells no format" in error.value.problems[0]
 
 
 def test_standard_input_needs_a_format(piped, prepare: Prepare) -> None:

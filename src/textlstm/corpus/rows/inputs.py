@@ -141,20 +141,30 @@ def _mixed_formats(paths: Sequence[Path]) -> list[str]:
     return [f"the inputs have mixed formats: {listed}. Give files of one format."]
 
 
-# Standard input in a file, for those who read it twice.
+# Standard input and pipes in files, for those who read them twice.
+
+
+def can_be_read_twice(path: Path) -> bool:
+    """Say whether `path` gives its rows again when it is opened again: standard input and a pipe do not."""
+    return path != STDIN and not path.is_fifo()
 
 
 @cache
-def kept_stdin() -> Path:
-    """Copy standard input to a file named `stdin`, once a process; the file goes when the process ends.
+def kept_copy(path: Path) -> Path:
+    """Copy standard input or a pipe to a file of its name, once a process; the file goes when the process ends.
 
     Raises:
-        StorageError: there is no room for it.
+        InputError: the pipe cannot be opened.
+        StorageError: there is no room for the copy.
     """
+    try:
+        source = standard_input() if path == STDIN else path.open("rb")
+    except OSError as error:
+        raise open_error(path, error) from error
     with storage_errors(Path(tempfile.gettempdir())):
         directory = Path(tempfile.mkdtemp(prefix="textlstm-"))
         atexit.register(shutil.rmtree, directory, ignore_errors=True)
-        path = directory / "stdin"
-        with standard_input() as source, path.open("wb") as copy:
+        copied = directory / ("stdin" if path == STDIN else path.name)
+        with source, copied.open("wb") as copy:
             shutil.copyfileobj(source, copy)
-    return path
+    return copied

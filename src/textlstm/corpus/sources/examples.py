@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from textlstm.config import DataConfig, DataSource
-from textlstm.corpus.rows.inputs import expand_inputs
+from textlstm.corpus.rows.inputs import can_be_read_twice, expand_inputs
 from textlstm.corpus.rows.readers import read_records
 from textlstm.corpus.rows.records import Record, Reject, text_of_name
 from textlstm.corpus.rows.settings import STDIN, ReadSettings
@@ -266,6 +266,8 @@ def read_extra_columns(data: DataConfig, files: Sequence[str], numbers: Sequence
     for given in (data.train, data.validation, data.test):
         patterns = [pattern for pattern in given if pattern != str(STDIN)]  # gone when it has been read
         found_files = expand_inputs(patterns) if patterns else []
+        # What a pipe held is gone as well.
+        found_files = [path for path in found_files if can_be_read_twice(path)]
         paths |= {path: name for path in found_files if (name := text_of_name(path.name)) in wanted}
     # Rows know the name of their file without its folder: two files of one name cannot be told apart.
     if len(set(paths.values())) < len(paths):

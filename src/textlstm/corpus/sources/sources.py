@@ -13,7 +13,7 @@ from typing import assert_never
 from textlstm.config import DataConfig, DataSource
 from textlstm.corpus.prepared import Split
 from textlstm.corpus.rows.class_folders import list_class_files
-from textlstm.corpus.rows.inputs import expand_inputs, kept_stdin
+from textlstm.corpus.rows.inputs import can_be_read_twice, expand_inputs, kept_copy
 from textlstm.corpus.rows.readers import kind_of_input, read_all, reading_notes
 from textlstm.corpus.rows.records import Record, Reject
 from textlstm.corpus.rows.settings import STDIN, ReadSettings
@@ -172,11 +172,11 @@ def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
 
 
 def _kept(path: Path, settings: ReadSettings) -> Path:
-    """Return a file with the content of standard input in its place, since rows are read after their digest."""
-    if path != STDIN:
+    """Return a file with the content of standard input or a pipe, since rows are read after their digest."""
+    if can_be_read_twice(path):
         return path
     kind_of_input(path, settings)  # refuses an unknown format before anything is read
-    return kept_stdin()
+    return kept_copy(path)
 
 
 def _digest_of_files(paths: Sequence[Path]) -> str:
