@@ -24,7 +24,7 @@ def run(*arguments: str, closed: tuple[int, ...], folder: Path) -> tuple[int, st
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     return done.returncode, done.stderr
 

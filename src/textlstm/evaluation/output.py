@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from textlstm.errors import InputError
 from textlstm.evaluation.abstention import Abstention, decision_confidence
 from textlstm.evaluation.bootstrap import Interval
 from textlstm.evaluation.calibration import ReliabilityBins
@@ -306,6 +307,22 @@ def write_evaluation(
     summary = json.dumps(summarize(evaluation), indent=2, ensure_ascii=False, allow_nan=False)
     contents[METRICS_FILE] = f"{summary}\n".encode("utf-8", "backslashreplace")
     return _write_files(output_dir, contents)
+
+
+def refuse_existing_evaluation(output_dir: Path) -> None:
+    """Refuse a folder with files that an evaluation would replace.
+
+    Raises:
+        InputError: there are such files: an evaluation, or others of the same names.
+    """
+    if (output_dir / METRICS_FILE).exists():
+        raise InputError(f"{output_dir}: holds an evaluation; set overwrite=true to replace it, or another output_dir")
+    for name in (PREDICTIONS_FILE, REPORT_FILE, EXPLANATIONS_FILE, FIGURES_DIR):
+        if (output_dir / name).exists():
+            raise InputError(
+                f"{output_dir}: holds {name}, which an evaluation would replace; "
+                "set overwrite=true to allow that, or another output_dir"
+            )
 
 
 def _write_files(output_dir: Path, contents: Mapping[str, bytes]) -> list[Path]:

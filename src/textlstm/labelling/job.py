@@ -22,7 +22,14 @@ from textlstm.labelling.inputs import local_path
 from textlstm.labelling.journal import DigestStream, Journal, ShardRecord
 from textlstm.labelling.manifest import Manifest
 from textlstm.labelling.model import SAVED_MODELS, ModelCard, ModelSource
-from textlstm.labelling.output import Target, expand_names, join_parts, open_target, refuse_input_as_output
+from textlstm.labelling.output import (
+    Target,
+    expand_names,
+    join_parts,
+    open_target,
+    refuse_input_as_output,
+    refuse_other_work,
+)
 from textlstm.labelling.plan import Plan
 from textlstm.labelling.planning import Unpacked, make_plan, refuse_headers, sha256_of_input
 from textlstm.labelling.shard import ShardTask, settings_of_reading
@@ -195,6 +202,7 @@ def label_files(
     target = open_target(config.output)
     refuse_input_as_output(config.output, names, config.input)
     refuse_existing(target, config)
+    refuse_other_work(target, output=config.output)
     # Wrong columns are named before a model is loaded, which takes seconds.
     refuse_headers(names, config, card)
     # First the lock of the work folder, whose descriptor the workers inherit; they load the model during planning.

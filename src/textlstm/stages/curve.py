@@ -36,6 +36,8 @@ def curve(config: CurveConfig) -> None:
     output_dir = Path(config.output_dir)
     if (output_dir / CURVE_FILE).exists() and not config.overwrite:
         raise InputError(f"{output_dir}: holds a curve; set overwrite=true to replace it, or another output_dir")
+    if not config.overwrite and (models := sorted(output_dir.glob("rows-*"))):
+        raise InputError(f"{models[0]}: exists; set overwrite=true to replace it, or another output_dir")
     # The sizes follow from the rows that are there; every size has the same validation and test rows.
     corpus = prepared(config)
     if corpus.train is None or corpus.test is None or not len(corpus.test):

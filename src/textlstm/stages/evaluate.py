@@ -29,6 +29,7 @@ from textlstm.evaluation.output import (
     EXPLANATIONS_FILE,
     METRICS_FILE,
     REPORT_FILE,
+    refuse_existing_evaluation,
     write_evaluation,
 )
 from textlstm.figure_text import counted, interval_text, score_text
@@ -85,8 +86,8 @@ def evaluate(config: EvaluateConfig) -> None:
     output_dir = Path(config.output_dir)
     if not config.data.test:
         raise InputError("data.test: name the labelled rows to score, such as data.test=reviews.csv")
-    if (output_dir / "metrics.json").exists() and not config.overwrite:
-        raise InputError(f"{output_dir}: holds an evaluation; set overwrite=true to replace it, or another output_dir")
+    if not config.overwrite:
+        refuse_existing_evaluation(output_dir)
     # Load the model and check that its task is that of the data.
     model_dir = resolve_model_dir(config.model_dir, config.tracking)
     classifier = TextClassifier.load(model_dir, device=config.device)

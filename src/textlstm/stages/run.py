@@ -5,6 +5,7 @@ from pathlib import Path
 
 from textlstm.config import LabelConfig, RunConfig
 from textlstm.corpus.prepared import PreparedSplit
+from textlstm.errors import InputError
 from textlstm.labelling.job import label_files
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.stages.evaluate import print_evaluation
@@ -14,17 +15,23 @@ from textlstm.stages.seeds import print_seeds, train_seeds
 
 
 def run(config: RunConfig) -> None:
-    """Run the whole pipeline into `config.output_dir`: model/, evaluation/, test_rows.csv and labelled.csv."""
+    """Run the whole pipeline into `config.output_dir`: model/, evaluation/, test_rows.csv and labelled.csv.
+
+    Raises:
+        InputError: output_dir holds a model or labelled rows, and overwrite is false.
+    """
     refuse_missing_gpu(labelling__device=config.labelling.device)
     watch = Stopwatch()
     output_dir = Path(config.output_dir)
+    unlabelled, labelled = output_dir / "test_rows.csv", output_dir / "labelled.csv"
+    for path in (unlabelled, labelled):
+        if path.exists() and not config.overwrite:
+            raise InputError(f"{path}: exists; set overwrite=true to replace it, or another output_dir")
     # Train and evaluate, with everything under one folder.
     trained, seeds = train_seeds(config, model_dir=output_dir / "model", evaluation_dir=output_dir / "evaluation")
     # Label the test rows (the validation rows where there are none) as a user would: from a file without labels.
     split = trained.corpus.test or trained.corpus.validation
     assert split is not None
-    unlabelled = output_dir / "test_rows.csv"
-    labelled = output_dir / "labelled.csv"
     _write_rows(split, unlabelled)
     settings = LabelConfig(
         model_dir=str(trained.model_dir),

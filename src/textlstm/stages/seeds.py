@@ -1,6 +1,5 @@
 """Several trainings with different seeds in one command: their spread, and the model in the middle."""
 
-import hashlib
 import json
 import shutil
 import statistics
@@ -11,11 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from textlstm.config import TrainConfig
-from textlstm.errors import ConfigError, InputError
+from textlstm.errors import ConfigError
 from textlstm.figure_text import fixed, score_text
 from textlstm.fitting import resolve, with_values
 from textlstm.fitting.cross_fit import write_label_errors
-from textlstm.model_folder import library_versions, refuse_existing
+from textlstm.fitting.unfinished import UnfinishedWork, is_unfinished, unfinished_seeds
+from textlstm.model_folder import refuse_existing
 from textlstm.processes.distributed import under_torchrun
 from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.evaluate import evaluate_split
@@ -29,11 +29,10 @@ from textlstm.stages.training import (
     test_digest,
     train_model,
 )
-from textlstm.storage.files import atomic_file, replace_folder
+from textlstm.storage.files import atomic_file, atomic_folder
 from textlstm.tracking.run import open_run
 
 SEEDS_FILE = "seeds.json"
-_MARKER = "settings.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,8 @@ def train_seeds(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
         return TrainedSeeds(train_model(config, model_dir=model_dir, evaluation_dir=evaluation_dir), ())
     if under_torchrun():
         raise ConfigError("seeds: torchrun trains one model; start it once a seed")
-    refuse_existing(model_dir, overwrite=config.overwrite)
+    # Trainings that were stopped after the model was saved still have their folder, and are finished.
+    refuse_existing(model_dir, overwrite=is_unfinished(model_dir, seeds=config.seeds) or config.overwrite)
     # What is left to `auto` is chosen once, so that the trainings differ by nothing but their seeds.
     watch = Stopwatch()
     corpus = prepared(config)
@@ -79,19 +79,21 @@ def train_seeds(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
             resolved = resolve(config, corpus, measure_speed=False, stop=stop)
         note(*(f"auto: {reason}" for reason in resolved.reasons))
         values, config = resolved.values, with_values(config, resolved.values)
-    work = _Work.open(config, model_dir, corpus.key)
+    work = unfinished_seeds(model_dir, config, corpus)
     name = f"{run_name(config)} {config.seeds} seeds"
     with open_run(config.tracking, stage="seeds", run_name=name, resume_run_id=work.resume_key) as run:
-        work.remember(run.resume_key)
+        work.remember(run.resume_key, values)
         run.log_params(asdict(config) | {"auto_chosen": sorted(values)})
         found = [
-            work.result_of(config, seed, Family(run.resume_key, f"seed {seed}"))
+            _result_of(work, config, seed, Family(run.resume_key, f"seed {seed}"))
             for seed in range(config.seed, config.seed + config.seeds)
         ]
         results = _with_median_kept(found)
         kept = next(result.seed for result in results if result.is_kept)
         # The model in the middle takes the place that a single training would have taken, and is evaluated as one.
-        replace_folder(work.model_of(kept), model_dir)
+        # It is copied, since the folder may be a link to another disk, and a kill may come before the end.
+        with atomic_folder(model_dir, remedy="; no model was saved") as folder:
+            shutil.copytree(_model_of(work, kept), folder, dirs_exist_ok=True)
         evaluated = None
         if corpus.test is not None and len(corpus.test):
             evaluated = evaluate_split(
@@ -109,7 +111,7 @@ def train_seeds(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
             (_, _, mean), (_, _, deviation) = spread[2:4]
             run.set_tags({NAME_TAG: f"{name} {score_text(mean)} ±{score_text(deviation)}"})
         run.log_model(model_dir, tags={"test_digest": test_digest(corpus)})
-    shutil.rmtree(work.directory, ignore_errors=True)
+    work.remove()
     note(*run.summary())
     return TrainedSeeds(Trained(corpus, model_dir, evaluated, watch.seconds, {}), results)
 
@@ -134,74 +136,33 @@ def print_seeds(results: Sequence[SeedResult]) -> None:
     table(f"{len(results)} seeds; the one in the middle by validation is kept", header, rows)
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """The folder of trainings that are not all done: `NAME.seeds` beside the model folder."""
+def _model_of(work: UnfinishedWork, seed: int) -> Path:
+    """Return the model folder of a seed."""
+    return work.directory / f"seed-{seed}" / "model"
 
-    directory: Path
-    digest: str
-    """Of the corpus and all settings that change what is trained."""
-    resume_key: str | None
-    """Parent run of an equal command that was cut off; None without one."""
 
-    @classmethod
-    def open(cls, config: TrainConfig, model_dir: Path, corpus_key: str) -> "_Work":
-        """Return the folder of an equal command that was cut off, or a fresh one.
-
-        Raises:
-            InputError: it holds other trainings, and `config.overwrite` is false.
-        """
-        directory = model_dir.with_name(f"{model_dir.name}.seeds")
-        content = [corpus_key, asdict(config.model), asdict(config.training), asdict(config.evaluation), config.seed]
-        digest = hashlib.sha256(
-            json.dumps([*content, config.seeds, library_versions()], sort_keys=True).encode()
-        ).hexdigest()
-        marker = directory / _MARKER
-        if marker.is_file():
-            before = json.loads(marker.read_text(encoding="utf-8"))
-            if before["digest"] == digest:
-                return cls(directory, digest, before["resume_key"])
-            if not config.overwrite:
-                raise InputError(
-                    f"{directory}: holds unfinished trainings with other settings, data or library versions; "
-                    "set overwrite=true to start anew, or another output_dir"
-                )
-        # A folder without the marker holds nothing that could be continued.
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
-        return cls(directory, digest, None)
-
-    def remember(self, resume_key: str | None) -> None:
-        """Write down how to continue."""
-        with atomic_file(self.directory / _MARKER) as stream:
-            stream.write(json.dumps({"digest": self.digest, "resume_key": resume_key}).encode())
-
-    def model_of(self, seed: int) -> Path:
-        """Return the model folder of a seed."""
-        return self.directory / f"seed-{seed}" / "model"
-
-    def result_of(self, config: TrainConfig, seed: int, family: Family) -> SeedResult:
-        """Train a seed unless that was done before the command was cut off; return its figures."""
-        done = self.directory / f"seed-{seed}.json"
-        if done.is_file():
-            note(f"seed {seed}: trained before the command was cut off")
-            return SeedResult(**json.loads(done.read_text(encoding="utf-8")))
-        note(f"seed {seed} of {config.seed} to {config.seed + config.seeds - 1}")
-        model_dir = self.model_of(seed)
-        # Reports and label errors are made once, of the model that is kept.
-        evaluation = replace(config.evaluation, report=False, label_errors=False)
-        trained = train_model(
-            replace(config, seed=seed, seeds=1, overwrite=True, evaluation=evaluation),
-            model_dir=model_dir,
-            evaluation_dir=model_dir.with_name("evaluation"),
-            family=family,
-        )
-        # Accuracy of the combined model where a row has one label.
-        decisive = trained.figures.get("validation/accuracy", trained.figures["validation/macro_f1"])
-        result = SeedResult(seed, decisive, _test_figures(trained))
-        with atomic_file(done) as stream:
-            stream.write(json.dumps(asdict(result)).encode())
-        return result
+def _result_of(work: UnfinishedWork, config: TrainConfig, seed: int, family: Family) -> SeedResult:
+    """Train a seed unless that was done before the command was cut off; return its figures."""
+    done = work.directory / f"seed-{seed}.json"
+    if done.is_file():
+        note(f"seed {seed}: trained before the command was cut off")
+        return SeedResult(**json.loads(done.read_text(encoding="utf-8")))
+    note(f"seed {seed} of {config.seed} to {config.seed + config.seeds - 1}")
+    model_dir = _model_of(work, seed)
+    # Reports and label errors are made once, of the model that is kept.
+    evaluation = replace(config.evaluation, report=False, label_errors=False)
+    trained = train_model(
+        replace(config, seed=seed, seeds=1, overwrite=True, evaluation=evaluation),
+        model_dir=model_dir,
+        evaluation_dir=model_dir.with_name("evaluation"),
+        family=family,
+    )
+    # Accuracy of the combined model where a row has one label.
+    decisive = trained.figures.get("validation/accuracy", trained.figures["validation/macro_f1"])
+    result = SeedResult(seed, decisive, _test_figures(trained))
+    with atomic_file(done) as stream:
+        stream.write(json.dumps(asdict(result)).encode())
+    return result
 
 
 def _with_median_kept(results: Sequence[SeedResult]) -> tuple[SeedResult, ...]:

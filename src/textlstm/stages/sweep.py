@@ -25,7 +25,7 @@ from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import note, progress, say, table
 from textlstm.sweeping.search import SearchResult, run_search
 from textlstm.sweeping.space import fixed_settings, refuse_impossible
-from textlstm.sweeping.study import SweepStudy
+from textlstm.sweeping.study import SweepStudy, refuse_other_files
 from textlstm.sweeping.trials import Report, TrialResult
 from textlstm.tracking.run import open_run
 from textlstm.tracking.tracked_runs import PairedRows
@@ -49,6 +49,7 @@ def sweep(config: SweepConfig) -> None:
     refuse_missing_gpu(training__device=config.training.device, text__tagger_device=config.text.tagger_device)
     refuse_impossible(config)
     output_dir = Path(config.output_dir)
+    refuse_other_files(output_dir)
     # Prepare once; the trials find the corpus in the store. Values left to `auto` are chosen once for all trials.
     corpus = prepared(config)
     config = _with_chosen_values(config, corpus)

@@ -10,7 +10,7 @@ from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.figure_text import score_text
 from textlstm.fitting import Fitted, fit_classifier, resolve, typed_settings, with_values
 from textlstm.fitting.cross_fit import write_label_errors
-from textlstm.fitting.unfinished import UnfinishedTraining, is_unfinished
+from textlstm.fitting.unfinished import UnfinishedWork, is_unfinished, unfinished_training
 from textlstm.model_folder import add_figures, refuse_existing, save_saved_model
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.processes.distributed import under_torchrun
@@ -57,10 +57,10 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path, f
     # Refuse a wrong call, then prepare the corpus or find it in the store.
     refuse_missing_gpu(training__device=config.training.device, text__tagger_device=config.text.tagger_device)
     # A training that was stopped after its model was saved still has its work folder, and is finished.
-    refuse_existing(model_dir, overwrite=config.overwrite or is_unfinished(model_dir))
+    refuse_existing(model_dir, overwrite=is_unfinished(model_dir) or config.overwrite)
     corpus = prepared(config)
     # Continue a training that was killed, with the run and the chosen values it had.
-    unfinished = UnfinishedTraining.open(model_dir, config, corpus)
+    unfinished = unfinished_training(model_dir, config, corpus)
     if unfinished.is_continued:
         note(f"continuing the unfinished training in {unfinished.directory}")
     watch = Stopwatch()
@@ -133,7 +133,7 @@ def test_digest(corpus: PreparedCorpus) -> str:
 
 
 def _with_chosen_values(
-    config: TrainConfig, corpus: PreparedCorpus, unfinished: UnfinishedTraining
+    config: TrainConfig, corpus: PreparedCorpus, unfinished: UnfinishedWork
 ) -> tuple[TrainConfig, dict[str, Any]]:
     """Return `config` without `auto`, and the chosen values; a continued training keeps its earlier ones."""
     if not config.auto:

@@ -10,7 +10,7 @@ from pathlib import Path
 from textlstm.config import SweepSettings
 from textlstm.errors import Interrupted, StorageError
 from textlstm.storage.files import atomic_file
-from textlstm.sweeping.study import SweepStudy
+from textlstm.sweeping.study import BEST_NAME, TABLE_NAME, SweepStudy
 from textlstm.sweeping.trials import Objective, Outcome, Pruned, TrialResult, Worker, run_objective
 
 # The files of a sweep: the table of trials and the best settings.
@@ -55,8 +55,6 @@ def write_best(path: Path, trial: TrialResult) -> None:
         raise StorageError(f"{path}: {error.strerror}") from error
 
 
-TABLE_NAME = "trials.csv"
-BEST_NAME = "best.yaml"
 _POLL_SECONDS = 0.5
 
 

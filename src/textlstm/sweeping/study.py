@@ -19,6 +19,8 @@ from textlstm.sweeping.trials import Outcome, TrialResult, TrialState
 
 MAXIMIZED = {"macro_f1": True, "accuracy": True, "model_size": False, "label_speed": True}
 """The objectives, and whether more is better."""
+TABLE_NAME = "trials.csv"
+BEST_NAME = "best.yaml"
 _JOURNAL = "journal.log"
 _NAME = "sweep"
 _FIXED = "fixed"
@@ -27,6 +29,21 @@ _MOST_REPEATS = 100
 """After this many proposals in a row that were tried before, a space with ranges counts as exhausted."""
 _FEW_REPEATS = 5
 """After this many, an untried point of a space of choices is taken in place of a proposal."""
+
+
+def refuse_other_files(output_dir: Path) -> None:
+    """Refuse a folder with files that a sweep would replace, and that no sweep has written.
+
+    Raises:
+        ConfigError: there is such a file.
+    """
+    if (output_dir / _JOURNAL).exists():
+        return
+    for name in (TABLE_NAME, BEST_NAME):
+        if (output_dir / name).exists():
+            raise ConfigError(
+                f"{output_dir}: holds {name}, which a sweep would replace, and no sweep; choose another output_dir"
+            )
 
 
 class SweepStudy(AbstractContextManager["SweepStudy"]):
