@@ -15,12 +15,14 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from textlstm.arrays.hashing import Hashes, content_hash
+from textlstm.arrays.hashing import Hashes, content_hash, content_hashes
 from textlstm.config import DataConfig
-from textlstm.corpus.prepared import PREPARED_SCHEMA, Split
+from textlstm.corpus.prepared import Split
 from textlstm.corpus.rows.records import Reject, RejectCount, reject_line, text_of_name
 from textlstm.corpus.rows.settings import ReadSettings
+from textlstm.corpus.sources.example_blocks import ROW_SCHEMA, ExampleBlock, record_batch
 from textlstm.corpus.sources.examples import Example
 from textlstm.corpus.sources.sources import Source
 from textlstm.errors import InputError
@@ -87,12 +89,31 @@ class RowWeights:
         if example.weight is None:
             return True
         if math.isnan(example.weight):
-            self._num_wrong += 1
-            if len(self._wrong) < _NUM_EXAMPLES:
-                self._wrong.append(f"{text_of_name(Path(example.record.file).name)}:{example.record.number}")
+            self._note_wrong(example.record.file, example.record.number)
         self._num_zero += example.weight == 0
         self._any_counts |= example.weight > 0
         return example.weight > 0
+
+    def counted(self, block: ExampleBlock) -> pa.RecordBatch:
+        """Return the rows of a block that are to be learned from."""
+        column = block.rows.column("weight")
+        if column.null_count == len(column):
+            return block.rows
+        weights = column.to_numpy()
+        if (weights > 0).all():
+            self._any_counts = True
+            return block.rows
+        # NaN is no weight: it is told at the end, in the words for all such rows.
+        for place in np.flatnonzero(np.isnan(weights)).tolist():
+            self._note_wrong(block.file, block.rows.column("row")[place].as_py())
+        self._num_zero += int((weights == 0).sum())
+        self._any_counts |= bool((weights > 0).any())
+        return block.rows.filter(pa.array(weights > 0))
+
+    def _note_wrong(self, file: str, number: int) -> None:
+        self._num_wrong += 1
+        if len(self._wrong) < _NUM_EXAMPLES:
+            self._wrong.append(f"{text_of_name(Path(file).name)}:{number}")
 
     def problems(self, column: str) -> list[str]:
         """Return one line about all rows of one source whose weight is none, or whose weights are all 0."""
@@ -108,7 +129,6 @@ class RowWeights:
         return []
 
 
-ROW_SCHEMA = pa.schema([PREPARED_SCHEMA.field(name) for name in ("id", "text", "labels", "file", "row", "weight")])
 BATCH_ROWS = 2048
 BATCH_CHARS = 1_000_000
 
@@ -200,8 +220,13 @@ class _RowWriter:
 
     def write(self, source: Source, stream: BinaryIO, *, limit: int) -> Iterator[None]:
         """Write all rows; give control back after each batch."""
+        # A limit ends between two rows, so then they are read one by one.
+        if limit or source.blocks is None:
+            batches = _batches(self._examples(source), limit=limit)
+        else:
+            batches = _batches_of_blocks(map(self._take, source.blocks()))
         with pa.ipc.new_stream(stream, ROW_SCHEMA) as writer:
-            for batch in _batches(self._examples(source), limit=limit):
+            for batch in batches:
                 writer.write_batch(batch)
                 yield
 
@@ -218,14 +243,44 @@ class _RowWriter:
             label_set_ids=np.frombuffer(self._label_set_ids, dtype=np.int32),
         )
 
+    def _take(self, block: ExampleBlock) -> pa.RecordBatch:
+        """Note what the split needs to know of a block; return the rows to learn from."""
+        count = self.counts.setdefault(block.file, RejectCount())
+        count.num_rows += block.num_rows
+        for reject in block.rejects:
+            self._reject(count, reject)
+        rows = self.weights.counted(block)
+        self.num_rows += rows.num_rows
+        if self._has_ids:
+            for row_id, number in zip(rows.column("id").to_pylist(), rows.column("row").to_pylist(), strict=True):
+                self.ids.add(row_id, file=block.file, number=number)
+        self._hashes.frombytes(content_hashes(rows.column("text")).tobytes())
+        self._label_set_ids.frombytes(self._sets_of(rows.column("labels")).tobytes())
+        return rows
+
+    def _sets_of(self, labels: pa.ListArray) -> npt.NDArray[np.int32]:
+        """Return (N,) the numbers of label sets, which are counted in the order in which they first occur."""
+        flat, number_of = labels.flatten(), self._label_sets.setdefault
+        if len(flat) == len(labels) and not pc.any(pc.equal(pc.list_value_length(labels), 0)).as_py():
+            # One label a row: each different one is looked up once.
+            encoded = flat.dictionary_encode()
+            numbers = [number_of((label,), len(self._label_sets)) for label in encoded.dictionary.to_pylist()]
+            of_rows: npt.NDArray[np.int32] = np.array(numbers, np.int32)[encoded.indices.to_numpy()]
+            return of_rows
+        sets = (tuple(sorted(row)) for row in labels.to_pylist())
+        return np.fromiter((number_of(row, len(self._label_sets)) for row in sets), np.int32, len(labels))
+
+    def _reject(self, count: RejectCount, reject: Reject) -> None:
+        count.add(reject)
+        # The rejects file names files without their folders.
+        self._rejects.write(reject_line(reject._replace(file=Path(reject.file).name)))
+
     def _examples(self, source: Source) -> Iterator[Example]:
         for example in source.examples():
             if isinstance(example, Reject):
                 count = self.counts.setdefault(example.file, RejectCount())
                 count.num_rows += 1
-                count.add(example)
-                # The rejects file names files without their folders.
-                self._rejects.write(reject_line(example._replace(file=Path(example.file).name)))
+                self._reject(count, example)
                 continue
             self.counts.setdefault(example.record.file, RejectCount()).num_rows += 1
             # A row of weight 0 is as if it were not there.
@@ -249,21 +304,31 @@ def _batches(examples: Iterator[Example], *, limit: int) -> Iterator[pa.RecordBa
         rows.append(example)
         num_chars += len(example.text)
         if len(rows) == BATCH_ROWS or num_chars >= BATCH_CHARS:
-            yield _record_batch(rows)
+            yield record_batch(rows)
             rows, num_chars = [], 0
     if rows:
-        yield _record_batch(rows)
+        yield record_batch(rows)
 
 
-def _record_batch(rows: Sequence[Example]) -> pa.RecordBatch:
-    names = {file: text_of_name(Path(file).name) for file in {row.record.file for row in rows}}
-    columns = [
-        [row.id for row in rows],
-        [row.text for row in rows],
-        [list(row.labels) for row in rows],
-        [names[row.record.file] for row in rows],
-        [row.record.number for row in rows],
-        [row.weight for row in rows],
-    ]
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, ROW_SCHEMA, strict=True)]
-    return pa.record_batch(arrays, schema=ROW_SCHEMA)
+def _batches_of_blocks(blocks: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of `blocks` in the batches of `_batches`."""
+    pieces: list[pa.RecordBatch] = []
+    num_rows = num_chars = 0
+    for block in blocks:
+        # (B + 1,) characters before each row of the block, and in all.
+        chars = np.zeros(block.num_rows + 1, np.int64)
+        np.cumsum(pc.utf8_length(block.column("text")).to_numpy(), out=chars[1:])
+        start = 0
+        while start < block.num_rows:
+            # A batch ends with the row that fills it, by rows or by characters.
+            full = int(np.searchsorted(chars, chars[start] + BATCH_CHARS - num_chars))
+            end = min(start + BATCH_ROWS - num_rows, max(full, start + 1))
+            pieces.append(block.slice(start, end - start))
+            if end > block.num_rows:
+                num_rows += block.num_rows - start
+                num_chars += int(chars[-1] - chars[start])
+                break
+            yield pa.concat_batches(pieces)
+            pieces, num_rows, num_chars, start = [], 0, 0, end
+    if pieces:
+        yield pa.concat_batches(pieces)

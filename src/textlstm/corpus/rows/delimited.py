@@ -141,27 +141,41 @@ def read_delimited(source: LineInput, *, start: RowStart | None, counts: ReadCou
     header = read_header(source) if start else None
     with source.lines(start.offset if start else 0) as lines:
         columns, syntax, _ = header or take_header(lines, source)  # in one go, since a pipe cannot be opened twice
-        width, split = len(columns), syntax.split
         first = start.number if start else 1
         # Where there is one column, a blank line is an empty cell and so a row.
-        rows = syntax.read_rows(lines, name=name, number=first, blank=counts if width > 1 else None)
-        for number, (offset, data, num_lines) in enumerate(rows, first):
+        rows = syntax.read_rows(lines, name=name, number=first, blank=counts if len(columns) > 1 else None)
+        for number, raw in enumerate(rows, first):
             counts.rows += 1
-            where = offset if has_offsets else -1
-            try:
-                # Each row is decoded by itself, so that bad bytes reject one row and not the file.
-                row = data.decode(encoding)
-            except UnicodeDecodeError as error:
-                reason = bad_bytes(error, encoding, offset)
-                cells = None
-            else:
-                cells = split(row.removesuffix("\r"))
-                reason = _after_quote(num_lines) if cells is None else _fault(row, len(cells), width)
-            if cells is not None and not reason:
-                yield Record(name, number, where, dict(zip(columns, cells, strict=True)))
-            else:
-                counts.rejects += 1
-                yield Reject(name, number, where, reason)
+            row = delimited_row(
+                raw, columns, syntax, file=name, number=number, encoding=encoding, has_offsets=has_offsets
+            )
+            counts.rejects += isinstance(row, Reject)
+            yield row
+
+
+def delimited_row(
+    raw: RawRow,
+    columns: Sequence[str],
+    syntax: DelimitedSyntax,
+    *,
+    file: str,
+    number: int,
+    encoding: str,
+    has_offsets: bool,
+) -> Record | Reject:
+    """Return the row of some bytes; without `has_offsets`, the row has no offset."""
+    where = raw.offset if has_offsets else -1
+    try:
+        # Each row is decoded by itself, so that bad bytes reject one row and not the file.
+        row = raw.data.decode(encoding)
+    except UnicodeDecodeError as error:
+        return Reject(file, number, where, bad_bytes(error, encoding, raw.offset))
+    cells = syntax.split(row.removesuffix("\r"))
+    if cells is None:
+        return Reject(file, number, where, _after_quote(raw.num_lines))
+    if reason := _fault(row, len(cells), len(columns)):
+        return Reject(file, number, where, reason)
+    return Record(file, number, where, dict(zip(columns, cells, strict=True)))
 
 
 def bad_bytes(error: UnicodeDecodeError, encoding: str, offset: int) -> str:

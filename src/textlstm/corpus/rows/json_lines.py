@@ -75,18 +75,20 @@ def _json_rows(source: LineInput, *, start: RowStart | None, counts: ReadCounts)
             # Blank lines have no number, so that rows are counted apart from lines.
             number += 1
             counts.rows += 1
-            where = offset if has_offsets else -1
-            try:
-                fields = parse_object(data.decode(encoding))
-            except UnicodeDecodeError as error:
-                reason = bad_bytes(error, encoding, offset)
-            except JsonRowError as error:
-                reason = str(error)
-            else:
-                yield Record(name, number, where, fields)
-                continue
-            counts.rejects += 1
-            yield Reject(name, number, where, reason)
+            row = json_row(data, file=name, number=number, offset=offset, encoding=encoding, has_offsets=has_offsets)
+            counts.rejects += isinstance(row, Reject)
+            yield row
+
+
+def json_row(line: bytes, *, file: str, number: int, offset: int, encoding: str, has_offsets: bool) -> Record | Reject:
+    """Return the row of a line that is not blank; without `has_offsets`, the row has no offset."""
+    where = offset if has_offsets else -1
+    try:
+        return Record(file, number, where, parse_object(line.decode(encoding)))
+    except UnicodeDecodeError as error:
+        return Reject(file, number, where, bad_bytes(error, encoding, offset))
+    except JsonRowError as error:
+        return Reject(file, number, where, str(error))
 
 
 def read_text(source: LineInput, *, start: RowStart | None, counts: ReadCounts) -> Rows:

@@ -96,6 +96,8 @@ def _wide_encoding(head: bytes) -> str | None:
 MAX_ROW_BYTES = 1 << 26
 """A longer row refuses the file: memory is bounded."""
 BOM = b"\xef\xbb\xbf"
+_LEAST_BLOCK_BYTES = 1 << 18
+"""Lines are given out together from this many bytes on."""
 
 
 class Line(NamedTuple):
@@ -140,6 +142,51 @@ def read_lines(blocks: Iterable[bytes], *, name: str, offset: int = 0) -> Iterat
         parts, parts_size = [last], len(last)
     if parts_size:
         yield Line(offset, b"".join(parts))
+
+
+class LineBlock(NamedTuple):
+    """Whole lines, each with its line feed; only the last line of a file may have none."""
+
+    offset: int
+    data: bytes
+
+
+def read_line_blocks(blocks: Iterable[bytes], *, name: str, offset: int = 0) -> Iterator[LineBlock]:
+    """Yield the lines of `read_lines` many at a time, not cut apart.
+
+    Raises:
+        InputError: as `read_lines`, after the whole lines before.
+    """
+    # `parts` is what no block given out holds so far; `tail_size` is how much of it follows the last line feed.
+    parts: list[bytes] = []
+    size = tail_size = 0
+    at_start = offset == 0
+    try:
+        for block in blocks:
+            piece = block
+            if at_start and block.startswith(BOM):
+                piece, offset = block[len(BOM) :], len(BOM)
+            at_start = False
+            feed = piece.find(b"\n")
+            if tail_size + (feed if feed >= 0 else len(piece)) > MAX_ROW_BYTES:
+                where = offset + size - tail_size
+                raise InputError(f"{name}: the line at byte {where:,} is longer than {MAX_ROW_BYTES >> 20} MiB.")
+            parts.append(piece)
+            size += len(piece)
+            tail_size = len(piece) - piece.rfind(b"\n") - 1 if feed >= 0 else tail_size + len(piece)
+            # Small pieces, such as the elements of a JSON array, are gathered.
+            if size >= _LEAST_BLOCK_BYTES and tail_size < size:
+                data = b"".join(parts)
+                whole, rest = data[: size - tail_size], data[size - tail_size :]
+                yield LineBlock(offset, whole)
+                offset += len(whole)
+                parts, size = [rest], len(rest)
+    except InputError:
+        if tail_size < size:
+            yield LineBlock(offset, b"".join(parts)[: size - tail_size])
+        raise
+    if size:
+        yield LineBlock(offset, b"".join(parts))
 
 
 def to_utf8(blocks: Iterable[bytes], *, encoding: str, name: str, key_prefix: str) -> Iterator[bytes]:
@@ -241,6 +288,21 @@ class LineInput:
         Raises:
             InputError: the file is missing, packed otherwise than named, damaged, or visibly not of its format.
         """
+        with self._blocks(start) as blocks:
+            yield read_lines(blocks, name=self.name, offset=start)
+
+    @contextmanager
+    def line_blocks(self, start: int = 0) -> Iterator[Iterator[LineBlock]]:
+        """Give the same lines many at a time.
+
+        Raises:
+            InputError: as `lines`.
+        """
+        with self._blocks(start) as blocks:
+            yield read_line_blocks(blocks, name=self.name, offset=start)
+
+    @contextmanager
+    def _blocks(self, start: int) -> Iterator[Iterator[bytes]]:
         blocks = read_blocks(
             self.path,
             compression=self.kind.compression,
@@ -248,8 +310,7 @@ class LineInput:
             start=start,
         )
         with closing(blocks):
-            checked = self._checked(blocks) if start == 0 else blocks
-            yield read_lines(checked, name=self.name, offset=start)
+            yield self._checked(blocks) if start == 0 else blocks
 
     def _checked(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         settings = self.settings

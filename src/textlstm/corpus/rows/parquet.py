@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 BATCH_ROWS = 1024
+Classes = Mapping[str, Sequence[str]]
+"""The names of each column of class numbers."""
 
 
 def read_parquet_schema(path: Path, settings: ReadSettings) -> "pa.Schema":
@@ -33,7 +35,7 @@ def read_parquet_schema(path: Path, settings: ReadSettings) -> "pa.Schema":
         problems.append(f"{path}: has no data rows.")
     if schema.names.count(settings.columns.text) == 1:
         text_type = schema.field(settings.columns.text).type
-        if not _is_text(text_type):
+        if not is_text(text_type):
             problems.append(
                 f"{path}: the column {settings.columns.text!r} is of type {text_type}, not string. "
                 f"Store text as strings or set {settings.key_prefix}.text_column."
@@ -57,10 +59,18 @@ def read_parquet(path: Path, settings: ReadSettings, *, first: int, last: int | 
             end = number + batch.num_rows
             if end >= first:
                 skip = max(0, first - number - 1)
-                yield from _records(batch.slice(skip), name, number + skip, counts, classes)
+                yield from records_of(batch.slice(skip), name, number + skip, counts, classes)
             number = end
             if last is not None and number >= last:
                 return
+
+
+def parquet_batches(path: Path, settings: ReadSettings) -> Iterator[tuple["pa.RecordBatch", Classes]]:
+    """Yield all batches of a file, each with the names of the classes of its columns of numbers."""
+    with _open(path) as file:
+        classes = class_names(file.schema_arrow) if settings.need_labels else {}
+        for batch in file.iter_batches(batch_size=BATCH_ROWS):
+            yield batch, classes
 
 
 def _groups(file: "pq.ParquetFile", first: int, last: int | None) -> tuple[int, list[int]]:
@@ -112,9 +122,8 @@ def class_name(value: object, names: Sequence[str]) -> object:
     return names[value] if isinstance(value, int) and 0 <= value < len(names) else None
 
 
-def _records(
-    batch: "pa.RecordBatch", name: str, number: int, counts: ReadCounts, classes: Mapping[str, Sequence[str]]
-) -> Rows:
+def records_of(batch: "pa.RecordBatch", name: str, number: int, counts: ReadCounts, classes: Classes) -> Rows:
+    """Yield the rows of a batch before which the file has `number` rows."""
     columns = tuple(batch.schema.names)
     # Columns of B values become B rows; a value that is not UTF-8 rejects its row only.
     values = [_values(column) for column in batch.columns]
@@ -145,7 +154,7 @@ def _values(column: "pa.Array") -> list[object]:
     plain = (
         pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)
     )
-    if _is_text(kind):
+    if is_text(kind):
         try:
             return list(column.to_pylist())
         except UnicodeDecodeError:
@@ -164,7 +173,8 @@ def _text_or_marker(scalar: "pa.Scalar") -> object:
         return _NOT_UTF8
 
 
-def _is_text(kind: "pa.DataType") -> bool:
+def is_text(kind: "pa.DataType") -> bool:
+    """Return whether a column of this type holds texts, or nulls alone."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(kind):

@@ -69,10 +69,17 @@ class ExampleReader:
                 raise _RefusedError(f"column {columns.text!r}: the text is empty or only white space")
             labels = self._labels(record)
             row_id = _scalar_text(record, columns.id) if columns.id else str(record.number)
-            weight = _weight(record.fields.get(columns.weight)) if columns.weight else None
+            weight = weight_of(record.fields.get(columns.weight)) if columns.weight else None
         except _RefusedError as refused:
             return Reject(record.file, record.number, record.offset, str(refused))
         return Example(text, labels, row_id, record, weight)
+
+    def labels_of(self, record: Record) -> tuple[str, ...] | None:
+        """Return the labels of a record whose text can be used; None where they are a reason to reject it."""
+        try:
+            return self._labels(record)
+        except _RefusedError:
+            return None
 
     def _labels(self, record: Record) -> tuple[str, ...]:
         settings, columns = self._settings, self._settings.columns
@@ -174,7 +181,7 @@ def scalar_text(value: object) -> str | None:
     return None
 
 
-def _weight(value: object) -> float:
+def weight_of(value: object) -> float:
     """Return the weight of a row, NaN for what is none: the reader of all rows refuses the file then."""
     text = None if isinstance(value, bool) else scalar_text(value)
     try:

@@ -12,12 +12,14 @@ from typing import assert_never
 
 from textlstm.config import DataConfig, DataSource
 from textlstm.corpus.prepared import Split
+from textlstm.corpus.rows.blocks.reading import read_all_blocks
 from textlstm.corpus.rows.class_folders import list_class_files
 from textlstm.corpus.rows.inputs import can_be_read_twice, expand_inputs, kept_copy
 from textlstm.corpus.rows.readers import kind_of_input, read_all, reading_notes
 from textlstm.corpus.rows.records import Record, Reject
 from textlstm.corpus.rows.settings import STDIN, ReadSettings
 from textlstm.corpus.rows.streams import open_error
+from textlstm.corpus.sources.example_blocks import ExampleBlock, ExampleBlockReader
 from textlstm.corpus.sources.examples import Example, ExampleReader
 from textlstm.corpus.sources.hub import HubSplit, open_hub
 from textlstm.errors import InputError
@@ -43,6 +45,8 @@ class Source:
     """The same of the rows: known once they have been read."""
     num_bytes: int = 0
     """Size of the files as they lie there; 0 where that is unknown."""
+    blocks: Callable[[], Iterator[ExampleBlock]] | None = None
+    """Reads the same rows anew, many at a time; None where they come one by one."""
 
 
 def open_sources(data: DataConfig) -> tuple[Source, ...]:
@@ -154,6 +158,9 @@ def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
         for record in read_all(paths, settings):
             yield record if isinstance(record, Reject) else read(record)
 
+    def blocks() -> Iterator[ExampleBlock]:
+        return ExampleBlockReader(read, settings).blocks(read_all_blocks(paths, settings))
+
     def digest() -> str:
         return _digest_of_files(paths)
 
@@ -168,6 +175,7 @@ def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
         digest,
         notes_of_reading=notes,
         num_bytes=sum(path.stat().st_size for path in paths),
+        blocks=blocks,
     )
 
 
