@@ -49,6 +49,10 @@ class PreparedSplit:
         texts: list[str] = self.table.column("text").to_pylist()
         return texts
 
+    def num_characters(self) -> npt.NDArray[np.int64]:
+        """Return the (N,) length of each text in characters."""
+        return np.asarray(pc.utf8_length(self.table.column("text")).to_numpy(), dtype=np.int64)
+
     def ids(self) -> list[str]:
         """Return the N row ids."""
         ids: list[str] = self.table.column("id").to_pylist()

@@ -14,6 +14,7 @@ from textlstm.fitting.auto_expert import EXPERT_KEYS, choose_expert
 from textlstm.fitting.auto_network import DataSize, choose_sizes, choose_within_time
 from textlstm.fitting.linear import fits_beside_network
 from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs
+from textlstm.fitting.sampling import bounded_rows, linear_rows
 from textlstm.processes.devices import choose_device
 from textlstm.text.language import is_spaceless
 from textlstm.training.job import EpochReport
@@ -60,8 +61,9 @@ def resolve(
     free = frozenset(config.auto)
     if not free:
         return Resolved(config, {}, ())
-    rows = labelled_rows(corpus)
-    texts = rows.train.texts()
+    rows = bounded_rows(labelled_rows(corpus), seed=config.seed)
+    of_linear = linear_rows(rows, seed=config.seed)
+    texts = of_linear.train.texts()
     model, training, reasons = config.model, config.training, list[str]()
 
     # Vectors first: sizes, learning rates and speed depend on them.
@@ -76,7 +78,7 @@ def resolve(
     if model.linear_expert and free & set(EXPERT_KEYS):
         choice = choose_expert(
             texts,
-            rows.train_targets,
+            of_linear.train_targets,
             num_labels=len(corpus.labels),
             task=corpus.task,
             config=model,

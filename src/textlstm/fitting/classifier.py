@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from textlstm.arrays.hashing import content_hash
+from textlstm.arrays.hashing import content_hashes
 from textlstm.config import DataConfig, Device, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
@@ -30,6 +30,7 @@ from textlstm.fitting.networks import (
     network_inputs,
     refit_networks,
 )
+from textlstm.fitting.sampling import MOST_LINEAR_CHARACTERS, bounded_rows, linear_rows
 from textlstm.fitting.thresholds import fit_thresholds, with_thresholds
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.early_exit import EarlyExit
@@ -59,6 +60,8 @@ class Fitted:
     calibrated: Calibrated
     shortfall: Shortfall | None = None
     """Why the error rate that was asked for is not guaranteed; None where it is, or none was asked for."""
+    bounds: tuple[str, ...] = ()
+    """Which parts of the model learned from a sample of the rows, a line each."""
 
     def metrics(self) -> dict[str, float]:
         """Return the figures of the making, by name: validation scores, speed, padding, coverage of the vectors."""
@@ -92,6 +95,7 @@ class Fitted:
         """Return events of the making, for the user: continued, memory ran out, stopped early, classes corrected."""
         events = tuple(event for result in self.results for event in result.events)
         events += tuple(f"refit: {event}" for result in self.refits for event in result.events)
+        events += self.bounds
         if not self.calibrated.class_bias_gain:
             return events
         return (
@@ -109,6 +113,7 @@ def fit_classifier(
     on_epoch: Callable[[EpochReport], None] | None = None,
     on_refit_epoch: Callable[[EpochReport], None] | None = None,
     on_step: OnStep | None = None,
+    on_wait: Callable[[str], None] = lambda _what: None,
     stop: Callable[[], int] | None = None,
 ) -> Fitted:
     """Return the model that `config` asks for, fitted on `corpus`.
@@ -120,25 +125,29 @@ def fit_classifier(
         on_epoch: called after each epoch.
         on_refit_epoch: called after each epoch of `training.refit`, which has no validation figures.
         on_step: called after each batch, with the name of the training: there are several with folds and a refit.
+        on_wait: called before work that no batch counts, with the words for it.
         stop: asked between steps; true ends training after a checkpoint.
 
     Raises:
         InputError: the corpus has no training or no validation rows.
         ConfigError: `evaluation.label_shares` names what validation rows do not have.
     """
-    rows = labelled_rows(corpus)
+    rows = bounded_rows(labelled_rows(corpus), seed=config.seed)
     weights = validation_weights(
         rows.validation_targets, corpus, config.evaluation, row_weights=rows.validation.weights()
     )
 
+    on_wait("starting the linear models")
     with linear_models(rows, corpus, config, score_validation=not config.training.cross_fit) as linear:
         if config.training.cross_fit:
             outcome = _fit_by_folds(
                 rows, corpus, config, work_dir=work_dir, on_epoch=on_epoch, on_step=on_step, stop=stop
             )
+            on_wait("the linear models are fitted")
             return _fitted(outcome, linear(stop), rows, corpus, config)
 
         # Both branches learn from the training rows.
+        on_wait("numbering words")
         inputs = network_inputs(rows, config)
         networks, results = fit_networks(
             inputs, corpus, config, work_dir=work_dir, on_epoch=on_epoch, on_step=named_steps(on_step, ""), stop=stop
@@ -146,12 +155,15 @@ def fit_classifier(
         validation = inputs.validation
 
         # The combiner and the thresholds learn from the validation rows.
+        on_wait("scoring validation rows")
         device = choose_device(config.training.device, key="training.device")
         # (N, L) logits of each network, averaged to those of the recurrent branch.
         logits = [predict_logits(network.to(device), validation, device=device) for network in networks]
         recurrent = mean_logits(logits, corpus.task)
         targets = rows.validation_targets
+        on_wait("the linear models are fitted")
         models = linear(stop)
+        on_wait("calibrating")
         calibrated = calibrate(recurrent, models.validation_logits, targets, task=corpus.task, weights=weights)
         probabilities = to_probabilities(calibrated.log_probabilities, corpus.task)
 
@@ -262,7 +274,24 @@ def _fitted(
         held_out.targets,
         outcome.calibrated,
         guarded.shortfall,
+        _bounds(corpus, rows, config),
     )
+
+
+def _bounds(corpus: PreparedCorpus, rows: LabelledRows, config: TrainConfig) -> tuple[str, ...]:
+    lines = []
+    num_linear = len(linear_rows(rows, seed=config.seed).train)
+    if num_linear < len(rows.train):
+        lines.append(
+            f"the linear expert and the baseline learned from {num_linear:,} of {len(rows.train):,} training rows, a "
+            f"stratified sample of at most {MOST_LINEAR_CHARACTERS:,} characters"
+        )
+    assert corpus.validation is not None
+    if len(rows.validation) < len(labelled_rows(corpus).validation):
+        lines.append(
+            f"{len(rows.validation):,} of {len(corpus.validation):,} validation rows were used, a stratified sample"
+        )
+    return tuple(lines)
 
 
 def join_training(corpus: PreparedCorpus, config: TrainConfig, *, stop: Callable[[], int] | None = None) -> None:
@@ -272,7 +301,7 @@ def join_training(corpus: PreparedCorpus, config: TrainConfig, *, stop: Callable
         InputError: the corpus has no training or no validation rows.
     """
     # The same trainings in the same order as in the first process: all meet in each sum of gradients.
-    rows = labelled_rows(corpus)
+    rows = bounded_rows(labelled_rows(corpus), seed=config.seed)
     if config.training.cross_fit:
         cross_fit(rows, corpus, config, work_dir=None, stop=stop)
         rows = rows.joined()
@@ -301,8 +330,8 @@ def _weights(networks: list[TextNetwork], combiner: BranchCombiner) -> dict[str,
 
 def _hashes_of(rows: LabelledRows) -> np.ndarray:
     """Return the sorted hashes of all texts that any part of the model learned from: training and validation rows."""
-    texts = rows.joined().train.texts()
-    return np.unique(np.array([content_hash(text) for text in texts], dtype=np.uint64))
+    chunks = rows.joined().train.table.column("text").chunks
+    return np.unique(np.concatenate([np.zeros(0, np.uint64), *map(content_hashes, chunks)]))
 
 
 def _label_shares(targets: np.ndarray, num_labels: int) -> tuple[float, ...]:

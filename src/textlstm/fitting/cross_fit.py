@@ -12,6 +12,7 @@ from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.embeddings.sources import vectors_of_expert
 from textlstm.evaluation.label_errors import QUALITY_FILE, quality_table
 from textlstm.fitting.networks import LabelledRows, OnStep, encode_rows, fit_networks, named_steps, network_inputs
+from textlstm.fitting.sampling import linear_rows, row_classes
 from textlstm.models.linear.expert import LinearExpert
 from textlstm.models.network.network import predict_logits
 from textlstm.processes.devices import choose_device
@@ -49,15 +50,15 @@ def cross_fit(
     `LEAST_ROWS_OF_NETWORK` rows, and a linear expert to rely on, no network is trained.
     """
     joined = rows.joined()
-    texts, targets = joined.train.texts(), joined.train_targets
+    targets = joined.train_targets
     num_labels = len(corpus.labels)
     single = replace(config, training=replace(config.training, num_models=1, refit=False))
     device = choose_device(config.training.device, key="training.device")
     # Both (N, L) are filled fold by fold; without a network its logits stay zeros.
-    recurrent = np.zeros((len(texts), num_labels), dtype=np.float32)
+    recurrent = np.zeros((len(targets), num_labels), dtype=np.float32)
     expert = np.zeros_like(recurrent) if config.model.linear_expert else None
     pretrained = vectors_of_expert(config.model)
-    with_network = expert is None or len(texts) >= LEAST_ROWS_OF_NETWORK
+    with_network = expert is None or len(targets) >= LEAST_ROWS_OF_NETWORK
     folds = stratified_folds(targets, num_folds=config.training.cross_fit, seed=config.seed)
     for fold in range(config.training.cross_fit):
         kept, left = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
@@ -84,17 +85,19 @@ def cross_fit(
             recurrent[left] = predict_logits(network.to(device), held_out, device=device)
         # The linear expert of the other folds.
         if expert is not None:
+            others = replace(joined, train=_take(joined.train, kept), train_targets=targets[kept])
+            some = linear_rows(others, seed=config.seed)
             fitted = LinearExpert.fit(
-                [texts[i] for i in kept],
-                targets[kept],
+                some.train.texts(),
+                some.train_targets,
                 num_labels=num_labels,
                 task=corpus.task,
                 config=config.model,
                 seed=config.seed,
                 pretrained=pretrained,
-                row_weights=_take(joined.train, kept).weights(),
+                row_weights=some.train.weights(),
             )
-            expert[left] = fitted.logits([texts[i] for i in left])
+            expert[left] = fitted.logits(_take(joined.train, left).texts())
     return HeldOutScores(recurrent, expert, targets, joined.train.weights())
 
 
@@ -104,13 +107,7 @@ def stratified_folds(targets: np.ndarray, *, num_folds: int, seed: int) -> np.nd
     Rows with several labels are spread by their rarest one. Labels [0, 0, 1, 1] in 2 folds give [0, 1, 0, 1] or another
     such order.
     """
-    if targets.ndim == 2:
-        # (N, L) to the (N,) rarest label of each row; rows without labels are a class of their own.
-        rarity = targets.sum(axis=0)
-        has_any = targets.any(axis=1)
-        classes = np.where(has_any, np.where(targets > 0, rarity, np.inf).argmin(axis=1), targets.shape[1])
-    else:
-        classes = targets
+    classes = row_classes(targets)
     # A random order, sorted by class and dealt out in turn: each class is spread evenly over the folds.
     order = np.random.default_rng(seed).permutation(len(targets))
     order = order[np.argsort(classes[order], kind="stable")]

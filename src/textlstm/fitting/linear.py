@@ -11,6 +11,7 @@ from textlstm.config import TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings.sources import vectors_of_expert
 from textlstm.fitting.networks import LabelledRows
+from textlstm.fitting.sampling import linear_rows
 from textlstm.models.linear.fits import LinearFits, LinearModels
 from textlstm.processes.call import BackgroundCall
 from textlstm.text.language import is_spaceless
@@ -42,8 +43,25 @@ def linear_models(
         config: all settings of stage train.
         score_validation: whether logits of validation rows are wanted.
     """
+    # Of many rows, a sample that fits into memory.
+    fits = _fits(linear_rows(rows, seed=config.seed), corpus, config, score_validation=score_validation)
+    # Few characters are done before another process would have started.
+    if not _fits_in_process(fits.train):
+        yield lambda _stop: fits.fit()
+        return
+    # The texts go to the other process; none stay here while the network trains.
+    call = BackgroundCall(MODULE, fits.to_message())
+    fits.train.clear()
+    fits.validation.clear()
+    try:
+        yield lambda stop: LinearModels.from_message(call.result(stop=stop))
+    finally:
+        call.close()
+
+
+def _fits(rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig, *, score_validation: bool) -> LinearFits:
     train, validation, joined = rows.train.texts(), rows.validation.texts(), rows.joined()
-    fits = LinearFits(
+    return LinearFits(
         train=train,
         validation=validation,
         targets=joined.train_targets,
@@ -57,12 +75,3 @@ def linear_models(
         seed=config.seed,
         row_weights=joined.train.weights(),
     )
-    # Few characters are done before another process would have started.
-    if not _fits_in_process(train):
-        yield lambda _stop: fits.fit()
-        return
-    call = BackgroundCall(MODULE, fits.to_message())
-    try:
-        yield lambda stop: LinearModels.from_message(call.result(stop=stop))
-    finally:
-        call.close()

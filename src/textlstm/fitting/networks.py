@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from textlstm.arrays.ragged import offsets_of
 from textlstm.config import TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.embeddings import Embeddings, load_embeddings
@@ -84,9 +85,38 @@ def network_inputs(rows: LabelledRows, config: TrainConfig) -> NetworkInputs:
 
 def encode_rows(split: PreparedSplit, vocabulary: Vocabulary, targets: np.ndarray, config: TrainConfig) -> EncodedSplit:
     """Return prepared rows as ids of `vocabulary`, with their targets."""
-    encoded = encode_texts(split.tokenized(), vocabulary=vocabulary, model=config.model, targets=targets)
+    if config.model.char_cnn_size or config.model.subword_buckets:
+        # Unknown words are numbered over all rows.
+        encoded = encode_texts(split.tokenized(), vocabulary=vocabulary, model=config.model, targets=targets)
+    else:
+        encoded = _encoded_by_blocks(split, vocabulary, targets, config)
     weights = split.weights()
     return encoded if weights is None else replace(encoded, weights=weights.astype(np.float32))
+
+
+def _encoded_by_blocks(
+    split: PreparedSplit, vocabulary: Vocabulary, targets: np.ndarray, config: TrainConfig
+) -> EncodedSplit:
+    """Return what `encode_texts` does, with the tokens of some rows at a time in memory."""
+    blocks, start = [], 0
+    for batch in split.table.to_batches():
+        block = PreparedSplit(pa.Table.from_batches([batch]), digest="")
+        its_targets = targets[start : start + batch.num_rows]
+        start += batch.num_rows
+        blocks.append(encode_texts(block.tokenized(), vocabulary=vocabulary, model=config.model, targets=its_targets))
+    if len(blocks) < 2:
+        return (
+            blocks[0]
+            if blocks
+            else encode_texts(split.tokenized(), vocabulary=vocabulary, model=config.model, targets=targets)
+        )
+    has_pos = blocks[0].pos_ids is not None
+    return EncodedSplit(
+        token_ids=np.concatenate([block.token_ids for block in blocks]),
+        offsets=offsets_of(np.concatenate([block.lengths for block in blocks])),
+        pos_ids=np.concatenate([block.pos_ids for block in blocks if block.pos_ids is not None]) if has_pos else None,
+        targets=np.concatenate([block.targets for block in blocks]),
+    )
 
 
 def fit_networks(
