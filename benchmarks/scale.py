@@ -1,6 +1,7 @@
 """Seconds and peak memory of prepare, train and label as rows grow, on made texts.
 
-    python benchmarks/scale.py [--rows 100000,300000] [--reading 100000] [--beside PYTHON] [--output FILE] [--work DIR]
+    python benchmarks/scale.py [--rows 100000,300000] [--stages prepare,train,label] [--reading 100000]
+         [--beside PYTHON] [--output FILE] [--work DIR]
 
 The texts are made from AG News (found through TEXTLSTM_CORPORA): each is an article in which some words are drawn from
 others of its class, and new words come at the rate of Heaps' law, as in natural text. Memory is the resident memory of
@@ -34,6 +35,7 @@ _HEAPS_FACTOR, _HEAPS_EXPONENT = 44.0, 0.5
 _DRAWN = 0.15
 """Share of the words that are drawn from another article of the class."""
 _PHASE = re.compile(r"(reading|tokenizing|writing) ([\d.]+) s")
+_SHORT = ("training.epochs=1", "tracking.enabled=false")
 _SYLLABLES = ("ka", "lo", "mir", "ten", "sa", "vu", "pel", "dor", "ni", "gra", "tho", "ex", "bu", "zan", "qui", "fe")
 
 
@@ -110,38 +112,28 @@ def measured(arguments: Sequence[str], work: Path) -> Measured:
     return done
 
 
-def scale_table(sizes: Sequence[int], source: Path, work: Path) -> list[str]:
+def scale_table(sizes: Sequence[int], stages: Sequence[str], source: Path, work: Path) -> list[str]:
     """Return the table of rows against seconds and memory."""
-    lines = [
-        "| rows | prepare s | MB | train s | MB | label s | MB |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = [f"| rows |{'|'.join(f' {stage} s | MB ' for stage in stages)}|", "|---" * (1 + 2 * len(stages)) + "|"]
     for size in sizes:
         rows = work / f"rows-{size}.jsonl"
         write_rows(list(made_rows(source, size)), rows)
         model, out = work / f"model-{size}", work / f"labelled-{size}.jsonl"
         shared = ["data=files", f"data.train={rows}", "text=fast", f"prepared_dir={work / 'prepared'}"]
-        stages = [
-            measured(command(sys.executable, "prepare", *shared), work),
-            measured(
-                command(
-                    sys.executable,
-                    "train",
-                    *shared,
-                    f"output_dir={model}",
-                    "training.epochs=1",
-                    "tracking.enabled=false",
-                ),
-                work,
-            ),
-            measured(command(sys.executable, "label", f"model_dir={model}", f"input={rows}", f"output={out}"), work),
-        ]
-        cells = (f"{stage.seconds:,.0f} | {stage.megabytes:,.0f}" for stage in stages)
+        arguments = {
+            "prepare": ["prepare", *shared],
+            "train": ["train", *shared, f"output_dir={model}", *_SHORT],
+            "label": ["label", f"model_dir={model}", f"input={rows}", f"output={out}"],
+        }
+        cells = []
+        for stage in stages:
+            done = measured(command(sys.executable, *arguments[stage]), work)
+            cells.append(f"{done.seconds:,.0f} | {done.megabytes:,.0f}")
+            print(f"{size:,} rows, {stage}: {cells[-1]}", file=sys.stderr, flush=True)
         lines.append(f"| {size:,} | {' | '.join(cells)} |")
-        print(lines[-1], file=sys.stderr, flush=True)
         for path in (work / "prepared", model):
             shutil.rmtree(path, ignore_errors=True)
-        out.unlink()
+        out.unlink(missing_ok=True)
     return lines
 
 
@@ -176,6 +168,7 @@ def main() -> int:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default="", help="numbers of rows, with commas")
+    parser.add_argument("--stages", default="prepare,train,label", help="which of these; label needs train")
     parser.add_argument("--reading", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--beside", default="")
@@ -194,7 +187,8 @@ def main() -> int:
         pythons = [sys.executable, *filter(None, [arguments.beside])]
         lines += [*reading_table(arguments.reading, pythons, source, work, rounds=arguments.rounds), ""]
     if arguments.rows:
-        lines += scale_table([int(size) for size in arguments.rows.split(",")], source, work)
+        sizes = [int(size) for size in arguments.rows.split(",")]
+        lines += scale_table(sizes, arguments.stages.split(","), source, work)
     page = "\n".join(lines) + "\n"
     print(page)
     if arguments.output:

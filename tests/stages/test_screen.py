@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 
 import pytest
 
@@ -110,3 +111,16 @@ def test_pipes_get_no_color_codes() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True)
     assert b"\x1b" not in done.stdout + done.stderr
     assert "\x1b" in shown_on(80)  # the control: a terminal gets them
+
+
+def test_a_step_without_news_is_told_again(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(screen, "LINE_SECONDS", 0.05)
+    with screen.progress("evaluating", steps=True) as advance:
+        advance(1, 6, "scoring 10 rows")
+        time.sleep(0.4)
+        advance(2, 6, "pictures")  # of steps, only the thread tells
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[0] == "evaluating: 1 of 6, scoring 10 rows, 0 s so far"
+    assert not any("left" in line for line in printed)
+    time.sleep(0.2)
+    assert capsys.readouterr().err == ""  # the thread ended with the block

@@ -160,7 +160,7 @@ def evaluate_split(
     With the `corpus` that the model was trained on, the report says how the model does without the rows that are almost
     equal to training rows, and links the data card.
     """
-    with progress("evaluating", lines=False) as advance:
+    with progress("evaluating", steps=True) as advance:
         return _evaluate(model, split, config, output_dir=output_dir, run=run, corpus=corpus, advance=advance)
 
 

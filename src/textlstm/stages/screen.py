@@ -6,6 +6,7 @@ Progress is a bar in a terminal or a notebook, and a line every ten seconds else
 import shutil
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -112,12 +113,19 @@ LINE_SECONDS = 10.0
 
 
 class _Lines:
-    """Progress in a log file: a line every `LINE_SECONDS`; work that ends sooner prints none."""
+    """Progress in a log file: a line every `LINE_SECONDS`; work that ends sooner prints none.
 
-    def __init__(self, title: str, write: Callable[[str], None]) -> None:
+    `advance` prints it with the time left; where nothing calls `advance` for so long, a thread prints the step that
+    goes on. Of `steps` of different lengths, only the thread tells.
+    """
+
+    def __init__(self, title: str, write: Callable[[str], None], *, steps: bool) -> None:
         self._title = title
         self._write = write
+        self._steps = steps
         self._last = time.monotonic()
+        self._text, self._text_began = "", self._last
+        self._ended = threading.Event()
         # Where the present work began, and when: one title may stand for several works in turn.
         self._total: int | None = None
         self._done = 0
@@ -127,8 +135,10 @@ class _Lines:
         now = time.monotonic()
         if total != self._total or done < self._done:
             self._first_done, self._began = done, now
-        self._total, self._done = total, done
-        if now - self._last < LINE_SECONDS:
+        if text != self._text:
+            self._text_began = now
+        self._total, self._done, self._text = total, done, text
+        if self._steps or now - self._last < LINE_SECONDS:
             return
         self._last = now
         of = f" of {total:,}" if total is not None else ""
@@ -139,12 +149,32 @@ class _Lines:
             text += f"{left:.0f} s left" if left < 100 else f"{left / 60:.0f} min left"
         self._write(f"{self._title}: {done:,}{of}{f', {text}' if text else ''}")
 
+    @contextmanager
+    def with_thread(self) -> Iterator[Advance]:
+        """Give `advance`, and print what goes on as long as the block lasts."""
+        thread = threading.Thread(target=self._repeat, daemon=True)
+        thread.start()
+        try:
+            yield self.advance
+        finally:
+            self._ended.set()
+
+    def _repeat(self) -> None:
+        while not self._ended.wait(max(LINE_SECONDS, 0.01)):
+            now = time.monotonic()
+            if now - self._last < LINE_SECONDS or not self._text:
+                continue
+            self._last = now
+            counted = f"{self._done:,} of {self._total:,}, " if self._total is not None else ""
+            self._write(f"{self._title}: {counted}{self._text}, {now - self._text_began:.0f} s so far")
+
 
 @contextmanager
-def progress(title: str, *, lines: bool = True) -> Iterator[Advance]:
+def progress(title: str, *, lines: bool = True, steps: bool = False) -> Iterator[Advance]:
     """Give a function that shows progress: in a terminal or a notebook as a bar with rows/s and the time left.
 
     Elsewhere it prints a line every ten seconds; with `lines` false it prints none, for a caller that prints its own.
+    With `steps`, what is counted are steps of different lengths, which tell no time left.
     """
     console, listener = Console(file=sys.stderr), _LISTENER.get()
     # A bar needs a terminal or a notebook with widgets, and a listener can switch it off.
@@ -152,7 +182,8 @@ def progress(title: str, *, lines: bool = True) -> Iterator[Advance]:
     if not (is_terminal(sys.stderr) or in_notebook) or (listener is not None and not listener.shows_bars):
         heard = note if listener is None else listener.on_progress
         if lines and heard is not None:
-            yield _Lines(title, heard).advance
+            with _Lines(title, heard, steps=steps).with_thread() as advance:
+                yield advance
         else:
             yield lambda _done, _total, _note: None
         return

@@ -87,11 +87,14 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path, f
                 on_epoch=epochs.show_without_validation if config.training.cross_fit else epochs.show,
                 on_refit_epoch=epochs.show_refit,
                 on_step=epochs.show_step,
+                on_wait=epochs.show_wait,
                 stop=stop,
             )
 
         # Save, and log how it went.
-        save_saved_model(_with_provenance(fitted, config, corpus, run, values), model_dir)
+        with progress("training") as advance:
+            advance(0, None, "saving the model")
+            save_saved_model(_with_provenance(fitted, config, corpus, run, values), model_dir)
         _log_outcome(run, fitted, seconds=watch.seconds)
 
         # Score the test split with the model as it was saved.
@@ -142,7 +145,8 @@ def _with_chosen_values(
         # A measurement could choose other values today, and the checkpoint fits only those of before.
         return with_values(config, unfinished.values), unfinished.values
     # Under `torchrun` a training needs all processes, and the others wait for what is chosen here.
-    with cooperative_stop() as stop:
+    with cooperative_stop() as stop, progress("training") as advance:
+        advance(0, None, "choosing settings")
         resolved = resolve(config, corpus, measure_speed=not under_torchrun(), stop=stop)
     note(*(f"auto: {reason}" for reason in resolved.reasons))
     note(f"the same again: {typed_settings(resolved.values)} auto=[]")
@@ -160,6 +164,9 @@ class _EpochLines:
         place = f"epoch {step.epoch} of {step.last_epoch}"
         done = (step.epoch - 1) * step.num_batches + step.batch
         self.advance(done, step.last_epoch * step.num_batches, f"{training}, {place}" if training else place)
+
+    def show_wait(self, what: str) -> None:
+        self.advance(0, None, what)
 
     def show(self, report: EpochReport) -> None:
         self.run.log_metrics(_curve_points(report), step=report.epoch)
