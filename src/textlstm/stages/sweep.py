@@ -18,6 +18,8 @@ from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import ConfigError, Interrupted, TextLSTMError
 from textlstm.evaluation.scored_rows import correct_rows, decide
 from textlstm.fitting import Fitted, fit_classifier, resolve
+from textlstm.fitting.networks import labelled_rows
+from textlstm.fitting.sampling import bounded_rows
 from textlstm.inference.classifier import TextClassifier
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.processes.signals import cooperative_stop
@@ -110,7 +112,7 @@ def run_trial(config: TrainConfig, parent_key: str | None, overrides: list[str],
         predicted = _predicted(fitted, corpus.task)
         figures = _figures(fitted, corpus, predicted)
         run.log_metrics({f"validation/{name}": value for name, value in figures.items()})
-        run.log_paired_rows(_validation_rows(fitted, corpus, predicted))
+        run.log_paired_rows(_validation_rows(fitted, corpus, predicted, seed=settings.seed))
     return figures
 
 
@@ -130,7 +132,7 @@ def _predicted(fitted: Fitted, task: Task) -> np.ndarray:
     return decide(fitted.validation_probabilities, task, thresholds)
 
 
-def _validation_rows(fitted: Fitted, corpus: PreparedCorpus, predicted: np.ndarray) -> PairedRows:
+def _validation_rows(fitted: Fitted, corpus: PreparedCorpus, predicted: np.ndarray, *, seed: int) -> PairedRows:
     """Return which validation rows the trial has right, so that `compare` can tell trials apart row by row."""
     assert corpus.validation is not None
     targets = fitted.validation_targets
@@ -138,7 +140,7 @@ def _validation_rows(fitted: Fitted, corpus: PreparedCorpus, predicted: np.ndarr
     # With several labels a row there is no single class to count by; -1 says so.
     is_multi = corpus.task is Task.multi_label
     return PairedRows(
-        ids=corpus.validation.ids(),
+        ids=bounded_rows(labelled_rows(corpus), seed=seed).validation.ids(),
         correct=correct_rows(targets.astype(np.bool_) if is_multi else targets, predicted).tolist(),
         label_ids=several if is_multi else targets.tolist(),
         predicted_ids=several if is_multi else predicted.tolist(),
