@@ -84,7 +84,7 @@ def test_a_model_beyond_the_bounds_says_what_it_learned_from(
     fitted = fit_classifier(corpus, config)
     assert len(fitted.validation_targets) <= 25
     assert len(fitted.bounds) == 2
-    assert "of 80 training rows, a stratified sample" in fitted.bounds[0]
+    assert "of 64 training rows, a stratified sample" in fitted.bounds[0]
     assert "of 40 validation rows were used" in fitted.bounds[1]
     assert set(fitted.bounds) <= set(fitted.events())
 
