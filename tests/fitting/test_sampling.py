@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from textlstm.fitting.sampling import bounded_rows, linear_rows, row_classes, stratified_sample
 
 from textlstm.config import ModelConfig, Task, TrainConfig
 from textlstm.config.overrides import with_settings
@@ -14,6 +13,7 @@ from textlstm.corpus.prepared import PREPARED_SCHEMA, PreparedCorpus, PreparedSp
 from textlstm.fitting import sampling
 from textlstm.fitting.classifier import fit_classifier
 from textlstm.fitting.networks import encode_rows, labelled_rows
+from textlstm.fitting.sampling import bounded_rows, linear_rows, row_classes, stratified_sample
 from textlstm.models.network.inputs import encode_texts
 from textlstm.vocabulary import Vocabulary
 
