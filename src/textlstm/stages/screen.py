@@ -119,7 +119,7 @@ class _Lines:
     goes on. Of `steps` of different lengths, only the thread tells.
     """
 
-    def __init__(self, title: str, write: Callable[[str], None], *, steps: bool) -> None:
+    def __init__(self, title: str, write: Callable[[str], None], *, steps: bool = False) -> None:
         self._title = title
         self._write = write
         self._steps = steps
