@@ -222,6 +222,33 @@ def test_batches_end_with_the_same_rows(tmp_path: Path) -> None:
     assert len(compare(path)["hashes"]) == 5_000
 
 
+def test_nesting_without_end_rejects_the_row_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    deep = '{"text": "deep", "label": "a", "extra": ' + "[" * 200_000 + "]" * 200_000 + "}"
+    rows = [json.dumps({"text": f"row {number}", "label": "a"}) for number in range(50)]
+    path.write_text("\n".join([*rows, deep, *rows]) + "\n", encoding="utf-8")
+    found = compare(path)
+    assert (len(found["hashes"]), found["num_rejects"]) == (100, 1)
+
+
+@pytest.mark.parametrize("packing", [".gz", ".zst"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".json"])
+def test_packed_files_and_arrays(tmp_path: Path, suffix: str, packing: str) -> None:
+    lines = [json.dumps({"text": f"row, {number}", "label": "ab"[number % 2]}) for number in range(200)]
+    contents = {
+        ".jsonl": "\ufeff" + "\n".join(lines),
+        ".json": "[" + ",\n".join(lines) + "]",
+        ".csv": "text,label\n" + "".join(f'"row, {number}",{"ab"[number % 2]}\n' for number in range(200)),
+    }
+    path = tmp_path / f"rows{suffix}{packing}"
+    with path.open("wb") as file:
+        kind = streams.Compression.gzip if packing == ".gz" else streams.Compression.zstd
+        with streams.packed_stream(file, kind) as stream:
+            stream.write(contents[suffix].encode())
+    found = compare(path)
+    assert (len(found["hashes"]), found["num_rejects"]) == (200, 0)
+
+
 def test_only_odd_rows_are_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of all tests here: most rows do come by columns."""
     rows = [json.dumps({"text": f"row {number} is good", "label": "ab"[number % 2]}) for number in range(1_000)]

@@ -16,16 +16,14 @@ from textlstm.corpus.rows.blocks.row_block import RowBlock, mark_not_utf8, other
 from textlstm.corpus.rows.json_lines import is_blank, json_row, read_first_keys
 from textlstm.corpus.rows.lines import LineBlock, LineInput
 from textlstm.corpus.rows.records import Record, Reject
-from textlstm.corpus.rows.values import MAX_NUMBER_CHARS
+from textlstm.corpus.rows.values import MAX_NESTING, MAX_NUMBER_CHARS
 
 _LEAST_LINES = 16
 """So few lines that Arrow cannot parse are read one by one; more are parsed in halves."""
-_DEEPEST = 16
-"""Levels of lists and objects up to which a row is surely within the limit of the reader of single rows."""
 _NUL = b"\\u0000"
 _ODD_NUMBER = re.compile(rb"[:,\[]\s*-?(?:NaN|Inf)|[-+.eE0-9]{%d}" % (MAX_NUMBER_CHARS + 1))
 _NEGATIVE_ZERO = re.compile(rb"[:,\[]\s*-0\s*[,}\]]")
-_OPEN, _CLOSE, _RETURN, _FEED = b"{}\r\n"
+_OPEN, _CLOSE, _OPEN_LIST, _RETURN, _FEED = b"{}[\r\n"
 
 
 def read_json_blocks(source: LineInput) -> Iterator[RowBlock]:
@@ -95,6 +93,9 @@ class _JsonBlocks:
         last = values[np.maximum(ends - 1, 0)]
         last = np.where(last == _RETURN, values[np.maximum(ends - 2, 0)], last)
         is_usual = (sizes > 2) & (values[np.minimum(starts, len(data) - 1)] == _OPEN) & (last == _CLOSE)
+        # A line with few brackets is not nested too deep, also not for Arrow, which has no limit of its own.
+        brackets = np.searchsorted(np.flatnonzero((values == _OPEN) | (values == _OPEN_LIST)), (starts, ends))
+        is_usual &= brackets[1] - brackets[0] <= MAX_NESTING
         self._mark(data, ends, is_usual)
         # Blank lines are no rows; they are looked for among the few lines that are not usual.
         is_row = np.ones(len(ends), np.bool_)
@@ -162,8 +163,6 @@ class _JsonBlocks:
 
     def _is_odd(self, table: pa.Table, data: bytes | memoryview) -> bool:
         kinds = [kind for kind in table.schema.types if not pa.types.is_string(kind)]
-        if any(_depth(kind) > _DEEPEST for kind in kinds):
-            return True
         inner = [leaf for kind in kinds for leaf in _leaves(kind)]
         if any(map(pa.types.is_floating, inner)) and _ODD_NUMBER.search(data):
             return True
@@ -190,10 +189,6 @@ def _one_array(column: pa.ChunkedArray) -> pa.Array:
 
 def _children(kind: pa.DataType) -> Sequence[pa.DataType]:
     return [kind.field(place).type for place in range(kind.num_fields)]
-
-
-def _depth(kind: pa.DataType) -> int:
-    return 1 + max(map(_depth, _children(kind)), default=0)
 
 
 def _leaves(kind: pa.DataType) -> list[pa.DataType]:
