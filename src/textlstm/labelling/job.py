@@ -28,14 +28,13 @@ from textlstm.labelling.output import (
     join_parts,
     open_target,
     refuse_input_as_output,
-    refuse_other_work,
 )
 from textlstm.labelling.plan import Plan
 from textlstm.labelling.planning import Unpacked, make_plan, refuse_headers, sha256_of_input
 from textlstm.labelling.shard import ShardTask, settings_of_reading
 from textlstm.labelling.stream import label_stream
 from textlstm.labelling.summary import LabelSummary, summarize
-from textlstm.labelling.work_folder import refuse_existing, refuse_other_output, work_folder
+from textlstm.labelling.work_folder import refuse_existing, refuse_other_output, refuse_other_work, work_folder
 from textlstm.processes.standard_streams import standard_output
 
 # The last step of a job: check the sums, then make rejects, manifest and output visible, the output last.

@@ -4,7 +4,6 @@ The file is joined from parts, with the same bytes whoever made the parts.
 """
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
@@ -19,7 +18,7 @@ from textlstm.labelling.inputs import expand_remote
 from textlstm.labelling.journal import DigestStream, Journal, ShardRecord
 from textlstm.labelling.plan import RowFormat
 from textlstm.labelling.shard import parquet_schema, write_header
-from textlstm.storage.files import output_file, storage_errors
+from textlstm.storage.files import output_file
 from textlstm.storage.stores import Store, is_remote, open_store
 
 
@@ -82,29 +81,6 @@ def open_target(output: str) -> Target:
     for name in (target.rejects, target.manifest):
         output_file(Path(target.store.address(name)), remedy=f"remove it, or choose another output than {output}")
     return target
-
-
-_WORK_NAMES = re.compile(r"lock|plan\.json|inputs|unfinished|[0-9a-f]{16}")
-"""What a work folder holds: a folder of parts is named by the key of its plan."""
-
-
-def refuse_other_work(target: Target, *, output: str) -> None:
-    """Refuse to put a job's work folder where somebody else's files lie, which would go with it at the end.
-
-    Raises:
-        InputError: They do.
-        StorageError: The folder cannot be read.
-    """
-    if not target.is_local:
-        return
-    folder = Path(target.store.address(target.work))
-    with storage_errors(folder):
-        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    if any(not _WORK_NAMES.fullmatch(name) for name in names) or (folder.exists() and not folder.is_dir()):
-        raise InputError(
-            f"{folder}: is where the work folder of {output} would lie, and holds something else; "
-            "move that away, or choose another output"
-        )
 
 
 def expand_names(patterns: Sequence[str]) -> list[str]:

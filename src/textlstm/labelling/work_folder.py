@@ -1,5 +1,6 @@
 """The work folder of a job, held by one process at a time; which outputs a job may replace."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,7 +10,11 @@ from textlstm.errors import InputError, StorageError
 from textlstm.labelling.manifest import Manifest
 from textlstm.labelling.output import Target
 from textlstm.labelling.plan import Plan
+from textlstm.storage.files import storage_errors
 from textlstm.storage.locks import OutputLock
+
+_NAMES = re.compile(r"lock|plan\.json|inputs|unfinished|earlier|[0-9a-f]{16}")
+"""What a work folder holds: parts lie in a folder that is named by the key of their plan."""
 
 
 def refuse_existing(target: Target, config: LabelConfig) -> None:
@@ -23,6 +28,25 @@ def refuse_existing(target: Target, config: LabelConfig) -> None:
     if not target.store.exists(target.name) or target.store.exists(target.plan):
         return
     raise _exists(config)
+
+
+def refuse_other_work(target: Target, *, output: str) -> None:
+    """Refuse to put a job's work folder where somebody else's files lie, which would go with it at the end.
+
+    Raises:
+        InputError: They do.
+        StorageError: The folder cannot be read.
+    """
+    if not target.is_local:
+        return
+    folder = Path(target.store.address(target.work))
+    with storage_errors(folder):
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    if any(not _NAMES.fullmatch(name) for name in names) or (folder.exists() and not folder.is_dir()):
+        raise InputError(
+            f"{folder}: is where the work folder of {output} would lie, and holds something else; "
+            "move that away, or choose another output"
+        )
 
 
 def refuse_other_output(target: Target, plan: Plan, config: LabelConfig) -> None:
