@@ -21,7 +21,8 @@ from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.embeddings.sources import vectors_of_expert
 from textlstm.evaluation.abstention import find_threshold
 from textlstm.evaluation.calibration import decision_bins
-from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
+from textlstm.fitting.calibrating import Calibrated, calibrate, class_counts, validation_weights
+from textlstm.fitting.networks import labelled_rows
 from textlstm.inference.classifier import TextClassifier
 from textlstm.inference.prediction import Scores
 from textlstm.inference.scoring import uncalibrated
@@ -69,6 +70,8 @@ class Model(NamedTuple):
     """As it was saved."""
     weights: np.ndarray | None
     """(N,) of the validation rows, where label shares are set."""
+    counts: np.ndarray
+    """(L,) training rows of each class."""
 
 
 def main() -> int:
@@ -102,7 +105,8 @@ def trained(corpus: str, data: Sequence[str], *, seed: int) -> Model:
     classifier = TextClassifier(saved_model)
     validation = Part.of(TextClassifier(before_refit(saved_model, rows, config)), rows.validation)
     weights = validation_weights(validation.targets, rows, config.evaluation)
-    return Model(validation, Part.of(classifier, rows.test), classifier.combiner, weights)
+    counts = class_counts(labelled_rows(rows).train_targets, len(rows.labels))
+    return Model(validation, Part.of(classifier, rows.test), classifier.combiner, weights, counts)
 
 
 def before_refit(saved_model: SavedModel, corpus: PreparedCorpus, config: TrainConfig) -> SavedModel:
@@ -165,7 +169,14 @@ def lines_of(name: str, model: Model, max_error: float) -> Iterator[str]:
 def learned(model: Model, weights: np.ndarray | None) -> Calibrated:
     """Return what training learns from the validation rows."""
     scores, targets = model.validation
-    return calibrate(scores.recurrent_logits, scores.expert_logits, targets, task=Task.single_label, weights=weights)
+    return calibrate(
+        scores.recurrent_logits,
+        scores.expert_logits,
+        targets,
+        task=Task.single_label,
+        weights=weights,
+        class_counts=model.counts,
+    )
 
 
 def line(name: str, model: Model, calibrated: Calibrated, weights: np.ndarray | None, *, max_error: float) -> str:

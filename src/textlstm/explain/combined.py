@@ -122,7 +122,7 @@ def _log_odds(log_probabilities: np.ndarray, label: int, task: Task) -> np.ndarr
 def _expert_parts(reader: TextReader, texts: Sequence[str], scores: Scores) -> list[_ExpertParts] | None:
     """Return the parts of the expert's logits of every text; None where the expert has no say."""
     expert = reader.classifier.expert
-    if expert is None or scores.expert_logits is None or not reader.classifier.combiner.expert_scale:
+    if expert is None or scores.expert_logits is None or not reader.classifier.combiner.uses_expert:
         return None
     # The names of all n-grams are looked up at once, and handed out text by text below.
     rows = [expert.table.transform([text]) for text in texts]

@@ -47,7 +47,7 @@ def weigh_branches(
 ) -> list[Branches]:
     """Return for each text how its decision for `labels` (N,) came about."""
     combiner, task = classifier.combiner, classifier.saved_model.task
-    expert = classifier.expert if combiner.expert_scale else None
+    expert = classifier.expert if combiner.uses_expert else None
     found = []
     for row, text in enumerate(texts):
         label, probabilities = int(labels[row]), scores.probabilities[row]
@@ -59,14 +59,14 @@ def weigh_branches(
             found.append(Branches(float(recurrent), 0.0, class_bias, ()))
             continue
         # The expert as a whole, then its n-grams and word vectors one by one.
-        whole = against_rest(scores.expert_logits[row], label, probabilities, task) * combiner.expert_scale
+        whole = against_rest(combiner.expert_scale * scores.expert_logits[row], label, probabilities, task)
         features, values = _features(expert, text)
         parts = expert.function.weights[features] * values[:, None]  # (n-grams, L)
         # Without word vectors there are no parts of words.
         meanings = WordParts((), parts[:0]) if expert.vectors is None else expert.vectors.parts(text)
         # (n-grams + words, L): the columns of the table first, then the words by their vectors.
         parts = np.concatenate([parts, meanings.margins])
-        effects = against_rest(parts, label, probabilities, task) * combiner.expert_scale
+        effects = against_rest(combiner.expert_scale * parts, label, probabilities, task)
         strongest = np.argsort(-np.abs(effects), kind="stable")[:_MOST_NGRAMS]
         names = _part_names(expert.table, features, meanings.words, strongest)
         ngrams = tuple(NgramEffect(name, float(effects[k])) for name, k in zip(names, strongest, strict=True))

@@ -8,9 +8,10 @@ from textlstm.config import EvaluationConfig, Task
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import ConfigError
 from textlstm.models.calibration.class_bias import fit_class_biases
+from textlstm.models.calibration.class_scales import fit_class_scales
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.confidence import fit_confidence_scale
-from textlstm.models.calibration.temperature import row_losses
+from textlstm.models.calibration.temperature import log_softmax, row_losses
 from textlstm.models.calibration.validation_rows import label_shift_weights
 
 
@@ -44,6 +45,13 @@ def validation_weights(
     return by_label if row_weights is None else by_label * row_weights
 
 
+def class_counts(targets: np.ndarray, num_labels: int) -> np.ndarray:
+    """Return (L,) rows of each class among `targets`, (N,) label ids or (N, L) 0/1."""
+    if targets.ndim == 2:
+        return np.asarray(targets.sum(axis=0))
+    return np.bincount(targets[targets >= 0], minlength=num_labels)
+
+
 def calibrate(
     recurrent_logits: np.ndarray,
     expert_logits: np.ndarray | None,
@@ -51,9 +59,12 @@ def calibrate(
     *,
     task: Task,
     weights: np.ndarray | None = None,
+    class_counts: np.ndarray | None = None,
     network_must_help: bool = False,
 ) -> Calibrated:
-    """Learn, in turn, the scales of both branches, a bias a class and the scale of confidence; the last two if needed.
+    """Learn, in turn, scales of both branches, those of rare classes, a bias a class, and the scale of confidence.
+
+    All but the first only where cross-validation shows a gain.
 
     Args:
         recurrent_logits: (N, L) of the networks.
@@ -61,6 +72,7 @@ def calibrate(
         targets: (N,) label ids, -1 for a label unknown to the model, or (N, L) 0/1 when a row may have several.
         task: which of the two targets it is.
         weights: (N,) importance of the rows, None for equal.
+        class_counts: (L,) training rows of each class; None: no scales for rare classes.
         network_must_help: leave the network out unless it lowers the log loss of the expert by more than two
             standard errors: the rule for few rows.
 
@@ -77,9 +89,18 @@ def calibrate(
     ):
         combiner = combiner.without_network()
     combined, gain = combiner.combine(recurrent_logits, expert_logits), 0.0
+    # Other scales for rare classes. The (N, L) values go on as held out: each row's scales come from the others.
+    if class_counts is not None and expert_logits is not None and (combiner.uses_network or not network_must_help):
+        scales = fit_class_scales(
+            recurrent_logits, expert_logits, combined, targets, class_counts, task=task, weights=weights
+        )
+        if scales is not None:
+            combiner = combiner.with_class_scales(scales, recurrent_logits, expert_logits)
+            combined = scales.held_out if task is Task.multi_label else log_softmax(scales.held_out)
+            combined = combined.astype(np.float32)
     if task is Task.multi_label:
         return Calibrated(combiner, combined, gain)
-    # A bias a class, where that helps. The (N, L) values go on as held out: each row's biases come from the others.
+    # A bias a class, where that helps; the values go on as held out again.
     biases = fit_class_biases(combined, targets, weights=weights)
     if biases is not None:
         combiner, combined, gain = combiner.with_class_biases(biases.biases), biases.held_out, biases.gain
@@ -90,7 +111,7 @@ def calibrate(
 
 def _network_helps(combiner: BranchCombiner, recurrent: np.ndarray, expert: np.ndarray, targets: np.ndarray) -> bool:
     """Return whether the combination has a lower log loss than the expert alone, by more than two standard errors."""
-    if not combiner.recurrent_scale or not combiner.expert_scale:
+    if not (combiner.uses_network and combiner.uses_expert):
         return False
     # (N,) losses of both on the same rows: the pairs make the standard error small.
     alone = row_losses(combiner.expert_alone(expert), targets, task=combiner.task)

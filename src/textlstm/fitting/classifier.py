@@ -16,7 +16,7 @@ from textlstm.config import DataConfig, Device, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
 from textlstm.evaluation.abstention import Shortfall
-from textlstm.fitting.calibrating import Calibrated, calibrate, validation_weights
+from textlstm.fitting.calibrating import Calibrated, calibrate, class_counts, validation_weights
 from textlstm.fitting.cross_fit import HeldOutScores, cross_fit
 from textlstm.fitting.early_exit import fit_early_exits
 from textlstm.fitting.linear import linear_models
@@ -164,7 +164,10 @@ def fit_classifier(
         on_wait("the linear models are fitted")
         models = linear(stop)
         on_wait("calibrating")
-        calibrated = calibrate(recurrent, models.validation_logits, targets, task=corpus.task, weights=weights)
+        counts = class_counts(rows.train_targets, len(corpus.labels))
+        calibrated = calibrate(
+            recurrent, models.validation_logits, targets, task=corpus.task, weights=weights, class_counts=counts
+        )
         probabilities = to_probabilities(calibrated.log_probabilities, corpus.task)
 
         # Nothing more is learned from held-out rows: the networks may see them, as the expert and the baseline do.
@@ -207,6 +210,7 @@ def _fit_by_folds(
         targets,
         task=corpus.task,
         weights=weights,
+        class_counts=class_counts(targets, len(corpus.labels)),
         network_must_help=True,
     )
     probabilities = to_probabilities(calibrated.log_probabilities, corpus.task)

@@ -43,7 +43,7 @@ def fit_early_exits(
         probabilities: (N, L) calibrated, of the whole model.
         rates: parts of the rows that may get another label.
     """
-    if expert_logits is None or not combiner.expert_scale or not combiner.recurrent_scale:
+    if expert_logits is None or not (combiner.uses_expert and combiner.uses_network):
         return ()
     num_rows = len(expert_logits)
     if num_rows < LEAST_ROWS or expert_logits.shape[1] < 2:

@@ -210,7 +210,7 @@ class TextClassifier:
         """Return what `predict_proba` does; the networks read only the rows that the linear expert leaves to them."""
         self.recurrent.after_fork()  # before the tagger, which may compute by torch
         # A combiner that gives the networks no weight needs none of them: their logits count 0 times.
-        is_idle = self.combiner.recurrent_scale == 0
+        is_idle = not self.combiner.uses_network
         if self.expert is None or (self.early_exit is None and not is_idle):
             whole = self.combiner.combine(*self._logits(self.pipeline.prepare(texts), texts))
             return to_probabilities(whole, self.saved_model.task)

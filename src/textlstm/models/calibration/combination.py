@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
 from textlstm.config import Task
+from textlstm.models.calibration.class_scales import ClassScales
 from textlstm.models.calibration.confidence import AS_IT_IS, ConfidenceScale
 from textlstm.models.calibration.temperature import Wanted, fit_scales, log_softmax
 
@@ -15,14 +17,16 @@ class BranchCombiner:
     """Combined logits are `recurrent_scale * recurrent + expert_scale * expert + bias`.
 
     Each scale is the branch's inverse temperature times its mixing weight, so one fit both calibrates and mixes the
-    branches. `recurrent_alone_scale` and `expert_alone_scale` calibrate each branch by itself. With several labels a
-    text, each bias is one number. With one label a text, the bias is 0 or one number for each class, and the confidence
-    of the decision may be rescaled (see `confidence`).
+    branches; rare classes may need a scale of the expert and a bias of their own (see `class_scales`).
+    `recurrent_alone_scale` and `expert_alone_scale` calibrate each branch by itself. A bias is one number with several
+    labels a text, 0 with one label, or one number for each class, and the confidence of the decision may be rescaled
+    with one label a text (see `confidence`).
     """
 
     task: Task
     recurrent_scale: float
-    expert_scale: float
+    expert_scale: float | np.ndarray
+    """A number, or (L,) float64 where rare classes need another one (see `class_scales`)."""
     bias: float | np.ndarray
     """A number, or (L,) float64."""
     recurrent_alone_scale: float
@@ -80,6 +84,16 @@ class BranchCombiner:
         share = spreads[1] / max(sum(spreads), 1e-12)
         return cls(task, scales[0], scales[1], bias, recurrent_scale, recurrent_bias, expert_scale, expert_bias, share)
 
+    @property
+    def uses_network(self) -> bool:
+        """Whether the networks have a say."""
+        return self.recurrent_scale != 0
+
+    @property
+    def uses_expert(self) -> bool:
+        """Whether the linear expert has a say."""
+        return bool(np.any(self.expert_scale))
+
     def without_network(self) -> "BranchCombiner":
         """Return the combiner that uses the linear expert alone."""
         return replace(
@@ -92,7 +106,20 @@ class BranchCombiner:
 
     def with_class_biases(self, biases: np.ndarray) -> "BranchCombiner":
         """Return the combiner that adds (L,) biases to the combined logits; the branches alone are unchanged."""
-        return replace(self, bias=biases)
+        return replace(self, bias=self.bias + biases)
+
+    def with_class_scales(
+        self, scales: ClassScales, recurrent_logits: np.ndarray, expert_logits: np.ndarray
+    ) -> "BranchCombiner":
+        """Return the combiner with scales by class, which were fitted to these (N, L) logits of both branches."""
+        spreads = scales.recurrent * float(recurrent_logits.std()), float((scales.expert * expert_logits).std())
+        return replace(
+            self,
+            recurrent_scale=scales.recurrent,
+            expert_scale=scales.expert,
+            bias=scales.bias,
+            expert_share=spreads[1] / max(sum(spreads), 1e-12),
+        )
 
     def with_confidence_scale(self, scale: ConfidenceScale) -> "BranchCombiner":
         """Return the combiner that rescales the confidence of its decisions; the branches alone are unchanged."""
@@ -105,7 +132,7 @@ class BranchCombiner:
             ValueError: the combiner was fitted with an expert, and there are no expert logits.
         """
         combined = self.recurrent_scale * recurrent_logits
-        if self.expert_scale:
+        if self.uses_expert:
             if expert_logits is None:
                 raise ValueError("this combiner combines two branches, and the logits of the linear expert are missing")
             combined = combined + self.expert_scale * expert_logits
@@ -128,10 +155,9 @@ class BranchCombiner:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], *, task: Task) -> "BranchCombiner":
         """Return the combiner that `to_arrays` wrote; missing fields of older versions get their default."""
-        bias = arrays["bias"]
-        names = [field.name for field in fields(cls) if field.name in arrays and field.name != "bias"]
-        numbers = {name: float(arrays[name]) for name in names}
-        return cls(task, bias=bias if bias.ndim else float(bias), **numbers)
+        found = {field.name: arrays[field.name] for field in fields(cls) if field.name in arrays}
+        values: dict[str, Any] = {name: value if value.ndim else float(value) for name, value in found.items()}
+        return cls(task, **values)
 
     def _finish(self, logits: np.ndarray) -> np.ndarray:
         return (logits if self.task is Task.multi_label else log_softmax(logits)).astype(np.float32)

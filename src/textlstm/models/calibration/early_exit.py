@@ -73,12 +73,12 @@ class ExpertLeads(NamedTuple):
 
     @classmethod
     def of(cls, combiner: BranchCombiner, expert_logits: np.ndarray) -> Self:
-        """Return the leads for (N, L) logits; `combiner.expert_scale` is above 0."""
+        """Return the leads for (N, L) logits; the combiner uses the expert."""
         part = (combiner.expert_scale * expert_logits + combiner.bias).astype(np.float64)
         rows, labels = np.arange(len(part)), part.argmax(axis=1)
         others = part.copy()
         others[rows, labels] = -np.inf
         margins = part[rows, labels] - others.max(axis=1, initial=-np.inf)
         # The mixture gives the expert a smaller scale than it has by itself, since the networks add to it.
-        temperature = combiner.expert_alone_scale / combiner.expert_scale
+        temperature = combiner.expert_alone_scale / float(np.mean(combiner.expert_scale))
         return cls(labels, margins, log_softmax(temperature * part))

@@ -42,7 +42,7 @@ class Scales(NamedTuple):
     """Calibrated logits are the sum of each scale times its source, plus the bias."""
 
     scales: tuple[float, ...]
-    """One factor >= 0 for each source."""
+    """One factor for each source."""
     bias: float
     """Added to every logit; 0 for one label a text, where softmax cancels it."""
 
@@ -104,6 +104,11 @@ def fit_scales(sources: Sequence[np.ndarray], wanted: Wanted) -> Scales:
     choices = [active for size in range(1, len(sources) + 1) for active in combinations(range(len(sources)), size)]
     fits = [_fit_choice(active, sources, wanted, least) for active in choices]
     return min(fits, key=lambda fitted: mean_loss(_summed(sources, fitted), wanted))
+
+
+def fit_free_scales(sources: Sequence[np.ndarray], wanted: Wanted) -> Scales:
+    """Return the scales, of any sign, with which the sum of (N, L) `sources` has the least mean cross-entropy."""
+    return _newton(sources, wanted)
 
 
 def _fit_choice(active: tuple[int, ...], sources: Sequence[np.ndarray], wanted: Wanted, least: float) -> Scales:
