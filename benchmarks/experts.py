@@ -14,7 +14,7 @@ from textlstm.cli.settings import compose_config
 from textlstm.config import TrainConfig
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.fitting.auto_expert import EXPERT_KEYS, choose_expert
-from textlstm.text.language import is_spaceless
+from textlstm.text.language_detection import is_spaceless
 
 SEED = 1
 

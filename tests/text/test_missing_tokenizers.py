@@ -6,7 +6,7 @@ import pytest
 
 from textlstm.config import TextConfig
 from textlstm.errors import ConfigError
-from textlstm.text.language import is_spaceless
+from textlstm.text.language_detection import is_spaceless
 from textlstm.text.pipeline import TextPipeline
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from textlstm.errors import InputError
-from textlstm.text.normalization import NEGATIONS, load_stop_words, packaged_stop_words
+from textlstm.text.stop_words import NEGATIONS, load_stop_words, packaged_stop_words
 
 
 def test_packaged_english_list_is_that_of_spacy_without_negations():

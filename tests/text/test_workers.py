@@ -14,7 +14,7 @@ import pytest
 import textlstm
 from textlstm.config import TextConfig
 from textlstm.errors import IntegrityError, TextLSTMError
-from textlstm.processes.group import WorkerGroup
+from textlstm.processes.worker_group import WorkerGroup
 from textlstm.text import workers
 from textlstm.text.fingerprint import TextFingerprint
 from textlstm.text.messages import encode_settings

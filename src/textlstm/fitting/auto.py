@@ -16,7 +16,7 @@ from textlstm.fitting.linear import fits_beside_network
 from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs
 from textlstm.fitting.sampling import bounded_rows, linear_rows
 from textlstm.processes.devices import choose_device
-from textlstm.text.language import is_spaceless
+from textlstm.text.language_detection import is_spaceless
 from textlstm.training.job import EpochReport
 
 _TIMED_TOKENS = 30_000

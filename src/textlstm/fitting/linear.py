@@ -14,7 +14,7 @@ from textlstm.fitting.networks import LabelledRows
 from textlstm.fitting.sampling import linear_rows
 from textlstm.models.linear.fits import LinearFits, LinearModels
 from textlstm.processes.call import BackgroundCall
-from textlstm.text.language import is_spaceless
+from textlstm.text.language_detection import is_spaceless
 
 FEW_CHARACTERS = 400_000
 """Up to this many, the fits take less time than the start of a process (measured: 7 s a million characters)."""

@@ -27,7 +27,7 @@ from textlstm.evaluation.scored_rows import ScoredRows
 from textlstm.figure_text import counted
 from textlstm.inference.classifier import TextClassifier
 from textlstm.saved_model import SavedModel
-from textlstm.text.normalization import packaged_stop_words
+from textlstm.text.stop_words import packaged_stop_words
 from textlstm.tracking.run import Tracker
 
 NOTE_TAG = "mlflow.note.content"

@@ -12,8 +12,9 @@ from textlstm.arrays.strings import TokenColumn
 from textlstm.config import Tagger, TextConfig
 from textlstm.errors import ConfigError
 from textlstm.text.fingerprint import CODE_VERSION, TextDescription, TextFingerprint, check_saved
-from textlstm.text.normalization import TokenFilter, TokenNormalizer, load_stop_words
+from textlstm.text.normalization import TokenFilter, TokenNormalizer
 from textlstm.text.spacy_models import SpacyPipeline, import_spacy_alone, load_pipeline
+from textlstm.text.stop_words import load_stop_words
 from textlstm.text.tagger.pos import POS_TAGS
 from textlstm.text.tokenized import TaggedTexts, TokenizedTexts, join_tokenized
 

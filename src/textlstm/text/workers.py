@@ -11,7 +11,7 @@ from itertools import chain
 from textlstm import errors
 from textlstm.config import Device, TextConfig
 from textlstm.processes.child import Frame, Kind, pack, reported_error
-from textlstm.processes.group import WorkerGroup, WorkerProcess
+from textlstm.processes.worker_group import WorkerGroup, WorkerProcess
 from textlstm.text.fingerprint import TextDescription, TextFingerprint
 from textlstm.text.messages import decode_ready, decode_result, encode_block, encode_settings
 from textlstm.text.pipeline import TextPipeline

@@ -22,8 +22,8 @@ from textlstm.corpus.sources.sources import Source
 from textlstm.errors import IntegrityError
 from textlstm.storage.files import atomic_file, check_files, sha256_of_file, sync_directory
 from textlstm.text.fingerprint import CODE_VERSION, TextFingerprint
-from textlstm.text.normalization import load_stop_words
 from textlstm.text.spacy_models import find_model
+from textlstm.text.stop_words import load_stop_words
 
 MANIFEST = "manifest.json"
 CORPUS = "corpus.json"

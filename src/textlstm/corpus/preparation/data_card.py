@@ -18,7 +18,7 @@ from textlstm.figure_text import counted
 from textlstm.html_pages import fill_template
 from textlstm.storage.files import atomic_file
 from textlstm.text.fingerprint import TextFingerprint
-from textlstm.text.language import UNCLEAR, count_languages
+from textlstm.text.language_detection import UNCLEAR, count_languages
 
 # Counts over the rows of a split, taken batch by batch in bounded memory.
 

@@ -18,7 +18,7 @@ from textlstm.corpus.preparation.writing import assemble
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.corpus.sources.sources import Source, check_unchanged, labelled_file_sources, open_sources
 from textlstm.errors import InputError
-from textlstm.processes.group import WorkerGroup
+from textlstm.processes.worker_group import WorkerGroup
 from textlstm.storage.files import replace_folder, storage_errors
 from textlstm.storage.locks import exclusive_lock
 from textlstm.text.fingerprint import TextDescription, TextFingerprint

@@ -16,7 +16,7 @@ from textlstm.config import TextConfig
 from textlstm.corpus.preparation.reading import Ingested, IngestedSource
 from textlstm.corpus.preparation.splitting import SPLITS, Assignment
 from textlstm.corpus.prepared import PREPARED_SCHEMA, Split
-from textlstm.processes.group import WorkerGroup
+from textlstm.processes.worker_group import WorkerGroup
 from textlstm.storage.files import atomic_file
 from textlstm.text.fingerprint import TextDescription, TextFingerprint
 from textlstm.text.pipeline import TextPipeline

@@ -1,4 +1,4 @@
-"""Which language a text is in, as far as stop words and scripts tell; good enough to see that a corpus is another one.
+"""Which language a text is in, as far as stop words and scripts tell; removing stop words is in `stop_words.py`.
 
 A word speaks for each language whose spaCy stop list holds it, with weight 1 / (number of such languages).
 """

@@ -1,6 +1,6 @@
 import pytest
 
-from textlstm.text.language import UNCLEAR, count_languages, detect_language
+from textlstm.text.language_detection import UNCLEAR, count_languages, detect_language
 
 
 @pytest.mark.parametrize(
