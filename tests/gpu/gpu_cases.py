@@ -155,30 +155,33 @@ def train(
 
 @contextlib.contextmanager
 def _steps_watched(ledger: Ledger | None) -> Any:
-    """Give a ledger of what happens between the begin of a step and its end, and a list of launches a step."""
-    from textlstm.training.optimizer import Optimizer
+    """Give a ledger of what happens in steps, each with the gathering of the next batch, and the launches of each."""
     from textlstm.training.trainer import Trainer
 
     if ledger is None:
         yield None, []
         return
-    begin_step, end_step, before = Optimizer.begin_step, Trainer.end_step, {}
+    begin_step, end_step, before = Trainer.take_captured_step, Trainer.end_step, Ledger()
     steps, launches = Ledger(), []
 
-    def begin(self: Optimizer, words: object) -> None:
-        before.update(launches=ledger.launches.copy(), waits=ledger.waits.copy(), lines=ledger.lines.copy())
-        begin_step(self, words)
+    def begin(self: Trainer, batch: object, factor: float) -> bool:
+        before.launches, before.lines, before.waits = (
+            counter.copy() for counter in (ledger.launches, ledger.lines, ledger.waits)
+        )
+        before.captures = ledger.captures
+        return begin_step(self, batch, factor)
 
-    def end(self: Trainer, *args: object, is_last: bool) -> None:
-        made = ledger.launches - before["launches"]
+    def end(self: Trainer, batch: object, *, is_last: bool) -> None:
+        made = ledger.launches - before.launches
         steps.launches.update(made)
-        steps.lines.update(ledger.lines - before["lines"])
+        steps.lines.update(ledger.lines - before.lines)
+        steps.captures += ledger.captures - before.captures
         launches.append(made.total())
-        end_step(self, *args, is_last=is_last)
+        end_step(self, batch, is_last=is_last)
         if not is_last:  # at the end of an epoch the host looks at the count of skipped steps
-            steps.waits.update(ledger.waits - before["waits"])
+            steps.waits.update(ledger.waits - before.waits)
 
-    with mock.patch.object(Optimizer, "begin_step", begin), mock.patch.object(Trainer, "end_step", end):
+    with mock.patch.object(Trainer, "take_captured_step", begin), mock.patch.object(Trainer, "end_step", end):
         yield steps, launches
 
 

@@ -25,6 +25,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from pretended_graphs import PretendedGraph, Recording, captured, refuse_in_capture
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -54,12 +55,17 @@ class Ledger:
     """Recurrent calls: the layer, its number format, and whether its weights lie in one piece."""
     calls: Counter[str] = field(default_factory=Counter)
     """Functions of `torch.cuda`."""
+    captures: int = 0
+    """CUDA graphs that were captured; the replay of one is a launch."""
 
     def launch(self, name: str) -> None:
+        if Recording.active is not None:
+            return
         self.launches[name] += 1
         self.lines[project_line()] += 1
 
     def wait(self, what: str) -> None:
+        refuse_in_capture(f"{what} at {project_line()}")
         self.waits[f"{what} at {project_line()}"] += 1
 
 
@@ -208,7 +214,12 @@ def _dispatch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     rounded = name in ("mm", "addmm", "bmm", "baddbmm") and torch.backends.cuda.matmul.fp32_precision == "tf32"
     if rounded:
         real_args = tree_map(as_tf32, real_args)
-    return _lifted(func, func(*real_args, **real_kwargs), args, kwargs)
+    return _lifted(func, _done(func, real_args, real_kwargs), args, kwargs)
+
+
+def _done(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Do an operation on CPU tensors, or record it."""
+    return func(*args, **kwargs) if Recording.active is None else Recording.active.do(func, args, kwargs)
 
 
 def _on_host(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -247,7 +258,7 @@ def _to_copy(func: Any, source: Tensor, kwargs: dict[str, Any]) -> Tensor:
             _Device.ledger.wait("copy to the host")
             return func(real(source).clone(), **kwargs)
         _Device.ledger.launch("_to_copy")
-        return pretended(func(real(source), **kwargs))
+        return pretended(_done(func, (real(source),), kwargs))
     if not (non_blocking and source.untyped_storage()._cdata in _Device.pinned):
         _Device.ledger.wait("copy from pageable memory")
     made = func(source, **kwargs)
@@ -263,7 +274,7 @@ def _copy(func: Any, into: Tensor, source: Tensor, non_blocking: bool = False) -
     elif source.dim() or isinstance(source, PretendedTensor):  # a number travels with the launch
         _Device.ledger.wait("copy from pageable memory" if isinstance(into, PretendedTensor) else "copy to the host")
     with torch.no_grad():
-        func(*(real(tensor) if isinstance(tensor, PretendedTensor) else tensor for tensor in (into, source)))
+        _done(func, [real(one) if isinstance(one, PretendedTensor) else one for one in (into, source)], {})
     return into
 
 
@@ -416,35 +427,64 @@ class _Recurrent(torch.autograd.Function):
         dtypes = {tensor.dtype for tensor in given}
         if len(dtypes) > 1:
             raise RuntimeError(f"cuDNN's {kind} with tensors of {dtypes} at {project_line()}")
-        leaves = [real(tensor).float().detach() for tensor in given]
-        if dtypes == {torch.float32} and torch.backends.cudnn.rnn.fp32_precision == "tf32":
-            leaves = [as_tf32(leaf) for leaf in leaves]
-        leaves = [leaf.requires_grad_(tensor.requires_grad) for leaf, tensor in zip(leaves, given, strict=True)]
         function = {"lstm": torch.lstm, "gru": torch.gru, "rnn_tanh": torch.rnn_tanh}[kind]
-        states, weights = leaves[1 : 1 + num_states], leaves[1 + num_states :]
-        with torch.enable_grad(), _own_work(), torch.autocast("cuda", enabled=False):
-            outputs = function(leaves[0], states if kind == "lstm" else states[0], weights, *options)
-        ctx.outputs, ctx.leaves, ctx.dtype = outputs, leaves, given[0].dtype
+        is_rounded = dtypes == {torch.float32} and torch.backends.cudnn.rnn.fp32_precision == "tf32"
+        sources = [(real(tensor), tensor.requires_grad) for tensor in given]
+
+        def run() -> tuple[Tensor, ...]:
+            """Compute from what lies at the addresses now; the graph for the backward pass is a new one."""
+            leaves = [tensor.float().detach().clone() for tensor, _ in sources]
+            if is_rounded:
+                leaves = [as_tf32(leaf) for leaf in leaves]
+            leaves = [leaf.requires_grad_(wanted) for leaf, (_, wanted) in zip(leaves, sources, strict=True)]
+            states, weights = leaves[1 : 1 + num_states], leaves[1 + num_states :]
+            with torch.enable_grad(), _own_work(), torch.autocast("cuda", enabled=False):
+                ctx.outputs = function(leaves[0], states if kind == "lstm" else states[0], weights, *options)
+            ctx.leaves = leaves
+            return tuple(output.detach().to(ctx.dtype) for output in ctx.outputs)
+
+        ctx.dtype = given[0].dtype
+        made = _run_recurrent(run)
         ctx.has_backward = options[3] or not torch.backends.cudnn.enabled
         ctx.set_materialize_grads(False)
-        return tuple(pretended(output.detach().to(ctx.dtype)) for output in outputs)
+        return tuple(pretended(output) for output in made)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         if not ctx.has_backward:
             raise RuntimeError("cudnn RNN backward can only be called in training mode")
         _Device.ledger.launch("_cudnn_rnn_backward")
-        wanted = [leaf for leaf in ctx.leaves if leaf.requires_grad]
-        pairs = zip(gradients, ctx.outputs, strict=True)
-        gradients = [torch.zeros_like(output) if g is None else real(g).float() for g, output in pairs]
-        with torch.enable_grad(), _own_work():
-            found = iter(torch.autograd.grad(ctx.outputs, wanted, gradients, retain_graph=True))
+        sources = [None if gradient is None else real(gradient) for gradient in gradients]
+
+        def run() -> tuple[Tensor, ...]:
+            wanted = [leaf for leaf in ctx.leaves if leaf.requires_grad]
+            pairs = zip(sources, ctx.outputs, strict=True)
+            given = [torch.zeros_like(output) if source is None else source.float() for source, output in pairs]
+            with torch.enable_grad(), _own_work():
+                return tuple(
+                    found.to(ctx.dtype) for found in torch.autograd.grad(ctx.outputs, wanted, given, retain_graph=True)
+                )
+
+        found = iter(_run_recurrent(run))
         return (
             None,
             None,
             None,
-            *(pretended(next(found).to(ctx.dtype)) if x.requires_grad else None for x in ctx.leaves),
+            *(pretended(next(found)) if x.requires_grad else None for x in ctx.leaves),
         )
+
+
+def _run_recurrent(run: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Run a recurrent layer or its backward pass, and record it where a graph is captured."""
+    made = run()
+    if Recording.active is not None:
+
+        def again() -> None:
+            for place, value in zip(made, run(), strict=True):
+                place.copy_(value)
+
+        Recording.active.add(again)
+    return made
 
 
 # `torch.cuda`.
@@ -464,8 +504,8 @@ def pretended_cuda() -> Iterator[Ledger]:
         "get_device_capability": (9, 0),
         "get_rng_state_all": [],
     }
-    silent = ("_lazy_init", "manual_seed", "manual_seed_all", "set_device", "synchronize", "empty_cache")
-    answers |= dict.fromkeys([*silent, "set_rng_state_all"])
+    silent = ("_lazy_init", "set_device", "synchronize", "empty_cache")
+    answers |= dict.fromkeys([*silent, "set_rng_state_all", "graph_pool_handle"])
 
     def noted(name: str, answer: Any) -> Callable[..., Any]:
         def function(*_: Any, **__: Any) -> Any:
@@ -474,12 +514,23 @@ def pretended_cuda() -> Iterator[Ledger]:
 
         return function
 
+    def seed(_: int) -> None:
+        refuse_in_capture("random numbers are seeded")
+
+    def capture(graph: PretendedGraph, *, pool: object = None) -> Any:
+        ledger.captures += 1
+        graph.on_replay = lambda: ledger.launch("graph")
+        return captured(graph, older=set(_Device.to_meta))
+
     overwrite = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)  # `parameter.data = ...` would lose the subclass
     try:
         with contextlib.ExitStack() as stack:
             for name, answer in answers.items():
                 stack.enter_context(mock.patch.object(torch.cuda, name, noted(name, answer)))
+            others = {"manual_seed": seed, "manual_seed_all": seed, "graph": capture, "CUDAGraph": PretendedGraph}
+            for name, function in others.items():
+                stack.enter_context(mock.patch.object(torch.cuda, name, function))
             stack.enter_context(_Functions())
             stack.enter_context(_Dispatching())
             yield ledger

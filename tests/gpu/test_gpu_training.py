@@ -65,6 +65,7 @@ def test_step_of_the_default_network_launches_few_kernels(precision: TrainingPre
     # A ratchet: 160 and 186 before the weights of a cell were cast at once and both directions pooled at once.
     trained = gpu.train(gpu.CASES["default dropouts"], on_gpu=True, precision=precision)
     median = statistics.median(trained.launches)
+    sys.stdout.write(f"launches a step in {precision}: {median:g}, of 187 (bf16) at first\n")
     assert median <= most, trained.ledger.lines.most_common(40)
 
 

@@ -78,3 +78,47 @@ def test_weights_that_lie_apart_are_told() -> None:
 def test_tf32_rounds_to_ten_bits() -> None:
     assert device.as_tf32(torch.tensor([1 + 2**-11 + 2**-12, 1 + 2**-12])).tolist() == [1 + 2**-10, 1.0]
     np.testing.assert_array_equal(device.as_tf32(torch.arange(5)), np.arange(5))
+
+
+def test_a_captured_block_is_done_at_its_replay_alone() -> None:
+    with device.pretended_cuda() as ledger:
+        total, factor = torch.zeros(2, device="cuda"), torch.zeros((), device="cuda")
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            made = total + 1
+            made.mul_(factor)
+            total += made
+        assert total.tolist() == [0, 0]
+        for number in (2.0, 3.0):
+            factor.fill_(number)
+            graph.replay()
+        assert total.tolist() == [2 + 3 * 3, 2 + 3 * 3]
+        assert (ledger.captures, ledger.launches["graph"], ledger.launches["add"]) == (1, 2, 0)
+
+
+def test_what_python_decides_in_a_capture_stays_as_it_was() -> None:
+    with device.pretended_cuda():
+        total, number = torch.zeros(1, device="cuda"), 1.0
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            total += number
+        number = 5.0
+        graph.replay()
+        assert total.tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        lambda rows: rows.sum().item(),
+        lambda rows: torch.ones(2).to(rows.device),
+        lambda rows: torch.cuda.manual_seed_all(1),
+    ],
+)
+def test_a_capture_refuses_what_cuda_refuses(forbidden: object) -> None:
+    with device.pretended_cuda():
+        rows = torch.ones(4, device="cuda")
+        graph = torch.cuda.graph(torch.cuda.CUDAGraph())
+        with pytest.raises(RuntimeError, match="not permitted when stream is capturing"), graph:
+            forbidden(rows)
+        assert rows.sum().item() == 4.0

@@ -34,35 +34,47 @@ class FlatAdamW:
         self.parameters = list(parameters)
         grouped = {id(parameter) for group in groups for parameter in group}
         rest = [parameter for parameter in self.parameters if id(parameter) not in grouped]
-        self._groups = [group for group in (*map(list, groups), rest) if group]
+        self.groups = [group for group in (*map(list, groups), rest) if group]
+        """Parameters that lie in one piece each."""
         self.average_decay = average_decay
         self.num_averaged = 0
         self._weight_decay = weight_decay
         # Each group is one flat tensor of its weights; average, mean and square are equally long and start at zero.
-        self._flats = [_flat(group) for group in self._groups]
+        self._flats = [_flat(group) for group in self.groups]
         self._shadows, self._means, self._squares = ([torch.zeros_like(flat) for flat in self._flats] for _ in range(3))
         # Counters on the device: torch takes a step off again that `found_inf` made the fused kernel skip.
         self._num_steps = [torch.zeros((), device=flat.device) for flat in self._flats]
-        self._gradients: list[Tensor] = []
+        self._gradients: dict[int, Tensor] = {}
         # From here on the parameters of the network are views of the flat tensors.
         self._point_at(self._flats)
 
     @property
     def gradients(self) -> list[Tensor]:
         """The flat gradient of each group, accumulated since `zero_gradients`."""
+        return [self.gradient_of(number) for number in range(len(self.groups))]
+
+    def gradient_of(self, number: int) -> Tensor:
+        """Return the flat gradient of one group."""
         # Backward hands over a gradient a parameter; they are put side by side at the first call of a step.
-        if not self._gradients:
-            self._gradients = [_flat_gradient(group) for group in self._groups]
-        return self._gradients
+        if number not in self._gradients:
+            self._gradients[number] = _flat_gradient(self.groups[number])
+        return self._gradients[number]
+
+    def set_gradient(self, number: int, gradient: Tensor) -> None:
+        """Let a step take this flat gradient of a group, such as a sum over processes."""
+        self._gradients[number] = gradient
 
     def zero_gradients(self) -> None:
         """Start a new step."""
-        self._gradients = []
+        self._gradients = {}
         for parameter in self.parameters:
             parameter.grad = None
 
-    def step(self, learning_rate: float, *, skip: Tensor) -> None:
-        """Update the weights and their average, or nothing where the () float32 `skip` is 1; never waits for a GPU."""
+    def step(self, learning_rate: float | Tensor, *, skip: Tensor) -> None:
+        """Update the weights and their average, or nothing where the () float32 `skip` is 1; never waits for a GPU.
+
+        A () tensor as the learning rate is read when the GPU takes the step, so that a captured step can be repeated.
+        """
         adamw(
             self._flats,
             self.gradients,
@@ -84,7 +96,12 @@ class FlatAdamW:
         # count once more with the weights as they were, here and for the word table alike.
         if self.average_decay and not (skip.device.type == "cpu" and skip.item()):
             torch._foreach_lerp_(self._shadows, self._flats, 1 - self.average_decay)
-            self.num_averaged += 1
+            self.count_average(1)
+
+    def count_average(self, number: int) -> None:
+        """Count further steps that went into the average; of a captured step, which the host does not see."""
+        if self.average_decay:
+            self.num_averaged += number
 
     def show_average(self) -> None:
         """Let the network see the average of all steps so far, corrected for its start at zero (as Adam does)."""
@@ -131,7 +148,7 @@ class FlatAdamW:
     def _views(self, flats: Sequence[Tensor]) -> list[Tensor]:
         """Return the part of each parameter, in their order, in one flat tensor a group."""
         found: dict[int, Tensor] = {}
-        for group, flat in zip(self._groups, flats, strict=True):
+        for group, flat in zip(self.groups, flats, strict=True):
             found |= {
                 id(parameter): view
                 for parameter, view in zip(group, split_as(flat, [parameter.shape for parameter in group]), strict=True)

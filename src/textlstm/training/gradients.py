@@ -1,6 +1,7 @@
 """The gradient of one batch: forward, loss, backward; in smaller pieces once memory has run out."""
 
 import hashlib
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -40,10 +41,12 @@ class Gradients:
         *,
         share: slice,
         weights: Tensor | None = None,
+        before_last: Callable[[], None] | None = None,
     ) -> Tensor:
         """Add the gradients that the rows of `share` (every k-th of a batch) contribute to its mean loss.
 
-        The loss of a row counts as often as its weight of `weights` (B,) says.
+        The loss of a row counts as often as its weight of `weights` (B,) says. `before_last` is called before the last
+        backward pass, again where memory runs out in it.
 
         Returns:
             () float32 sum of the losses of those rows.
@@ -62,10 +65,11 @@ class Gradients:
                     # (B, ...) to (B / pieces / processes, ...): every k-th row, so that pieces are about equally long
                     part = Batch(*(None if tensor is None else tensor[rows] for tensor in batch))  # type: ignore[arg-type]
                     if len(part.lengths):
-                        # Dropout depends on this place alone: a resumed training repeats it.
-                        _seed_generators(_mixed(self.seed, progress.epoch, progress.batch, rows.start))
+                        self.seed_dropout(progress, first_row=rows.start)
                         its_weights = None if weights is None else weights[rows]
-                        totals.append(self._backward(part, targets[rows], its_weights, num_rows=num_rows))
+                        if before_last and piece == progress.pieces - 1:
+                            before_last()
+                        totals.append(self.backward(part, targets[rows], its_weights, num_rows=num_rows))
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -86,7 +90,16 @@ class Gradients:
             # The pieces done so far have added their gradients already; they are dropped, or they would count twice.
             optimizer.zero_gradients()
 
-    def _backward(self, batch: Batch, targets: Tensor, weights: Tensor | None, *, num_rows: int) -> Tensor:
+    def seed_dropout(self, progress: Progress, *, first_row: int) -> None:
+        """Let dropout depend on the place of the batch and of its first row alone: a resumed training repeats it."""
+        _seed_generators(_mixed(self.seed, progress.epoch, progress.batch, first_row))
+
+    def backward(self, batch: Batch, targets: Tensor, weights: Tensor | None, *, num_rows: int) -> Tensor:
+        """Add the gradients of a batch, or of a part of one that has `num_rows` rows; never waits for a GPU.
+
+        Returns:
+            () float32 sum of the losses of its rows.
+        """
         # Forward: (B, T) ids to (B, T, E) vectors and (B, L) logits.
         vectors, logits = self._forward(batch)
         losses = self.objective.losses(logits, targets)

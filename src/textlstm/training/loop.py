@@ -62,17 +62,27 @@ def fit(
                 batch = epoch.batch(progress.batch)
                 while batch is not None:
                     began = time.perf_counter()
-                    # Forward, loss, backward: over the rows of this process, in pieces where memory is short.
-                    optimizer.begin_step(batch.words)
-                    loss = trainer.gradients.add(
-                        batch.inputs, batch.targets, optimizer, progress, share=processes.share, weights=batch.weights
-                    )
-                    # The processes sum their gradients, and learn whether one of them was asked to stop.
-                    signal_number = trainer.sum_over_processes(loss, asked_to_stop=stop() if stop else 0)
-                    # Clip, AdamW, moving average. The second CPU thread, where there is one, gathers the next batch.
                     factor = trainer.learning_rate_factor(progress.rows + batch.num_rows / 2)
-                    _, following = both(partial(optimizer.step, factor), partial(epoch.batch, progress.batch + 1))
-                    trainer.end_step(batch, loss, is_last=following is None)
+                    # A GPU that knows batches of this shape takes the whole step as one captured graph.
+                    if trainer.take_captured_step(batch, factor):
+                        signal_number, following = stop() if stop else 0, epoch.batch(progress.batch + 1)
+                    else:
+                        inputs, targets, words, weights = batch.gathered or epoch.gather(batch.rows, batch.width)
+                        # Forward, loss, backward: over the rows of this process, in pieces where memory is short.
+                        before_last = trainer.begin_step(words)
+                        loss = trainer.gradients.add(
+                            *(inputs, targets, optimizer, progress),
+                            share=processes.share,
+                            weights=weights,
+                            before_last=before_last,
+                        )
+                        # The processes sum their gradients, and learn whether one of them was asked to stop.
+                        asked_to_stop = stop() if stop else 0
+                        signal_number = trainer.sum_over_processes(loss, inputs.token_ids, asked_to_stop=asked_to_stop)
+                        # Clip, AdamW, average. The second CPU thread, where there is one, gathers the next batch.
+                        _, following = both(partial(optimizer.step, factor), partial(epoch.batch, progress.batch + 1))
+                        trainer.loss_sum += loss
+                    trainer.end_step(batch, is_last=following is None)
                     progress.seconds += time.perf_counter() - began
                     # A signal ends the training after a checkpoint; else one is written when the last is old enough.
                     trainer.stop_if_asked(signal_number, epoch)

@@ -61,8 +61,11 @@ class Optimizer:
         """Every gradient of the step, for sums over processes."""
         return self.others.gradients + ([] if self.words_frozen else self.words.gradients)
 
-    def step(self, factor: float) -> None:
-        """Clip and update with `factor` times the peak learning rates; a non-finite gradient changes nothing."""
+    def step(self, factor: float | Tensor) -> None:
+        """Clip and update with `factor` times the peak learning rates; a non-finite gradient changes nothing.
+
+        On a GPU `factor` may be a () tensor, as in `FlatAdamW.step`.
+        """
         # One norm over all gradients, as a () tensor: whether it is finite is decided on the device, nobody waits.
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(self.gradients)))
         skip = (norm - norm != 0).float()  # infinity and NaN, less themselves, are NaN
@@ -72,8 +75,17 @@ class Optimizer:
             scale = (self.config.clip_norm / (norm + 1e-6)).clamp(max=1.0)
             torch._foreach_mul_(self.gradients, scale)
         self.others.step(self.config.learning_rate * factor, skip=skip)
-        if not self.words_frozen:
-            self.words.step(self.config.embedding_learning_rate * factor, skip=skip)
+        if isinstance(self.words, FlatAdamW):
+            if not self.words_frozen:
+                self.words.step(self.config.embedding_learning_rate * factor, skip=skip)
+        elif not self.words_frozen:
+            self.words.step(self.config.embedding_learning_rate * float(factor), skip=skip)
+
+    def count_captured_steps(self, number: int) -> None:
+        """Count steps that a graph takes, which the host does not see, or with -1 one that was captured only."""
+        for part in (self.others,) if self.words_frozen else (self.others, self.words):
+            if isinstance(part, FlatAdamW):
+                part.count_average(number)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -5,9 +5,7 @@ import math
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,13 +14,16 @@ from torch.nn import functional
 
 from textlstm.config import Imbalance
 from textlstm.errors import ConfigError, Interrupted
-from textlstm.models.network.batch import Batch, DeviceSplit
-from textlstm.models.network.batch_plan import BatchPlan, plan_epoch
+from textlstm.models.network.batch import DeviceSplit
+from textlstm.models.network.batch_plan import plan_epoch
 from textlstm.models.network.network import predict_on_device
 from textlstm.processes.distributed import Processes
+from textlstm.training.batches import Epoch, TrainingBatch, gather
 from textlstm.training.checkpoints import Checkpoint, CheckpointStore, on_host
 from textlstm.training.compute import number_format_of
+from textlstm.training.exchange import GradientExchange
 from textlstm.training.gradients import Gradients
+from textlstm.training.graphs import Shape, StepGraphs
 from textlstm.training.job import EpochReport, FitResult, Progress, TrainingJob
 from textlstm.training.large_batches import for_batches
 from textlstm.training.lazy_adamw import FoundWords
@@ -36,47 +37,6 @@ _CHECK_STEPS = 100
 """Steps between two looks at the count of skipped steps; a look waits for the GPU."""
 _LOOK_STEPS = 16
 """Steps between two looks, on GPUs in several processes, at whether one was asked to stop."""
-
-
-class TrainingBatch(NamedTuple):
-    """A batch, gathered on the device, before its step."""
-
-    inputs: Batch
-    targets: Tensor
-    """(B,) int64 label ids or (B, L) float32 zeros and ones."""
-    words: FoundWords | None
-    """The words of `inputs`, whose ids are numbers among them; None where a step takes the whole table."""
-    num_rows: int
-    num_tokens: int
-    """Padding left out."""
-    weights: Tensor | None
-    """(B,) float32 weights of the rows; None where all weigh alike."""
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """The batches of one epoch, gathered one at a time."""
-
-    plan: BatchPlan
-    rows: Tensor
-    """(N,) int64 `plan.rows` on the device."""
-    split: DeviceSplit
-    optimizer: Optimizer
-
-    def batch(self, number: int) -> TrainingBatch | None:
-        """Return a batch, None after the last; it may be gathered beside the optimizer's step for the one before."""
-        if number >= self.plan.num_batches:
-            return None
-        first, last = int(self.plan.starts[number]), int(self.plan.starts[number + 1])
-        rows = self.rows[first:last]
-        inputs = self.split.batch(rows, width=int(self.plan.widths[number]))
-        # From ids in the vocabulary to numbers among the words of the batch: the table of a step holds only these.
-        words = self.optimizer.lookup(inputs.token_ids)
-        if words:
-            inputs = inputs._replace(token_ids=words.numbers)
-        num_tokens = int(self.split.lengths[self.plan.rows[first:last]].sum())
-        weights = None if self.split.weights is None else self.split.weights[rows]
-        return TrainingBatch(inputs, self.split.targets[rows], words, last - first, num_tokens, weights)
 
 
 class Trainer:
@@ -100,7 +60,12 @@ class Trainer:
         number_format = number_format_of(job.config, device)
         self.gradients = Gradients(self.network, objective, job.config, number_format=number_format, seed=job.seed)
         self.optimizer = Optimizer(self.network, for_batches(job.config, mean_length=job.mean_length))
+        self.exchange = GradientExchange(self.optimizer, processes) if processes.size > 1 else None
         self.progress = Progress()
+        self.graphs: StepGraphs | None = None
+        """The captured steps, on one GPU with batches of few shapes."""
+        if device.type == "cuda" and job.config.batch_tokens and processes.size == 1:
+            self.graphs = StepGraphs(self._step_on_device, device=device)
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         """Of the rows of the epoch so far; it stays on the device, so that a step does not wait for it."""
         self.best: dict[str, Tensor] = {}
@@ -138,15 +103,56 @@ class Trainer:
             weights=row_weights(job.train.targets, job.num_labels) if balanced else None,
         )
         rows = torch.from_numpy(plan.rows).to(self.loss_sum.device)
-        return Epoch(plan, rows, self.train, self.optimizer)
+        return Epoch(plan, rows, self.train, self.optimizer, self.graphs)
 
-    def sum_over_processes(self, loss: Tensor, *, asked_to_stop: int) -> int:
-        """Sum the gradients and the () `loss` over the processes; return the signal by which all stop now, or 0."""
-        if self.processes.size == 1:
+    def begin_step(self, words: FoundWords | None) -> Callable[[], None] | None:
+        """Begin a step for a batch with these words; return what to call before its last backward pass, if anything."""
+        self.optimizer.begin_step(words)
+        if self.exchange is None:
+            return None
+        self.exchange.begin()
+        return self.exchange.expect_last
+
+    def take_captured_step(self, batch: TrainingBatch, factor: float) -> bool:
+        """Take the whole step of `batch` as one graph; return False, with nothing changed, where there is none."""
+        if self.graphs is None:
+            return False
+        # Batches in pieces have run out of memory before: graphs, which hold some, go first.
+        if self.progress.pieces > 1:
+            self.graphs.give_up("memory ran out")
+        shape = Shape(batch.num_rows, batch.width, self.optimizer.words_frozen)
+        if shape not in self.graphs:
+            had_failed = self.graphs.failure
+            if not self.graphs.capture_if_due(shape, batch.rows):
+                if self.graphs.failure != had_failed:
+                    self.progress.events.append(f"steps are not captured as CUDA graphs: {self.graphs.failure}")
+                return False
+            # The host has counted a step that the device has not taken yet.
+            self.optimizer.count_captured_steps(-1)
+        self.gradients.seed_dropout(self.progress, first_row=0)
+        self.graphs.replay(shape, batch.rows, factor)
+        self.optimizer.count_captured_steps(1)
+        return True
+
+    def _step_on_device(self, rows: Tensor, width: int, factor: Tensor) -> None:
+        """Do what a step of `loop.fit` does in one process on a GPU, without a decision of the host: it is captured."""
+        inputs, targets, words, weights = gather(self.train, self.optimizer, rows, width)
+        self.optimizer.begin_step(words)
+        loss = self.gradients.backward(inputs, targets, weights, num_rows=len(rows))
+        self.optimizer.step(factor)
+        self.loss_sum += loss
+
+    def sum_over_processes(self, loss: Tensor, token_ids: Tensor, *, asked_to_stop: int) -> int:
+        """Sum the gradients of a batch of (B, T) `token_ids` and its () `loss` over the processes.
+
+        Returns:
+            The signal by which all stop now, or 0.
+        """
+        if self.exchange is None:
             return asked_to_stop
         # One sum serves all: a process that was asked to stop adds a 1 beside its gradients.
         num_asked = torch.full_like(loss, float(asked_to_stop > 0))
-        self.processes.sum([*self.optimizer.gradients, loss, num_asked])
+        self.exchange.finish(token_ids, loss, num_asked)
         # To read the sum is to wait for the GPU, so there all processes read it at the same few steps.
         if loss.device.type == "cuda" and self.progress.step % _LOOK_STEPS:
             return 0
@@ -158,14 +164,13 @@ class Trainer:
         done = (self.progress.epoch + rows / self.job.train.num_rows) / config.epochs
         return learning_rate_factor(config.schedule, done, warmup_fraction=config.warmup_fraction)
 
-    def end_step(self, batch: TrainingBatch, loss: Tensor, *, is_last: bool) -> None:
-        """Count a batch, whose rows have the () sum of losses `loss`; look now and then whether gradients are finite.
+    def end_step(self, batch: TrainingBatch, *, is_last: bool) -> None:
+        """Count a batch; look now and then whether gradients are finite.
 
         Raises:
             ConfigError: too many steps were skipped.
         """
-        self.loss_sum += loss
-        self.progress.end_step(batch.num_rows, batch.num_tokens, width=batch.inputs.token_ids.shape[1])
+        self.progress.end_step(batch.num_rows, batch.num_tokens, width=batch.width)
         if self.progress.step % _CHECK_STEPS and not is_last:
             return
         # This look waits for the GPU.
