@@ -1,6 +1,8 @@
 """`training.refit`: the saved networks have seen the validation rows, and nothing that was learned from those rows has."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from textlstm.config.overrides import with_settings
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import Interrupted
-from textlstm.fitting import Fitted, fit_classifier
+from textlstm.fitting import Fitted, classifier, fit_classifier
 from textlstm.training.job import EpochReport
 
 WORDS = {"sport": ("goal", "match", "coach"), "money": ("bank", "share", "profit")}
@@ -57,6 +59,31 @@ def test_networks_see_validation_rows_and_the_gate_does_not_change(corpus: Prepa
     assert np.array_equal(once.validation_probabilities, twice.validation_probabilities)
     assert (once.refits, len(twice.refits)) == ((), 1)
     assert [report.epoch for report in epochs] == list(range(1, twice.results[0].best_epoch + 1))
+
+
+def test_refit_does_not_wait_for_linear_fits(corpus: PreparedCorpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Other processes of a training go on to the refit at once, and would wait there for the first one.
+    order: list[str] = []
+    plain_models, plain_refit = classifier.linear_models, classifier.refit_networks
+
+    @contextmanager
+    def linear_models(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        with plain_models(*args, **kwargs) as result:
+
+            def noted(stop: Any) -> Any:
+                order.append("linear")
+                return result(stop)
+
+            yield noted
+
+    def refit_networks(*args: Any, **kwargs: Any) -> Any:
+        order.append("refit")
+        return plain_refit(*args, **kwargs)
+
+    monkeypatch.setattr(classifier, "linear_models", linear_models)
+    monkeypatch.setattr(classifier, "refit_networks", refit_networks)
+    _fit(corpus, "training.refit=true")
+    assert order == ["refit", "linear"]
 
 
 def test_rows_of_a_label_that_training_lacks_are_left_out(tmp_path: Path) -> None:

@@ -152,25 +152,15 @@ def fit_classifier(
         networks, results = fit_networks(
             inputs, corpus, config, work_dir=work_dir, on_epoch=on_epoch, on_step=named_steps(on_step, ""), stop=stop
         )
-        validation = inputs.validation
 
-        # The combiner and the thresholds learn from the validation rows.
+        # (N, L) logits of validation rows by each network, averaged to those of the recurrent branch.
         on_wait("scoring validation rows")
         device = choose_device(config.training.device, key="training.device")
-        # (N, L) logits of each network, averaged to those of the recurrent branch.
-        logits = [predict_logits(network.to(device), validation, device=device) for network in networks]
+        logits = [predict_logits(network.to(device), inputs.validation, device=device) for network in networks]
         recurrent = mean_logits(logits, corpus.task)
-        targets = rows.validation_targets
-        on_wait("the linear models are fitted")
-        models = linear(stop)
-        on_wait("calibrating")
-        counts = class_counts(rows.train_targets, len(corpus.labels))
-        calibrated = calibrate(
-            recurrent, models.validation_logits, targets, task=corpus.task, weights=weights, class_counts=counts
-        )
-        probabilities = to_probabilities(calibrated.log_probabilities, corpus.task)
 
-        # Nothing more is learned from held-out rows: the networks may see them, as the expert and the baseline do.
+        # Nothing more is learned from held-out rows by networks: the refitted ones may see them, as the expert does.
+        # The refit comes before the results of linear fits are needed: other processes of a training would wait there.
         refits: tuple[FitResult, ...] = ()
         if config.training.refit:
             inputs, networks, refits = refit_networks(
@@ -183,6 +173,17 @@ def fit_classifier(
                 on_step=named_steps(on_step, "refit"),
                 stop=stop,
             )
+
+        # The combiner and the thresholds learn from the validation rows.
+        targets = rows.validation_targets
+        on_wait("the linear models are fitted")
+        models = linear(stop)
+        on_wait("calibrating")
+        counts = class_counts(rows.train_targets, len(corpus.labels))
+        calibrated = calibrate(
+            recurrent, models.validation_logits, targets, task=corpus.task, weights=weights, class_counts=counts
+        )
+        probabilities = to_probabilities(calibrated.log_probabilities, corpus.task)
 
         held_out = HeldOutScores(recurrent, models.validation_logits, targets, rows.validation.weights())
         outcome = _Outcome(inputs, networks, results, refits, calibrated, probabilities, held_out, weights)
