@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from textlstm.config import LabellingConfig, Task
+from textlstm.config import Device, LabellingConfig, Task
 from textlstm.errors import IntegrityError
 from textlstm.models.calibration.early_exit import EarlyExit, early_exit_at
 
@@ -133,9 +133,9 @@ def load_model(directory: Path, settings: LabellingConfig, many_texts: bool) -> 
     """Return the classifier saved in `directory`, on one thread.
 
     One thread in every process: on a CPU, several one-thread workers beat one worker with several threads, and the
-    last bits of a probability do not depend on the number of workers. torch is left out where numpy can compute the
-    networks. With `many_texts`, tables that make each text faster are computed first, which pays from some thousand
-    texts on.
+    last bits of a probability do not depend on the number of workers. For the same reason, and as a GPU has not been
+    measured to be faster than all cores, `auto` is the CPU. torch is left out where numpy can compute the networks.
+    With `many_texts`, tables that make each text faster are computed first, which pays from some thousand texts on.
 
     Raises:
         IntegrityError: The model's files were changed, or another spaCy model is installed.
@@ -145,7 +145,7 @@ def load_model(directory: Path, settings: LabellingConfig, many_texts: bool) -> 
 
     classifier = TextClassifier.load(
         directory,
-        device=settings.device,
+        device=Device.cpu if settings.device is Device.auto else settings.device,
         num_threads=1,
         precision=settings.precision,
         without_torch=True,

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from textlstm.config import LabellingConfig
+from textlstm.config import Device, LabellingConfig
 from textlstm.errors import TextLSTMError
 from textlstm.labelling.engines.worker_main import read_answer
 from textlstm.labelling.journal import Journal, ShardRecord
@@ -34,6 +34,8 @@ class WorkerJob(NamedTuple):
     scratch: str
     inherited: tuple[int, ...]
     """File descriptors that workers hold open, so that the lock outlives a killed parent until they end."""
+    place: int = 0
+    """Number of the worker among all; where they use GPUs, they take them in this order."""
 
 
 class WorkerProcess:
@@ -41,18 +43,21 @@ class WorkerProcess:
 
     def __init__(self, job: WorkerJob) -> None:
         """Start the process and tell it which model to load."""
+        self.place = job.place
         self.task: ShardTask | None = None
         self.is_ready = False
         self.has_spoken = False
         self.rows_done = 0
         self.last_heard = time.monotonic()
         self._unread = b""
+        # The name under which `choose_device` finds the GPU of a process.
+        gpu = {"LOCAL_RANK": str(job.place)} if job.settings.device is Device.cuda else {}
         self._process = subprocess.Popen(  # noqa: S603  (the command is ours, never a setting)
             list(job.command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=job.inherited,
-            env=child_environment(),
+            env=child_environment() | gpu,
         )
         # The first request names the model; the worker loads it and then answers "ready".
         self._send(
@@ -224,7 +229,10 @@ class LocalEngine:
         self._start_worker()
 
     def _start_worker(self) -> None:
-        worker = WorkerProcess(self._job)
+        # The place of a worker that is gone, or the next one.
+        taken = {worker.place for worker in self._workers}
+        place = next(number for number in range(self.num_workers) if number not in taken)
+        worker = WorkerProcess(self._job._replace(place=place))
         self._workers.append(worker)
         self._selector.register(worker, selectors.EVENT_READ)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, assert_never
 
-from textlstm.config import Engine, LabelConfig, LabellingConfig
+from textlstm.config import Device, Engine, LabelConfig, LabellingConfig
 from textlstm.labelling.engines.local import LocalEngine, WorkerJob
 from textlstm.labelling.inputs import num_bytes
 from textlstm.labelling.journal import Journal, ShardRecord
@@ -38,6 +38,8 @@ class InlineEngine:
 
 
 PACKED = (".gz", ".zst", ".parquet")
+_WORKERS_A_GPU = 4
+"""Some prepare texts while another one computes."""
 INLINE_BYTES = 1_000_000
 """Smaller inputs are done sooner by this process than by others that must start first."""
 
@@ -84,7 +86,7 @@ def start_engine(
                 scratch=target.scratch,
                 inherited=inherited,
             )
-            with LocalEngine(job, num_workers=settings.num_workers or num_cores()) as engine:
+            with LocalEngine(job, num_workers=num_workers(settings)) as engine:
                 yield engine
         case Engine.ray:
             # Imported here, since Ray is an optional dependency.
@@ -104,6 +106,18 @@ def is_small(names: Sequence[str]) -> bool:
         return False  # standard input and pipes tell no size
     # A packed file counts five times, since it holds more text than its size shows.
     return sum(num_bytes(name) * (5 if name.endswith(PACKED) else 1) for name in names) <= INLINE_BYTES
+
+
+def num_workers(settings: LabellingConfig) -> int:
+    """Return the number of worker processes: as many as asked for, else one a core, but few a GPU."""
+    if settings.num_workers:
+        return settings.num_workers
+    if settings.device is not Device.cuda:
+        return num_cores()
+    # Each process has a context of some hundred MB on its GPU. torch, which counts GPUs, is loaded for them alone.
+    import torch
+
+    return max(1, min(num_cores(), _WORKERS_A_GPU * torch.cuda.device_count()))
 
 
 def num_cores() -> int:
