@@ -1,8 +1,9 @@
 """One process against two under torchrun: tokens per second at the same global batch, and accuracy over seeds.
 
-    python benchmarks/torchrun.py [--seeds N] [--rows N] [--epochs N] [--output FILE]
+    python benchmarks/torchrun.py [--seeds N] [--rows N] [--epochs N] [--batch-tokens N] [--output FILE]
 
-AG News (10k rows), embedding 100, hidden 128, bidirectional, 64 rows a batch, on the CPU (gloo). Each training is a
+AG News (10k rows), embedding 100, hidden 128, bidirectional, 64 rows a batch, on the CPU (gloo); with `--batch-tokens`
+batches of so many tokens, as a GPU has them. Each training is a
 process of its own, or two of one thread each; they take turns, a seed each. Accuracy is that of 2,000 test rows after
 the last epoch; nothing is chosen by it. Rows are found through TEXTLSTM_CORPORA.
 """
@@ -53,6 +54,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=0, help="training rows, 0 for all")
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--batch-tokens", type=int, default=0, help="in place of 64 rows")
     parser.add_argument("--output", default="")
     parser.add_argument("--train", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -64,21 +66,22 @@ def main() -> int:
         train(folder, **arguments.train)
         return 0
     found: dict[str, list[dict[str, float]]] = {way.name: [] for way in WAYS}
+    sizes = {"rows": arguments.rows, "epochs": arguments.epochs, "batch_tokens": arguments.batch_tokens}
     for seed in range(1, arguments.seeds + 1):
         for way in WAYS:
-            found[way.name].append(measure(way, seed=seed, rows=arguments.rows, epochs=arguments.epochs))
-    page = "\n".join(table(found)) + "\n"
+            found[way.name].append(measure(way, {**sizes, "seed": seed}))
+    page = "\n".join(table(found, batch_tokens=arguments.batch_tokens)) + "\n"
     print(page)
     if arguments.output:
         Path(arguments.output).write_text(page, encoding="utf-8")
     return 0
 
 
-def measure(way: Way, *, seed: int, rows: int, epochs: int) -> dict[str, float]:
-    """Train once in processes of its own; return its speed and accuracy."""
+def measure(way: Way, sizes: dict[str, int]) -> dict[str, float]:
+    """Train once in processes of its own, with these arguments of `train`; return its speed and accuracy."""
     with tempfile.TemporaryDirectory() as work:
         target = Path(work) / "figures.json"
-        settings = {"rows": rows, "epochs": epochs, "seed": seed, "threads": way.num_threads, "target": str(target)}
+        settings = {**sizes, "threads": way.num_threads, "target": str(target)}
         command = [*way.command, str(Path(__file__).resolve()), "--train", json.dumps(settings)]
         quiet = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}  # as the command sets them
         subprocess.run(command, check=True, env={**os.environ, **quiet}, stderr=subprocess.DEVNULL)
@@ -86,7 +89,7 @@ def measure(way: Way, *, seed: int, rows: int, epochs: int) -> dict[str, float]:
     return figures
 
 
-def train(folder: Path, *, rows: int, epochs: int, seed: int, threads: int, target: str) -> None:
+def train(folder: Path, *, rows: int, epochs: int, batch_tokens: int, seed: int, threads: int, target: str) -> None:
     """Train in this process, and with the others of torchrun; the first one writes the figures."""
     (split, test), vocabulary_size = read_rows(folder / "train.jsonl.gz", folder / "test.jsonl.gz")
     if rows:
@@ -94,7 +97,13 @@ def train(folder: Path, *, rows: int, epochs: int, seed: int, threads: int, targ
     torch.manual_seed(seed)
     network = TextNetwork(ModelConfig(), NetworkSizes(vocabulary_size, NUM_LABELS))
     config = TrainingConfig(
-        epochs=epochs, batch_size=BATCH_SIZE, num_threads=threads, num_workers=1, patience=0, device=Device.cpu
+        epochs=epochs,
+        batch_size=BATCH_SIZE,
+        batch_tokens=batch_tokens,
+        num_threads=threads,
+        num_workers=1,
+        patience=0,
+        device=Device.cpu,
     )
     result = fit(
         TrainingJob(network, split, first_rows(test, NUM_TEST_ROWS), config=config, task=Task.single_label, seed=seed)
@@ -104,13 +113,14 @@ def train(folder: Path, *, rows: int, epochs: int, seed: int, threads: int, targ
         Path(target).write_text(json.dumps(figures), encoding="utf-8")
 
 
-def table(found: dict[str, list[dict[str, float]]]) -> list[str]:
+def table(found: dict[str, list[dict[str, float]]], *, batch_tokens: int = 0) -> list[str]:
     """Return the lines of a Markdown table."""
+    batch = f"{batch_tokens:,} tokens" if batch_tokens else str(BATCH_SIZE)
     num_seeds = len(next(iter(found.values())))
     lines = [
         f"Medians of {num_seeds} trainings, torch {torch.__version__}, {len(os.sched_getaffinity(0))} cores",
         "",
-        "| AG News, embedding 100, hidden 128, batch 64 | thousand tokens/s | / one thread | / two threads "
+        f"| AG News, embedding 100, hidden 128, batch {batch} | thousand tokens/s | / one thread | / two threads "
         "| accuracy, mean ± standard deviation |",
         "|---|---|---|---|---|",
     ]
