@@ -19,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd import DeviceType
 from torch.nn.utils.rnn import pack_padded_sequence
 from torch.profiler import ProfilerActivity, profile
 
@@ -169,7 +168,7 @@ def cells(machine: Machine) -> Iterator[str]:
     yield f"|{'---|' * (4 + len(kinds))}"
     for units, rows, steps in CELLS[:1] if machine.quick else CELLS:
         for dtype in (torch.float32, torch.bfloat16):
-            times = [machine.seconds(_cells(machine, Cells(units, rows, steps, dtype), kind)) for kind in kinds]
+            times = [machine.seconds(_cells(machine, Cells(units, rows, steps, dtype), kind=kind)) for kind in kinds]
             speeds = " | ".join(f"{rows * steps / seconds / 1e6:.2f}" for seconds in times)
             yield f"| {units} | {rows} | {steps} | {str(dtype)[6:]} | {speeds} |"
 
@@ -187,7 +186,7 @@ def _backward(loss: Tensor) -> None:
     loss.backward()  # type: ignore[no-untyped-call]
 
 
-def _cells(machine: Machine, sizes: Cells, kind: str) -> Callable[[], object]:
+def _cells(machine: Machine, sizes: Cells, *, kind: str) -> Callable[[], object]:
     """Return a function that runs both directions forward and backward in one of the ways."""
     units, rows, steps, dtype = sizes
     inputs = torch.randn(steps, rows, EMBEDDING_SIZE, device=machine.device, dtype=dtype, requires_grad=True)
@@ -281,7 +280,7 @@ def _profiled(machine: Machine, run: Callable[[], object], num_steps: int) -> tu
     events = list(found.events())
     launches = sum(event.name.startswith(_LAUNCHES) for event in events)
     # (start, end) of what the card did, in microseconds; what runs at once counts once.
-    spans = sorted((e.time_range.start, e.time_range.end) for e in events if e.device_type == DeviceType.CUDA)
+    spans = sorted((e.time_range.start, e.time_range.end) for e in events if e.device_type.name == "CUDA")
     if not spans:
         return launches / num_steps, 0.0
     busy, last = 0.0, spans[0][0]
