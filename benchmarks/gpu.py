@@ -219,17 +219,8 @@ def steps(machine: Machine) -> Iterator[str]:
         "Steps of the default network with `training.precision=auto`; batches of tokens are captured as graphs:",
         "",
     )
-    names = (
-        "tokens a row",
-        "units",
-        "a batch",
-        "graphs",
-        "million tokens/s",
-        "bare / textlstm",
-        "ms a step",
-        "launches",
-    )
-    names += ("host busy", "card busy", "MB")
+    names = ["tokens a row", "units", "a batch", "graphs", "million tokens/s", "bare / textlstm", "ms a step"]
+    names += ["launches", "host busy", "card busy", "MB"]
     yield f"| {' | '.join(names)} |"
     yield f"|{'---|' * len(names)}"
     eager, default = EAGER, DEFAULT
