@@ -28,7 +28,7 @@ _MOST_EPOCHS = 20
 _GPU_BATCH_TOKENS = 16_384
 """Tokens of a batch that keep a GPU busy."""
 _LEAST_STEPS_AN_EPOCH = 100
-"""With fewer steps, larger batches cost accuracy (measured with `benchmarks/variants.py training.batch_tokens=...`)."""
+"""Batches of small corpora stay within a few times those of a CPU; `benchmarks/gpu_batches.py` measures the cost."""
 
 _SHORT_TEXT = 60
 """Mean tokens of a text up to which adversarial training is tried: one changed word counts in a short text only."""
