@@ -57,6 +57,18 @@ RECORDED_LIBRARIES = (
 )
 
 
+def named_model_dir(text: str | Path) -> Path:
+    """Return the path of a model folder: it appears by renaming, so it needs a name that is its own.
+
+    Raises:
+        InputError: it is empty, the present folder, the one above, or the root of all.
+    """
+    path = Path(text)
+    if path.name in ("", ".."):
+        raise InputError(f"{str(text)!r} is no name for a model folder; name one such as outputs/model")
+    return path
+
+
 def refuse_existing(model_dir: Path, *, overwrite: bool) -> None:
     """Refuse to replace what is in `model_dir` unless it is a model and that is asked for: the folder goes as a whole.
 

@@ -130,6 +130,8 @@ def random_command(seed: int, folder: Path, models: dict[str, Path]) -> Command:
             # The store of MLflow is an output as well, wherever it is named.
             if key in ("tracking.dir", "tracking.uri") and value:
                 command.may_write.append(value.removeprefix("sqlite:///").partition("?")[0])
+                # MLflow's files lie beside a database in a file.
+                command.may_write.append(str(Path(command.may_write[-1]).parent / "artifacts"))
     if dice.random() < 0.03:
         command.arguments.append(
             dice.choice(("modle.x=1", "seed", "=", "+a=1", "--what", "data=nope", "model=gru", "seed=${a}"))

@@ -1,6 +1,7 @@
 """Files of somebody else under the names that a stage would use stay as they are, with `overwrite=true`, too."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,3 +170,27 @@ def test_run_and_curve_replace_nothing_where_they_may_not(capsys: pytest.Capture
     assert refusal(capsys, "run", *settings, "output_dir=R", "overwrite=false") == f"R/test_rows.csv: {line}"
     assert refusal(capsys, "curve", *settings, "output_dir=C", "overwrite=false") == f"C/rows-30: {line}"
     assert (rows.read_text(), model.read_text()) == ("mine", "mine")
+
+
+@pytest.mark.parametrize(
+    "command", [("compare", "runs=[a,b]", "output=pipe", "overwrite=true"), ("run", *SMALL, "output_dir=R")]
+)
+def test_a_pipe_under_the_name_of_an_output_is_refused_at_once(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Opening it waits until somebody reads."""
+    pipe = Path("R", "test_rows.csv") if command[0] == "run" else Path("pipe")
+    pipe.parent.mkdir(exist_ok=True)
+    os.mkfifo(pipe)
+    assert refusal(capsys, *command) == f"{pipe}: is a pipe and no file; name a file"
+    assert (pipe.is_fifo(), Path("prepared").exists()) == (True, False)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/"])
+def test_a_model_needs_a_folder_with_a_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its neighbors have names made from it; this was a traceback (found by the fuzz)."""
+    for command in (("train", *SMALL), ("export", "model_dir=no", "tracking=off")):
+        assert refusal(capsys, *command, f"output_dir={name}", "overwrite=true") == (
+            f"{name!r} is no name for a model folder; name one such as outputs/model"
+        )
+    assert not Path("prepared").exists()

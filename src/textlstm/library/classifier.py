@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from textlstm.config import EARLY_EXIT, Device, EvaluationConfig, Precision, Task, TrackingConfig
 from textlstm.errors import InputError
 from textlstm.inference import classifier as inference
-from textlstm.model_folder import card_facts, load_saved_model, refuse_existing, save_saved_model
+from textlstm.model_folder import card_facts, load_saved_model, named_model_dir, refuse_existing, save_saved_model
 from textlstm.tracking.registry import resolve_model_dir
 
 # Training, evaluating and explaining are imported by the methods that need them: they load torch, scipy and matplotlib,
@@ -124,12 +124,13 @@ class TextClassifier(inference.TextClassifier):
         """Write the model folder that `load` and every stage of the command read; return it.
 
         Raises:
-            InputError: the folder exists, and `overwrite` is false.
+            InputError: the folder exists, and `overwrite` is false; or it is `.` or `..`.
             StorageError: the disk is full or read-only.
         """
         # An existing folder is refused before anything is written.
-        refuse_existing(Path(directory), overwrite=overwrite)
-        return save_saved_model(self.saved_model, Path(directory))
+        model_dir = named_model_dir(directory)
+        refuse_existing(model_dir, overwrite=overwrite)
+        return save_saved_model(self.saved_model, model_dir)
 
     def evaluate(
         self,

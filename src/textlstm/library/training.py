@@ -15,7 +15,7 @@ from textlstm.evaluation.evaluate import Evaluation, evaluate_rows
 from textlstm.inference.classifier import TextClassifier
 from textlstm.inference.scoring import score_split
 from textlstm.library.rows import LABEL_COLUMN, LABELS_COLUMN, TEXT_COLUMN, WEIGHT_COLUMN, GivenRows
-from textlstm.model_folder import load_saved_model
+from textlstm.model_folder import load_saved_model, named_model_dir
 from textlstm.saved_model import SavedModel
 from textlstm.stages.evaluate import abstention_threshold
 from textlstm.stages.screen import Listener, heard_by
@@ -55,7 +55,7 @@ def train_rows(rows: GivenRows, validation: GivenRows | None, config: TrainConfi
         )
         # Model and corpus are kept where settings name a folder; else they go with the working folder.
         defaults = TrainConfig()
-        model_dir = folder / "model" if config.output_dir == defaults.output_dir else Path(config.output_dir)
+        model_dir = folder / "model" if config.output_dir == defaults.output_dir else named_model_dir(config.output_dir)
         kept = config.prepared_dir != defaults.prepared_dir
         config = replace(config, data=data, prepared_dir=config.prepared_dir if kept else str(folder / "prepared"))
         # The evaluation of a train stage goes beside the model, so it goes away or stays with it.

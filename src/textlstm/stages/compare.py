@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 from textlstm.config import CompareConfig
-from textlstm.errors import ConfigError, InputError, StorageError
+from textlstm.errors import ConfigError, InputError
 from textlstm.evaluation.comparison import format_p_value, mcnemar_p_value
 from textlstm.figure_text import interval_text, percent_text, score_text
 from textlstm.stages.screen import note, say, table
+from textlstm.storage.files import atomic_file, output_file, storage_errors
 from textlstm.tracking.recovery import sync_journals
 from textlstm.tracking.registry import connect
 from textlstm.tracking.store import experiment_id, locate_store
@@ -29,7 +30,7 @@ def compare(config: CompareConfig) -> None:
     # Refuse a wrong call before anything is sent to MLflow.
     if len(config.runs) != 2:
         raise ConfigError(f"runs: name two runs, such as runs=[1f2e3d4c,9a8b7c6d]; got {len(config.runs)}")
-    output = Path(config.output) if config.output else None
+    output = output_file(Path(config.output)) if config.output else None
     if output and output.exists() and not config.overwrite:
         raise InputError(f"{output}: exists; set overwrite=true to replace it")
     # Send what earlier runs still hold in their journals, so that both runs are found with all their figures.
@@ -113,8 +114,7 @@ def _write(output: Path, first: TrackedRun, second: TrackedRun, contrast: Contra
         "rows_only_first_has_right": list(contrast.won) if contrast else None,
         "rows_only_second_has_right": list(contrast.lost) if contrast else None,
     }
-    try:
+    with storage_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{output}: {error.strerror}") from error
+    with atomic_file(output) as stream:
+        stream.write(json.dumps(content, indent=2).encode() + b"\n")

@@ -1,12 +1,18 @@
 """`textlstm export`: a model folder whose networks run without torch."""
 
-from pathlib import Path
 from typing import assert_never
 
 from textlstm.config import ExportConfig, ExportFormat
 from textlstm.errors import ConfigError
 from textlstm.inference.export import MOST_DIFFERENCE, export_onnx
-from textlstm.model_folder import NETWORKS_FILE, load_saved_model, model_digest, refuse_existing, save_saved_model
+from textlstm.model_folder import (
+    NETWORKS_FILE,
+    load_saved_model,
+    model_digest,
+    named_model_dir,
+    refuse_existing,
+    save_saved_model,
+)
 from textlstm.stages.screen import say
 from textlstm.tracking.registry import resolve_model_dir
 
@@ -16,10 +22,11 @@ def export(config: ExportConfig) -> None:
 
     Raises:
         ConfigError: the two folders are one.
-        InputError: output_dir holds something and overwrite is false, or the model cannot be exported.
+        InputError: output_dir has no name, or holds something and overwrite is false, or the model cannot be exported.
         IntegrityError: the exported model does not give the probabilities of the model.
     """
-    model_dir, output_dir = resolve_model_dir(config.model_dir, config.tracking), Path(config.output_dir)
+    output_dir = named_model_dir(config.output_dir)
+    model_dir = resolve_model_dir(config.model_dir, config.tracking)
     if output_dir.resolve() == model_dir.resolve():
         raise ConfigError(f"output_dir: {output_dir} is the model itself; set another folder")
     # Refuse to replace anything before the export starts, which takes time.

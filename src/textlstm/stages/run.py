@@ -1,6 +1,7 @@
 """`textlstm run`: prepare, train, evaluate and label in one go, and say where everything is."""
 
 import csv
+import io
 from pathlib import Path
 
 from textlstm.config import LabelConfig, RunConfig
@@ -12,19 +13,20 @@ from textlstm.stages.evaluate import print_evaluation
 from textlstm.stages.prepare import describe
 from textlstm.stages.screen import Stopwatch, note, say
 from textlstm.stages.seeds import print_seeds, train_seeds
+from textlstm.storage.files import atomic_file, output_file
 
 
 def run(config: RunConfig) -> None:
     """Run the whole pipeline into `config.output_dir`: model/, evaluation/, test_rows.csv and labelled.csv.
 
     Raises:
-        InputError: output_dir holds a model or labelled rows, and overwrite is false.
+        InputError: output_dir holds a model or labelled rows, and overwrite is false; or a pipe has their name.
     """
     refuse_missing_gpu(labelling__device=config.labelling.device)
     watch = Stopwatch()
     output_dir = Path(config.output_dir)
     unlabelled, labelled = output_dir / "test_rows.csv", output_dir / "labelled.csv"
-    for path in (unlabelled, labelled):
+    for path in map(output_file, (unlabelled, labelled)):
         if path.exists() and not config.overwrite:
             raise InputError(f"{path}: exists; set overwrite=true to replace it, or another output_dir")
     # Train and evaluate, with everything under one folder.
@@ -57,7 +59,9 @@ def run(config: RunConfig) -> None:
 
 def _write_rows(split: PreparedSplit, path: Path) -> None:
     """Write ids and texts, without labels, as a file to label."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(path) as stream:
+        file = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
         writer = csv.writer(file)
         writer.writerow(("id", "text"))
         writer.writerows(zip(split.ids(), split.texts(), strict=True))
+        file.detach()  # the stream is flushed and renamed after this block

@@ -25,6 +25,7 @@ from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import note, progress, say, table
+from textlstm.storage.files import atomic_file
 from textlstm.sweeping.search import SearchResult, run_search
 from textlstm.sweeping.space import fixed_settings, refuse_impossible
 from textlstm.sweeping.study import SweepStudy, refuse_other_files
@@ -63,8 +64,8 @@ def sweep(config: SweepConfig) -> None:
         config.tracking, stage="sweep", run_name=f"sweep {output_dir.name}", resume_run_id=_parent_key(output_dir)
     ) as run:
         # Remember the parent run at once: a sweep that is killed later continues under the same parent.
-        output_dir.mkdir(parents=True, exist_ok=True)
-        (output_dir / PARENT_FILE).write_text(json.dumps({"resume_key": run.resume_key}), encoding="utf-8")
+        with atomic_file(output_dir / PARENT_FILE) as stream:
+            stream.write(json.dumps({"resume_key": run.resume_key}).encode())
         run.log_params(asdict(config))
         with cooperative_stop() as stop, progress("trials", lines=False) as advance:
 

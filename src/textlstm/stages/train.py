@@ -6,6 +6,7 @@ from textlstm.config import TrainConfig
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.fitting import join_training, with_values
 from textlstm.fitting.unfinished import values_of_first_process
+from textlstm.model_folder import named_model_dir
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.processes.distributed import follows_another
 from textlstm.processes.signals import cooperative_stop
@@ -28,7 +29,7 @@ def train(config: TrainConfig) -> None:
             join_training(corpus, config, stop=stop)
         return
     # The first or only process runs the whole stage.
-    model_dir = Path(config.output_dir)
+    model_dir = named_model_dir(config.output_dir)
     evaluation_dir = model_dir.with_name(f"{model_dir.name}-evaluation")
     if config.seeds == 1:
         trained = train_model(config, model_dir=model_dir, evaluation_dir=evaluation_dir)

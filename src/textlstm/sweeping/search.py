@@ -8,7 +8,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from textlstm.config import SweepSettings
-from textlstm.errors import Interrupted, StorageError
+from textlstm.errors import Interrupted
 from textlstm.storage.files import atomic_file
 from textlstm.sweeping.study import BEST_NAME, TABLE_NAME, SweepStudy
 from textlstm.sweeping.trials import Objective, Outcome, Pruned, TrialResult, Worker, run_objective
@@ -49,10 +49,9 @@ def write_best(path: Path, trial: TrialResult) -> None:
 
     figures = ", ".join(f"{name} {value:.6g}" for name, value in sorted(trial.values.items()))
     header = f"# @package _global_\n# Best of a sweep: trial {trial.number}, {figures}.\n"
-    try:
-        path.write_text(header + OmegaConf.to_yaml(OmegaConf.from_dotlist(list(trial.overrides))), encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from error
+    settings = OmegaConf.to_yaml(OmegaConf.from_dotlist(list(trial.overrides)))
+    with atomic_file(path) as stream:
+        stream.write((header + settings).encode())
 
 
 _POLL_SECONDS = 0.5
