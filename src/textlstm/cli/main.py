@@ -34,6 +34,8 @@ STAGES: dict[str, Stage] = {
     "curve": Stage("Train on more and more rows, and say what twice the rows would bring.", config.CurveConfig),
     "trace": Stage("Show the input row and model behind a label.", config.TraceConfig, ("output", "row")),
     "replay": Stage("Label one row again and compare.", config.ReplayConfig, ("output", "row")),
+    "review": Stage("Choose the labelled rows that are most worth a look.", config.ReviewConfig, ("output",)),
+    "merge": Stage("Put reviewed rows into a training file.", config.MergeConfig, ("reviewed",)),
     "dashboard": Stage("Open MLflow's pages on this machine.", config.DashboardConfig),
     "compare": Stage("Compare two runs.", config.CompareConfig, ("runs", "runs")),
     "promote": Stage("Make a registered version the champion if it is significantly better.", config.PromoteConfig),

@@ -25,6 +25,7 @@ from textlstm.config.choices import (
     Task,
     TrainingPrecision,
 )
+from textlstm.config.corrections import MergeConfig, ReviewConfig
 from textlstm.config.data import DataConfig
 from textlstm.config.evaluation import EvaluationConfig
 from textlstm.config.labelling import EARLY_EXIT, LabelConfig, LabellingConfig, ReplayConfig, TraceConfig
@@ -83,6 +84,7 @@ __all__ = [
     "InfoConfig",
     "LabelConfig",
     "LabellingConfig",
+    "MergeConfig",
     "ModelConfig",
     "Pooling",
     "Precision",
@@ -91,6 +93,7 @@ __all__ = [
     "Quality",
     "RareLabel",
     "ReplayConfig",
+    "ReviewConfig",
     "RunConfig",
     "Sampler",
     "Schedule",

@@ -89,7 +89,7 @@ def trace_row(output: str, row: int) -> RowTrace:
         IntegrityError: Output, rejects or manifest were changed.
     """
     target = open_target(output)
-    manifest = _checked_manifest(target, output)
+    manifest = checked_manifest(target, output)
     if not 1 <= row <= manifest.output["num_rows"]:
         raise InputError(f"{output}: has no row {row}; its rows are 1 to {manifest.output['num_rows']}")
     # Shards stand in the order of the output: count their rows until the wanted one is reached.
@@ -144,7 +144,13 @@ def replay_row(output: str, row: int, *, model_dir: Path | None = None, models: 
     return Replay(trace, values, tuple(differences))
 
 
-def _checked_manifest(target: Target, output: str) -> Manifest:
+def checked_manifest(target: Target, output: str) -> Manifest:
+    """Return the manifest of a labelled file that is as it was written.
+
+    Raises:
+        InputError: There is no such file, or it has no manifest.
+        IntegrityError: One of both was changed.
+    """
     address = target.store.address(target.manifest)
     if not target.store.exists(target.name):
         raise InputError(f"{output}: no such file")
