@@ -126,7 +126,10 @@ def test_wrong_reviews_are_refused_together(merge: Callable[..., int], capsys: p
 
 
 def test_chosen_texts_are_spread_over_clusters() -> None:
-    texts = [f"alpha beta gamma kappa lambda mu nu xi omicron {n % 3}" for n in range(30)] + ["delta epsilon", "zeta eta theta"]
+    texts = [f"alpha beta gamma kappa lambda mu nu xi omicron {n % 3}" for n in range(30)] + [
+        "delta epsilon",
+        "zeta eta theta",
+    ]
     worth = np.array([0.9] * 30 + [0.5, 0.4])
     chosen = choose_spread(texts, worth, num_rows=3)
     assert {texts[place].split()[0] for place in chosen} == {"alpha", "delta", "zeta"}
