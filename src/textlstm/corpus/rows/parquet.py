@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from textlstm.corpus.rows.lines import ReadCounts
 from textlstm.corpus.rows.records import Record, Reject, Rows
 from textlstm.corpus.rows.settings import ReadSettings, header_problems
-from textlstm.corpus.rows.streams import file_state
+from textlstm.corpus.rows.streams import BLOCK_BYTES, file_state
 from textlstm.corpus.rows.values import cell_text
 from textlstm.errors import InputError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 BATCH_ROWS = 1024
+_MOST_BATCH_ROWS = 8192
 Classes = Mapping[str, Sequence[str]]
 """The names of each column of class numbers."""
 
@@ -69,7 +70,10 @@ def parquet_batches(path: Path, settings: ReadSettings) -> Iterator[tuple["pa.Re
     """Yield all batches of a file, each with the names of the classes of its columns of numbers."""
     with _open(path) as file:
         classes = class_names(file.schema_arrow) if settings.need_labels else {}
-        for batch in file.iter_batches(batch_size=BATCH_ROWS):
+        # Batches of about as many bytes as a block of a file of lines has; long texts come in few rows.
+        num_bytes = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
+        row_bytes = num_bytes // max(file.metadata.num_rows, 1) + 1
+        for batch in file.iter_batches(batch_size=min(max(BLOCK_BYTES // row_bytes, 1), _MOST_BATCH_ROWS)):
             yield batch, classes
 
 
