@@ -5,8 +5,9 @@
 
 The texts are made from AG News (found through TEXTLSTM_CORPORA): each is an article in which some words are drawn from
 others of its class, and new words come at the rate of Heaps' law, as in natural text. Memory is the resident memory of
-a process and its children together. `--reading N` compares the phases of `prepare text=fast num_workers=1` on N rows
-as JSONL, CSV and Parquet, `--beside` in turns with the textlstm of another Python (of another checkout).
+a process and its children together. `--reading N` compares reading (all that comes before the first token) and
+tokenizing without tags on N rows as JSONL, CSV and Parquet, by processor time of one process; `--beside` in turns with
+the textlstm of another Python (of another checkout).
 """
 
 import argparse
@@ -15,7 +16,6 @@ import gzip
 import json
 import os
 import random
-import re
 import shutil
 import statistics
 import sys
@@ -34,7 +34,8 @@ _HEAPS_FACTOR, _HEAPS_EXPONENT = 44.0, 0.5
 """Different words of English text: 44 times the square root of its words (Manning et al., 2008, section 5.1)."""
 _DRAWN = 0.15
 """Share of the words that are drawn from another article of the class."""
-_PHASE = re.compile(r"(reading|tokenizing|writing) ([\d.]+) s")
+_TOKENIZED = 5000
+"""Rows whose tokenizing is timed."""
 _SHORT = ("training.epochs=1", "tracking.enabled=false")
 _SYLLABLES = ("ka", "lo", "mir", "ten", "sa", "vu", "pel", "dor", "ni", "gra", "tho", "ex", "bu", "zan", "qui", "fe")
 
@@ -137,29 +138,55 @@ def scale_table(sizes: Sequence[int], stages: Sequence[str], source: Path, work:
     return lines
 
 
+_READER = """
+import sys, tempfile, time
+from pathlib import Path
+from textlstm.config import DataConfig, DataSource, TextConfig
+from textlstm.text.pipeline import TextPipeline
+try:
+    from textlstm.corpus.preparation.reading import ingest
+    from textlstm.corpus.sources.sources import open_sources
+except ImportError:  # before 2026-11-28
+    from textlstm.corpus.preparing.ingest import ingest
+    from textlstm.corpus.sources.labelled_rows import open_sources
+
+def read(path):
+    data = DataConfig(source=DataSource.files, train=[path])
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.process_time()
+        [source] = ingest(open_sources(data), Path(folder), data=data, on_rows=lambda rows: None).sources
+        return len(source.hashes) / (time.process_time() - begun)
+
+read(sys.argv[1])  # imports
+pipeline = TextPipeline(TextConfig(pos=False))
+texts = Path(sys.argv[3]).read_text(encoding="utf-8").splitlines()
+pipeline.prepare(texts[:200])
+begun = time.process_time()
+pipeline.prepare(texts)
+print(read(sys.argv[2]), len(texts) / (time.process_time() - begun))
+"""
+
+
 def reading_table(size: int, pythons: Sequence[str], source: Path, work: Path, *, rounds: int) -> list[str]:
-    """Return the rows per second of reading and of tokenizing without tags, by format and checkout."""
+    """Return the rows a second of processor time of reading and of tokenizing without tags, by format and checkout."""
     rows = list(made_rows(source, size))
-    lines = ["| format | textlstm | reading rows/s | tokenizing rows/s | prepare s |", "|---|---|---|---|---|"]
+    texts = work / "texts.txt"
+    texts.write_text("\n".join(row.text for row in rows[:_TOKENIZED]), encoding="utf-8")
+    lines = ["| format | textlstm | reading rows/s | tokenizing rows/s |", "|---|---|---|---|"]
     for suffix in (".jsonl", ".csv", ".parquet"):
-        path = work / f"reading{suffix}"
+        few, path = work / f"few{suffix}", work / f"reading{suffix}"
+        write_rows(rows[:100], few)
         write_rows(rows, path)
-        found: dict[tuple[str, str], list[float]] = {}
+        found: dict[str, list[list[float]]] = {}
         # In turns, so that a busy machine slows all alike.
         for _ in range(rounds):
             for python in pythons:
-                store = work / "prepared"
-                shutil.rmtree(store, ignore_errors=True)
-                arguments = ("data=files", f"data.train={path}", "text=fast", "num_workers=1", f"prepared_dir={store}")
-                done = measured(command(python, "prepare", *arguments), work)
-                for phase, seconds in _PHASE.findall(done.output):
-                    found.setdefault((python, phase), []).append(float(seconds))
-                found.setdefault((python, "all"), []).append(done.seconds)
+                done = measured([python, "-c", _READER, str(few), str(path), str(texts)], work)
+                found.setdefault(python, []).append([float(word) for word in done.output.split()[-2:]])
         for python in pythons:
             name = "this checkout" if python == sys.executable else "the other"
-            speeds = [size / statistics.median(found[python, phase]) for phase in ("reading", "tokenizing")]
-            total = statistics.median(found[python, "all"])
-            lines.append(f"| {suffix[1:]} | {name} | {speeds[0]:,.0f} | {speeds[1]:,.0f} | {total:.1f} |")
+            reading, tokenizing = (statistics.median(speeds) for speeds in zip(*found[python], strict=True))
+            lines.append(f"| {suffix[1:]} | {name} | {reading:,.0f} | {tokenizing:,.0f} |")
             print(lines[-1], file=sys.stderr, flush=True)
     return lines
 

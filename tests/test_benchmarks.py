@@ -232,3 +232,29 @@ def test_calibration_reads_validation_rows_as_the_gate_did(tmp_path: Path) -> No
     as_saved = score_split(TextClassifier(fitted.saved_model), corpus.validation)
     assert as_fitted.probabilities == pytest.approx(fitted.validation_probabilities, abs=1e-5)
     assert np.abs(as_saved.probabilities - fitted.validation_probabilities).max() > 0.01  # negative control
+
+
+def test_made_rows_begin_alike_and_bring_new_words_ever_more_slowly(tmp_path: Path) -> None:
+    import gzip
+
+    import scale
+
+    source = tmp_path / "train.jsonl.gz"
+    with gzip.open(source, "wt", encoding="utf-8") as file:
+        for number in range(50):
+            file.write(
+                json.dumps({"text": f"a film of number {number % 7} says hello", "label": "ab"[number % 2]}) + "\n"
+            )
+    rows = list(scale.made_rows(source, 2000))
+    assert list(scale.made_rows(source, 500)) == rows[:500]
+    seen: list[int] = []
+    words: set[str] = set()
+    for row in rows:
+        words.update(row.text.split())
+        seen.append(len(words))
+    first, second = seen[999] - seen[499], seen[1999] - seen[999]
+    # Heaps' law with the exponent 1/2: twice as many rows bring 1.4 times the new words, not twice as many.
+    assert 1.2 < second / first < 1.7
+    for suffix in (".jsonl", ".csv", ".parquet"):
+        scale.write_rows(rows[:3], tmp_path / f"rows{suffix}")
+        assert (tmp_path / f"rows{suffix}").stat().st_size > 100
