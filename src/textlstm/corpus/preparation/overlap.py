@@ -1,6 +1,6 @@
 """How much of validation and test is already in train: words, and texts that are almost equal."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,11 +42,7 @@ class Overlap(NamedTuple):
 
 
 def compare_with_train(
-    directory: Path,
-    *,
-    num_rows: Mapping[Split, int],
-    exact: Mapping[Split, npt.NDArray[np.bool_]],
-    on_rows: Callable[[int], None],
+    directory: Path, *, num_rows: Mapping[Split, int], exact: Mapping[Split, npt.NDArray[np.bool_]]
 ) -> Overlap:
     """Return the comparison of validation and test with train.
 
@@ -55,7 +51,6 @@ def compare_with_train(
         num_rows: rows of each split.
         exact: for each split that was given as files, (N,) which rows have a text that is also in train; these are no
             near-duplicates.
-        on_rows: hears how many rows of train have been compared.
     """
     probes = {
         split: _Probes(directory / split_file(split), num_rows=num_rows[split], exact=exact.get(split))
@@ -65,14 +60,11 @@ def compare_with_train(
     if not num_rows[Split.train] or not probes:
         return Overlap({}, {})
     # One pass over train: each batch is shingled once for all splits.
-    num_compared = 0
     for batch in _batches(directory / split_file(Split.train)):
         words = _words(batch)
         shingles = shingle(words.tokens, words.offsets)
         for probe in probes.values():
             probe.compare(batch, words, shingles)
-        num_compared += batch.num_rows
-        on_rows(num_compared)
     return Overlap(
         {split.value: probe.card() for split, probe in probes.items()},
         {split.value: probe.pairs() for split, probe in probes.items()},

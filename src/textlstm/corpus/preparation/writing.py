@@ -67,7 +67,7 @@ def assemble(
                 on_rows(num_rows)
         digests[split.value] = digest.hexdigest()
     # The finished tables are compared with train; corpus.json comes last but for the rejects.
-    overlap = compare_with_train(directory, num_rows=assignment.num_rows, exact=assignment.in_train, on_rows=on_rows)
+    overlap = compare_with_train(directory, num_rows=assignment.num_rows, exact=assignment.in_train)
     card = build_card(
         statistics,
         comparison=overlap.card,
