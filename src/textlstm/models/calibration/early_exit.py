@@ -80,5 +80,7 @@ class ExpertLeads(NamedTuple):
         others[rows, labels] = -np.inf
         margins = part[rows, labels] - others.max(axis=1, initial=-np.inf)
         # The mixture gives the expert a smaller scale than it has by itself, since the networks add to it.
-        temperature = combiner.expert_alone_scale / float(np.mean(combiner.expert_scale))
+        # Of scales by class the least counts: it is that of the classes with many rows.
+        scales = np.asarray(combiner.expert_scale)
+        temperature = combiner.expert_alone_scale / float(scales[scales > 0].min())
         return cls(labels, margins, log_softmax(temperature * part))
