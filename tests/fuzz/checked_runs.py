@@ -1,6 +1,7 @@
 """One random command, run and checked: what is wrong with it, in words.
 
 `python tests/fuzz/checked_runs.py FIRST LAST` runs the commands of these seeds and prints those with a fault; with FUZZ_VERBOSE=1 all of them.
+A third argument names a stage that raises ZeroDivisionError in place of its work: the negative control.
 """
 
 import hashlib
@@ -129,9 +130,9 @@ def _make_removable(folder: Path) -> None:
         Path(place).chmod(0o755)
 
 
-def main(first: int, last: int) -> None:
+def main(first: int, last: int, planted: str = "") -> None:
     num_faulty = 0
-    with TemporaryDirectory(prefix="fuzz-models-") as directory, CommandServer() as server:
+    with TemporaryDirectory(prefix="fuzz-models-") as directory, CommandServer(planted=planted) as server:
         models = train_models(server, Path(directory))
         for seed in range(first, last):
             faults = faults_of(seed, server, models)
@@ -142,4 +143,4 @@ def main(first: int, last: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -14,7 +14,7 @@ from command_server import CommandServer
 pytestmark = pytest.mark.long
 NUM_COMMANDS = 2_000
 CHUNK = 100
-ONCE_FAULTY = (146, 1071, 1516, 1584)
+ONCE_FAULTY = (146, 1071, 1516, 1584, 1609)
 """Seeds whose commands had a fault that is mended; each kind of fault has a test of its own beside its code."""
 
 
