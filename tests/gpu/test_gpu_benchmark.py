@@ -16,14 +16,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 gpu = importlib.import_module("gpu_cases")
 
 ONLY_TORCH_AND_NUMPY = """
-import importlib.abc, runpy, sys
+import runpy, sys
 
-class Bare(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name.partition(".")[0] in {"pyarrow", "pandas", "spacy", "scipy", "sklearn", "mlflow", "rich", "safetensors"}:
-            raise ModuleNotFoundError(f"{name} is not installed on a bare machine", name=name)
+MISSING = {"pyarrow", "pandas", "spacy", "scipy", "sklearn", "mlflow", "rich", "safetensors"}
 
-sys.meta_path.insert(0, Bare())
+class Bare:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in MISSING else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = [Bare(finder) for finder in sys.meta_path]
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
