@@ -29,7 +29,7 @@ def encoding_name(name: str, *, key_prefix: str = "data") -> str:
         "".encode(info.name)
     except (LookupError, ValueError):
         texts = [alias for alias, codec in encodings.aliases.aliases.items() if not codec.endswith("_codec")]
-        known = sorted({alias.replace("_", "-") for alias in texts} | {"utf-8", "utf-16", "utf-32"})
+        known = sorted({alias.replace("_", "-") for alias in texts} - {name} | {"utf-8", "utf-16", "utf-32"})
         near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "; 'utf-8', 'cp1252' and 'utf-16' are usual ones."
         raise InputError(f"{key_prefix}.encoding: there is no text encoding {name!r}{hint}") from None
