@@ -7,6 +7,7 @@ import ast
 import shutil
 import textwrap
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -64,11 +65,14 @@ def setting_doc(config_class: type, name: str) -> str:
     return next((docs[c.__name__, name] for c in config_class.__mro__ if (c.__name__, name) in docs), "")
 
 
-def describe_settings(config_class: type, prefix: str = "") -> list[tuple[str, str, str]]:
-    """Return (key, default, meaning) of every setting, groups last."""
+def describe_settings(
+    config_class: type, prefix: str = "", *, auto: Sequence[str] = AUTO_SETTINGS
+) -> list[tuple[str, str, str]]:
+    """Return (key, default, meaning) of every setting, groups last; `auto` are those without a plain default."""
     rows = []
     hints = get_type_hints(config_class)
     defaults = config_class()
+    auto = getattr(defaults, "auto", auto)  # of the stage: `prepare` chooses less than `train`
     nested = []
     for field in fields(config_class):
         hint = hints[field.name]
@@ -76,10 +80,10 @@ def describe_settings(config_class: type, prefix: str = "") -> list[tuple[str, s
             nested.append((field.name, hint))
             continue
         key = f"{prefix}{field.name}"
-        default = AUTO if key in AUTO_SETTINGS else _shown(getattr(defaults, field.name))
+        default = AUTO if key in auto else _shown(getattr(defaults, field.name))
         rows.append((key, default, setting_doc(config_class, field.name)))
     for name, hint in nested:
-        rows += describe_settings(hint, f"{prefix}{name}.")  # type: ignore[arg-type]
+        rows += describe_settings(hint, f"{prefix}{name}.", auto=auto)  # type: ignore[arg-type]
     return rows
 
 

@@ -7,10 +7,16 @@ AUTO = "auto"
 TEXT_SETTINGS = ("text.pos",)
 """Decided by the other settings alone, before a corpus is prepared."""
 
+POS_SETTINGS = ("text.keep_pos", "model.pos_embedding_size")
+"""Settings that read parts of speech: without them there is nothing to choose."""
+
 AUTO_SETTINGS = (
     *TEXT_SETTINGS,
+    "text.stop_words",
+    "text.keep_pos",
     "model.embeddings",
     "model.max_tokens",
+    "model.pos_embedding_size",
     "model.freeze_epochs",
     "model.expert_vectors",
     "model.expert_char_ngrams",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from textlstm.config.auto import AUTO_SETTINGS, TEXT_SETTINGS
+from textlstm.config.auto import AUTO_SETTINGS, POS_SETTINGS, TEXT_SETTINGS
 from textlstm.config.checks import MOST_SEED, MOST_WORKERS, check_local, check_ranges, require
 from textlstm.config.choices import Device, ExportFormat, ExportPrecision, Sampler
 from textlstm.config.data import DataConfig
@@ -163,9 +163,13 @@ Preparing = TypeVar("Preparing", bound=PrepareConfig)
 
 
 def with_needed_pos(config: Preparing) -> Preparing:
-    """Return `config` with text.pos=auto resolved: parts of speech where another setting reads them."""
+    """Return `config` with text.pos=auto resolved: parts of speech where another setting reads them.
+
+    Where text.pos=false was typed, no setting that reads them is left to choose.
+    """
     if "text.pos" not in config.auto:
-        return config
+        without = () if config.text.pos else POS_SETTINGS
+        return replace(config, auto=[key for key in config.auto if key not in without])
     # Tags are needed by the filters of the text, or by a network that reads them.
     reads_pos = isinstance(config, TrainConfig) and config.model.pos_embedding_size > 0
     needed = bool(config.text.keep_pos or config.text.drop_pos or reads_pos)

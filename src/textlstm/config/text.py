@@ -24,9 +24,11 @@ class TextConfig:
     """Where the fast tagger runs while a corpus is prepared: cpu (a process a core), cuda, or auto for cuda where there
     is one; on a GPU one process prepares. Tags are the same."""
     stop_words: str = "keep"
-    """keep, remove (the packaged list, negations stay), or the path of a file with one word a line."""
+    """keep, remove (the packaged list, negations stay), or the path of a file with one word a line; auto: keep, or
+    remove where cross-validation of a training favors it."""
     keep_pos: list[str] = field(default_factory=list)
-    """Keep only tokens with these universal POS tags, such as [NOUN,VERB]; empty keeps all. Needs pos=true."""
+    """Keep only tokens with these universal POS tags, such as [NOUN,VERB]; empty keeps all. Needs pos=true; auto: none,
+    or those of content words where cross-validation of a training favors it."""
     drop_pos: list[str] = field(default_factory=list)
     """Drop tokens with these universal POS tags, such as [PUNCT]. Needs pos=true."""
     lemmas: bool = False

@@ -68,7 +68,7 @@ def resolve(
 
     # Vectors first: sizes, learning rates and speed depend on them.
     if "model.embeddings" in free:
-        model = replace(model, embeddings=["wordllama"] if has_wordllama() else [])
+        model = replace(model, embeddings=chosen_embeddings())
         reasons.append(
             "vectors of wordllama" if model.embeddings else "no pretrained vectors: wordllama is not installed"
         )
@@ -109,8 +109,13 @@ def resolve(
     reasons += [*sizes.reasons, *within.reasons]
     resolved = replace(config, model=within.model, training=within.training, auto=[])
     # text.pos was resolved before the corpus was prepared; with `auto=[]` its plain default would count.
-    values = {key: _value(resolved, key) for key in AUTO_SETTINGS if key in free or key in TEXT_SETTINGS}
+    values = {key: setting_value(resolved, key) for key in AUTO_SETTINGS if key in free or key in TEXT_SETTINGS}
     return Resolved(resolved, values, tuple(reasons))
+
+
+def chosen_embeddings() -> list[str]:
+    """Return the value of `model.embeddings` that stands for `auto`."""
+    return ["wordllama"] if has_wordllama() else []
 
 
 def with_values(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
@@ -119,6 +124,12 @@ def with_values(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
         group, _, name = key.partition(".")
         config = replace(config, **{group: replace(getattr(config, group), **{name: value})})
     return replace(config, auto=[])
+
+
+def setting_value(config: TrainConfig, key: str) -> Any:
+    """Return the value of a setting by its full key, such as `model.max_tokens`."""
+    group, _, name = key.partition(".")
+    return getattr(getattr(config, group), name)
 
 
 def typed_settings(values: dict[str, Any]) -> str:
@@ -151,11 +162,6 @@ def _tokens_per_second(
     short = replace(config, training=training)
     fit_networks(network_inputs(some, short), corpus, short, work_dir=None, on_epoch=note, stop=stop)
     return max(speeds[-1], 1.0)
-
-
-def _value(config: TrainConfig, key: str) -> Any:
-    group, _, name = key.partition(".")
-    return getattr(getattr(config, group), name)
 
 
 def _shown(value: Any) -> str:

@@ -12,12 +12,12 @@ from typing import NamedTuple
 from textlstm.config import TrainConfig
 from textlstm.errors import ConfigError
 from textlstm.figure_text import fixed, score_text
-from textlstm.fitting import resolve, with_values
 from textlstm.fitting.cross_fit import write_label_errors
 from textlstm.fitting.unfinished import UnfinishedWork, is_unfinished, unfinished_seeds
 from textlstm.model_folder import refuse_existing
 from textlstm.processes.distributed import under_torchrun
 from textlstm.processes.signals import cooperative_stop
+from textlstm.stages.choosing import choose_settings
 from textlstm.stages.evaluate import evaluate_split
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import Stopwatch, note, table
@@ -73,12 +73,9 @@ def train_seeds(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path) -
     # What is left to `auto` is chosen once, so that the trainings differ by nothing but their seeds.
     watch = Stopwatch()
     corpus = prepared(config)
-    values = {}
-    if config.auto:
-        with cooperative_stop() as stop:
-            resolved = resolve(config, corpus, measure_speed=False, stop=stop)
-        note(*(f"auto: {reason}" for reason in resolved.reasons))
-        values, config = resolved.values, with_values(config, resolved.values)
+    with cooperative_stop() as stop:
+        chosen = choose_settings(config, corpus, measure_speed=False, stop=stop)
+    config, corpus, values = chosen.config, chosen.corpus, chosen.values
     work = unfinished_seeds(model_dir, config, corpus)
     name = f"{run_name(config)} {config.seeds} seeds"
     with open_run(config.tracking, stage="seeds", run_name=name, resume_run_id=work.resume_key) as run:

@@ -17,12 +17,13 @@ from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import ConfigError, Interrupted, TextLSTMError
 from textlstm.evaluation.scored_rows import correct_rows, decide
-from textlstm.fitting import Fitted, fit_classifier, resolve
+from textlstm.fitting import Fitted, fit_classifier
 from textlstm.fitting.networks import labelled_rows
 from textlstm.fitting.sampling import bounded_rows
 from textlstm.inference.classifier import TextClassifier
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.processes.signals import cooperative_stop
+from textlstm.stages.choosing import choose_settings
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import note, progress, say, table
 from textlstm.storage.files import atomic_file
@@ -55,7 +56,7 @@ def sweep(config: SweepConfig) -> None:
     refuse_other_files(output_dir)
     # Prepare once; the trials find the corpus in the store. Values left to `auto` are chosen once for all trials.
     corpus = prepared(config)
-    config = _with_chosen_values(config, corpus)
+    config, corpus = _with_chosen_values(config, corpus)
     fixed = fixed_settings(config, corpus_key=corpus.key)
     # Refused here, another sweep's folder leaves no trace in its MLflow run.
     with SweepStudy(config.sweep, output_dir, fixed=fixed):
@@ -166,15 +167,15 @@ def _figures(fitted: Fitted, corpus: PreparedCorpus, predicted: np.ndarray) -> d
     }
 
 
-def _with_chosen_values(config: SweepConfig, corpus: PreparedCorpus) -> SweepConfig:
-    """Return `config` with values for what is `auto` and not searched, the same when the sweep continues."""
+def _with_chosen_values(config: SweepConfig, corpus: PreparedCorpus) -> tuple[SweepConfig, PreparedCorpus]:
+    """Return `config` with values for what is `auto` and not searched, and the corpus."""
     # A setting that is searched gets its value from the search, even if it is also `auto`.
     searched = {entry.partition("=")[0] for entry in config.sweep.space}
     config = replace(config, auto=[key for key in config.auto if key not in searched])
-    resolved = resolve(config, corpus, measure_speed=False)
-    note(*(f"auto: {reason}" for reason in resolved.reasons))
-    chosen = resolved.config
-    return replace(config, model=chosen.model, training=chosen.training, auto=[])
+    chosen = choose_settings(config, corpus, measure_speed=False)
+    values = chosen.config
+    config = replace(config, text=values.text, model=values.model, training=values.training, auto=[])
+    return config, chosen.corpus
 
 
 def _trial_config(config: SweepConfig) -> SweepConfig:

@@ -25,6 +25,7 @@ def train(config: TrainConfig) -> None:
             store = Path(config.prepared_dir)
             corpus = prepare_corpus(config.data, config.text, prepared_dir=store, num_workers=config.num_workers)
             if config.auto:
+                # The first process tries other ways of reading only where it is alone, so the corpus stays.
                 config = with_values(config, values_of_first_process(config, corpus))
             join_training(corpus, config, stop=stop)
         return

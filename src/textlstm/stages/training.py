@@ -8,14 +8,14 @@ from typing import Any
 from textlstm.config import TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.figure_text import score_text
-from textlstm.fitting import Fitted, fit_classifier, resolve, typed_settings, with_values
+from textlstm.fitting import Fitted, fit_classifier, typed_settings
 from textlstm.fitting.cross_fit import write_label_errors
 from textlstm.fitting.unfinished import UnfinishedWork, is_unfinished, unfinished_training
 from textlstm.model_folder import add_figures, refuse_existing, save_saved_model
 from textlstm.processes.devices import refuse_missing_gpu
-from textlstm.processes.distributed import under_torchrun
 from textlstm.processes.signals import cooperative_stop
 from textlstm.saved_model import SavedModel, with_provenance
+from textlstm.stages.choosing import Chosen, choose_settings, with_earlier_values
 from textlstm.stages.evaluate import Evaluated, evaluate_split
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import Advance, Stopwatch, note, progress
@@ -64,7 +64,8 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path, f
     if unfinished.is_continued:
         note(f"continuing the unfinished training in {unfinished.directory}")
     watch = Stopwatch()
-    config, values = _with_chosen_values(config, corpus, unfinished)
+    chosen = _with_chosen_values(config, corpus, unfinished)
+    config, corpus, values = chosen.config, chosen.corpus, chosen.values
     name = run_name(config, family)
     with open_run(
         config.tracking,
@@ -135,22 +136,17 @@ def test_digest(corpus: PreparedCorpus) -> str:
     return corpus.test.digest if corpus.test is not None else ""
 
 
-def _with_chosen_values(
-    config: TrainConfig, corpus: PreparedCorpus, unfinished: UnfinishedWork
-) -> tuple[TrainConfig, dict[str, Any]]:
-    """Return `config` without `auto`, and the chosen values; a continued training keeps its earlier ones."""
+def _with_chosen_values(config: TrainConfig, corpus: PreparedCorpus, unfinished: UnfinishedWork) -> Chosen:
+    """Return `config` without `auto`, its corpus, and the chosen values; a continued training keeps earlier ones."""
     if not config.auto:
-        return config, {}
+        return Chosen(config, corpus, {})
     if unfinished.is_continued:
         # A measurement could choose other values today, and the checkpoint fits only those of before.
-        return with_values(config, unfinished.values), unfinished.values
-    # Under `torchrun` a training needs all processes, and the others wait for what is chosen here.
-    with cooperative_stop() as stop, progress("training") as advance:
-        advance(0, None, "choosing settings")
-        resolved = resolve(config, corpus, measure_speed=not under_torchrun(), stop=stop)
-    note(*(f"auto: {reason}" for reason in resolved.reasons))
-    note(f"the same again: {typed_settings(resolved.values)} auto=[]")
-    return resolved.config, resolved.values
+        return with_earlier_values(config, corpus, unfinished.values)
+    with cooperative_stop() as stop:
+        chosen = choose_settings(config, corpus, measure_speed=True, stop=stop)
+    note(f"the same again: {typed_settings(chosen.values)} auto=[]")
+    return chosen
 
 
 @dataclass(frozen=True, slots=True)

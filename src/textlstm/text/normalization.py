@@ -82,23 +82,11 @@ class TokenFilter:
         if self._filters_pos and texts.pos is not None:
             kept_pos = self._kept_pos[texts.pos]
             is_kept = kept_pos if is_kept is None else is_kept & kept_pos
-        # No filter is on: offsets and tags of the engine stay as they are.
-        if is_kept is None:
-            num_removed = np.zeros(len(texts.offsets) - 1, np.int32)
-            tokens = TokenColumn(self._normalized, numbers)
-            return TokenizedTexts(tokens, texts.offsets, texts.pos, num_removed, texts.words)
-        # kept_before[m] counts the kept tokens in front of token m, so it maps old offsets to new ones: (M,) to (K,)
-        # tokens.
-        kept_before = np.zeros(len(numbers) + 1, np.int64)
-        np.cumsum(is_kept, out=kept_before[1:])
-        offsets = kept_before[texts.offsets]
-        return TokenizedTexts(
-            tokens=TokenColumn(self._normalized, numbers[is_kept]),
-            offsets=offsets,
-            pos=None if texts.pos is None else texts.pos[is_kept],
-            num_removed=(np.diff(texts.offsets) - np.diff(offsets)).astype(np.int32),
-            words=texts.words,
-        )
+        num_removed = np.zeros(len(texts.offsets) - 1, np.int32)
+        tokens = TokenColumn(self._normalized, numbers)
+        whole = TokenizedTexts(tokens, texts.offsets, texts.pos, num_removed, texts.words)
+        # Without a filter, offsets and tags of the engine stay as they are.
+        return whole if is_kept is None else whole.keep(is_kept)
 
     def _model_numbers(self, texts: TaggedTexts) -> NDArray[np.int32]:
         """Return (M,) int32 places of the model's tokens in `_normalized`."""

@@ -51,6 +51,22 @@ class TokenizedTexts:
         """Return the tokens of one text."""
         return self.tokens[self.offsets[index] : self.offsets[index + 1]]
 
+    def keep(self, is_kept: NDArray[np.bool_]) -> Self:
+        """Return the texts without the tokens whose (M,) flag is false; they count as removed."""
+        # kept_before[m] counts the kept tokens in front of token m, so it maps old offsets to new ones: (M,) to (K,)
+        # tokens.
+        kept_before = np.zeros(len(self.tokens) + 1, np.int64)
+        np.cumsum(is_kept, out=kept_before[1:])
+        offsets = kept_before[self.offsets]
+        num_removed = (np.diff(self.offsets) - np.diff(offsets)).astype(np.int32)
+        return replace(
+            self,
+            tokens=TokenColumn(self.tokens.distinct, self.tokens.numbers[is_kept]),
+            offsets=offsets,
+            pos=None if self.pos is None else self.pos[is_kept],
+            num_removed=self.num_removed + num_removed,
+        )
+
     def select(self, rows: Sequence[int]) -> Self:
         """Return the texts with these numbers, in that order, without `words`."""
         chosen = np.asarray(rows, dtype=np.int64)
