@@ -19,7 +19,8 @@ NOUNS = {
 }
 SMALL = (
     *("model.hidden_size=8", "model.embeddings=[]", "model.embedding_size=8", "training.deterministic=true"),
-    *("training.quality=balanced", "training.epochs=2", "evaluation.baseline=false", "tracking=off"),
+    *("training.cross_fit=0", "training.adversarial=0", "training.refit=false", "training.epochs=2"),
+    *("model.linear_expert=false", "evaluation.baseline=false", "tracking=off"),
 )
 
 
