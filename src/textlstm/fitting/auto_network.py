@@ -40,6 +40,8 @@ _ADVERSARIAL_FACTOR = 3.0
 _REFIT_FACTOR = 1.8
 _LEAST_SHARE_OF_NETWORK = 0.3
 """Part of the minutes that is left to the network, whatever time linear fits take."""
+_MOST_WITH_REFIT = 0.22
+"""Part of the minutes that a training may take with its refit, which makes it 1.8 times as long for a tenth more rows."""
 _SHARE_OF_OPTIONS = {Quality.fast: 0.0, Quality.balanced: 1 / 4, Quality.best: 1.0}
 """Part of the minutes within which a training with such options must stay."""
 
@@ -145,22 +147,20 @@ def choose_within_time(
     seconds = training.epochs * epoch_seconds
 
     # Options that multiply the time, the most useful first.
-    allowed = budget * _SHARE_OF_OPTIONS[training.quality]
+    share_of_options = _SHARE_OF_OPTIONS[training.quality]
     for option in _options(size, training, free):
         if "refit" in option.values and training.cross_fit:
             continue  # the saved networks see all rows anyway
         if "adversarial" in option.values and training.adversarial:
             continue  # with more epochs, too
-        if seconds * option.factor <= allowed:
+        most = _MOST_WITH_REFIT if "refit" in option.values and training.quality is Quality.balanced else 1.0
+        if seconds * option.factor <= budget * min(share_of_options, most):
             training = replace(training, **option.values)
             seconds *= option.factor
             reasons.append(f"{option.name}, about {seconds:,.0f} s in all")
         else:
             needed = (
-                seconds
-                * option.factor
-                / max(_SHARE_OF_OPTIONS[training.quality], _SHARE_OF_OPTIONS[Quality.balanced])
-                / 60
+                seconds * option.factor / min(max(share_of_options, _SHARE_OF_OPTIONS[Quality.balanced]), most) / 60
             )
             reasons.append(f"no {option.name}: it would need training.minutes={needed:.1f}")
     return NetworkChoice(model, training, tuple(reasons))
