@@ -58,6 +58,10 @@ class PreparedSplit:
         ids: list[str] = self.table.column("id").to_pylist()
         return ids
 
+    def select(self, rows: npt.NDArray[np.int64]) -> "PreparedSplit":
+        """Return the split of these (K,) row numbers, in their order; its digest is empty."""
+        return PreparedSplit(self.table.take(pa.array(rows)), digest="")
+
     def weights(self) -> npt.NDArray[np.float64] | None:
         """Return the (N,) weights of the rows, of mean 1; None where all rows weigh alike."""
         column = self.table.column("weight")

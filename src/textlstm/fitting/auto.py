@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from textlstm.config import AUTO_SETTINGS, TEXT_SETTINGS, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
@@ -147,7 +146,7 @@ def _tokens_per_second(
     timed_tokens = max(_TIMED_TOKENS, _TIMED_STEPS * config.training.batch_tokens)
     chosen = order[: max(1, int(np.searchsorted(np.cumsum(lengths[order]), timed_tokens)))]
     some = LabelledRows(
-        PreparedSplit(rows.train.table.take(pa.array(chosen)), digest=""),
+        rows.train.select(chosen),
         rows.train_targets[chosen],
         PreparedSplit(rows.validation.table.slice(0, 0), digest=""),
         rows.validation_targets[:0],

@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from textlstm.config import DataConfig, Task, TrainConfig
-from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
+from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings.sources import vectors_of_expert
 from textlstm.evaluation.label_errors import QUALITY_FILE, quality_table
 from textlstm.fitting.networks import LabelledRows, OnStep, encode_rows, fit_networks, named_steps, network_inputs
@@ -67,7 +66,7 @@ def cross_fit(
             continue
         # The network of the other folds.
         if with_network:
-            train = _take(joined.train, kept)
+            train = joined.train.select(kept)
             inputs = network_inputs(
                 LabelledRows(train, targets[kept], joined.validation, joined.validation_targets), config
             )
@@ -81,11 +80,11 @@ def cross_fit(
                 on_step=named_steps(on_step, f"fold {fold + 1} of {config.training.cross_fit}"),
                 name=f"fold-{fold}",
             )
-            held_out = encode_rows(_take(joined.train, left), inputs.vocabulary, targets[left], config)
+            held_out = encode_rows(joined.train.select(left), inputs.vocabulary, targets[left], config)
             recurrent[left] = predict_logits(network.to(device), held_out, device=device)
         # The linear expert of the other folds.
         if expert is not None:
-            others = replace(joined, train=_take(joined.train, kept), train_targets=targets[kept])
+            others = replace(joined, train=joined.train.select(kept), train_targets=targets[kept])
             some = linear_rows(others, seed=config.seed)
             fitted = LinearExpert.fit(
                 some.train.texts(),
@@ -97,7 +96,7 @@ def cross_fit(
                 pretrained=pretrained,
                 row_weights=some.train.weights(),
             )
-            expert[left] = fitted.logits(_take(joined.train, left).texts())
+            expert[left] = fitted.logits(joined.train.select(left).texts())
     return HeldOutScores(recurrent, expert, targets, joined.train.weights())
 
 
@@ -114,10 +113,6 @@ def stratified_folds(targets: np.ndarray, *, num_folds: int, seed: int) -> np.nd
     folds = np.empty(len(targets), dtype=np.int64)
     folds[order] = np.arange(len(targets)) % num_folds
     return folds
-
-
-def _take(split: PreparedSplit, rows: np.ndarray) -> PreparedSplit:
-    return PreparedSplit(split.table.take(pa.array(rows)), digest="")
 
 
 # The training rows of a corpus whose labels look wrong, as a table to correct and train on again.

@@ -7,9 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from textlstm.corpus.prepared import PreparedSplit
 from textlstm.fitting.networks import LabelledRows
 
 MOST_LINEAR_CHARACTERS = 40_000_000
@@ -29,7 +27,7 @@ def bounded_rows(rows: LabelledRows, *, seed: int) -> LabelledRows:
         return rows
     return replace(
         rows,
-        validation=PreparedSplit(rows.validation.table.take(pa.array(chosen)), digest=""),
+        validation=rows.validation.select(chosen),
         validation_targets=rows.validation_targets[chosen],
     )
 
@@ -41,7 +39,7 @@ def linear_rows(rows: LabelledRows, *, seed: int) -> LabelledRows:
         return rows
     return replace(
         rows,
-        train=PreparedSplit(rows.train.table.take(pa.array(chosen)), digest=""),
+        train=rows.train.select(chosen),
         train_targets=rows.train_targets[chosen],
     )
 
