@@ -1,10 +1,10 @@
 """The reader of every format: one file in, its rows out, verbatim and streaming."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from textlstm.corpus.rows.records import Reject, Rows, text_of_name
 from textlstm.corpus.rows.settings import STDIN, Compression, FileKind, ReadSettings, header_problems, kind_by_name
 from textlstm.corpus.rows.streams import FileState, check_unchanged, file_state
 from textlstm.errors import InputError
+
+T = TypeVar("T")
 
 
 def kind_of_input(path: Path, settings: ReadSettings) -> FileKind:
@@ -115,10 +117,19 @@ def read_all(paths: Sequence[Path], settings: ReadSettings) -> Rows:
         InputError: at the end, with the problems of all files.
         StorageError: reading fails.
     """
+    yield from read_in_turn(paths, lambda path: read_records(path, settings))
+
+
+def read_in_turn(paths: Sequence[Path], read: Callable[[Path], Iterator[T]]) -> Iterator[T]:
+    """Yield what `read` yields for each of `paths`; the problems of all files are reported together.
+
+    Raises:
+        InputError: at the end, with the problems of all files.
+    """
     problems: list[str] = []
     for path in paths:
         try:
-            yield from read_records(path, settings)
+            yield from read(path)
         except InputError as error:
             problems += error.problems
     if problems:

@@ -10,7 +10,7 @@ from textlstm.corpus.rows.blocks.parquet_blocks import read_parquet_blocks
 from textlstm.corpus.rows.blocks.row_block import RowBlock, other_rows
 from textlstm.corpus.rows.delimited import read_header
 from textlstm.corpus.rows.lines import LineInput
-from textlstm.corpus.rows.readers import kind_of_input, read_records
+from textlstm.corpus.rows.readers import kind_of_input, read_in_turn, read_records
 from textlstm.corpus.rows.records import Record, Reject
 from textlstm.corpus.rows.settings import ReadSettings
 from textlstm.corpus.rows.streams import check_unchanged, file_state
@@ -49,14 +49,7 @@ def read_all_blocks(paths: Sequence[Path], settings: ReadSettings) -> Iterator[R
         InputError: at the end, with the problems of all files.
         StorageError: reading fails.
     """
-    problems: list[str] = []
-    for path in paths:
-        try:
-            yield from read_row_blocks(path, settings)
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(*problems)
+    yield from read_in_turn(paths, lambda path: read_row_blocks(path, settings))
 
 
 def _by_columns(source: LineInput) -> Iterator[RowBlock] | None:
