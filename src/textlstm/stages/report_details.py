@@ -15,12 +15,8 @@ from textlstm.config import DataConfig, TrackingConfig
 from textlstm.corpus.preparation.corpus_folder import CARD_PAGE
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import InputError
-from textlstm.evaluation.evaluate import (
-    Evaluation,
-)
-from textlstm.evaluation.output import (
-    predictions_table,
-)
+from textlstm.evaluation.evaluate import Evaluation
+from textlstm.evaluation.output import predictions_table
 from textlstm.evaluation.report import ClassWords, EpochPoint, Link, WordWeight
 from textlstm.evaluation.report.answers import answers
 from textlstm.evaluation.scored_rows import ScoredRows

@@ -106,14 +106,9 @@ def fit_scales(sources: Sequence[np.ndarray], wanted: Wanted) -> Scales:
     return min(fits, key=lambda fitted: mean_loss(_summed(sources, fitted), wanted))
 
 
-def fit_free_scales(sources: Sequence[np.ndarray], wanted: Wanted) -> Scales:
-    """Return the scales, of any sign, with which the sum of (N, L) `sources` has the least mean cross-entropy."""
-    return _newton(sources, wanted)
-
-
 def _fit_choice(active: tuple[int, ...], sources: Sequence[np.ndarray], wanted: Wanted, least: float) -> Scales:
     """Return the best scales of the sources `active`, bounded, and 0 for the others."""
-    fitted = _newton([sources[k] for k in active], wanted)
+    fitted = fit_free_scales([sources[k] for k in active], wanted)
     scales = [0.0] * len(sources)
     for k, scale in zip(active, fitted.scales, strict=True):
         scales[k] = min(max(scale, least), _LARGEST_SCALE)
@@ -128,8 +123,8 @@ def _summed(sources: Sequence[np.ndarray], fitted: Scales) -> np.ndarray:
     return total
 
 
-def _newton(sources: Sequence[np.ndarray], wanted: Wanted) -> Scales:
-    """Return the scales (of any sign) and the bias at the minimum of the loss."""
+def fit_free_scales(sources: Sequence[np.ndarray], wanted: Wanted) -> Scales:
+    """Return the scales, of any sign, with which the sum of (N, L) `sources` has the least mean cross-entropy."""
     num_sources, has_bias = len(sources), wanted.task is Task.multi_label
     terms = [*sources, np.ones_like(wanted.smoothed)] if has_bias else sources
     stack = np.stack(terms).astype(np.float64)  # (K, N, L), the bias as last of the K terms
