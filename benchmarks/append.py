@@ -1,16 +1,18 @@
 """What `labelling.append=true` saves: whole commands in turn, start-up included.
 
-    python benchmarks/append.py [--rows 200000] [--new 0.01] [--rounds 3]
+    python benchmarks/append.py [--rows 200000] [--new 0.01] [--rounds 3] [--formats csv,jsonl]
 
 Rows are those of `benchmarks/label.py`, again and again under new ids, in CSV and JSONL; the model is its first one.
 `grown` has the new rows at the end, so that the old part is taken over by its bytes; in `mixed` they stand in front and
 in the middle, so that every row is looked up by its text. Each output is compared with labelling everything anew.
+Times on a busy machine are noise, and processor time is less so.
 """
 
 import argparse
 import csv
 import json
 import os
+import shutil
 import statistics
 import sys
 from collections.abc import Iterator
@@ -52,38 +54,31 @@ def main() -> int:
         "| format | new rows | all anew, s | append, s | append by anew | CPU | same bytes |\n"
         "|---|---|---|---|---|---|---|"
     )
+    source = Path(places["rows"])
+    old = list(islice(rows(source), arguments.rows))
+    new = [(f"new-{number}", f"{text} {number}") for number, (_, text) in enumerate(islice(rows(source), num_new))]
+    half = arguments.rows // 2
+    orders = {"grown": [*old, *new], "mixed": [*new[: num_new // 2], *old[:half], *new[num_new // 2 :], *old[half:]]}
     for format in arguments.formats.split(","):
-        for where in ("grown", "mixed"):
-            line = measure(
-                format,
-                where,
-                Path(places["rows"]),
-                num_rows=arguments.rows,
-                num_new=num_new,
-                num_rounds=arguments.rounds,
-            )
-            print(line, flush=True)
+        # The earlier output, of an input with the later name.
+        write(WORK / f"in.{format}", old)
+        label(WORK / f"in.{format}", WORK / f"append.{format}", "overwrite=true")
+        for name in (f"append.{format}", f"append.{format}.manifest.json"):
+            (WORK / name).replace(WORK / f"{name}.kept")
+        for where, content in orders.items():
+            write(WORK / f"in.{format}", content)
+            print(measure(format, where, num_rounds=arguments.rounds), flush=True)
     return 0
 
 
-def measure(format: str, where: str, source: Path, *, num_rows: int, num_new: int, num_rounds: int) -> str:
+def measure(format: str, where: str, *, num_rounds: int) -> str:
     """Return a row of the table: append and anew, `num_rounds` times in turn."""
-    old = list(islice(rows(source), num_rows))
-    new = [(f"new-{number}", f"{text} {number}") for number, (_, text) in enumerate(islice(rows(source), num_new))]
-    half = num_new // 2
-    mixed = [*new[:half], *old[: num_rows // 2], *new[half:], *old[num_rows // 2 :]]
-    before, after = WORK / f"before.{format}", WORK / f"in.{format}"
-    write(before, old)
-    write(after, [*old, *new] if where == "grown" else mixed)
+    after = WORK / f"in.{format}"
     seconds: dict[str, list[float]] = {"anew": [], "append": []}
     cpu: dict[str, list[float]] = {"anew": [], "append": []}
     for _ in range(num_rounds):
-        # The earlier output, under the input's later name.
-        after.rename(WORK / "kept")
-        before.rename(after)
-        label(after, WORK / f"append.{format}", "overwrite=true")
-        after.rename(before)
-        (WORK / "kept").rename(after)
+        for name in (f"append.{format}", f"append.{format}.manifest.json"):
+            shutil.copyfile(WORK / f"{name}.kept", WORK / name)
         for name, setting in (("anew", "overwrite=true"), ("append", "labelling.append=true")):
             done = label(after, WORK / f"{name}.{format}", setting)
             seconds[name].append(done[0])

@@ -16,8 +16,11 @@ from io_faults import faulty_store, kill_at, raise_at
 from test_kills import check_absent_or_complete, run_in_child
 
 from textlstm.config import LabelConfig, LabellingConfig
+from textlstm.corpus.rows.lines import RowStart
 from textlstm.errors import ConfigError, InputError, IntegrityError, StorageError
+from textlstm.labelling import planning
 from textlstm.labelling.earlier import output as earlier_output
+from textlstm.labelling.engines import start as start_module
 from textlstm.labelling.folder import label_each
 from textlstm.labelling.job import label_files
 from textlstm.labelling.manifest import Manifest
@@ -103,6 +106,57 @@ def test_parts_of_a_grown_file_are_taken_as_they_are(tmp_path: Path, run, monkey
     run("in.csv", "out.csv", append=True)
     # Shards have three rows here; only the last one of the old file is read again.
     assert looked_up == DAY_1[18:]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("shard_rows", [3, 4])
+def test_the_plan_of_a_grown_file_is_that_of_reading_all_of_it(
+    tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch, format: str, shard_rows: int
+) -> None:
+    begins: list[int] = []
+    index = planning.index_rows
+
+    def note(path: Path, *arguments: object, start: RowStart | None = None, **settings: object) -> object:
+        begins.append(1 if start is None else start.number)
+        return index(path, *arguments, start=start, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(planning, "index_rows", note)
+    write(tmp_path / f"in.{format}", DAY_1)
+    run(f"in.{format}", f"out.{format}")
+    write(tmp_path / f"in.{format}", DAY_2)
+    run(f"in.{format}", f"anew.{format}", shard_rows=shard_rows)
+    begins.clear()
+    run(f"in.{format}", f"out.{format}", append=True, shard_rows=shard_rows)
+    # Row 19 begins the last shard of three rows; shards of four begin at rows of which the manifest does not tell.
+    can_seek = format in ("csv", "jsonl")
+    assert begins == ([19] if can_seek and shard_rows == 3 else [13, 1] if can_seek else [1])
+    plans = [
+        [shard[:4] for shard in Manifest.from_json((tmp_path / name).read_bytes(), address="").shards]
+        for name in (f"out.{format}.manifest.json", f"anew.{format}.manifest.json")
+    ]
+    assert plans[0] == plans[1]
+
+
+def test_few_rows_that_are_left_need_no_worker(tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start_module, "INLINE_BYTES", 0)
+    monkeypatch.setattr(start_module, "INLINE_ROWS", 5)
+    prepared: list[bool] = []
+    models = replace(
+        FAKE_MODELS,
+        load=lambda directory, settings, many_texts: prepared.append(many_texts) or FakeClassifier(),
+    )
+    write(tmp_path / "in.csv", DAY_1)
+    run("in.csv", "out.csv", num_workers=2, models=models)
+    assert prepared == []  # two worker processes loaded the model
+    write(tmp_path / "in.csv", DAY_2)
+    assert run("in.csv", "out.csv", append=True, num_workers=2, models=models).num_workers == 1
+    # Prepared for many texts as in workers, since the last bits of a probability depend on that.
+    assert prepared == [True]
+    assert run("in.csv", "out.csv", append=True, num_workers=2, models=models).num_here == 0
+    assert prepared == [True]  # with nothing to label, no model is loaded
+    write(tmp_path / "in.csv", [*DAY_2, *(f"even newer {n}" for n in range(9))])
+    assert run("in.csv", "out.csv", append=True, num_workers=2, models=models).num_workers == 2
+    assert prepared == [True]
 
 
 @pytest.mark.parametrize(

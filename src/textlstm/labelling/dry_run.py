@@ -127,9 +127,7 @@ def _num_kept(config: LabelConfig, plan: Plan, target: Target, card: ModelCard, 
     earlier = look_at_earlier(target, config)
     if earlier is None or earlier.manifest.model["digest"] != card.digest:
         return 0
-    plan = make_plan(
-        config.input, config, card, unpacked=unpacked, earlier=earlier.digest, earlier_bytes=earlier.input_bytes
-    )
+    plan = make_plan(config.input, config, card, unpacked=unpacked, earlier=earlier)
     records, _ = earlier.kept_shards(plan)
     return sum(record.row_total for record in records.values())
 

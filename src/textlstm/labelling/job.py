@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,16 +205,16 @@ def label_files(
     refuse_other_work(target, output=config.output)
     # Wrong columns are named before a model is loaded, which takes seconds.
     refuse_headers(names, config, card)
-    # First the lock of the work folder, whose descriptor the workers inherit; they load the model during planning.
+    # First the lock of the work folder, whose descriptor the workers inherit.
     with ExitStack() as stack:
         inherited = stack.enter_context(work_folder(target, output=config.output))
         # The output whose labels are kept, and not one by another model.
         earlier = take_earlier(target, config)
         if earlier is not None:
             refuse_other_model(earlier, config, card, models=models, model_dir=directory)
-        engine = stack.enter_context(
-            start_engine(config, models, directory, names=names, target=target, inherited=inherited)
-        )
+        start = partial(start_engine, config, models, directory, names=names, target=target, inherited=inherited)
+        # Workers load the model during planning; where labels are kept, the plan tells first whether it needs any.
+        engine = stack.enter_context(start()) if earlier is None else None
         # Read and cut the inputs. After this the plan is on the disk, and the same command continues the job.
         plan = _agreed_plan(config, card, names, target, earlier=earlier)
         refuse_other_output(target, plan, config)
@@ -228,6 +229,8 @@ def label_files(
         if not records:
             try:
                 known = _write_known_rows(earlier, kept, journal, added=added, target=target)
+                num_left = plan.num_rows - sum(record.row_total for record in done.values())
+                engine = engine or stack.enter_context(start(num_rows=num_left))
                 records = _label_shards(plan, engine, journal, config, done=done, advance=advance, known=known)
             except Interrupted as stop:
                 # Workers may have finished shards of which this process has not heard: only records on the disk count.
@@ -253,7 +256,7 @@ def label_files(
         manifest=target.store.address(target.manifest),
         num_continued=num_continued,
         seconds=time.perf_counter() - started,
-        num_workers=engine.num_workers,
+        num_workers=engine.num_workers if engine is not None else 1,
         early_exit=card.early_exit(config.labelling),
     )
     reading = settings_of_reading(config.labelling, text_column=card.text_column)
@@ -333,8 +336,7 @@ def _agreed_plan(
         config,
         card,
         unpacked=unpacked,
-        earlier=earlier.digest if earlier is not None else "",
-        earlier_bytes=earlier.input_bytes if earlier is not None else None,
+        earlier=earlier,
     )
     if target.store.exists(target.plan) and not config.overwrite:
         with target.store.open(target.plan) as stream:

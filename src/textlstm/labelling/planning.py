@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from textlstm.config import FileFormat, LabelConfig, LabellingConfig
 from textlstm.corpus.rows.class_folders import list_class_files
-from textlstm.corpus.rows.lines import LineInput
+from textlstm.corpus.rows.lines import LineInput, RowStart
 from textlstm.corpus.rows.parquet import read_parquet_schema
 from textlstm.corpus.rows.readers import index_rows, kind_of_input, read_columns, read_records
 from textlstm.corpus.rows.records import Record
@@ -18,6 +18,7 @@ from textlstm.corpus.rows.settings import ReadSettings, encoding_name
 from textlstm.corpus.rows.streams import check_unchanged, file_state, read_blocks
 from textlstm.errors import InputError
 from textlstm.labelling.columns import AddedColumns
+from textlstm.labelling.earlier.output import EarlierOutput
 from textlstm.labelling.inputs import local_path
 from textlstm.labelling.inputs import num_bytes as num_bytes_of
 from textlstm.labelling.model import ModelCard
@@ -59,14 +60,12 @@ def make_plan(
     card: ModelCard,
     *,
     unpacked: Unpacked,
-    earlier: str = "",
-    earlier_bytes: Mapping[str, int] | None = None,
+    earlier: EarlierOutput | None = None,
 ) -> Plan:
     """Read every input once, without looking at values, and return the plan.
 
     Packed inputs, standard input and encodings that cannot be cut at line feeds are unpacked, since shards need to
-    seek. Where the labels of an earlier output are kept, `earlier` is the sha256 of its manifest, and `earlier_bytes`
-    tells how large inputs were then, by name.
+    seek. The labels of an `earlier` output are kept: of an input that has only grown since then, new rows are read.
 
     Raises:
         InputError: Inputs that cannot be read, lack the text column or clash with added columns; all of them.
@@ -86,7 +85,7 @@ def make_plan(
                 index=len(planned),
                 shard_rows=settings.shard_rows,
                 unpacked=unpacked,
-                prefix_bytes=(earlier_bytes or {}).get(name, 0),
+                earlier=earlier,
             )
             added.check(one.columns, name=name)
             planned.append(one)
@@ -116,7 +115,7 @@ def make_plan(
         model=card.digest,
         settings={**kept, "text_column": reading.columns.text},
         libraries=library_versions(),
-        earlier=earlier,
+        earlier=earlier.digest if earlier is not None else "",
     )
 
 
@@ -184,7 +183,13 @@ def _sha256_of_prefix(path: Path, num_bytes: int) -> tuple[str, str]:
 
 
 def _plan_file(
-    name: str, read_settings: ReadSettings, *, index: int, shard_rows: int, unpacked: "Unpacked", prefix_bytes: int
+    name: str,
+    read_settings: ReadSettings,
+    *,
+    index: int,
+    shard_rows: int,
+    unpacked: "Unpacked",
+    earlier: EarlierOutput | None,
 ) -> Planned:
     prefix_sha256 = ""
     path = local_path(name)
@@ -199,6 +204,7 @@ def _plan_file(
     elif state is not None and (kind.format is FileFormat.parquet or source.can_seek):
         # Shards seek in the file itself. Workers fetch a URL again, so the state of the copy here is of no use to them.
         readable, num_bytes = path, state.size
+        prefix_bytes = earlier.input_bytes.get(name, 0) if earlier is not None else 0
         prefix_sha256, sha256 = _sha256_of_prefix(path, prefix_bytes)
         address, state_of_workers = (name, None) if is_remote(name) else (str(path.absolute()), state)
     else:
@@ -210,21 +216,46 @@ def _plan_file(
         sha256 = sha256_of_input(path) if state is not None else copy_sha256
         encoding = source.encoding
     own = replace(read_settings, format=kind.format, encoding=encoding)
-    # Index what the shards will read. Every shard starts at a multiple of the stride, so at an indexed row.
+    file = InputFile(name, address, kind.format, encoding, sha256, num_bytes, state_of_workers, prefix_sha256)
+    known = earlier.row_offsets(file) if earlier is not None else {}
+    # The number 0 stands until `make_plan` numbers the shards of all files.
     try:
-        rows = index_rows(readable, own, stride=_tail_rows(shard_rows))
+        shards = [
+            Shard(0, index, first, last, offset)
+            for first, last, offset in _cut_file(readable, own, shard_rows=shard_rows, known=known)
+        ]
         columns = read_columns(readable, own)
     except InputError as error:
         raise InputError(*(problem.replace(str(readable), name) for problem in error.problems)) from error
     # Hash and index must be of the same bytes.
     check_unchanged(path, state)
-    # The number 0 stands until `make_plan` numbers the shards of all files.
-    shards = []
-    for first, last in cut_rows(rows.num_rows, shard_rows):
-        start = rows.rows(first, last).start
-        shards.append(Shard(0, index, first, last, start.offset if start else -1))
-    file = InputFile(name, address, kind.format, encoding, sha256, num_bytes, state_of_workers, prefix_sha256)
     return Planned(file, shards, columns)
+
+
+def _cut_file(
+    path: Path, settings: ReadSettings, *, shard_rows: int, known: Mapping[int, int]
+) -> list[tuple[int, int, int]]:
+    """Return first row, last row and byte offset (-1: none) of each shard of a file.
+
+    `known` tells the byte offsets of some rows; those before the last of them are not read where that is enough.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    # Every shard starts at a multiple of the stride, so at an indexed row.
+    stride = _tail_rows(shard_rows)
+    usable = [row for row in known if (row - 1) % stride == 0]
+    start = RowStart(max(usable), known[max(usable)]) if usable else None
+    rows = index_rows(path, settings, stride=stride, start=start)
+    cuts = list(cut_rows(rows.num_rows, shard_rows))
+    # Shards of another size begin at rows of which nobody knows the place.
+    if any(first < rows.first and first not in known for first, _ in cuts):
+        rows = index_rows(path, settings, stride=stride)
+    shards = []
+    for first, last in cuts:
+        begin = rows.rows(first, last).start
+        shards.append((first, last, begin.offset if begin else known.get(first, -1)))
+    return shards
 
 
 def cut_rows(num_rows: int, shard_rows: int) -> Iterator[tuple[int, int]]:

@@ -82,6 +82,30 @@ def test_reading_a_range_begins_at_the_known_row(tmp_path: Path, monkeypatch: py
     assert starts == [990_000 * 9]
 
 
+@pytest.mark.parametrize("format", ["csv", "csv.gz", "tsv", "jsonl", "txt", "parquet"])
+def test_an_index_from_a_known_row_is_the_end_of_the_whole_one(tmp_path: Path, format: str) -> None:
+    path = write(tmp_path, format)
+    whole = index_rows(path, SETTINGS, stride=5)
+    start = whole.rows(41, 50).start
+    rest = index_rows(path, SETTINGS, stride=5, start=start)
+    assert rest.num_rows == 100
+    assert rest.rows(61, 65) == whole.rows(61, 65)
+    if start is not None:
+        assert rest.first == 41
+        assert rest.offsets.tolist() == whole.offsets.tolist()[8:]
+        assert rest.rows(36, 45).start is None  # what stands before was not looked at
+
+
+def test_reading_for_an_index_begins_at_the_known_row(tmp_path: Path) -> None:
+    path = write(tmp_path, "jsonl")
+    start = index_rows(path, SETTINGS, stride=5).rows(41, 50).start
+    assert start is not None
+    # Rows before the known one are taken for blank lines: only if they were read would they be missed.
+    path.write_bytes(b"\n" * start.offset + path.read_bytes()[start.offset :])
+    assert index_rows(path, SETTINGS, stride=5, start=start).num_rows == 100
+    assert index_rows(path, SETTINGS, stride=5).num_rows == 60  # negative control
+
+
 def test_row_groups_before_the_range_are_not_read(tmp_path: Path) -> None:
     path = write(tmp_path, "parquet")
     content = bytearray(path.read_bytes())

@@ -185,8 +185,11 @@ class RowIndex:
     num_rows: int
     stride: int
     offsets: np.ndarray
-    """(ceil(num_rows / stride),) int64: bytes before rows 1, 1 + stride, ...; empty where reading cannot seek."""
+    """(ceil((num_rows - first + 1) / stride),) int64: bytes before rows first, first + stride, ...; empty where reading
+    cannot seek."""
     state: FileState | None
+    first: int = 1
+    """Rows before this one were not looked at."""
 
     def rows(self, first: int, last: int) -> RowRange:
         """Return how to read rows `first` to `last`, both included, as `read_records(..., rows=...)` takes it.
@@ -194,14 +197,14 @@ class RowIndex:
         Example: with stride 1000, rows(2500, 2600) reads on from row 2001.
         """
         start = None
-        if len(self.offsets):
-            place = (first - 1) // self.stride
-            start = RowStart(place * self.stride + 1, int(self.offsets[place]))
+        if len(self.offsets) and first >= self.first:
+            place = (first - self.first) // self.stride
+            start = RowStart(place * self.stride + self.first, int(self.offsets[place]))
         return RowRange(first, min(last, self.num_rows), start, self.state)
 
 
-def index_rows(path: Path, settings: ReadSettings, *, stride: int = 1000) -> RowIndex:
-    """Return where the rows of `path` begin; values are not looked at.
+def index_rows(path: Path, settings: ReadSettings, *, stride: int = 1000, start: RowStart | None = None) -> RowIndex:
+    """Return where the rows of `path` begin; values are not looked at, nor rows before a known `start`.
 
     Raises:
         InputError: as `read_records` for whole files; rows are not checked.
@@ -210,6 +213,8 @@ def index_rows(path: Path, settings: ReadSettings, *, stride: int = 1000) -> Row
     state = None if kind.format is FileFormat.folder else file_state(path)
     source = LineInput(path, kind, settings)
     offsets: list[int] = []
+    # Where reading cannot seek, rows are counted from the first one.
+    begin = start if start is not None and source.can_seek else RowStart(1, 0)
     num_rows = 0
     match kind.format:
         case FileFormat.folder:
@@ -217,26 +222,30 @@ def index_rows(path: Path, settings: ReadSettings, *, stride: int = 1000) -> Row
         case FileFormat.parquet:
             num_rows = count_parquet_rows(path)
         case _:
-            for offset in _row_offsets(source):
+            for offset in _row_offsets(source, begin):
                 if num_rows % stride == 0:
                     offsets.append(offset)
                 num_rows += 1
+            num_rows += begin.number - 1
     # The state goes with the offsets: whoever reads a range later refuses a file that has changed.
     check_unchanged(path, state)
     if num_rows == 0:
         raise InputError(f"{path}: has no data rows.")
-    return RowIndex(path, num_rows, stride, np.array(offsets if source.can_seek else [], dtype=np.int64), state)
+    found = np.array(offsets if source.can_seek else [], dtype=np.int64)
+    return RowIndex(path, num_rows, stride, found, state, begin.number if len(found) else 1)
 
 
-def _row_offsets(source: LineInput) -> Iterator[int]:
-    """Yield the byte at which each row of a file of lines begins."""
-    with source.lines() as lines:
+def _row_offsets(source: LineInput, start: RowStart) -> Iterator[int]:
+    """Yield the byte at which each row of a file of lines begins, from `start` on."""
+    is_delimited = source.kind.format in (FileFormat.csv, FileFormat.tsv)
+    header = read_header(source) if is_delimited and start.offset else None
+    with source.lines(start.offset) as lines:
         match source.kind.format:
             case FileFormat.csv | FileFormat.tsv:
-                header = take_header(lines, source)
+                header = header or take_header(lines, source)  # in one go, since a pipe cannot be opened twice
                 # Blank lines count as in `read_delimited`; otherwise the offsets would be those of other rows.
                 blank = ReadCounts() if len(header.columns) > 1 else None
-                rows = header.syntax.read_rows(lines, name=source.name, number=1, blank=blank)
+                rows = header.syntax.read_rows(lines, name=source.name, number=start.number, blank=blank)
                 yield from (row.offset for row in rows)
             case FileFormat.jsonl:
                 yield from (line.offset for line in lines if not is_blank(line.data))

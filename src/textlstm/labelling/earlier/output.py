@@ -103,6 +103,15 @@ class EarlierOutput:
         }
         return [job, *manifest.earlier]
 
+    def row_offsets(self, file: InputFile) -> dict[int, int]:
+        """Return at which byte rows of an input begin, by number: those of its shards, if the input has only grown."""
+        offsets = {}
+        if self._unchanged_rows(file):
+            for index, first, _, offset, *_ in self.manifest.shards:
+                if self.manifest.inputs[index]["name"] == file.name and offset >= 0:
+                    offsets[first] = offset
+        return offsets
+
     def _unchanged_rows(self, file: InputFile) -> float:
         """Return up to which row an input is as it was; infinity: to its end."""
         for index, source in enumerate(self.manifest.inputs):

@@ -42,6 +42,8 @@ _WORKERS_A_GPU = 4
 """Some prepare texts while another one computes."""
 INLINE_BYTES = 1_000_000
 """Smaller inputs are done sooner by this process than by others that must start first."""
+INLINE_ROWS = 5_000
+"""So is what is left of a larger input when there are no more rows than this."""
 
 
 class ShardEngine(Protocol):
@@ -64,8 +66,11 @@ def start_engine(
     names: Sequence[str],
     target: Target,
     inherited: tuple[int, ...],
+    num_rows: int | None = None,
 ) -> Iterator[ShardEngine]:
     """Give the engine for a job, its workers already loading the model; at the end they are gone.
+
+    `num_rows` tells how many rows are to be labelled; None where the job is not planned yet.
 
     Raises:
         ConfigError: `engine=ray` without Ray.
@@ -76,6 +81,9 @@ def start_engine(
         case Engine.local if is_small(names):
             # Small inputs: no other process has to start, and tables for many texts would not pay.
             yield InlineEngine(models.load(model_dir, settings, False), settings=settings)
+        case Engine.local if num_rows is not None and num_rows <= INLINE_ROWS:
+            # The model is prepared as in workers, so that the same bytes come out.
+            yield InlineEngine(models.load(model_dir, settings, True), settings=settings)
         case Engine.local:
             # The workers start here and load the model while the caller plans the job.
             job = WorkerJob(
