@@ -9,7 +9,7 @@ from textlstm.config import EvaluationConfig, Task
 from textlstm.evaluation.calibration import equal_count_bins
 from textlstm.evaluation.evaluate import evaluate_rows
 from textlstm.evaluation.report.answers import Tone, answers, choices
-from textlstm.evaluation.report.charts import confusion_matrix, order_by_confusion
+from textlstm.evaluation.report.confusion_matrix import confusion_matrix, order_by_confusion
 from textlstm.evaluation.scored_rows import ScoredRows
 
 MakeRows = Callable[..., ScoredRows]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from textlstm.evaluation.confusion import num_flipped
 from textlstm.evaluation.evaluate import MAJORITY, Evaluation
 from textlstm.evaluation.report.answers import answers, choices
-from textlstm.evaluation.report.charts import confusion_matrix
+from textlstm.evaluation.report.confusion_matrix import confusion_matrix
 from textlstm.evaluation.report.inputs import ClassWords, EpochPoint, Link
 from textlstm.evaluation.report.pictures import calibration_of, coverage_picture, epoch_pictures
 from textlstm.evaluation.report.tables import (
