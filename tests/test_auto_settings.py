@@ -56,9 +56,15 @@ def test_only_settings_that_data_decide_can_be_auto() -> None:
     ],
 )
 def test_parts_of_speech_are_tagged_where_something_reads_them(overrides: list[str], pos: bool) -> None:
-    assert compose_config("prepare", PrepareConfig, overrides).text.pos is pos
     assert compose_config("train", TrainConfig, overrides).text.pos is pos
     assert compose_config("train", TrainConfig, ["model.pos_embedding_size=8"]).text.pos
+
+
+@pytest.mark.parametrize(
+    ("overrides", "pos"), [([], True), (["text.pos=false"], False), (["text=fast"], False), (["text=default"], True)]
+)
+def test_prepare_tags_unless_told_not_to(overrides: list[str], pos: bool) -> None:
+    assert compose_config("prepare", PrepareConfig, overrides).text.pos is pos
 
 
 def test_the_help_explains_auto_for_each_setting() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from textlstm.config import DataConfig, DataSource, TextConfig
+from textlstm.config import DataConfig, DataSource, Precision, Tagger, TextConfig
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.text.fingerprint import TextFingerprint
@@ -47,7 +47,9 @@ def write(tmp_path: Path) -> Callable[[str, Rows], str]:
 
 @cache
 def _pipeline(settings: str, saved: TextFingerprint | None) -> TextPipeline:
-    return TextPipeline(TextConfig(**json.loads(settings)), saved=saved)
+    values = json.loads(settings)
+    values |= {"tagger": Tagger(values["tagger"]), "tagger_precision": Precision(values["tagger_precision"])}
+    return TextPipeline(TextConfig(**values), saved=saved)
 
 
 @pytest.fixture

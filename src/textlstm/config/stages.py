@@ -163,15 +163,16 @@ Preparing = TypeVar("Preparing", bound=PrepareConfig)
 
 
 def with_needed_pos(config: Preparing) -> Preparing:
-    """Return `config` with text.pos=auto resolved: parts of speech where another setting reads them.
+    """Return `config` with text.pos=auto resolved.
 
-    Where text.pos=false was typed, no setting that reads them is left to choose.
+    `textlstm prepare` tags: its data card shows parts of speech. The stages that train tag where another setting reads
+    parts of speech; where text.pos=false was typed, no setting that reads them is left to choose.
     """
     if "text.pos" not in config.auto:
         without = () if config.text.pos else POS_SETTINGS
         return replace(config, auto=[key for key in config.auto if key not in without])
-    # Tags are needed by the filters of the text, or by a network that reads them.
-    reads_pos = isinstance(config, TrainConfig) and config.model.pos_embedding_size > 0
+    # In a training tags are needed by the filters of the text, or by a network that reads them.
+    reads_pos = not isinstance(config, TrainConfig) or config.model.pos_embedding_size > 0
     needed = bool(config.text.keep_pos or config.text.drop_pos or reads_pos)
     auto = [key for key in config.auto if key != "text.pos"]
     return replace(config, text=replace(config.text, pos=needed), auto=auto)

@@ -15,7 +15,8 @@ class TextConfig:
     spacy_model: str = ""
     """Installed spaCy package to use; empty means the first one found for the language."""
     pos: bool = True
-    """Tag parts of speech; false leaves the tagger out and is several times faster; auto: if a setting reads them."""
+    """Tag parts of speech; false leaves the tagger out and is several times faster; auto: in `prepare`,
+    and in a training if a setting reads them."""
     tagger: Tagger = Tagger.auto
     """spacy runs nlp.pipe; fast runs the same weights in large batches; auto takes fast where its tags prove equal."""
     tagger_precision: Precision = Precision.fp32

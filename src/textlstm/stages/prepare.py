@@ -7,6 +7,10 @@ from textlstm.corpus.preparation.prepare import Phase, Progress, prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.stages.screen import Stopwatch, note, progress, say, table
+from textlstm.text.tagger.pos import POS_NAMES
+
+_FREQUENT_POS = 4
+"""Parts of speech in the summary; the data card has all."""
 
 
 def prepare(config: PrepareConfig) -> None:
@@ -50,6 +54,11 @@ def describe(corpus: PreparedCorpus) -> None:
     splits = {"train": corpus.train, "validation": corpus.validation, "test": corpus.test}
     rows = [(name, *_counts(split)) for name, split in splits.items() if split is not None]
     table(f"{len(corpus.labels)} labels, {corpus.task}", ("split", "rows", "tokens", "tokens a text"), rows)
+    pos = next(iter(corpus.card["splits"].values())).get("tokens_of_pos")  # cards of earlier versions have none
+    if pos:
+        total = sum(pos.values())
+        frequent = [f"{POS_NAMES.get(tag, 'without a tag')} {count / total:.0%}" for tag, count in pos.items()]
+        say(f"words       {', '.join(frequent[:_FREQUENT_POS])}")
     say(f"data card   {corpus.directory / 'card.html'}")
 
 

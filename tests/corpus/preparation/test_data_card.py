@@ -48,6 +48,7 @@ def test_card_of_a_tiny_corpus(write, prepare: Prepare) -> None:
         "tokens_before_filters": {"mean": 3.25, "min": 2, "median": 3, "p95": 5, "p99": 5, "max": 5},
         "tokens_after_filters": {"mean": 1.5, "min": 0, "median": 1, "p95": 3, "p99": 3, "max": 3},
         "languages_of_sample": {"en": 3, "unclear": 1},
+        "tokens_of_pos": {},
         "length_histogram": [[0, 0, 1], [1, 1, 1], [2, 2, 1], [3, 3, 1]],
         "files": {"train.jsonl": 4},
     }
@@ -66,6 +67,20 @@ def test_card_of_a_tiny_corpus(write, prepare: Prepare) -> None:
         "train: 1 row without tokens after the filters, read as one unknown",
     ]
     assert corpus.warnings == tuple(card["warnings"])
+
+
+def test_parts_of_speech_are_counted(write, prepare: Prepare) -> None:
+    train = [(f"{who} ate the {what}.", who) for who in ("She", "He") for what in ("apple", "bread")]
+    others = {"validation": write("v.jsonl", [("A bird.", "He")]), "test": write("t.jsonl", [("Two!", "She")])}
+    corpus = prepare(write("train.jsonl", train), **others, text=TextConfig(pos=True))
+    splits = corpus.card["splits"]
+    assert splits["train"]["tokens_of_pos"] == {"DET": 4, "NOUN": 4, "PRON": 4, "PUNCT": 4, "VERB": 4}
+    assert splits["test"]["tokens_of_pos"] == {"NUM": 1, "PUNCT": 1}
+    page = (corpus.directory / CARD_PAGE).read_text(encoding="utf-8")
+    assert all(name in page for name in ("Parts of speech", "determiners", "punctuation marks", "20.0%", "50.0%"))
+    # Without tags there is no such table.
+    plain = prepare(write("train.jsonl", train), **others, text=TextConfig(pos=False))
+    assert "Parts of speech" not in (plain.directory / CARD_PAGE).read_text(encoding="utf-8")
 
 
 def test_near_duplicates_of_train_are_named(write, rows, prepare: Prepare) -> None:

@@ -19,6 +19,7 @@ from textlstm.html_pages import fill_template
 from textlstm.storage.files import atomic_file
 from textlstm.text.fingerprint import TextFingerprint
 from textlstm.text.language_detection import UNCLEAR, count_languages
+from textlstm.text.tagger.pos import POS_NAMES, POS_TAGS
 
 # Counts over the rows of a split, taken batch by batch in bounded memory.
 
@@ -81,6 +82,8 @@ class SplitStatistics:
         self.label_counts: Counter[str] = Counter()
         self.labels_per_row: Counter[int] = Counter()
         self.languages: Counter[str] = Counter()
+        self.pos_counts = np.zeros(len(POS_TAGS), np.int64)
+        """Kept tokens of each part of speech; all 0 where texts are not tagged."""
         self._language = language
         self._sample_step = -(-num_rows // LANGUAGE_SAMPLE) or 1
         self.files: Counter[str] = Counter()
@@ -100,6 +103,8 @@ class SplitStatistics:
         self.num_rows += batch.num_rows
         self.num_tokens += int(kept.sum())
         self.num_removed += int(removed.sum())
+        tags = pc.list_flatten(batch.column("pos")).to_numpy(zero_copy_only=False)
+        self.pos_counts += np.bincount(tags, minlength=len(POS_TAGS)).astype(np.int64)
         self.num_without_tokens += int((kept == 0).sum())
         self.chars.add(pc.utf8_length(batch.column("text")).to_numpy().astype(np.int64))
         self.tokens_before.add(kept + removed)
@@ -186,6 +191,11 @@ def _split_card(found: SplitStatistics) -> dict[str, Any]:
         "tokens_before_filters": found.tokens_before.summary(),
         "tokens_after_filters": found.tokens_after.summary(),
         "languages_of_sample": dict(found.languages.most_common()),
+        "tokens_of_pos": {
+            POS_TAGS[place]: int(found.pos_counts[place])
+            for place in np.argsort(-found.pos_counts, kind="stable")
+            if found.pos_counts[place]
+        },
         "length_histogram": found.tokens_after.histogram(),
         "files": dict(found.files.most_common(_MAX_FILES)),
     }
@@ -263,6 +273,7 @@ def render_page(
         "max_labels": MAX_LABELS,
         "histograms": {name: _bars(split["length_histogram"]) for name, split in card["splits"].items()},
         "pairs": pairs or {},
+        "pos_lines": _pos_lines(card),
     }
     return fill_template("textlstm.corpus.preparation", "data_card.html.jinja", style="data_card.css", values=values)
 
@@ -323,3 +334,27 @@ def _label_lines(card: Mapping[str, Any], examples: Mapping[str, Sequence[str]])
         for label in labels
     ]
     return sorted(lines, key=lambda line: (-line.counts[0], line.label))
+
+
+class PosLine(NamedTuple):
+    """A part of speech with its share of the kept tokens of each split, in [0, 1]."""
+
+    name: str
+    tag: str
+    shares: list[float]
+
+
+def _pos_lines(card: Mapping[str, Any]) -> list[PosLine]:
+    """Return the parts of speech, the most frequent of the first split first; none where texts are not tagged."""
+    counts = [split["tokens_of_pos"] for split in card["splits"].values()]
+    # A part of speech that only a later split has comes last.
+    tags = dict.fromkeys(tag for of_pos in counts for tag in of_pos)
+    totals = [max(sum(of_pos.values()), 1) for of_pos in counts]
+    return [
+        PosLine(
+            POS_NAMES.get(tag, "without a tag"),
+            tag,
+            [of_pos.get(tag, 0) / total for of_pos, total in zip(counts, totals, strict=True)],
+        )
+        for tag in tags
+    ]

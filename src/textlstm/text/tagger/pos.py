@@ -40,6 +40,28 @@ POS_TAGS: tuple[str, ...] = (
 
 POS_INDEX: dict[str, int] = {tag: index for index, tag in enumerate(POS_TAGS)}
 
+POS_NAMES: dict[str, str] = {
+    "ADJ": "adjectives",
+    "ADP": "prepositions",
+    "ADV": "adverbs",
+    "AUX": "auxiliary verbs",
+    "CCONJ": "coordinating conjunctions",
+    "DET": "determiners",
+    "INTJ": "interjections",
+    "NOUN": "nouns",
+    "NUM": "numerals",
+    "PART": "particles",
+    "PRON": "pronouns",
+    "PROPN": "proper nouns",
+    "PUNCT": "punctuation marks",
+    "SCONJ": "subordinating conjunctions",
+    "SYM": "symbols",
+    "VERB": "verbs",
+    "X": "other words",
+    "SPACE": "white space",
+}
+"""What people call each tag, in the plural."""
+
 
 def check_pos_tags(key: str, tags: Sequence[str]) -> None:
     """Refuse tags that are not universal parts of speech.
