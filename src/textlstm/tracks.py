@@ -90,3 +90,23 @@ def bar_track(share: float, *, kind: str = "", title: str = "") -> Markup:
         f'<svg class="line bar {kind}" height="12" role="img" aria-label="{escape(title)}">'
         f'<rect x="0" y="1" width="{width:.2f}%" height="10" rx="1.5"/></svg>'
     )
+
+
+class BarLine(NamedTuple):
+    """A name with a bar and a figure."""
+
+    name: str
+    bar: Markup
+    figure: str
+
+
+def bar_lines(values: Sequence[tuple[str, float]], *, most: int) -> list[BarLine]:
+    """Return the first `most` names whose value is above 0, each with a bar relative to the largest of them."""
+    shown = [(name, value) for name, value in values if value > 0][:most]
+    largest = max((value for _, value in shown), default=1.0)
+    decimals = 2 if largest >= 1 else 3
+    lines = []
+    for name, value in shown:
+        title = f"{name}: {fixed(value, 3)}, {value / largest:.0%} of the longest bar"
+        lines.append(BarLine(name, bar_track(value / largest, kind="own", title=title), fixed(value, decimals)))
+    return lines

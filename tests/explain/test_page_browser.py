@@ -1,15 +1,16 @@
 """The page in a real browser: nothing runs, pictures are visible, and the keyboard opens what is folded."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from page_checks import faults
+from page_checks import faults, printed_pages
 from textlstm.explain.attribution import Method
 from textlstm.explain.explanation import explain_texts
-from textlstm.explain.page import render_page
+from textlstm.explain.page import Origin, render_page
 from textlstm.explain.summary import view_corpus
 from textlstm.inference.classifier import TextClassifier
 
@@ -68,3 +69,27 @@ def test_the_harness_sees_a_script_that_runs(browser: Any, page: Path, tmp_path:
     raw.write_text(content.replace("<main>", f"<main>{ATTACK}", 1), encoding="utf-8")
     browser.get(raw.as_uri())
     assert browser.execute_async_script("setTimeout(() => arguments[0](document.title), 500)") == "owned"
+
+
+def test_twenty_texts_of_many_classes_are_printed_on_few_pages(browser: Any, tiny_model: Path, tmp_path: Path) -> None:
+    """Folded parts are left out on paper; before, a page like this one took three times as many sheets."""
+    classifier = TextClassifier.load(tiny_model)
+    words = ["goal", "match", "bank", "share", "actor", "scene", "the", "coach"]
+    texts = [" ".join(words[(n + k) % len(words)] for k in range(4 + n % 9)) for n in range(20)]
+    explanations = explain_texts(classifier, texts)
+    view = view_corpus(explanations, Method.combined)
+    # As many classes as a corpus of intents has.
+    classes = [replace(entry, label=f"{entry.label}_{n}") for n in range(26) for entry in view.classes]
+    page = tmp_path / "page.html"
+    page.write_bytes(
+        render_page(
+            explanations,
+            labels=classifier.labels,
+            title="Why",
+            details={},
+            corpus=replace(view, classes=tuple(classes)),
+            origins=[Origin(str(n), (classifier.labels[n % 2],)) for n in range(20)],
+        )
+    )
+    assert 2 <= printed_pages(browser, page) <= 4
+    assert faults(browser, page) == []

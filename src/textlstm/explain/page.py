@@ -19,13 +19,15 @@ from textlstm.explain.pictures import (
     levels_of,
     strip_rows,
 )
-from textlstm.explain.summary import CorpusView
+from textlstm.explain.summary import ClassView, CorpusView
 from textlstm.html_pages import fill_template
+from textlstm.tracks import BarLine, bar_lines
 
 _PACKAGE = "textlstm.explain"
 _PAGE, _STYLE = "page.html.jinja", "page.css"
 _TABLE_ROWS = 25
-_MOST_CLASSES = 24
+_MOST_CLASSES = 12
+_MOST_BARS = 6
 _SHOWN_CHARS = 700
 METHOD_NAMES = {
     Method.combined: "whole model",
@@ -112,6 +114,7 @@ def render_page(
         "deletion": _deletion(faithfulness) if faithfulness else None,
         "corpus": corpus,
         "most_classes": _MOST_CLASSES,
+        "classes": [(entry, _word_bars(entry)) for entry in corpus.classes[:_MOST_CLASSES]],
         "half_lives": _half_lives(corpus) if corpus.half_lives else None,
         "method_names": METHOD_NAMES,
         "texts": [
@@ -121,6 +124,12 @@ def render_page(
     }
     page = fill_template(_PACKAGE, _PAGE, style=_STYLE, values=values)
     return page.encode("utf-8", "replace")
+
+
+def _word_bars(entry: ClassView) -> list[BarLine]:
+    """Return the words that speak most for a class, without marks."""
+    words = [(word.name, word.total) for word in entry.words if any(map(str.isalnum, word.name))]
+    return bar_lines(words, most=_MOST_BARS)
 
 
 def view_text(explanation: Explanation, origin: Origin, *, labels: Sequence[str], method: Method) -> TextView:

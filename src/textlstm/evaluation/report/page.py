@@ -19,12 +19,13 @@ from textlstm.evaluation.report.tables import (
     model_plots,
     pair_lines,
     slice_plots,
-    word_lines,
     wrong_rows,
 )
 from textlstm.html_pages import fill_template
+from textlstm.tracks import BarLine, bar_lines
 
 _PAGE, _STYLE, _SCRIPT = "report.html.jinja", "report.css", "report.js"
+_MOST_WORDS = 6
 
 
 def render_report(
@@ -79,7 +80,7 @@ def render_report(
         "pairs": pair_lines(evaluation, include_text=include_text),
         "removed": evaluation.removed if include_text else [],
         "num_flipped": num_flipped(evaluation.rows),
-        "class_words": [(entry, word_lines(entry)) for entry in class_words] if include_text else [],
+        "class_words": [(entry, _word_bars(entry)) for entry in class_words] if include_text else [],
         "include_text": include_text,
         "links": links,
         "epochs": epoch_pictures(epochs, best_epoch),
@@ -87,3 +88,8 @@ def render_report(
     }
     page = fill_template("textlstm.evaluation.report", _PAGE, style=_STYLE, script=_SCRIPT, values=values)
     return page.encode("utf-8", "replace")
+
+
+def _word_bars(entry: ClassWords) -> list[BarLine]:
+    """Return the words that count most for a class."""
+    return bar_lines([(word.name, word.total) for word in entry.words], most=_MOST_WORDS)

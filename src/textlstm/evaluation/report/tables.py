@@ -11,11 +11,10 @@ from textlstm.evaluation.bootstrap import Interval
 from textlstm.evaluation.confusion import ConfusedPair, hardest_rows
 from textlstm.evaluation.evaluate import MAJORITY, TOGETHER, Evaluation
 from textlstm.evaluation.figures import MODEL_NAMES
-from textlstm.evaluation.report.inputs import ClassWords
 from textlstm.evaluation.scored_rows import UNKNOWN_LABEL, UNKNOWN_TARGET
 from textlstm.evaluation.slices import Slice
 from textlstm.figure_text import interval_text, score_text
-from textlstm.tracks import Scale, axis, bar_track, interval_track
+from textlstm.tracks import Scale, axis, interval_track
 
 METRIC_NAMES = {
     "accuracy": "Accuracy",
@@ -40,7 +39,6 @@ METRIC_NAMES = {
 _MAX_TEXT = 600
 _MAX_WRONG = 300
 """Wrong rows on the page; predictions.parquet has all."""
-_MAX_WORDS = 6
 _MAX_PAIR_TEXT = 280
 _MAX_PAIRS = 10
 
@@ -95,15 +93,6 @@ class WrongRows(NamedTuple):
     labels: list[str]
     """True labels that occur, for the filter; a row's place here is its `truth`."""
     predicted_labels: list[str]
-
-
-class WordLine(NamedTuple):
-    """A word that counts for a class."""
-
-    word: str
-    bar: Markup
-    weight: str
-    num_occurrences: int
 
 
 class PairLine(NamedTuple):
@@ -252,21 +241,6 @@ def wrong_rows(evaluation: Evaluation, *, include_text: bool) -> WrongRows:
         sorted({entry.label for entry in examples}),
         sorted({entry.predicted_label for entry in examples}),
     )
-
-
-def word_lines(entry: ClassWords) -> list[WordLine]:
-    """Return the words that count most for a class, each with a bar."""
-    shown = [word for word in entry.words if word.total > 0][:_MAX_WORDS]
-    largest = max((word.total for word in shown), default=1.0)
-    return [
-        WordLine(
-            word.name,
-            bar_track(word.total / largest, kind="own", title=f"{word.total:.3f}"),
-            f"{word.total:.2f}",
-            word.num_occurrences,
-        )
-        for word in shown
-    ]
 
 
 def pair_lines(evaluation: Evaluation, *, include_text: bool) -> list[PairLine]:
