@@ -109,10 +109,10 @@ def test_pages_and_tables_follow_links_and_refuse_pipes(tmp_path: Path) -> None:
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
-@pytest.mark.parametrize("name", ["out.xlsx", "out.XLSX", "out.json", "out.zip", "out.sqlite"])
+@pytest.mark.parametrize("name", ["out.xls", "out.XLS", "out.json", "out.zip", "out.sqlite"])
 def test_a_name_that_tells_a_format_that_is_not_written_is_refused(rows: Path, run, name: str) -> None:
     assert _refused(run, name) == (
-        f"{rows}/{name}: {Path(name).suffix.lower()} is not written; name the output .csv, .tsv, .jsonl or .parquet, "
+        f"{rows}/{name}: {Path(name).suffix.lower()} is not written; name the output .csv, .tsv, .jsonl, .parquet or .xlsx, "
         "the first three also with .gz or .zst",
     )
     assert _names(rows) == ["in.csv", "model"]

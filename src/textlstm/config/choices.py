@@ -26,6 +26,7 @@ class FileFormat(StrEnum):
     tsv = "tsv"
     jsonl = "jsonl"
     parquet = "parquet"
+    xlsx = "xlsx"
     text = "text"
     folder = "folder"
 

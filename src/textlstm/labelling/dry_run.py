@@ -22,8 +22,9 @@ from textlstm.labelling.journal import Journal
 from textlstm.labelling.model import SAVED_MODELS, ModelCard, ModelSource
 from textlstm.labelling.output import Target, expand_names, open_target, refuse_input_as_output
 from textlstm.labelling.plan import Plan
-from textlstm.labelling.planning import Unpacked, make_plan, refuse_headers
+from textlstm.labelling.planning import make_plan, refuse_headers
 from textlstm.labelling.shard import read_rows
+from textlstm.labelling.unpacking import Unpacked
 from textlstm.labelling.work_folder import refuse_existing
 from textlstm.storage.stores import LocalStore, is_remote
 

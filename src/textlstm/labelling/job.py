@@ -31,10 +31,11 @@ from textlstm.labelling.output import (
     refuse_input_as_output,
 )
 from textlstm.labelling.plan import Plan
-from textlstm.labelling.planning import Unpacked, make_plan, refuse_headers, sha256_of_input
+from textlstm.labelling.planning import make_plan, refuse_headers, sha256_of_input
 from textlstm.labelling.shard import ShardTask, settings_of_reading
 from textlstm.labelling.stream import label_stream
 from textlstm.labelling.summary import LabelSummary, summarize
+from textlstm.labelling.unpacking import Unpacked
 from textlstm.labelling.work_folder import refuse_existing, refuse_other_output, refuse_other_work, work_folder
 from textlstm.processes.standard_streams import standard_output
 

@@ -11,6 +11,8 @@ from typing import BinaryIO, NamedTuple, cast
 from textlstm.config import FileFormat, LabelConfig, LabellingConfig
 from textlstm.corpus.rows.inputs import MANIFEST_SUFFIX, REJECTS_SUFFIX, WORK_SUFFIX, expand_inputs
 from textlstm.corpus.rows.settings import STDIN, FileKind, has_row_suffix, kind_by_name
+from textlstm.corpus.rows.values import parse_object
+from textlstm.corpus.rows.workbooks import WorkbookWriter
 from textlstm.errors import ConfigError, InputError
 from textlstm.labelling.columns import AddedColumns
 from textlstm.labelling.earlier.kept import KeptParts
@@ -116,7 +118,7 @@ def refuse_input_as_output(output: str, inputs: Sequence[str], patterns: Sequenc
 
 
 _OTHER_FORMATS = (
-    *(".xlsx", ".xls", ".xlsm", ".ods", ".json", ".xml", ".html", ".feather", ".arrow", ".avro", ".orc"),
+    *(".xls", ".xlsm", ".ods", ".json", ".xml", ".html", ".feather", ".arrow", ".avro", ".orc"),
     *(".db", ".sqlite", ".sqlite3", ".duckdb", ".pkl", ".pickle", ".zip", ".tar", ".tgz", ".7z", ".bz2", ".xz"),
 )
 """Endings of well-known formats that are not written: a file of that name with CSV in it would mislead."""
@@ -131,7 +133,7 @@ def _refuse_other_formats(output: str) -> None:
     suffix = Path(output).suffix.lower()
     if suffix in _OTHER_FORMATS:
         raise InputError(
-            f"{output}: {suffix} is not written; name the output .csv, .tsv, .jsonl or .parquet, "
+            f"{output}: {suffix} is not written; name the output .csv, .tsv, .jsonl, .parquet or .xlsx, "
             "the first three also with .gz or .zst"
         )
 
@@ -169,7 +171,8 @@ def join_parts(
 ) -> list[int]:
     """Write the header and all parts, each checked against its record, in the order of `records`.
 
-    Parts that are `kept` come from the earlier output. Returned is the size of each part: bytes, or row groups.
+    Parts that are `kept` come from the earlier output. Returned is the size of each part: bytes, row groups, or rows
+    of a workbook.
 
     Raises:
         InputError: The earlier output was changed since it was checked.
@@ -178,6 +181,8 @@ def join_parts(
     """
     if output.format is FileFormat.parquet:
         return _join_parquet(stream, records, journal, output=output, added=added, kept=kept)
+    if output.format is FileFormat.xlsx:
+        return _join_workbook(stream, records, journal, columns=(*output.columns, *added.names))
     # Packed parts are joined as they are: gzip members and zstd frames that follow one another are one valid file.
     write_header(stream, output, added, settings=settings)
     sizes = []
@@ -185,6 +190,18 @@ def join_parts(
         is_kept = kept is not None and record.number in kept.places
         sizes.append(stream.write(kept.read(record.number) if kept and is_kept else journal.read_part(record)))
     return sizes
+
+
+def _join_workbook(
+    stream: DigestStream, records: Sequence[ShardRecord], journal: Journal, *, columns: Sequence[str]
+) -> list[int]:
+    """Write the rows of all parts, which are JSONL, into one sheet; return how many each part has."""
+    writer = WorkbookWriter(cast(BinaryIO, stream), columns=columns)
+    for record in records:
+        for line in journal.read_part(record).split(b"\n")[:-1]:
+            writer.write(parse_object(line.decode("utf-8")))
+    writer.close()
+    return [record.num_rows for record in records]
 
 
 def _join_parquet(

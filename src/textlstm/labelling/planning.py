@@ -16,6 +16,7 @@ from textlstm.corpus.rows.readers import index_rows, kind_of_input, read_columns
 from textlstm.corpus.rows.records import Record
 from textlstm.corpus.rows.settings import ReadSettings, encoding_name
 from textlstm.corpus.rows.streams import check_unchanged, file_state, read_blocks
+from textlstm.corpus.rows.workbooks import MAX_ROWS
 from textlstm.errors import InputError
 from textlstm.labelling.columns import AddedColumns
 from textlstm.labelling.earlier.output import EarlierOutput
@@ -25,8 +26,9 @@ from textlstm.labelling.model import ModelCard
 from textlstm.labelling.output import choose_output_kind
 from textlstm.labelling.plan import InputFile, Plan, RowFormat, Shard
 from textlstm.labelling.shard import settings_of_reading
+from textlstm.labelling.unpacking import Unpacked, copy_rows, unpack
 from textlstm.model_folder import library_versions
-from textlstm.storage.stores import Store, is_remote
+from textlstm.storage.stores import is_remote
 
 WITHOUT_EFFECT = ("num_workers", "max_reject_fraction", "early_exit", "append")
 """Labelling settings that do not change the bytes of the output; an early exit that the model has is added again."""
@@ -38,20 +40,14 @@ _MIN_TAIL_ROWS = 500
 """A small shard has at least this many rows: the networks need enough rows at once."""
 
 
-class Unpacked(NamedTuple):
-    """Where plain copies of packed inputs go."""
-
-    store: Store
-    folder: str
-    scratch: str
-
-
 class Planned(NamedTuple):
     """One input file with its shards and columns."""
 
     file: InputFile
     shards: list[Shard]
     columns: tuple[str, ...]
+    format: FileFormat
+    """Of the file as the user gave it; shards may read a copy in another one."""
 
 
 def make_plan(
@@ -188,13 +184,14 @@ def _plan_file(
     *,
     index: int,
     shard_rows: int,
-    unpacked: "Unpacked",
+    unpacked: Unpacked,
     earlier: EarlierOutput | None,
 ) -> Planned:
     prefix_sha256 = ""
     path = local_path(name)
     kind = kind_of_input(path, read_settings)
     source = LineInput(path, kind, read_settings)
+    read_format = kind.format
     encoding = encoding_name(read_settings.encoding, key_prefix=read_settings.key_prefix)
     state = None if kind.format is FileFormat.folder else file_state(path)
     if kind.format is FileFormat.folder:
@@ -207,16 +204,23 @@ def _plan_file(
         prefix_bytes = earlier.input_bytes.get(name, 0) if earlier is not None else 0
         prefix_sha256, sha256 = _sha256_of_prefix(path, prefix_bytes)
         address, state_of_workers = (name, None) if is_remote(name) else (str(path.absolute()), state)
+    elif kind.format is FileFormat.xlsx:
+        # A workbook can be read from its beginning alone: shards read a copy of its rows.
+        copy = f"{unpacked.folder}/{index}.jsonl"
+        address, state_of_workers = unpacked.store.address(copy), None
+        copy_rows(path, read_settings, name=copy, unpacked=unpacked)
+        readable, sha256, num_bytes = local_path(address), sha256_of_input(path), num_bytes_of(name)
+        read_format, encoding = FileFormat.jsonl, "utf-8"
     else:
         # Packed, piped, or in an encoding that cannot be cut at line feeds: shards read a copy in the work folder.
         copy = f"{unpacked.folder}/{index}.{kind.format}"
         address, state_of_workers = unpacked.store.address(copy), None
-        copy_sha256, num_bytes = _unpack(source, name=copy, unpacked=unpacked)
+        copy_sha256, num_bytes = unpack(source, name=copy, unpacked=unpacked)
         readable = local_path(address)
         sha256 = sha256_of_input(path) if state is not None else copy_sha256
         encoding = source.encoding
-    own = replace(read_settings, format=kind.format, encoding=encoding)
-    file = InputFile(name, address, kind.format, encoding, sha256, num_bytes, state_of_workers, prefix_sha256)
+    own = replace(read_settings, format=read_format, encoding=encoding)
+    file = InputFile(name, address, read_format, encoding, sha256, num_bytes, state_of_workers, prefix_sha256)
     known = earlier.row_offsets(file) if earlier is not None else {}
     # The number 0 stands until `make_plan` numbers the shards of all files.
     try:
@@ -229,7 +233,7 @@ def _plan_file(
         raise InputError(*(problem.replace(str(readable), name) for problem in error.problems)) from error
     # Hash and index must be of the same bytes.
     check_unchanged(path, state)
-    return Planned(file, shards, columns)
+    return Planned(file, shards, columns, kind.format)
 
 
 def _cut_file(
@@ -279,20 +283,6 @@ def _tail_rows(shard_rows: int) -> int:
     return min((size for size in sizes if size >= _MIN_TAIL_ROWS), default=shard_rows)
 
 
-def _unpack(source: LineInput, *, name: str, unpacked: "Unpacked") -> tuple[str, int]:
-    """Write the plain bytes of `source` as `name`; return their sha256 (hex) and how many there are."""
-    digest, num_bytes = hashlib.sha256(), 0
-    blocks = read_blocks(source.path, compression=source.kind.compression, max_expansion=source.settings.max_expansion)
-    with closing(blocks), unpacked.store.create(name, scratch=unpacked.scratch) as stream:
-        for block in source.plain(blocks):
-            stream.write(block)
-            digest.update(block)
-            num_bytes += len(block)
-    if num_bytes == 0:
-        raise InputError(f"{source.name}: is empty (0 bytes).")
-    return digest.hexdigest(), num_bytes
-
-
 def _output_format(planned: Sequence[Planned], config: LabelConfig, reading: ReadSettings) -> RowFormat:
     """Return how the output is written.
 
@@ -301,12 +291,18 @@ def _output_format(planned: Sequence[Planned], config: LabelConfig, reading: Rea
     Raises:
         InputError: The output's format has no columns, or inputs with fixed columns differ in them.
     """
-    kind = choose_output_kind(config, planned[0].file.format)
+    kind = choose_output_kind(config, planned[0].format)
+    num_rows = sum(shard.num_rows for one in planned for shard in one.shards)
+    if kind.format is FileFormat.xlsx and num_rows >= MAX_ROWS:
+        raise InputError(
+            f"{config.output}: a sheet holds {MAX_ROWS - 1:,} rows below its header, and there are {num_rows:,}; "
+            "name the output .csv or .parquet"
+        )
     columns: dict[str, None] = {}
     for one in planned:
         columns.update(dict.fromkeys(one.columns))
         # Each row of JSONL names its own columns: all of them are known only after reading every row.
-        if one.file.format is FileFormat.jsonl and kind.format is not FileFormat.jsonl:
+        if one.format is FileFormat.jsonl and kind.format is not FileFormat.jsonl:
             own = replace(reading, format=one.file.format, encoding=one.file.encoding)
             for row in read_records(local_path(one.file.path), own):
                 if isinstance(row, Record):
@@ -315,7 +311,7 @@ def _output_format(planned: Sequence[Planned], config: LabelConfig, reading: Rea
     # Rows of any other format have fixed columns, and an input that lacks one cannot be written beside the rest.
     for one in planned:
         missing = [name for name in columns if name not in one.columns]
-        if missing and one.file.format is not FileFormat.jsonl:
+        if missing and one.format is not FileFormat.jsonl:
             listed = ", ".join(map(repr, missing))
             problems.append(f"{one.file.name}: has no column {listed}, which other inputs have; label it on its own")
     if problems:

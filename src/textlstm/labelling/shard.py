@@ -18,6 +18,7 @@ from textlstm.corpus.rows.records import Record, Reject, reject_line, text_of_na
 from textlstm.corpus.rows.settings import ColumnNames, ReadSettings, delimiter_of
 from textlstm.corpus.rows.streams import packed_stream
 from textlstm.corpus.rows.values import cell_text
+from textlstm.corpus.rows.workbooks import oversized_cell
 from textlstm.corpus.rows.writers import RecordWriter, record_writer
 from textlstm.corpus.sources.examples import text_problem, text_to_label
 from textlstm.errors import InputError
@@ -68,6 +69,12 @@ def checked_row(row: Record | Reject, reading: ReadSettings) -> Record | Reject:
     return Reject(row.file, row.number, row.offset, problem) if problem else row
 
 
+def _fitting_row(row: Record | Reject) -> Record | Reject:
+    """Return the row itself, or a reject where a sheet cannot hold it."""
+    problem = oversized_cell(row.fields) if isinstance(row, Record) else ""
+    return Reject(row.file, row.number, row.offset, problem) if problem else row
+
+
 @contextmanager
 def write_rows(
     stream: DigestStream, output: RowFormat, added: AddedColumns, *, settings: LabellingConfig
@@ -77,7 +84,8 @@ def write_rows(
     with packed_stream(cast(BinaryIO, stream), output.compression) as packer:
         writer = record_writer(
             packer,
-            output.format,
+            # A workbook is written when all its rows are there.
+            FileFormat.jsonl if output.format is FileFormat.xlsx else output.format,
             columns=None if output.format is FileFormat.jsonl else (*output.columns, *added.names),
             schema=parquet_schema(output, added) if output.format is FileFormat.parquet else None,
             header=False,
@@ -172,6 +180,8 @@ def label_shard(
     with journal.part(task.shard.number) as stream, write_rows(stream, task.output, added, settings=settings) as writer:
         clock = time.perf_counter()
         rows = read_rows(task.file, task.shard, settings, text_column=task.text_column)
+        if task.output.format is FileFormat.xlsx:
+            rows = map(_fitting_row, rows)
         # Block by block, so that memory stays bounded: read, predict, write.
         for block in cut_blocks(rows, text_column=task.text_column, max_rows=task.shard.num_rows):
             clock = _lap(seconds, "read", clock)

@@ -119,7 +119,9 @@ def _stream_format(config: LabelConfig, input_formats: set[FileFormat]) -> FileF
     [input_format] = input_formats
     chosen = config.labelling.output_format
     if chosen is FileFormat.auto:
-        chosen = FileFormat.jsonl if input_format in (FileFormat.text, FileFormat.folder) else input_format
+        chosen = (
+            FileFormat.jsonl if input_format in (FileFormat.text, FileFormat.folder, FileFormat.xlsx) else input_format
+        )
     columns_differ = input_format is FileFormat.jsonl and chosen is not FileFormat.jsonl
     if chosen not in (FileFormat.csv, FileFormat.tsv, FileFormat.jsonl) or columns_differ:
         raise InputError(

@@ -375,7 +375,7 @@ def test_file_with_old_line_ends_or_without_a_format() -> None:
         "x.csv: its lines end in bare carriage returns. Convert them to line feeds.",
     )
     assert problems_of("x.dat", GOOD) == (
-        "x.dat: the name tells no format; known endings are .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .txt, "
-        ".json, each also with .gz or .zst. Rename it or set data.format.",
+        "x.dat: the name tells no format; known endings are .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .xlsx, "
+        ".txt, .json, each also with .gz or .zst. Rename it or set data.format.",
     )
     assert rows_of("x.dat", GOOD, ReadSettings(format=FileFormat.csv)) == ROWS

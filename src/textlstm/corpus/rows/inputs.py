@@ -109,6 +109,10 @@ def _in_folder(directory: Path) -> list[Path]:
         for child in children
         if child.is_file() and has_row_suffix(child) and child.name[0] != "." and not is_beside_output(child)
     ]
+    # Workbooks beside other files are somebody's notes; a workbook that is open has a second file, `~$NAME`.
+    found = [child for child in found if child.suffix.lower() != ".xlsx"] or [
+        child for child in found if not child.name.startswith("~$")
+    ]
     if not found:
         raise InputError(f"{directory}: holds no data files and no class folders.")
     return found

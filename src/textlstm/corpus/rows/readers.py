@@ -17,6 +17,7 @@ from textlstm.corpus.rows.parquet import count_parquet_rows, read_parquet, read_
 from textlstm.corpus.rows.records import Reject, Rows, text_of_name
 from textlstm.corpus.rows.settings import STDIN, Compression, FileKind, ReadSettings, header_problems, kind_by_name
 from textlstm.corpus.rows.streams import FileState, check_unchanged, file_state
+from textlstm.corpus.rows.workbooks import read_workbook, read_workbook_header
 from textlstm.errors import InputError
 
 T = TypeVar("T")
@@ -50,6 +51,8 @@ def read_columns(path: Path, settings: ReadSettings) -> tuple[str, ...]:
             return read_first_keys(source)
         case FileFormat.parquet:
             return tuple(read_parquet_schema(path, settings).names)
+        case FileFormat.xlsx:
+            return read_workbook_header(path, settings).columns
         case FileFormat.text:
             return (settings.columns.text,)
         case FileFormat.folder:
@@ -67,6 +70,8 @@ def reading_notes(path: Path, settings: ReadSettings) -> tuple[str, ...]:
         InputError: as `read_records`.
     """
     kind = kind_of_input(path, settings)
+    if kind.format is FileFormat.xlsx:
+        return read_workbook_header(path, settings).notes
     source = LineInput(path, kind, settings)
     if source.is_regular and kind.format in (FileFormat.csv, FileFormat.tsv):
         return read_header(source).notes
@@ -151,6 +156,8 @@ def _open_rows(
         case FileFormat.parquet:
             read_parquet_schema(path, settings)
             return read_parquet(path, settings, first=first, last=last, counts=counts)
+        case FileFormat.xlsx:
+            return read_workbook(path, settings, first=first, counts=counts)
         case FileFormat.text:
             if settings.need_labels:
                 raise InputError(
@@ -221,6 +228,8 @@ def index_rows(path: Path, settings: ReadSettings, *, stride: int = 1000, start:
             num_rows = len(list_class_files(path))
         case FileFormat.parquet:
             num_rows = count_parquet_rows(path)
+        case FileFormat.xlsx:
+            num_rows = sum(1 for _ in read_workbook(path, settings, first=1, counts=ReadCounts()))
         case _:
             for offset in _row_offsets(source, begin):
                 if num_rows % stride == 0:

@@ -60,6 +60,7 @@ ROW_SUFFIXES = {
     ".jsonl": FileFormat.jsonl,
     ".ndjson": FileFormat.jsonl,
     ".parquet": FileFormat.parquet,
+    ".xlsx": FileFormat.xlsx,
     ".txt": FileFormat.text,
 }
 
@@ -110,8 +111,11 @@ def kind_by_name(
                 f"each also with .gz or .zst. Rename it or set {key_prefix}.format."
             )
         format = suffixes[inner]
-    if format is FileFormat.parquet and compression is not Compression.none:
-        raise InputError(f"{path}: packed Parquet is not read; Parquet compresses its columns itself. Unpack it.")
+    if compression is not Compression.none:
+        if format is FileFormat.parquet:
+            raise InputError(f"{path}: packed Parquet is not read; Parquet compresses its columns itself. Unpack it.")
+        if format is FileFormat.xlsx:
+            raise InputError(f"{path}: a packed workbook is not read; workbooks are packed already. Unpack it.")
     return FileKind(format, compression)
 
 

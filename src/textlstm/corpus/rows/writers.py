@@ -7,6 +7,7 @@ from textlstm.config import FileFormat
 from textlstm.corpus.rows.delimited import DelimitedWriter, syntax_of
 from textlstm.corpus.rows.json_lines import JsonlWriter, TextWriter
 from textlstm.corpus.rows.parquet import ParquetWriter
+from textlstm.corpus.rows.workbooks import WorkbookWriter
 from textlstm.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def record_writer(
 ) -> RecordWriter:
     """Return the writer of `format` into `stream`.
 
-    CSV, TSV and text need `columns`; JSONL takes them or writes each row's own keys; Parquet needs `columns` (all
-    strings) or a `schema`. Without `header`, CSV and TSV begin with the first row, so that parts can be joined.
+    CSV, TSV, workbooks and text need `columns`; JSONL takes them or writes each row's own keys; Parquet needs `columns`
+    (all strings) or a `schema`. Without `header`, CSV and TSV begin with the first row, so that parts can be joined.
     `excel_safe` disarms formulas in CSV and TSV, `delimiter` stands between their cells, and with `decimal_comma` their
     floats have a comma.
 
@@ -58,6 +59,8 @@ def record_writer(
             return JsonlWriter(stream, columns=columns)
         case FileFormat.parquet:
             return ParquetWriter(stream, columns=columns, schema=schema)
+        case FileFormat.xlsx:
+            return WorkbookWriter(stream, columns=columns or ())
         case FileFormat.text:
             return TextWriter(stream, columns=columns or ())
         case FileFormat.auto | FileFormat.folder:

@@ -61,8 +61,8 @@ class EarlierOutput:
         same_form = [plan.output.format, plan.output.compression, list(plan.output.columns), plan.output.schema] == [
             manifest.output.get(name) for name in ("format", "compression", "columns", "schema")
         ]
-        # Manifests of earlier versions do not tell where a part is.
-        if manifest.parts and same_form:
+        # Manifests of earlier versions do not tell where a part is, and a workbook is one piece.
+        if manifest.parts and same_form and plan.output.format is not FileFormat.xlsx:
             unchanged = {file.name: self._unchanged_rows(file) for file in plan.inputs}
             mine = {
                 (manifest.inputs[file]["name"], first, last, offset): index
@@ -162,7 +162,8 @@ class EarlierOutput:
             if shard[4] and (begins[index], begins[index + 1]) not in kept
         ]
         # Packed rows are read from the beginning, so that one range is better than several.
-        if wanted and manifest.output["compression"] != Compression.none:
+        is_packed = manifest.output["compression"] != Compression.none or manifest.output["format"] == FileFormat.xlsx
+        if wanted and is_packed:
             wanted = list(range(wanted[0], wanted[-1] + 1))
         for first, last in _runs(wanted):
             jobs = (
@@ -177,7 +178,8 @@ class EarlierOutput:
         output = self.manifest.output
         before = sum(shard[4] for shard in self.manifest.shards[:first])
         num_rows = sum(shard[4] for shard in self.manifest.shards[first : last + 1])
-        is_plain = output["compression"] == Compression.none and output["format"] != FileFormat.parquet
+        is_packed = output["format"] in (FileFormat.parquet, FileFormat.xlsx)
+        is_plain = output["compression"] == Compression.none and not is_packed
         start = RowStart(before + 1, self._begins()[first]) if is_plain and self.manifest.parts else None
         return RowRange(before + 1, before + num_rows, start)
 

@@ -37,7 +37,7 @@ class InlineEngine:
             on_rows(0)
 
 
-PACKED = (".gz", ".zst", ".parquet")
+PACKED = (".gz", ".zst", ".parquet", ".xlsx")
 _WORKERS_A_GPU = 4
 """Some prepare texts while another one computes."""
 INLINE_BYTES = 1_000_000
