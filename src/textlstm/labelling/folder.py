@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from textlstm.config import LabelConfig
+from textlstm.corpus.rows.tables import file_name_of
 from textlstm.errors import InputError
 from textlstm.labelling.inputs import local_path
 from textlstm.labelling.job import Advance, label_files
@@ -14,6 +15,7 @@ from textlstm.labelling.model import SAVED_MODELS, ModelSource
 from textlstm.labelling.output import expand_names, open_target
 from textlstm.labelling.planning import sha256_of_input
 from textlstm.labelling.summary import LabelSummary
+from textlstm.storage.databases import is_database
 from textlstm.storage.files import storage_errors
 from textlstm.storage.stores import is_remote
 
@@ -49,7 +51,10 @@ def jobs_of_folder(config: LabelConfig, digest: str) -> list[LabelConfig]:
         InputError: Two inputs have one name.
     """
     names = expand_names(config.input)
-    outputs = {name: f"{config.output}{name.rstrip('/').rpartition('/')[2]}" for name in names}
+    outputs = {
+        name: f"{config.output}{file_name_of(name) if is_database(name) else name.rstrip('/').rpartition('/')[2]}"
+        for name in names
+    }
     # Two inputs of one name would be one output: refused before anything is written.
     doubled = [name for name in names if list(outputs.values()).count(outputs[name]) > 1]
     if doubled:

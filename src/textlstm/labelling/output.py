@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple, cast
 
 from textlstm.config import FileFormat, LabelConfig, LabellingConfig
 from textlstm.corpus.rows.inputs import MANIFEST_SUFFIX, REJECTS_SUFFIX, WORK_SUFFIX, expand_inputs
-from textlstm.corpus.rows.settings import STDIN, FileKind, has_row_suffix, kind_by_name
+from textlstm.corpus.rows.settings import STDIN, Compression, FileKind, has_row_suffix, kind_by_name
 from textlstm.corpus.rows.values import parse_object
 from textlstm.corpus.rows.workbooks import WorkbookWriter
 from textlstm.errors import ConfigError, InputError
@@ -20,6 +20,7 @@ from textlstm.labelling.inputs import expand_remote
 from textlstm.labelling.journal import DigestStream, Journal, ShardRecord
 from textlstm.labelling.plan import RowFormat
 from textlstm.labelling.shard import parquet_schema, write_header
+from textlstm.storage.databases import is_database, parse_address
 from textlstm.storage.files import output_file
 from textlstm.storage.stores import Store, is_remote, open_store
 
@@ -62,7 +63,7 @@ class Target(NamedTuple):
 
 
 def open_target(output: str) -> Target:
-    """Return the target for `output`, a path or an fsspec URL.
+    """Return the target for `output`, a path, an fsspec URL or the address of a table.
 
     Raises:
         ConfigError: No output was given.
@@ -70,6 +71,11 @@ def open_target(output: str) -> Target:
     """
     if not output:
         raise ConfigError("output: not set; say where the labelled rows go, such as output=labelled.csv")
+    if is_database(output):
+        table = parse_address(output).table
+        if not table:
+            raise InputError(f"{output}: is a query; name the table that the rows go to, as in ?table=labelled")
+        return Target(open_store(output), table)
     _refuse_other_formats(output)
     if is_remote(output):
         root, _, name = output.rpartition("/")
@@ -131,6 +137,8 @@ def _refuse_other_formats(output: str) -> None:
         InputError: The name ends like a workbook, a database, an archive and so on.
     """
     suffix = Path(output).suffix.lower()
+    if suffix in _OTHER_FORMATS and is_remote(output):
+        raise InputError(f"{output}: names no table of a database; add one, as in {output}?table=labelled")
     if suffix in _OTHER_FORMATS:
         raise InputError(
             f"{output}: {suffix} is not written; name the output .csv, .tsv, .jsonl, .parquet or .xlsx, "
@@ -144,6 +152,8 @@ def choose_output_kind(config: LabelConfig, input_format: FileFormat) -> FileKin
     Raises:
         InputError: The format cannot hold added columns.
     """
+    if is_database(config.output):
+        return FileKind(FileFormat.jsonl, Compression.none)
     chosen = config.labelling.output_format
     if chosen is FileFormat.auto and not has_row_suffix(Path(config.output)):
         chosen = input_format

@@ -28,6 +28,7 @@ from textlstm.labelling.plan import InputFile, Plan, RowFormat, Shard
 from textlstm.labelling.shard import settings_of_reading
 from textlstm.labelling.unpacking import Unpacked, copy_rows, unpack
 from textlstm.model_folder import library_versions
+from textlstm.storage.databases import is_database
 from textlstm.storage.stores import is_remote
 
 WITHOUT_EFFECT = ("num_workers", "max_reject_fraction", "early_exit", "append")
@@ -131,16 +132,22 @@ def refuse_headers(names: Sequence[str], config: LabelConfig, card: ModelCard) -
         path = local_path(name)
         if not path.is_file():
             continue
+        own = _reading_of(name, reading)
         try:
-            kind = kind_of_input(path, reading)
+            kind = kind_of_input(path, own)
             if config.output != "-":
                 choose_output_kind(config, kind.format)
-            added.check(read_columns(path, reading), name=name)
+            added.check(read_columns(path, own), name=name)
         except InputError as error:
-            problems += error.problems
+            problems += (problem.replace(str(path), name) for problem in error.problems)
     if problems:
         # The same problem of several inputs is named once.
         raise InputError(*dict.fromkeys(problems))
+
+
+def _reading_of(name: str, reading: ReadSettings) -> ReadSettings:
+    """Return how an input is read: rows of a database are fetched as JSONL, whatever the settings say of files."""
+    return replace(reading, format=FileFormat.jsonl, encoding="utf-8") if is_database(name) else reading
 
 
 def sha256_of_input(path: Path) -> str:
@@ -189,6 +196,7 @@ def _plan_file(
 ) -> Planned:
     prefix_sha256 = ""
     path = local_path(name)
+    read_settings = _reading_of(name, read_settings)
     kind = kind_of_input(path, read_settings)
     source = LineInput(path, kind, read_settings)
     read_format = kind.format
@@ -198,7 +206,7 @@ def _plan_file(
         # A folder of class folders is hashed file by file and has no state that workers could compare.
         readable, sha256, num_bytes = path, sha256_of_input(path), num_bytes_of(name)
         address, state_of_workers = str(path.absolute()), None
-    elif state is not None and (kind.format is FileFormat.parquet or source.can_seek):
+    elif state is not None and not is_database(name) and (kind.format is FileFormat.parquet or source.can_seek):
         # Shards seek in the file itself. Workers fetch a URL again, so the state of the copy here is of no use to them.
         readable, num_bytes = path, state.size
         prefix_bytes = earlier.input_bytes.get(name, 0) if earlier is not None else 0
@@ -212,7 +220,8 @@ def _plan_file(
         readable, sha256, num_bytes = local_path(address), sha256_of_input(path), num_bytes_of(name)
         read_format, encoding = FileFormat.jsonl, "utf-8"
     else:
-        # Packed, piped, or in an encoding that cannot be cut at line feeds: shards read a copy in the work folder.
+        # Packed, piped, of a database, or in an encoding that cannot be cut at line feeds: shards read a copy in the
+        # work folder.
         copy = f"{unpacked.folder}/{index}.{kind.format}"
         address, state_of_workers = unpacked.store.address(copy), None
         copy_sha256, num_bytes = unpack(source, name=copy, unpacked=unpacked)

@@ -23,6 +23,7 @@ from textlstm.labelling.model import SAVED_MODELS, ModelSource
 from textlstm.labelling.output import Target, open_target
 from textlstm.labelling.planning import sha256_of_input
 from textlstm.labelling.shard import settings_of_reading
+from textlstm.storage.databases import is_database
 
 PROBABILITY_TOLERANCE = 1e-5
 """A text alone and the same text among others may differ this much: sums are taken in another order."""
@@ -151,6 +152,8 @@ def checked_manifest(target: Target, output: str) -> Manifest:
         InputError: There is no such file, or it has no manifest.
         IntegrityError: One of both was changed.
     """
+    if is_database(output):
+        raise InputError(f"{output}: is a table, which others may change; labels are traced in files")
     address = target.store.address(target.manifest)
     if not target.store.exists(target.name):
         raise InputError(f"{output}: no such file")

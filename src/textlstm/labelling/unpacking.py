@@ -13,6 +13,7 @@ from textlstm.corpus.rows.settings import ReadSettings
 from textlstm.corpus.rows.streams import read_blocks
 from textlstm.corpus.rows.writers import record_writer
 from textlstm.errors import InputError
+from textlstm.labelling.inputs import forget_stored_files
 from textlstm.storage.stores import Store
 
 
@@ -33,6 +34,7 @@ def unpack(source: LineInput, *, name: str, unpacked: Unpacked) -> tuple[str, in
             stream.write(block)
             digest.update(block)
             num_bytes += len(block)
+    forget_stored_files()
     if num_bytes == 0:
         raise InputError(f"{source.name}: is empty (0 bytes).")
     return digest.hexdigest(), num_bytes
@@ -51,3 +53,4 @@ def copy_rows(path: Path, reading: ReadSettings, *, name: str, unpacked: Unpacke
                 raise InputError(f"{path}:{row.number}: {row.reason}. Mend the row, or save the sheet as CSV.")
             writer.write(row.fields)
         writer.close()
+    forget_stored_files()

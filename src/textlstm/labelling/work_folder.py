@@ -10,6 +10,7 @@ from textlstm.errors import InputError, StorageError
 from textlstm.labelling.manifest import Manifest
 from textlstm.labelling.output import Target
 from textlstm.labelling.plan import Plan
+from textlstm.storage.databases import is_database
 from textlstm.storage.files import storage_errors
 from textlstm.storage.locks import OutputLock
 
@@ -23,6 +24,8 @@ def refuse_existing(target: Target, config: LabelConfig) -> None:
     Raises:
         InputError: The output exists.
     """
+    if config.labelling.append and is_database(config.output):
+        raise InputError(f"{config.output}: labelling.append=true needs a file as output, whose labels can be kept")
     if config.overwrite or config.labelling.append:
         return
     if not target.store.exists(target.name) or target.store.exists(target.plan):

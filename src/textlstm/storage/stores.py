@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from textlstm.errors import InputError
+from textlstm.storage.databases import is_database
 from textlstm.storage.files import replacing, storage_errors, sync_names
 
 OUTPUT_REMEDY = "; free space or choose another output, then run the same command"
@@ -55,11 +56,16 @@ class Store(Protocol):
 
 
 def open_store(root: str) -> Store:
-    """Return the store at `root`: a local folder, or an fsspec URL such as `s3://bucket/folder`.
+    """Return the store at `root`: a local folder, an fsspec URL such as `s3://bucket/folder`, or a table's address.
 
     Raises:
         InputError: No file system is installed for that kind of URL.
     """
+    if is_database(root):
+        # Imported here, as it imports what few installations have.
+        from textlstm.storage.database_store import DatabaseStore
+
+        return DatabaseStore(root)
     if is_remote(root):
         return RemoteStore(root)
     return LocalStore(root)

@@ -13,8 +13,10 @@ from textlstm.config import FileFormat
 from textlstm.corpus.rows.class_folders import is_class_folder
 from textlstm.corpus.rows.settings import STDIN, has_row_suffix, kind_by_name
 from textlstm.corpus.rows.streams import open_error
+from textlstm.corpus.rows.tables import fetched_rows
 from textlstm.errors import InputError
 from textlstm.processes.standard_streams import require_standard_input, standard_input
+from textlstm.storage.databases import is_database
 from textlstm.storage.files import storage_errors
 
 _GLOB_CHARACTERS = frozenset("*?[")
@@ -28,8 +30,8 @@ def expand_inputs(patterns: Sequence[str]) -> list[Path]:
     """Return the files that `patterns` name, in their order; what a glob or folder holds is sorted by name.
 
     A folder stands for the data files in it, or, when it holds class folders, for itself (one row a file). `-` stands
-    for standard input and must be alone. What labelling wrote beside its outputs (rejects, manifests, work folders) is
-    taken only by its full name.
+    for standard input and must be alone. The rows of a database come as a file. What labelling wrote beside its
+    outputs (rejects, manifests, work folders) is taken only by its full name.
 
     Raises:
         InputError: a path that is not there, a glob that matches nothing, an empty folder, a file given twice, or
@@ -65,6 +67,8 @@ def _expand(pattern: str) -> list[Path]:
     if pattern == str(STDIN):
         require_standard_input()
         return [STDIN]
+    if is_database(pattern):
+        return [fetched_rows(pattern)]
     path = Path(pattern).expanduser()
     if path.is_dir():
         return _in_folder(path)
