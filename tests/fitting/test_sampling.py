@@ -1,5 +1,6 @@
 """Bounds on what is learned from at once: which rows stay, and that nothing changes below the bounds."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from textlstm.config import ModelConfig, Task, TrainConfig
 from textlstm.config.overrides import with_settings
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PREPARED_SCHEMA, PreparedCorpus, PreparedSplit
-from textlstm.fitting import sampling
+from textlstm.fitting import networks, sampling
 from textlstm.fitting.classifier import fit_classifier
 from textlstm.fitting.networks import encode_rows, labelled_rows
 from textlstm.fitting.sampling import bounded_rows, linear_rows, row_classes, stratified_sample
@@ -71,6 +72,24 @@ def test_rows_within_the_bounds_are_the_same_objects(corpus: PreparedCorpus) -> 
     assert linear_rows(rows, seed=1) is rows
 
 
+def test_a_network_learns_the_same_from_rows_in_a_file(
+    corpus: PreparedCorpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = with_settings(
+        TrainConfig(), ["training.epochs=2", "training.batch_size=4", "model.hidden_size=4", "training.refit=true"]
+    )
+    config = with_settings(config, ["model.linear_expert=false", "evaluation.baseline=false", "auto=[]"])
+    in_memory = fit_classifier(corpus, config, work_dir=tmp_path / "one")
+    monkeypatch.setattr(networks, "MOST_TOKENS", 100)
+    (tmp_path / "two").mkdir()
+    in_file = fit_classifier(corpus, config, work_dir=tmp_path / "two")
+    # The refit read 64 training and 40 validation rows of 4 tokens.
+    assert (tmp_path / "two" / networks.TOKENS_FILE).stat().st_size == 4 * (64 + 40) * 4
+    assert not (tmp_path / "one" / networks.TOKENS_FILE).exists()
+    for name, weights in in_memory.saved_model.weights.items():
+        np.testing.assert_array_equal(weights, in_file.saved_model.weights[name])
+
+
 def test_a_model_beyond_the_bounds_says_what_it_learned_from(
     corpus: PreparedCorpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -89,7 +108,10 @@ def test_a_model_beyond_the_bounds_says_what_it_learned_from(
     assert set(fitted.bounds) <= set(fitted.events())
 
 
-def test_rows_encoded_by_blocks_are_those_encoded_at_once() -> None:
+@pytest.mark.parametrize("in_file", [False, True])
+def test_rows_encoded_by_blocks_are_those_encoded_at_once(
+    in_file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = ["a", "b", "c", "new"]
     batches = []
     for first, tags in ((0, [1, 2]), (1, [3, 4, 5])):
@@ -110,7 +132,13 @@ def test_rows_encoded_by_blocks_are_those_encoded_at_once() -> None:
     config = TrainConfig(model=ModelConfig(pos_embedding_size=4, max_tokens=2))
     vocabulary = Vocabulary.build({"a": 3, "b": 2, "c": 1}, max_size=10, min_count=1)
     targets = split.targets(("x",), Task.single_label)
-    found = encode_rows(split, vocabulary, targets, config)
+    if in_file:
+        monkeypatch.setattr(networks, "MOST_TOKENS", 5)
+    encoded = encode_rows(split, vocabulary, targets, config, work_dir=tmp_path)
+    assert (tmp_path / networks.TOKENS_FILE).is_file() == in_file
+    # Another process gets the same rows.
+    found = pickle.loads(pickle.dumps(encoded))
+    assert (encoded.file is not None) == (found.file is not None) == in_file
     expected = encode_texts(split.tokenized(), vocabulary=vocabulary, model=config.model, targets=targets)
     assert found.offsets.tolist() == expected.offsets.tolist() == [0, 1, 3, 3, 4, 6, 6]
     assert found.token_ids.tolist() == expected.token_ids.tolist()

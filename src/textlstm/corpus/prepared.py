@@ -1,6 +1,6 @@
 """A prepared corpus as other rooms see it: memory-mapped Arrow tables, and the columns that training needs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,8 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from textlstm.arrays.hashing import Hashes, content_hashes
+from textlstm.arrays.ragged import offsets_of, row_numbers
 from textlstm.arrays.strings import TokenColumn
 from textlstm.config import Task
+from textlstm.storage.mapped import MappedFile
 from textlstm.text.fingerprint import TextFingerprint
 from textlstm.text.tokenized import TokenizedTexts
 
@@ -39,10 +42,30 @@ class PreparedSplit:
     `weight` where rows have none."""
     digest: str
     """sha256 of texts and labels, in order."""
+    files: tuple[MappedFile, ...] = ()
+    """The files that `table` points into."""
 
     def __len__(self) -> int:
         """Return N."""
         return int(self.table.num_rows)
+
+    def blocks(self, *, num_rows: int = 1) -> Iterator["PreparedSplit"]:
+        """Yield the rows in blocks of at least `num_rows`, in order; the memory of each is given back after it."""
+        batches: list[pa.RecordBatch] = []
+        for batch in self.table.to_batches():
+            batches.append(batch)
+            if sum(map(len, batches)) >= num_rows:
+                yield PreparedSplit(pa.Table.from_batches(batches), digest="")
+                batches = []
+                self.release()
+        if batches:
+            yield PreparedSplit(pa.Table.from_batches(batches), digest="")
+        self.release()
+
+    def release(self) -> None:
+        """Give back the memory of the rows that were looked at; they are read again where they are needed."""
+        for file in self.files:
+            file.release()
 
     def texts(self) -> list[str]:
         """Return the N texts, verbatim."""
@@ -51,7 +74,7 @@ class PreparedSplit:
 
     def num_characters(self) -> npt.NDArray[np.int64]:
         """Return the (N,) length of each text in characters."""
-        return np.asarray(pc.utf8_length(self.table.column("text")).to_numpy(), dtype=np.int64)
+        return _joined([pc.utf8_length(block.table.column("text")).to_numpy() for block in self.blocks()], np.int64)
 
     def ids(self) -> list[str]:
         """Return the N row ids."""
@@ -60,7 +83,24 @@ class PreparedSplit:
 
     def select(self, rows: npt.NDArray[np.int64]) -> "PreparedSplit":
         """Return the split of these (K,) row numbers, in their order; its digest is empty."""
-        return PreparedSplit(self.table.take(pa.array(rows)), digest="")
+        # Arrow copies all chunks of a column before it takes rows of them, so they are taken from one block at a time.
+        order = np.argsort(rows, kind="stable")
+        ordered = rows[order]
+        tables, start, begin = [self.table.slice(0, 0)], 0, 0
+        for block in self.blocks():
+            end = int(np.searchsorted(ordered, start + len(block)))
+            if end > begin:
+                tables.append(block.table.take(pa.array(ordered[begin:end] - start)))
+            start, begin = start + len(block), end
+        table = pa.concat_tables(tables)
+        # From the order of the file to that of `rows`.
+        is_ordered = (order[1:] > order[:-1]).all()
+        return PreparedSplit(table if is_ordered else table.take(pa.array(np.argsort(order))), digest="")
+
+    def hashes(self) -> Hashes:
+        """Return the (N,) uint64 content hashes of the texts."""
+        texts = (block.table.column("text").chunks for block in self.blocks())
+        return _joined([content_hashes(chunk) for chunks in texts for chunk in chunks], np.uint64)
 
     def weights(self) -> npt.NDArray[np.float64] | None:
         """Return the (N,) weights of the rows, of mean 1; None where all rows weigh alike."""
@@ -77,7 +117,8 @@ class PreparedSplit:
 
     def offsets(self) -> npt.NDArray[np.int64]:
         """Return where each text starts, (N+1,) int64: text i has the tokens [offsets[i], offsets[i+1])."""
-        return _offsets(self.table.column("tokens"))
+        sizes = [pc.list_value_length(block.table.column("tokens")).to_numpy() for block in self.blocks()]
+        return offsets_of(_joined(sizes, np.int32))
 
     def tokenized(self) -> TokenizedTexts:
         """Return the tokens of all rows as the text pipeline gave them, each distinct token once."""
@@ -101,8 +142,12 @@ class PreparedSplit:
 
     def token_counts(self) -> dict[str, int]:
         """Return how often each token occurs, in order of first occurrence."""
-        counted = pc.value_counts(self.flat_tokens())
-        return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
+        counts: dict[str, int] = {}
+        for block in self.blocks():
+            counted = pc.value_counts(block.flat_tokens())
+            pairs = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
+            counts |= {token: counts.get(token, 0) + count for token, count in pairs}
+        return counts
 
     def targets(self, labels: Sequence[str], task: Task) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
         """Return what a loss compares logits with.
@@ -110,15 +155,18 @@ class PreparedSplit:
         Single-label: (N,) int64 indices into `labels`, -1 for a label that is not there. Multi-label: (N, L) float32 of
         0 and 1; labels that are not there set nothing.
         """
-        column = self.table.column("labels")
-        flat = pc.list_flatten(column)
-        # (K,) labels of all rows, one after another, as places in `labels`.
-        known = pc.index_in(flat, value_set=pa.array(labels, pa.string()))
-        indices = np.asarray(pc.fill_null(known, -1).to_numpy(), dtype=np.int64)
+        value_set = pa.array(labels, pa.string())
+        places, sizes = [], []
+        for block in self.blocks():
+            column = block.table.column("labels")
+            # The labels of all rows, one after another, as places in `labels`; how many each row has.
+            places.append(pc.fill_null(pc.index_in(pc.list_flatten(column), value_set=value_set), -1).to_numpy())
+            sizes.append(pc.list_value_length(column).to_numpy())
+        indices = _joined(places, np.int64)
         if task is Task.single_label:
             return indices
         # (K,) row of each label; then a 1 at each (row, label) of (N, L).
-        rows = np.repeat(np.arange(len(self)), np.diff(_offsets(column)))
+        rows = row_numbers(_joined(sizes, np.int64))
         targets = np.zeros((len(self), len(labels)), dtype=np.float32)
         targets[rows[indices >= 0], indices[indices >= 0]] = 1.0
         return targets
@@ -147,10 +195,8 @@ class PreparedCorpus:
     """Seconds by phase of this call."""
 
 
-def _offsets(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    offsets = np.zeros(len(column) + 1, dtype=np.int64)
-    np.cumsum(pc.list_value_length(column).to_numpy(), out=offsets[1:])
-    return offsets
+def _joined(parts: Sequence[np.ndarray], dtype: type[np.generic]) -> np.ndarray:
+    return np.concatenate([np.zeros(0, dtype), *parts], dtype=dtype)
 
 
 # The names of the parts of a corpus.

@@ -190,7 +190,7 @@ def choose_text(
     if num_rows < LEAST_ROWS:
         return TextChoice({}, "all words kept: training.minutes leaves no time to try other ways of reading")
     rows = np.random.default_rng(config.seed).permutation(len(train))[:num_rows]
-    table = train.table.take(pa.array(rows))
+    table = train.select(rows).table
     texts = first_characters(table.column("text").to_pylist(), most=num_words * _CHARACTERS_A_WORD)
     targets = train.targets(corpus.labels, corpus.task)[rows]
     tokens, without_tags = _sample_tokens(texts, config, corpus, keys)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from textlstm.arrays.hashing import content_hashes
 from textlstm.config import DataConfig, Device, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
@@ -148,7 +147,7 @@ def fit_classifier(
 
         # Both branches learn from the training rows.
         on_wait("numbering words")
-        inputs = network_inputs(rows, config)
+        inputs = network_inputs(rows, config, work_dir=work_dir)
         networks, results = fit_networks(
             inputs, corpus, config, work_dir=work_dir, on_epoch=on_epoch, on_step=named_steps(on_step, ""), stop=stop
         )
@@ -217,7 +216,7 @@ def _fit_by_folds(
     probabilities = to_probabilities(calibrated.log_probabilities, corpus.task)
 
     # The networks of the model learn from all rows.
-    inputs = network_inputs(rows.joined(), config)
+    inputs = network_inputs(rows.joined(), config, work_dir=work_dir)
     networks, results = fit_networks(
         inputs,
         corpus,
@@ -335,8 +334,7 @@ def _weights(networks: list[TextNetwork], combiner: BranchCombiner) -> dict[str,
 
 def _hashes_of(rows: LabelledRows) -> np.ndarray:
     """Return the sorted hashes of all texts that any part of the model learned from: training and validation rows."""
-    chunks = rows.joined().train.table.column("text").chunks
-    return np.unique(np.concatenate([np.zeros(0, np.uint64), *map(content_hashes, chunks)]))
+    return np.unique(rows.joined().train.hashes())
 
 
 def _label_shares(targets: np.ndarray, num_labels: int) -> tuple[float, ...]:

@@ -10,18 +10,23 @@ import pyarrow as pa
 import torch
 
 from textlstm.arrays.ragged import offsets_of
-from textlstm.config import TrainConfig
+from textlstm.config import ModelConfig, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.embeddings import Embeddings, load_embeddings
 from textlstm.errors import InputError
 from textlstm.models.network.inputs import EncodedSplit, encode_texts
 from textlstm.models.network.network import NetworkSizes, TextNetwork
+from textlstm.storage.files import storage_errors
+from textlstm.storage.mapped import MappedFile
 from textlstm.training.job import EpochReport, FitResult, Step, TrainingJob
 from textlstm.training.loop import fit
 from textlstm.vocabulary import Vocabulary
 
 SEED_STRIDE = 1000
 """Between the seeds of the networks of one model."""
+MOST_TOKENS = 10_000_000
+"""Token ids of training rows that are kept in memory; more lie in a file, where there is a folder for one."""
+TOKENS_FILE = "tokens.bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class LabelledRows:
         """Return all rows as training rows, and none for validation."""
         both = pa.concat_tables([self.train.table, self.validation.table])
         return LabelledRows(
-            PreparedSplit(both, digest=""),
+            PreparedSplit(both, digest="", files=self.train.files + self.validation.files),
             np.concatenate([self.train_targets, self.validation_targets]),
             PreparedSplit(self.validation.table.slice(0, 0), digest=""),
             self.validation_targets[:0],
@@ -70,53 +75,75 @@ class NetworkInputs:
     validation: EncodedSplit
 
 
-def network_inputs(rows: LabelledRows, config: TrainConfig) -> NetworkInputs:
-    """Return the vocabulary of the training rows, its vectors, and the rows as ids."""
+def network_inputs(rows: LabelledRows, config: TrainConfig, *, work_dir: Path | None = None) -> NetworkInputs:
+    """Return the vocabulary of the training rows, its vectors, and the rows as ids: many of them in `work_dir`."""
     vocabulary = Vocabulary.build(
         rows.train.token_counts(), max_size=config.model.vocabulary_size, min_count=config.model.min_count
     )
     return NetworkInputs(
         vocabulary,
         load_embeddings(config.model.embeddings, vocabulary, language=config.text.language),
-        encode_rows(rows.train, vocabulary, rows.train_targets, config),
+        encode_rows(rows.train, vocabulary, rows.train_targets, config, work_dir=work_dir),
         encode_rows(rows.validation, vocabulary, rows.validation_targets, config),
     )
 
 
-def encode_rows(split: PreparedSplit, vocabulary: Vocabulary, targets: np.ndarray, config: TrainConfig) -> EncodedSplit:
-    """Return prepared rows as ids of `vocabulary`, with their targets."""
-    if config.model.char_cnn_size or config.model.subword_buckets:
+def encode_rows(
+    split: PreparedSplit,
+    vocabulary: Vocabulary,
+    targets: np.ndarray,
+    config: TrainConfig,
+    *,
+    work_dir: Path | None = None,
+) -> EncodedSplit:
+    """Return prepared rows as ids of `vocabulary`, with their targets.
+
+    Where there is a `work_dir`, more than `MOST_TOKENS` ids lie in a file there.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    model = config.model
+    if model.char_cnn_size or model.subword_buckets:
         # Unknown words are numbered over all rows.
-        encoded = encode_texts(split.tokenized(), vocabulary=vocabulary, model=config.model, targets=targets)
+        encoded = encode_texts(split.tokenized(), vocabulary=vocabulary, model=model, targets=targets)
     else:
-        encoded = _encoded_by_blocks(split, vocabulary, targets, config)
+        encoded = _encoded_by_blocks(split, vocabulary, targets, model, work_dir=work_dir)
     weights = split.weights()
     return encoded if weights is None else replace(encoded, weights=weights.astype(np.float32))
 
 
 def _encoded_by_blocks(
-    split: PreparedSplit, vocabulary: Vocabulary, targets: np.ndarray, config: TrainConfig
+    split: PreparedSplit, vocabulary: Vocabulary, targets: np.ndarray, model: ModelConfig, *, work_dir: Path | None
 ) -> EncodedSplit:
     """Return what `encode_texts` does, with the tokens of some rows at a time in memory."""
-    blocks, start = [], 0
-    for batch in split.table.to_batches():
-        block = PreparedSplit(pa.Table.from_batches([batch]), digest="")
-        its_targets = targets[start : start + batch.num_rows]
-        start += batch.num_rows
-        blocks.append(encode_texts(block.tokenized(), vocabulary=vocabulary, model=config.model, targets=its_targets))
-    if len(blocks) < 2:
-        return (
-            blocks[0]
-            if blocks
-            else encode_texts(split.tokenized(), vocabulary=vocabulary, model=config.model, targets=targets)
-        )
-    has_pos = blocks[0].pos_ids is not None
-    return EncodedSplit(
-        token_ids=np.concatenate([block.token_ids for block in blocks]),
-        offsets=offsets_of(np.concatenate([block.lengths for block in blocks])),
-        pos_ids=np.concatenate([block.pos_ids for block in blocks if block.pos_ids is not None]) if has_pos else None,
-        targets=np.concatenate([block.targets for block in blocks]),
+    blocks = (
+        encode_texts(block.tokenized(), vocabulary=vocabulary, model=model, targets=np.zeros(len(block), np.int64))
+        for block in split.blocks()
     )
+    offsets = offsets_of(np.minimum(np.diff(split.offsets()), model.max_tokens))
+    num_tokens = int(offsets[-1])
+    if work_dir is None or num_tokens <= MOST_TOKENS:
+        encoded = list(blocks)
+        ids = np.concatenate([np.zeros(0, np.int32), *(block.token_ids for block in encoded)])
+        tags = [block.pos_ids for block in encoded if block.pos_ids is not None]
+        return EncodedSplit(ids, offsets, np.concatenate(tags) if tags else None, targets)
+
+    # All ids, then all tags: a block writes its part of both.
+    path, has_tags, start = work_dir / TOKENS_FILE, False, 0
+    with storage_errors(path):
+        path.unlink(missing_ok=True)  # an earlier file may still be mapped
+        with path.open("wb") as stream:
+            for block in blocks:
+                stream.seek(block.token_ids.itemsize * start)
+                stream.write(block.token_ids.data)
+                if block.pos_ids is not None:
+                    has_tags = True
+                    stream.seek(block.token_ids.itemsize * num_tokens + start)
+                    stream.write(block.pos_ids.data)
+                start += len(block.token_ids)
+        nothing = EncodedSplit(np.zeros(0, np.int32), offsets, np.zeros(0, np.uint8) if has_tags else None, targets)
+        return nothing.in_file(MappedFile(path))
 
 
 def fit_networks(
@@ -195,7 +222,7 @@ def refit_networks(
 
     Early stopping's second pass: Goodfellow, Bengio and Courville, Deep Learning (2016), algorithm 7.2.
     """
-    inputs = network_inputs(rows.joined(), config)
+    inputs = network_inputs(rows.joined(), config, work_dir=work_dir)
     num_epochs = [result.best_epoch for result in results]
     networks, refits = fit_networks(
         inputs,

@@ -11,6 +11,9 @@ from textlstm.training.graphs import Shape, StepGraphs
 from textlstm.training.lazy_adamw import FoundWords
 from textlstm.training.optimizer import Optimizer
 
+_RELEASE_BATCHES = 16
+"""Batches after which the memory of their rows is given back: each row of a file brings 64 KB of it along."""
+
 
 class Gathered(NamedTuple):
     """The rows of a batch."""
@@ -53,6 +56,8 @@ class Epoch:
         """Return a batch, None after the last; it may be gathered beside the optimizer's step for the one before."""
         if number >= self.plan.num_batches:
             return None
+        if number % _RELEASE_BATCHES == 0:
+            self.split.release()
         first, last = int(self.plan.starts[number]), int(self.plan.starts[number + 1])
         rows, width = self.rows[first:last], int(self.plan.widths[number])
         num_tokens = int(self.split.lengths[self.plan.rows[first:last]].sum())

@@ -13,6 +13,8 @@ from textlstm.models.network.network import TextNetwork
 
 _MAY_CHANGE = ("checkpoint_seconds", "num_models", "refit")
 """Settings with which a training may be continued although they differ."""
+_DIGESTED = 1 << 20
+"""Values that are digested at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,9 @@ class TrainingJob:
         for split in (self.train, self.validation):
             arrays = (split.token_ids, split.offsets, split.pos_ids, split.targets, split.spellings, split.weights)
             for array in arrays:
-                if array is not None:
-                    digest.update(np.ascontiguousarray(array).data)
+                for start in range(0, 0 if array is None else len(array), _DIGESTED):
+                    digest.update(np.ascontiguousarray(array[start : start + _DIGESTED]).data)
+                    split.release()
         for name, tensor in self.network.state_dict().items():
             digest.update(f"{name} {tuple(tensor.shape)}".encode())
             digest.update(tensor.cpu().contiguous().numpy().data)

@@ -21,6 +21,7 @@ from textlstm.corpus.prepared import PREPARED_SCHEMA, PreparedCorpus, PreparedSp
 from textlstm.corpus.sources.sources import Source
 from textlstm.errors import IntegrityError
 from textlstm.storage.files import atomic_file, check_files, sha256_of_file, sync_directory
+from textlstm.storage.mapped import MappedFile
 from textlstm.text.fingerprint import CODE_VERSION, TextFingerprint
 from textlstm.text.spacy_models import find_model
 from textlstm.text.stop_words import load_stop_words
@@ -72,7 +73,7 @@ def load_corpus(directory: Path, *, key: str, timings: Mapping[str, float], reus
     content = json.loads((directory / CORPUS).read_text(encoding="utf-8"))
     # corpus.json holds digests only of the splits that the corpus has.
     splits = {
-        split: PreparedSplit(table=_map_table(directory / split_file(split)), digest=digest)
+        split: _map_split(directory / split_file(split), digest=digest)
         for split in Split
         if (digest := content["digests"].get(split.value)) is not None
     }
@@ -139,15 +140,16 @@ def _read_manifest(path: Path, *, key: str, remedy: str) -> dict[str, str]:
     return files
 
 
-def _map_table(path: Path) -> pa.Table:
+def _map_split(path: Path, *, digest: str) -> PreparedSplit:
     # `read_all` copies nothing here: the columns point into the mapped file.
-    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    file = MappedFile(path)
+    table = pa.ipc.open_file(pa.py_buffer(file.bytes)).read_all()
     # Corpora of earlier versions have no weights: theirs are null, as where rows have none.
     if "weight" not in table.schema.names:
         table = table.append_column(PREPARED_SCHEMA.field("weight"), pa.nulls(len(table), pa.float64()))
     if table.schema != PREPARED_SCHEMA:
         raise IntegrityError(f"{path}: has other columns than this version writes. Set overwrite=true.")
-    return table
+    return PreparedSplit(table, digest, (file,))
 
 
 # The key of a prepared corpus: sha256 of everything that decides its content.

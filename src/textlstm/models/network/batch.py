@@ -37,12 +37,14 @@ class DeviceSplit:
 
     def __init__(self, split: EncodedSplit, device: torch.device) -> None:
         """Copy the arrays of `split` to `device` (on the CPU they are shared, not copied)."""
+        self.release = split.release
+        """Gives back the memory of rows in a file; call it now and then."""
         self.lengths = split.lengths
         """(N,) int64 numpy array on the host, for the plan of batches."""
         # Padding reads place 0 of the flat tensors, so they have at least one number.
         flat = split.token_ids if len(split.token_ids) else np.zeros(1, np.int32)
         # A GPU holds ids as the embedding wants them, so that a batch needs no cast.
-        self.token_ids = _on(device, flat if device.type == "cpu" else flat.astype(np.int64))
+        self.token_ids = _on(device, flat) if device.type == "cpu" else _on(device, flat).long()
         self.spans = _on(device, np.stack([split.offsets[:-1], self.lengths], axis=1))
         """(N, 2) int64 start and length of each row in `token_ids`."""
         self.pos_ids = None if split.pos_ids is None else _on(device, _not_empty(split.pos_ids))

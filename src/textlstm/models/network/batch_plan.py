@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from textlstm.arrays.ragged import offsets_of, places_of
+from textlstm.arrays.ragged import offsets_of
 
 _BATCHES_A_POOL = 50
 """Rows are shuffled, cut into pools of this many average batches, and sorted by length within each pool."""
@@ -83,15 +83,13 @@ def plan_epoch(
     pool_size = _BATCHES_A_POOL * batch_size
 
     # Sort each pool by falling length and cut it into batches.
-    bounds, ordered = [], []
+    bounds = []
     for begin in range(0, num_rows, pool_size):
         pool = rows[begin : begin + pool_size]
-        pool = pool[np.argsort(-lengths[pool], kind="stable")]
+        pool[:] = pool[np.argsort(-lengths[pool], kind="stable")]
         bounds.append(begin + cut(lengths[pool]))
-        ordered.append(pool)
 
     # Shuffle the batches of all pools.
-    rows = np.concatenate(ordered)
     edges = np.concatenate([*bounds, [num_rows]])
     plan = _shuffled(rows, edges, lengths, random.permutation(len(edges) - 1))
     return replace(plan, widths=_in_steps(plan.widths)) if batch_tokens else plan
@@ -138,7 +136,6 @@ def _in_steps(widths: np.ndarray) -> np.ndarray:
 
 def _shuffled(rows: np.ndarray, edges: np.ndarray, lengths: np.ndarray, order: np.ndarray) -> BatchPlan:
     """Return the batches rows[edges[k]:edges[k + 1]] in the order of the batch numbers `order`."""
-    sizes = np.diff(edges)[order]
-    starts = offsets_of(sizes)
-    rows = rows[places_of(edges[:-1][order], sizes)]
+    starts = offsets_of(np.diff(edges)[order])
+    rows = np.concatenate([rows[edges[batch] : edges[batch + 1]] for batch in order.tolist()])
     return BatchPlan(rows, starts, np.maximum(lengths[rows[starts[:-1]]], 1))

@@ -1,12 +1,13 @@
 """Rows of a split as flat integer arrays: what training and prediction read. numpy alone."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from textlstm.arrays.ragged import offsets_of, places_of
 from textlstm.config import ModelConfig
+from textlstm.storage.mapped import MappedFile
 from textlstm.text.tokenized import TokenizedTexts
 from textlstm.vocabulary import Vocabulary
 
@@ -37,6 +38,26 @@ class EncodedSplit:
     """(words, C) uint8 spelling of each token id, or None when the network reads no characters."""
     weights: np.ndarray | None = None
     """(N,) float32 weights of the rows in the loss, of mean 1; None where all weigh alike."""
+    file: MappedFile | None = None
+    """Holds `token_ids` and then `pos_ids`; None where they are in memory."""
+
+    def release(self) -> None:
+        """Give back the memory of rows in a file; they are read again where they are needed."""
+        if self.file is not None:
+            self.file.release()
+
+    def in_file(self, file: MappedFile) -> "EncodedSplit":
+        """Return the split with the `token_ids` and `pos_ids` that `file` holds."""
+        num_tokens = int(self.offsets[-1])
+        tags = None if self.pos_ids is None else np.frombuffer(file.bytes, np.uint8, num_tokens, 4 * num_tokens)
+        return replace(self, token_ids=np.frombuffer(file.bytes, np.int32, num_tokens), pos_ids=tags, file=file)
+
+    def __reduce__(self) -> tuple[Callable[..., "EncodedSplit"], tuple[object, ...]]:
+        """Let another process map the file anew, where there is one."""
+        if self.file is None:
+            return EncodedSplit, tuple(getattr(self, field.name) for field in fields(self))
+        tags = None if self.pos_ids is None else self.pos_ids[:0]
+        return EncodedSplit.in_file, (replace(self, token_ids=self.token_ids[:0], pos_ids=tags, file=None), self.file)
 
     @property
     def num_rows(self) -> int:
