@@ -71,7 +71,7 @@ class SavedModel:
         """Return (N,) bool: the model learned from this text, white space aside; None where that is not known."""
         if self.training_rows is None:
             return None
-        hashes = np.array([content_hash(text) for text in texts], dtype=np.uint64)
+        hashes = np.fromiter(map(content_hash, texts), np.uint64, len(texts))
         # (N,) places in the sorted hashes; one beyond the end is that of an unseen text.
         places = np.searchsorted(self.training_rows, hashes)
         found = np.zeros(len(hashes), dtype=np.bool_)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from textlstm.arrays.hashing import Hashes, content_hashes
 from textlstm.arrays.ragged import offsets_of, row_numbers
+from textlstm.arrays.string_column import StringColumn
 from textlstm.arrays.strings import TokenColumn
 from textlstm.config import Task
 from textlstm.storage.mapped import MappedFile
@@ -71,6 +72,10 @@ class PreparedSplit:
         """Return the N texts, verbatim."""
         texts: list[str] = self.table.column("text").to_pylist()
         return texts
+
+    def lazy_strings(self, name: str) -> StringColumn:
+        """Return the N texts or ids, the column of that `name`, each made when it is read."""
+        return StringColumn(self.table.column(name), release=self.release)
 
     def num_characters(self) -> npt.NDArray[np.int64]:
         """Return the (N,) length of each text in characters."""

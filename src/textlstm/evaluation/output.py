@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from textlstm.arrays.string_column import StringColumn
 from textlstm.errors import InputError
 from textlstm.evaluation.abstention import Abstention, decision_confidence
 from textlstm.evaluation.bootstrap import Interval
@@ -37,9 +38,9 @@ def predictions_table(evaluation: Evaluation, *, include_text: bool) -> pa.Table
     opponent as far as given, num_tokens, unknown_share, and probabilities (list of L).
     """
     rows = evaluation.rows
-    columns: dict[str, pa.Array] = {"id": pa.array(rows.ids, pa.string())}
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {"id": _strings(rows.ids, pa.string())}
     if include_text:
-        columns["text"] = pa.array(rows.texts, pa.large_string())
+        columns["text"] = _strings(rows.texts, pa.large_string())
     # Truth and decision of the model.
     suffix = "labels" if rows.is_multi_label else "label"
     columns[suffix] = _names(rows.targets, rows.labels)
@@ -80,6 +81,11 @@ def predictions_bytes(evaluation: Evaluation, *, include_text: bool) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(predictions_table(evaluation, include_text=include_text), buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def _strings(strings: Sequence[str], kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    # A column of a prepared corpus is taken as it is, in its file.
+    return strings.column.cast(kind) if isinstance(strings, StringColumn) else pa.array(strings, kind)
 
 
 def _names(label_ids: Integers | Booleans, labels: tuple[str, ...]) -> pa.Array:

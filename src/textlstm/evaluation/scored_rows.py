@@ -1,6 +1,6 @@
 """The rows an evaluation looks at: what is true, what each model said, and what is known about the text."""
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,8 +26,8 @@ class ScoredRows:
 
     labels: tuple[str, ...]
     task: Task
-    ids: list[str]
-    texts: list[str]
+    ids: Sequence[str]
+    texts: Sequence[str]
     targets: Integers | Booleans
     """(N,) int64 label ids, -1 where the model does not know the label; multi-label: (N, L) bool."""
     probabilities: Floats

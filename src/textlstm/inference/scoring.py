@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from textlstm.text.fingerprint import inference_text
 from textlstm.text.pipeline import TextPipeline
 from textlstm.text.tagger.pos import POS_TAGS
 from textlstm.text.tokenized import TokenizedTexts
+
+BLOCK_ROWS = 50_000
+"""Rows that are scored at a time; the networks read these in batches of rows of similar length."""
 
 # Words that preparation took out of a text, and the decision with these words left in.
 
@@ -109,6 +112,20 @@ def missing_words(kept: Sequence[str], everything: Sequence[str]) -> tuple[str, 
 
 def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
     """Return the rows of `split` scored as `predict` does, by every part of the model, and by the saved baseline."""
+    baseline = baseline_of(classifier)
+    blocks = [_score_block(classifier, block, baseline) for block in split.blocks(num_rows=BLOCK_ROWS)]
+    if len(blocks) < 2:
+        return blocks[0] if blocks else _score_block(classifier, split, baseline)
+    # The arrays of all blocks, one after another; texts and ids stay in the file of the split.
+    columns: dict[str, Any] = {
+        field.name: np.concatenate([getattr(block, field.name) for block in blocks])
+        for field in fields(ScoredRows)
+        if isinstance(getattr(blocks[0], field.name), np.ndarray) and field.name != "label_thresholds"
+    }
+    return replace(blocks[0], ids=split.lazy_strings("id"), texts=split.lazy_strings("text"), **columns)
+
+
+def _score_block(classifier: TextClassifier, split: PreparedSplit, baseline: LinearExpert | None) -> ScoredRows:
     saved_model, texts, prepared = classifier.saved_model, split.texts(), split.tokenized()
     scores = classifier.score_prepared(prepared, texts)
     found = split.targets(saved_model.labels, saved_model.task)
@@ -119,12 +136,11 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
     # Without an expert the recurrent branch is the model itself and gets no probabilities of its own.
     expert, combiner = scores.expert_logits, classifier.combiner
     recurrent = combiner.recurrent_alone(scores.recurrent_logits)
-    baseline = baseline_of(classifier)
     return ScoredRows(
         labels=saved_model.labels,
         task=saved_model.task,
-        ids=split.ids(),
-        texts=texts,
+        ids=split.lazy_strings("id"),
+        texts=split.lazy_strings("text"),
         targets=targets,
         probabilities=classifier.probabilities_in_use(scores),
         recurrent_probabilities=None if expert is None else to_probabilities(recurrent, saved_model.task),
@@ -150,15 +166,23 @@ def with_filters_undone(rows: ScoredRows, classifier: TextClassifier, split: Pre
 
     Rows that lost no word keep their prediction. Costs a second preparation and a second look at the others.
     """
-    # Only rows that lost words are scored again; the others keep their prediction.
-    unfiltered = score_unfiltered(classifier, rows.texts, split.tokenized(), as_predicted=True)
-    if unfiltered is None:
-        return rows
     predictions = rows.predictions().copy()
-    predictions[unfiltered.rows] = decide(unfiltered.probabilities, rows.task, rows.label_thresholds)
-    removed: list[list[str]] = [[] for _ in rows.ids]
-    for row, words in zip(unfiltered.rows, unfiltered.words, strict=True):
-        removed[row] = list(words)
+    removed: list[list[str]] = []
+    has_lost_words = False
+    for block in split.blocks(num_rows=BLOCK_ROWS):
+        start = len(removed)
+        removed += [[] for _ in range(len(block))]
+        # Only rows that lost words are scored again; the others keep their prediction.
+        unfiltered = score_unfiltered(classifier, block.texts(), block.tokenized(), as_predicted=True)
+        if unfiltered is None:
+            continue
+        has_lost_words = True
+        decided = decide(unfiltered.probabilities, rows.task, rows.label_thresholds)
+        predictions[start + np.array(unfiltered.rows)] = decided
+        for row, words in zip(unfiltered.rows, unfiltered.words, strict=True):
+            removed[start + row] = list(words)
+    if not has_lost_words:
+        return rows
     return replace(rows, removed_words=removed, unfiltered_predictions=predictions)
 
 

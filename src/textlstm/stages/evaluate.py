@@ -34,7 +34,7 @@ from textlstm.evaluation.output import (
 )
 from textlstm.figure_text import counted, interval_text, score_text
 from textlstm.inference.classifier import TextClassifier
-from textlstm.inference.scoring import score_split, with_filters_undone
+from textlstm.inference.scoring import BLOCK_ROWS, score_split, with_filters_undone
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.saved_model import SavedModel, saved_warnings
 from textlstm.stages.explain import explain_rows
@@ -188,7 +188,8 @@ def _evaluate(
         files, numbers = (split.table.column(name).to_pylist() for name in ("file", "row"))
         rows = replace(rows, columns=read_extra_columns(config.data, files, numbers))
     if settings.champion and (champion := _champion(classifier, config.tracking)):
-        rows = replace(rows, champion_probabilities=champion.predict_proba(rows.texts))
+        blocks = [champion.predict_proba(block.texts()) for block in split.blocks(num_rows=BLOCK_ROWS)]
+        rows = replace(rows, champion_probabilities=np.concatenate(blocks))
     # Compute the figures at the thresholds that were saved with the model.
     warnings = saved_warnings(classifier.saved_model.provenance)
     advance(2, _STEPS, "figures and intervals")
@@ -251,8 +252,11 @@ def _near_training(split: PreparedSplit, corpus: PreparedCorpus) -> np.ndarray:
     """Return (N,) whether a row is almost equal to a training row, as far as the data card names such rows."""
     found = corpus.card["compared_with_train"].get("test", {}).get("near_duplicate_rows", ())
     near = {entry["row"] for entry in found}
-    files, numbers = (split.table.column(name).to_pylist() for name in ("file", "row"))
-    return np.array([f"{file}:{number}" in near for file, number in zip(files, numbers, strict=True)], dtype=np.bool_)
+    is_near: list[bool] = []
+    for block in split.blocks():
+        files, numbers = (block.table.column(name).to_pylist() for name in ("file", "row"))
+        is_near += [f"{file}:{number}" in near for file, number in zip(files, numbers, strict=True)]
+    return np.array(is_near, dtype=np.bool_)
 
 
 def _champion(classifier: TextClassifier, tracking: TrackingConfig) -> TextClassifier | None:

@@ -102,7 +102,10 @@ def training_of(saved_model: SavedModel) -> TrainingOfModel:
 
 
 def class_words(classifier: TextClassifier, rows: ScoredRows) -> tuple[ClassWords, ...]:
-    """Return the words that count for each label by the linear expert's weights over all rows; empty without one."""
+    """Return the words that count for each label by the linear expert's weights over the rows; empty without one.
+
+    Of more than `_MOST_WORD_ROWS` rows, every second, third and so on is looked at.
+    """
     expert = classifier.expert
     if expert is None or not expert.table.words.words:
         return ()
@@ -113,9 +116,11 @@ def class_words(classifier: TextClassifier, rows: ScoredRows) -> tuple[ClassWord
         stop_words = packaged_stop_words(classifier.saved_model.text.language)
     except InputError:
         stop_words = frozenset()
-    predictions = rows.predictions()
+    step = -(-rows.num_rows // _MOST_WORD_ROWS)
+    predictions = rows.predictions()[::step]
     given = predictions if rows.is_multi_label else predictions[:, None] == np.arange(len(rows.labels))
-    found = words_of_labels(expert, rows.texts, np.asarray(given, bool), without=stop_words, most=_MOST_WORDS)
+    texts = rows.texts if step == 1 else [rows.texts[row] for row in range(0, rows.num_rows, step)]
+    found = words_of_labels(expert, texts, np.asarray(given, bool), without=stop_words, most=_MOST_WORDS)
     return tuple(
         ClassWords(label, int(given[:, index].sum()), tuple(WordWeight(*word) for word in words), ())
         for index, (label, words) in enumerate(zip(rows.labels, found, strict=True))
@@ -124,6 +129,7 @@ def class_words(classifier: TextClassifier, rows: ScoredRows) -> tuple[ClassWord
 
 
 _MOST_WORDS = 6
+_MOST_WORD_ROWS = 25_000
 
 
 def links_of(corpus: PreparedCorpus | None, output_dir: Path, run: Tracker, tracking: TrackingConfig) -> list[Link]:

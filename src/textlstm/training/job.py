@@ -68,8 +68,8 @@ class TrainingJob:
         digest = hashlib.sha256(repr(plain).encode())
         for split in (self.train, self.validation):
             arrays = (split.token_ids, split.offsets, split.pos_ids, split.targets, split.spellings, split.weights)
-            for array in arrays:
-                for start in range(0, 0 if array is None else len(array), _DIGESTED):
+            for array in (array for array in arrays if array is not None):
+                for start in range(0, len(array), _DIGESTED):
                     digest.update(np.ascontiguousarray(array[start : start + _DIGESTED]).data)
                     split.release()
         for name, tensor in self.network.state_dict().items():

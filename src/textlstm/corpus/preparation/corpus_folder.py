@@ -73,7 +73,7 @@ def load_corpus(directory: Path, *, key: str, timings: Mapping[str, float], reus
     content = json.loads((directory / CORPUS).read_text(encoding="utf-8"))
     # corpus.json holds digests only of the splits that the corpus has.
     splits = {
-        split: _map_split(directory / split_file(split), digest=digest)
+        split: load_split(directory / split_file(split), digest=digest)
         for split in Split
         if (digest := content["digests"].get(split.value)) is not None
     }
@@ -140,7 +140,12 @@ def _read_manifest(path: Path, *, key: str, remedy: str) -> dict[str, str]:
     return files
 
 
-def _map_split(path: Path, *, digest: str) -> PreparedSplit:
+def load_split(path: Path, *, digest: str) -> PreparedSplit:
+    """Map the table of a split.
+
+    Raises:
+        IntegrityError: it has other columns than this version writes.
+    """
     # `read_all` copies nothing here: the columns point into the mapped file.
     file = MappedFile(path)
     table = pa.ipc.open_file(pa.py_buffer(file.bytes)).read_all()
