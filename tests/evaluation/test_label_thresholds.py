@@ -45,8 +45,27 @@ def test_thresholds_of_rare_labels_do_not_flood_the_rows() -> None:
     ]
     shrunk, own = np.mean(found, axis=0)
     assert shrunk[1] > own[1] + 0.02  # micro F1
-    assert shrunk[2] > own[2] + 0.05  # rows right in every label
+    assert shrunk[2] > own[2] + 0.04  # rows right in every label
     assert shrunk.sum() > own.sum()
+
+
+def test_few_rows_lean_on_thresholds_of_more_rows() -> None:
+    new = rows(20_000, seed=100)
+    gains = []
+    for seed in range(4):
+        toward = fit_label_thresholds(*rows(1_000, seed=50 + seed))
+        few = rows(150, seed=seed)
+        leaning, alone = fit_label_thresholds(*few, toward=toward), fit_label_thresholds(*few)
+        gains.append(figures(leaning, *new) - figures(alone, *new))
+    macro, micro, _ = np.mean(gains, axis=0)
+    assert macro > 0.01
+    assert macro + micro > 0.01
+
+
+def test_many_rows_of_their_own_outweigh_others() -> None:
+    probabilities, targets = rows(4_000, seed=4)
+    leaning = fit_label_thresholds(probabilities, targets, toward=np.full(28, 0.9))
+    assert leaning[:4] == pytest.approx(best_thresholds(probabilities, targets)[:4], abs=0.12)
 
 
 def test_labels_that_many_rows_carry_keep_thresholds_of_their_own() -> None:

@@ -52,7 +52,7 @@ def weigh_branches(
     for row, text in enumerate(texts):
         label, probabilities = int(labels[row]), scores.probabilities[row]
         # (L,) parts of logits become one part of the label's log-odds.
-        recurrent = against_rest(scores.recurrent_logits[row], label, probabilities, task) * combiner.recurrent_scale
+        recurrent = against_rest(combiner.recurrent_scale * scores.recurrent_logits[row], label, probabilities, task)
         biases = np.broadcast_to(combiner.bias, len(probabilities))
         class_bias = float(against_rest(biases, label, probabilities, task))
         if expert is None or scores.expert_logits is None:

@@ -11,7 +11,7 @@ from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.embeddings.sources import has_wordllama
 from textlstm.fitting.auto_expert import EXPERT_KEYS, choose_expert
 from textlstm.fitting.auto_network import DataSize, choose_sizes, choose_within_time
-from textlstm.fitting.linear import fits_beside_network
+from textlstm.fitting.linear import NUM_FOLDS, fits_beside_network, needs_folds
 from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs
 from textlstm.fitting.sampling import bounded_rows, linear_rows
 from textlstm.processes.devices import choose_device
@@ -85,6 +85,7 @@ def resolve(
             spaceless=is_spaceless(texts),
             seconds=60 * training.minutes * _TIME_OF_EXPERT,
             seed=config.seed,
+            num_folds=NUM_FOLDS if needs_folds(rows.validation_targets, config) else 0,
         )
         model, linear_seconds = choice.config, choice.seconds
         if fits_beside_network(texts):

@@ -76,6 +76,7 @@ def choose_expert(
     spaceless: bool,
     seconds: float,
     seed: int,
+    num_folds: int = 0,
 ) -> ExpertChoice:
     """Return `config` with the features that do best on held-out rows; those that `keys` leaves out stay.
 
@@ -91,6 +92,7 @@ def choose_expert(
         spaceless: the texts are in a script without spaces between words.
         seconds: a fit on all rows may take this long.
         seed: of the sample, the folds and the solver.
+        num_folds: further fits with the chosen features that the training makes, each on the other folds.
     """
     free = set(keys)
     vectors_fit = has_wordllama()
@@ -131,7 +133,7 @@ def choose_expert(
     if too_long:
         reason += f"; {too_long[-1]} would be better but takes longer than the time allows"
     # Two fits with the chosen features and one of the baseline, which has words alone.
-    linear_seconds = 2 * best.full_seconds + trials[0].full_seconds
+    linear_seconds = (2 + num_folds) * best.full_seconds + trials[0].full_seconds
     return ExpertChoice(best_config, tuple(trials), reason, best.name, linear_seconds)
 
 

@@ -11,6 +11,7 @@ from textlstm.models.calibration.class_bias import fit_class_biases
 from textlstm.models.calibration.class_scales import fit_class_scales
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.confidence import fit_confidence_scale
+from textlstm.models.calibration.rare_labels import LabelRows, expected_shares, network_weights, share_biases
 from textlstm.models.calibration.temperature import log_softmax, row_losses
 from textlstm.models.calibration.validation_rows import label_shift_weights
 
@@ -20,8 +21,8 @@ class Calibrated(NamedTuple):
 
     combiner: BranchCombiner
     log_probabilities: np.ndarray
-    """(N, L) of these rows (logits of sigmoids when a row may have several labels), each row's class biases learned
-    without it: thresholds may be learned from these."""
+    """(N, L) of these rows: thresholds may be learned from these. With one label a row, each row's class biases are
+    learned without it; with several these are logits of sigmoids, whose biases know the shares of labels alone."""
     class_bias_gain: float
     """Nats that biases of the classes take off the log loss of a row; 0 where there are none."""
 
@@ -60,6 +61,7 @@ def calibrate(
     task: Task,
     weights: np.ndarray | None = None,
     class_counts: np.ndarray | None = None,
+    num_training_rows: int = 0,
     network_must_help: bool = False,
 ) -> Calibrated:
     """Learn, in turn, scales of both branches, those of rare classes, a bias a class, and the scale of confidence.
@@ -73,6 +75,7 @@ def calibrate(
         task: which of the two targets it is.
         weights: (N,) importance of the rows, None for equal.
         class_counts: (L,) training rows of each class; None: no scales for rare classes.
+        num_training_rows: those that were counted; with several labels a row, 0 leaves rare labels as they are.
         network_must_help: leave the network out unless it lowers the log loss of the expert by more than two
             standard errors: the rule for few rows.
 
@@ -90,6 +93,7 @@ def calibrate(
         combiner = combiner.without_network()
     combined, gain = combiner.combine(recurrent_logits, expert_logits), 0.0
     # Other scales for rare classes. The (N, L) values go on as held out: each row's scales come from the others.
+    scales = None
     if class_counts is not None and expert_logits is not None and (combiner.uses_network or not network_must_help):
         scales = fit_class_scales(
             recurrent_logits, expert_logits, combined, targets, class_counts, task=task, weights=weights
@@ -99,7 +103,15 @@ def calibrate(
             combined = scales.held_out if task is Task.multi_label else log_softmax(scales.held_out)
             combined = combined.astype(np.float32)
     if task is Task.multi_label:
-        return Calibrated(combiner, combined, gain)
+        if class_counts is None or not num_training_rows:
+            return Calibrated(combiner, combined, gain)
+        # Labels of few held-out rows: more of the expert, unless it has scales by rarity, and their share of all rows.
+        if expert_logits is not None and scales is None:
+            combiner = combiner.leaning_on_expert(network_weights(targets))
+            combined = combiner.combine(recurrent_logits, expert_logits)
+        shares = expected_shares(targets, LabelRows(class_counts, num_training_rows), weights=weights)
+        label_biases = share_biases(combined, shares, weights=weights)
+        return Calibrated(combiner.with_class_biases(label_biases), (combined + label_biases).astype(np.float32), gain)
     # A bias a class, where that helps; the values go on as held out again.
     biases = fit_class_biases(combined, targets, weights=weights)
     if biases is not None:

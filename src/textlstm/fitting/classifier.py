@@ -30,7 +30,7 @@ from textlstm.fitting.networks import (
     refit_networks,
 )
 from textlstm.fitting.sampling import MOST_LINEAR_CHARACTERS, bounded_rows, linear_rows
-from textlstm.fitting.thresholds import fit_thresholds, with_thresholds
+from textlstm.fitting.thresholds import fit_thresholds, thresholds_of_expert, with_thresholds
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.early_exit import EarlyExit
 from textlstm.models.calibration.temperature import mean_logits, to_probabilities
@@ -180,7 +180,13 @@ def fit_classifier(
         on_wait("calibrating")
         counts = class_counts(rows.train_targets, len(corpus.labels))
         calibrated = calibrate(
-            recurrent, models.validation_logits, targets, task=corpus.task, weights=weights, class_counts=counts
+            recurrent,
+            models.validation_logits,
+            targets,
+            task=corpus.task,
+            weights=weights,
+            class_counts=counts,
+            num_training_rows=len(rows.train_targets),
         )
         probabilities = to_probabilities(calibrated.log_probabilities, corpus.task)
 
@@ -211,6 +217,7 @@ def _fit_by_folds(
         task=corpus.task,
         weights=weights,
         class_counts=class_counts(targets, len(corpus.labels)),
+        num_training_rows=len(targets),
         network_must_help=True,
     )
     probabilities = to_probabilities(calibrated.log_probabilities, corpus.task)
@@ -248,7 +255,14 @@ def _fitted(
 ) -> Fitted:
     """Put the model together."""
     probabilities, held_out, weights = outcome.probabilities, outcome.held_out, outcome.weights
-    guarded = fit_thresholds(probabilities, held_out.targets, corpus.task, config.evaluation, weights=weights)
+    # Of several labels, those with few validation rows have thresholds near those of the expert on folds of all rows.
+    toward = None
+    if linear.cross_logits is not None:
+        of_linear = linear_rows(rows, seed=config.seed).joined().train_targets
+        toward = thresholds_of_expert(outcome.calibrated.combiner, linear.cross_logits, of_linear)
+    guarded = fit_thresholds(
+        probabilities, held_out.targets, corpus.task, config.evaluation, weights=weights, toward=toward
+    )
     # With class shares of other rows the validation rows do not tell how often labels would differ there.
     early_exits: tuple[EarlyExit, ...] = ()
     if corpus.task is Task.single_label and not config.evaluation.shares_by_label():

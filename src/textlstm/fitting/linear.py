@@ -7,9 +7,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from textlstm.config import TrainConfig
+import numpy as np
+
+from textlstm.config import Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings.sources import vectors_of_expert
+from textlstm.fitting.cross_fit import stratified_folds
 from textlstm.fitting.networks import LabelledRows
 from textlstm.fitting.sampling import linear_rows
 from textlstm.models.linear.fits import LinearFits, LinearModels
@@ -18,6 +21,9 @@ from textlstm.text.language_detection import is_spaceless
 
 FEW_CHARACTERS = 400_000
 """Up to this many, the fits take less time than the start of a process (measured: 7 s a million characters)."""
+FEW_ROWS_A_LABEL = 20
+"""Where the middle one of several labels has fewer validation rows, its threshold comes from folds of all rows."""
+NUM_FOLDS = 5
 MODULE = "textlstm.models.linear.fits"
 
 
@@ -29,6 +35,13 @@ def fits_beside_network(texts: Sequence[str]) -> bool:
 def _fits_in_process(texts: Sequence[str]) -> bool:
     """Return whether the fits on these training texts are worth the start of a process."""
     return sum(map(len, texts)) > FEW_CHARACTERS
+
+
+def needs_folds(validation_targets: np.ndarray, config: TrainConfig) -> bool:
+    """Return whether validation rows, (N, L) 0/1, are too few for thresholds of labels, and the expert can help out."""
+    if validation_targets.ndim == 1 or not config.model.linear_expert or config.training.cross_fit:
+        return False
+    return bool(np.median(validation_targets.sum(axis=0)) < FEW_ROWS_A_LABEL)
 
 
 @contextmanager
@@ -61,6 +74,9 @@ def linear_models(
 
 def _fits(rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig, *, score_validation: bool) -> LinearFits:
     train, validation, joined = rows.train.texts(), rows.validation.texts(), rows.joined()
+    folds = None
+    if corpus.task is Task.multi_label and score_validation and needs_folds(rows.validation_targets, config):
+        folds = stratified_folds(joined.train_targets, num_folds=NUM_FOLDS, seed=config.seed)
     return LinearFits(
         train=train,
         validation=validation,
@@ -74,4 +90,5 @@ def _fits(rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig, *, sc
         score_validation=score_validation and config.model.linear_expert,
         seed=config.seed,
         row_weights=joined.train.weights(),
+        folds=folds,
     )

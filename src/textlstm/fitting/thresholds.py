@@ -12,6 +12,7 @@ from textlstm.evaluation.label_thresholds import fit_label_thresholds
 from textlstm.fitting.cross_fit import HeldOutScores
 from textlstm.models.calibration.combination import BranchCombiner
 from textlstm.models.calibration.early_exit import EarlyExit
+from textlstm.models.calibration.rare_labels import LabelRows, share_biases
 from textlstm.models.calibration.temperature import to_probabilities
 from textlstm.saved_model import Thresholds
 
@@ -30,6 +31,7 @@ def fit_thresholds(
     settings: EvaluationConfig,
     *,
     weights: np.ndarray | None = None,
+    toward: np.ndarray | None = None,
 ) -> Guarded:
     """Return the thresholds that the validation rows give; without a guarantee the model decides every row.
 
@@ -39,10 +41,11 @@ def fit_thresholds(
         task: which of the two targets it is.
         settings: `max_error` and `confidence` of the guarantee.
         weights: (N,) importance of the rows, None for equal.
+        toward: (L,) thresholds of more rows, which those of rare labels are drawn to; None without such rows.
     """
     # Several labels: a threshold a label, and no abstention.
     if task is Task.multi_label:
-        per_class = fit_label_thresholds(probabilities, targets.astype(np.bool_))
+        per_class = fit_label_thresholds(probabilities, targets.astype(np.bool_), toward=toward)
         return Guarded(Thresholds(per_class=tuple(float(t) for t in per_class)), None)
     if settings.max_error == 0:
         return Guarded(Thresholds(), None)
@@ -60,6 +63,17 @@ def fit_thresholds(
         expected_coverage=found.coverage,
     )
     return Guarded(thresholds, None)
+
+
+def thresholds_of_expert(combiner: BranchCombiner, cross_logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return (L,) thresholds of the linear expert by (N, L) logits of all rows, each by an expert without that row.
+
+    Probabilities are made as likely as the labels are, as those of the whole model, so that its thresholds can lean on
+    these where validation rows are few.
+    """
+    alone = combiner.expert_alone(cross_logits)
+    logits = alone + share_biases(alone, LabelRows(targets.sum(axis=0), len(targets)).shares)
+    return fit_label_thresholds(to_probabilities(logits, Task.multi_label), targets.astype(np.bool_))
 
 
 def with_thresholds(

@@ -24,7 +24,8 @@ class BranchCombiner:
     """
 
     task: Task
-    recurrent_scale: float
+    recurrent_scale: float | np.ndarray
+    """A number, or (L,) float64 where labels of few rows lean on the expert (see `rare_labels`)."""
     expert_scale: float | np.ndarray
     """A number, or (L,) float64 where rare classes need another one (see `class_scales`)."""
     bias: float | np.ndarray
@@ -87,7 +88,7 @@ class BranchCombiner:
     @property
     def uses_network(self) -> bool:
         """Whether the networks have a say."""
-        return self.recurrent_scale != 0
+        return bool(np.any(self.recurrent_scale))
 
     @property
     def uses_expert(self) -> bool:
@@ -119,6 +120,16 @@ class BranchCombiner:
             expert_scale=scales.expert,
             bias=scales.bias,
             expert_share=spreads[1] / max(sum(spreads), 1e-12),
+        )
+
+    def leaning_on_expert(self, weights: np.ndarray) -> "BranchCombiner":
+        """Return the mean of this combination and the expert alone, by (L,) `weights` in [0, 1] of the former."""
+        rest = 1 - weights
+        return replace(
+            self,
+            recurrent_scale=weights * self.recurrent_scale,
+            expert_scale=weights * self.expert_scale + rest * self.expert_alone_scale,
+            bias=weights * self.bias + rest * self.expert_alone_bias,
         )
 
     def with_confidence_scale(self, scale: ConfidenceScale) -> "BranchCombiner":

@@ -25,17 +25,20 @@ class LinearModels:
     """(N, L) float32 of validation rows, by an expert that has not seen them; None where these were not wanted."""
     arrays: dict[str, np.ndarray]
     """Of the expert and the baseline, both fitted on all rows, as the saved model names them."""
+    cross_logits: np.ndarray | None = None
+    """(N, L) float32 of all rows, training rows first, each by an expert that has not seen it; None without folds."""
 
     def to_message(self) -> Message:
         """Return the models for another process."""
-        logits = {} if self.validation_logits is None else {"validation_logits": self.validation_logits}
-        return Message({}, self.arrays | logits)
+        logits = {"validation_logits": self.validation_logits, "cross_logits": self.cross_logits}
+        return Message({}, self.arrays | {name: values for name, values in logits.items() if values is not None})
 
     @classmethod
     def from_message(cls, message: Message) -> "LinearModels":
         """Return the models that `to_message` wrote."""
         arrays = dict(message.arrays)
-        return cls(arrays.pop("validation_logits", None), arrays)
+        validation, cross = (arrays.pop(name, None) for name in ("validation_logits", "cross_logits"))
+        return cls(validation, arrays, cross)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class LinearFits:
     """Of the solver."""
     row_weights: np.ndarray | None = None
     """(N,) weights of both, training rows first; None where all rows weigh alike."""
+    folds: np.ndarray | None = None
+    """(N,) fold of each row of both, for logits of all rows; None where these are not wanted."""
 
     def fit(self) -> LinearModels:
         """Return the fitted models."""
@@ -99,7 +104,29 @@ class LinearFits:
                 row_weights=self.row_weights,
             )
             arrays |= {f"baseline.{name}": value for name, value in baseline.to_arrays().items()}
-        return LinearModels(logits, arrays)
+        return LinearModels(logits, arrays, None if self.folds is None else self._cross_logits(self.folds))
+
+    def _cross_logits(self, folds: np.ndarray) -> np.ndarray:
+        """Return (N, L) float32 logits of all rows, each fold by an expert of the other folds."""
+        texts = self.train + self.validation
+        found = np.zeros((len(texts), self.num_labels), dtype=np.float32)
+        for fold in range(int(folds.max()) + 1):
+            kept, left = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            # A fold may be empty where rows are fewer than folds.
+            if not len(left) or not len(kept):
+                continue
+            expert = LinearExpert.fit(
+                [texts[row] for row in kept],
+                self.targets[kept],
+                num_labels=self.num_labels,
+                task=self.task,
+                config=self.config,
+                seed=self.seed,
+                pretrained=self.pretrained,
+                row_weights=None if self.row_weights is None else self.row_weights[kept],
+            )
+            found[left] = expert.logits([texts[row] for row in left])
+        return found
 
     def to_message(self) -> Message:
         """Return the fits for another process."""
@@ -121,6 +148,8 @@ class LinearFits:
             values["tokenizer"] = self.pretrained.tokenizer_json
         if self.row_weights is not None:
             arrays["row_weights"] = self.row_weights
+        if self.folds is not None:
+            arrays["folds"] = self.folds
         return Message(values, arrays)
 
     @classmethod
@@ -144,6 +173,7 @@ class LinearFits:
             score_validation=values["score_validation"],
             seed=values["seed"],
             row_weights=arrays.get("row_weights"),
+            folds=arrays.get("folds"),
         )
 
 
