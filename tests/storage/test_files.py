@@ -1,5 +1,6 @@
 """Files and folders that are complete or absent; links are followed, devices and pipes are left alone."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from textlstm.errors import StorageError
-from textlstm.storage.files import atomic_file, atomic_folder
+from textlstm.storage.files import atomic_file, atomic_folder, storage_errors
 
 
 def names(folder: Path) -> list[str]:
@@ -75,3 +76,70 @@ def test_a_folder_stays_as_it_was_when_its_successor_fails(tmp_path: Path) -> No
     with pytest.raises(StorageError), atomic_folder(final) as folder:
         (folder / "new").write_bytes((folder / "absent").read_bytes())
     assert (names(tmp_path), names(final)) == (["model"], ["old"])
+
+
+def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
+    """Every name that a temporary file might have is taken; the file is written, and the others stay."""
+    path, taken = tmp_path / "out.csv", ["out.csv.tmp", f".out.csv.{os.getpid()}.0.tmp", ".out.csv.tmp"]
+    for name in taken:
+        (tmp_path / name).write_text("mine")
+    with atomic_file(path) as stream:
+        stream.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == sorted([*taken, "out.csv"])
+    assert all((tmp_path / name).read_text() == "mine" for name in taken)
+
+
+def test_what_a_kill_left_is_removed_by_a_later_write(tmp_path: Path) -> None:
+    path, of_today, of_old = tmp_path / "out", tmp_path / ".out.17.0.tmp", tmp_path / ".out.18.3.tmp"
+    others = [tmp_path / name for name in (".out.tmp", ".out.txt.18.3.tmp", "out.18.3.tmp", ".about.18.3.tmp")]
+    for file in (of_today, of_old, *others):
+        file.write_text("")
+    for file in (of_old, *others):
+        os.utime(file, (0, 0))
+    with atomic_file(path) as stream:
+        stream.write(b"new")
+    assert not of_old.exists()
+    assert of_today.exists()  # another process may be writing it
+    assert all(file.exists() for file in others)
+
+
+def test_a_name_of_the_longest_kind_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 255)
+    for content in (b"one", b"two"):
+        with atomic_file(path) as stream:
+            stream.write(content)
+    assert (path.read_bytes(), len(names(tmp_path))) == (b"two", 1)
+
+
+@pytest.mark.parametrize(
+    ("place", "advice"),
+    [
+        ("folder", "Is a directory. A folder has this name: choose another one."),
+        ("file/out", "Not a directory. A part of its path is a file: choose another folder."),
+        ("missing/out", "No such file or directory. Its folder is not there: make it, or choose another one."),
+        ("y" * 256, "File name too long. Choose a shorter name."),
+    ],
+)
+def test_the_advice_fits_what_went_wrong(tmp_path: Path, place: str, advice: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError) as error, atomic_file(tmp_path / place) as stream:
+        stream.write(b"new")
+    assert str(error.value) == f"{tmp_path / place}: cannot be written: {advice}"
+    assert names(tmp_path) == ["file", "folder"]
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EROFS, "Read-only file system. Choose a folder that can be written."),
+        (errno.EACCES, "Permission denied. Choose a folder that can be written."),
+        (errno.ENOSPC, "No space left on device. Free space, or choose a folder that can be written."),
+        (errno.EIO, "Input/output error. Free space, or choose a folder that can be written."),
+    ],
+)
+def test_a_disk_that_cannot_be_written_has_its_advice(number: int, advice: str) -> None:
+    with pytest.raises(StorageError, match=r"^out: cannot be written: ") as error, storage_errors("out"):
+        raise OSError(number, os.strerror(number))
+    assert str(error.value) == f"out: cannot be written: {advice}"

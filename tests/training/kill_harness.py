@@ -42,7 +42,7 @@ def train(folder: Path, point: str) -> None:
         wanted = 2 * int(number) - (where == "tensors") if number else 0
         if where in {"tensors", "between", "json"} and counts["files"] == wanted:
             if where != "between":
-                path.with_name(f"{path.name}.tmp").write_bytes(data[: len(data) // 2])
+                path.with_name(f".{path.name}.{os.getpid()}.0.tmp").write_bytes(data[: len(data) // 2])
             die()
         write(path, data)
 

@@ -16,7 +16,7 @@ from textlstm.config import TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import InputError
 from textlstm.model_folder import library_versions
-from textlstm.storage.files import atomic_file, output_folder, storage_errors
+from textlstm.storage.files import atomic_file, is_temporary_of, output_folder, storage_errors
 
 SETTINGS_FILE = "settings.json"
 WAIT_SECONDS = 1800
@@ -148,7 +148,7 @@ def _what_was_remembered(directory: Path) -> dict[str, Any] | None:
             if isinstance(content, dict) and {"digest", "resume_key"} <= content.keys():
                 return cast(dict[str, Any], content)
     # A kill while the settings file is written for the first time leaves nothing but that.
-    if names <= {f"{SETTINGS_FILE}.tmp"}:
+    if all(is_temporary_of(name, SETTINGS_FILE) for name in names):
         return None
     raise InputError(
         f"{directory}: is where an unfinished training would lie, and holds something else; "

@@ -1,10 +1,14 @@
 """Files and folders that are either complete or absent, outputs by name, digests, and errors of a failing disk."""
 
+import errno
 import hashlib
+import itertools
 import os
+import re
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -65,6 +69,14 @@ def _is_standard_output(status: os.stat_result) -> bool:
 
 
 _REMEDY = ". Free space, or choose a folder that can be written."
+_REMEDIES = {
+    errno.EISDIR: ". A folder has this name: choose another one.",
+    errno.ENOTDIR: ". A part of its path is a file: choose another folder.",
+    errno.ENOENT: ". Its folder is not there: make it, or choose another one.",
+    errno.ENAMETOOLONG: ". Choose a shorter name.",
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), ". Choose a folder that can be written."),
+}
+"""The advice by what went wrong, where the usual one would not help."""
 
 
 @contextmanager
@@ -73,7 +85,7 @@ def storage_errors(path: Path | str, *, remedy: str = "") -> Iterator[None]:
 
     Args:
         path: What is written.
-        remedy: The rest of the line, after the reason; empty means the usual advice.
+        remedy: The rest of the line, after the reason; empty means the advice that fits the reason.
 
     Raises:
         StorageError: The disk is full, read-only or fails.
@@ -82,7 +94,8 @@ def storage_errors(path: Path | str, *, remedy: str = "") -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
-        raise StorageError(f"{path}: cannot be written: {reason}{remedy or _REMEDY}") from error
+        advice = remedy or _REMEDIES.get(error.errno or 0, _REMEDY)
+        raise StorageError(f"{path}: cannot be written: {reason}{advice}") from error
 
 
 @contextmanager
@@ -109,10 +122,12 @@ def replacing(path: Path, *, temporary: Path | None = None) -> Iterator[BinaryIO
 
     Args:
         path: the file.
-        temporary: its name until it is complete, on the same file system; None: beside it, with `.tmp` added. A kill
-            leaves this file, which the next write of that name overwrites; `path` is untouched.
+        temporary: its name until it is complete, on the same file system; None: a new file beside it, whose name no
+            other file has. A kill leaves this file; `path` is untouched.
     """
-    temporary = temporary or path.with_name(f"{path.name}.tmp")
+    if temporary is None:
+        _remove_leftovers(path)
+        temporary = _new_beside(path)
     try:
         # The bytes reach the disk before the name does, and the name before anyone is told.
         with temporary.open("wb") as stream:
@@ -126,6 +141,40 @@ def replacing(path: Path, *, temporary: Path | None = None) -> Iterator[BinaryIO
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+_LONGEST_NAME = 200
+"""Characters of a file's name that the name of its temporary file repeats."""
+_LEFTOVER_SECONDS = 86_400.0
+"""A temporary file that nobody has written to for so long was left by a kill."""
+
+
+def is_temporary_of(name: str, file_name: str) -> bool:
+    """Return whether `name` is that of a temporary file of `file_name` beside it.
+
+    >>> is_temporary_of(".out.csv.17.0.tmp", "out.csv")
+    True
+    """
+    return re.fullmatch(rf"\.{re.escape(file_name[:_LONGEST_NAME])}\.\d+\.\d+\.tmp", name) is not None
+
+
+def _new_beside(path: Path) -> Path:
+    """Return a new empty file beside `path`; no file that is there already is touched."""
+    for number in itertools.count():
+        temporary = path.with_name(f".{path.name[:_LONGEST_NAME]}.{os.getpid()}.{number}.tmp")
+        with suppress(FileExistsError):
+            temporary.open("xb").close()
+            return temporary
+    raise AssertionError("numbers do not end")
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove temporary files of `path` that kills have left; one that may be in use stays."""
+    with suppress(OSError):
+        for other in path.parent.iterdir():
+            is_ours = other.name.startswith(".") and is_temporary_of(other.name, path.name)
+            if is_ours and time.time() - other.stat().st_mtime > _LEFTOVER_SECONDS:
+                other.unlink()
 
 
 @contextmanager

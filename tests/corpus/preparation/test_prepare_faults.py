@@ -305,7 +305,7 @@ def test_a_store_that_cannot_be_made_is_a_storage_error(corpus_path: Path, tmp_p
         prepare_here(corpus_path, tmp_path / "file" / "prepared")
     assert str(error.value).startswith(f"{tmp_path}/file/prepared/.locks/")
     assert str(error.value).endswith(
-        ": cannot be written: Not a directory. Free space, or choose a folder that can be written."
+        ": cannot be written: Not a directory. A part of its path is a file: choose another folder."
     )
 
 
