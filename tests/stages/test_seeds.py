@@ -119,6 +119,9 @@ def test_a_curve_says_what_twice_the_rows_would_bring(
     assert [each["num_rows"] for each in content["points"]] == [29, 58, 115]
     assert ("Twice the rows would bring about" in out) is (content["law"] is not None)
     assert (tmp_path / "curve" / "curve.svg").is_file()
+    page = (tmp_path / "curve" / "curve.html").read_text(encoding="utf-8")
+    assert all(f"{rows} rows" in page for rows in (29, 58, 115))
+    assert "sizes are trained" not in page
     runs = _runs(tmp_path)
     (parent,) = [run for run in runs if run.data.tags["textlstm.stage"] == "curve"]
     assert sum(run.data.tags.get("mlflow.parentRunId") == parent.info.run_id for run in runs) == 3

@@ -9,16 +9,18 @@ from textlstm.config import CurveConfig
 from textlstm.errors import ConfigError, InputError
 from textlstm.evaluation.evaluate import BASELINE, Evaluation
 from textlstm.evaluation.learning_curve import CurvePoint, PowerLaw, curve_sizes, draw_curve, fit_power_law
-from textlstm.figure_text import fixed, interval_text, score_text
+from textlstm.evaluation.report.curve_page import render_curve, what_more_rows_bring
+from textlstm.figure_text import interval_text, score_text
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.processes.distributed import under_torchrun
 from textlstm.stages.prepare import prepared
-from textlstm.stages.screen import note, say, table
+from textlstm.stages.screen import Stopwatch, note, say, table
 from textlstm.stages.training import Family, run_name, train_model
 from textlstm.storage.files import atomic_file
 from textlstm.tracking.run import open_run
 
 CURVE_FILE = "curve.json"
+PAGE_FILE = "curve.html"
 
 
 def curve(config: CurveConfig) -> None:
@@ -53,11 +55,15 @@ def curve(config: CurveConfig) -> None:
     points: list[CurvePoint] = []
     with open_run(config.tracking, stage="curve", run_name=f"{run_name(config)} curve") as run:
         run.log_params(asdict(config))
+        watch = Stopwatch()
         for number, num_rows in enumerate(sizes, 1):
-            note(f"size {number} of {len(sizes)}: {num_rows:,} training rows")
+            note(f"size {number} of {len(sizes)}: {num_rows:,} training rows{_time_left(sizes, number, watch.seconds)}")
             evaluation = _evaluation_of(config, num_rows, family=Family(run.resume_key, f"{num_rows} rows"))
             points.append(_point(num_rows, evaluation))
             run.log_metrics({"curve/value": points[-1].value}, step=num_rows)
+            # The page shows after each size how far the curve is.
+            with atomic_file(output_dir / PAGE_FILE) as stream:
+                stream.write(_page(points, sizes, evaluation, title=run_name(config)))
         # What the points say together: a line, its figure, and the same as JSON.
         law = fit_power_law(points)
         content = {"points": [asdict(point) for point in points], "law": law._asdict() if law else None}
@@ -67,9 +73,30 @@ def curve(config: CurveConfig) -> None:
             with atomic_file(output_dir / name) as stream:
                 stream.write(data)
             run.log_artifact(output_dir / name, folder="curve")
+        run.log_artifact(output_dir / PAGE_FILE, folder="curve")
     note(*run.summary())
     _print(points, law, evaluation)
     say(f"curve       {output_dir / 'curve.svg'}")
+    say(f"page        {output_dir / PAGE_FILE}")
+
+
+def _time_left(sizes: Sequence[int], number: int, seconds: float) -> str:
+    """Return the words for the time that is left before size `number`, counted from 1; time grows with the rows."""
+    done = sum(sizes[: number - 1])
+    if not done:
+        return ""
+    minutes = seconds * sum(sizes[number - 1 :]) / done / 60
+    return f", about {max(round(minutes), 1)} min left for all sizes"
+
+
+def _page(points: Sequence[CurvePoint], sizes: Sequence[int], evaluation: Evaluation, *, title: str) -> bytes:
+    return render_curve(
+        points,
+        fit_power_law(points),
+        sizes=sizes,
+        figure_name=_figure_name(evaluation),
+        title=f"{title}: {evaluation.rows.num_rows:,} test rows",
+    )
 
 
 def _evaluation_of(config: CurveConfig, num_rows: int, *, family: Family) -> Evaluation:
@@ -118,11 +145,4 @@ def _print(points: Sequence[CurvePoint], law: PowerLaw | None, evaluation: Evalu
         for point in points
     ]
     table("learning curve", ("training rows", f"test {name}", "macro f1", "TF-IDF baseline"), rows)
-    if law is None:
-        say(f"The {name} does not rise with the rows here, so nothing can be said of more.")
-        return
-    gain = law.gain_of_twice(points[-1].num_rows)
-    say(
-        f"Twice the rows would bring about {fixed(100 * gain, 1, sign=True)} points of {name}, "
-        "if the line through these sizes goes on."
-    )
+    say(what_more_rows_bring(points, law, figure_name=name))

@@ -129,13 +129,13 @@ def model_plots(evaluation: Evaluation) -> list[DotPlot]:
             (MODEL_NAMES[name], models[name].values[figure], models[name].intervals[figure], 0, "", name == TOGETHER)
             for name in shown
         ]
-        plots.append(_dot_plot(METRIC_NAMES[figure], entries))
+        plots.append(dot_plot(METRIC_NAMES[figure], entries))
     return plots
 
 
-def _dot_plot(title: str, entries: Sequence[tuple[str, float, Interval, int, str, bool]]) -> DotPlot:
+def dot_plot(title: str, entries: Sequence[tuple[str, float, Interval | None, int, str, bool]]) -> DotPlot:
     """Return lines of name, value, interval, rows, note and whether it is the model itself, over one scale."""
-    ends = [end for _, value, interval, *_ in entries for end in (value, *interval)]
+    ends = [end for _, value, interval, *_ in entries for end in (value, *(interval or ()))]
     scale = Scale.around(ends, most_ticks=7)
     lines = [
         Line(
@@ -182,7 +182,7 @@ def slice_plots(evaluation: Evaluation) -> list[DotPlot]:
     overall, risk = float(evaluation.correct.mean()), 1 - evaluation.config.confidence
     shown = [part for part in evaluation.slices if part.group != "class"]
     return [
-        _dot_plot(
+        dot_plot(
             group,
             [
                 (part.value, part.accuracy, part.interval, part.num_rows, _slice_note(part, overall, risk), False)
