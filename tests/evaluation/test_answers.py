@@ -78,6 +78,40 @@ def test_rows_like_training_rows_are_told_with_the_accuracy_without_them(
     assert line == f"15 test rows (5.0%) almost equal to a training row: accuracy without them is {without:.4f}."
 
 
+def test_labels_that_are_taken_for_one_another_are_named_together(rows_of: MakeRows, quick: EvaluationConfig) -> None:
+    targets = np.arange(600) % 6
+    predicted = targets.copy()
+    # Labels 0, 1 and 2 go round: 0 to 1, 1 to 2 and 2 to 0 in five rows each; 4 to 5 in two.
+    for one, other, num_rows in ((0, 1, 5), (1, 2, 5), (2, 0, 5), (4, 5, 2)):
+        predicted[np.flatnonzero(targets == one)[:num_rows]] = other
+    sure = np.where(predicted == targets, 0.99, 0.6)
+    probabilities = certain(targets, predicted, sure, num_labels=6)
+    rows = rows_of(600, tuple("abcdef"), targets=targets, probabilities=probabilities)
+    confused = answers(evaluate_rows(rows, quick))[1]
+    assert confused.details[-1] == "One group is mixed up most: a, b and c, 15 rows."
+
+
+def test_what_to_look_at_is_named_and_what_was_not_found_is_said(rows_of: MakeRows, quick: EvaluationConfig) -> None:
+    targets = np.arange(300) % 4
+    predicted = targets.copy()
+    predicted[[5, 9, 40, 81]] = (targets[[5, 9, 40, 81]] + 1) % 4
+    sure = np.full(300, 0.95)
+    sure[[40, 9, 81, 5]] = [0.999, 0.99, 0.98, 0.97]
+    rows = rows_of(
+        300,
+        targets=targets,
+        probabilities=certain(targets, predicted, sure, num_labels=4),
+        ids=[f"id{n}" for n in range(300)],
+        seen_in_training=np.zeros(300, bool),
+        near_training=np.zeros(300, bool),
+    )
+    fix = answers(evaluate_rows(rows, quick))[2]
+    assert fix.details[0] == (
+        "4 wrong decisions stated with 90% or more: look at their labels first (row id40, id9, id81, ...)."
+    )
+    assert fix.details[-1] == "No test row is among the training rows, or almost equal to one."
+
+
 def test_every_kind_of_evaluation_has_four_answers(rows_of: MakeRows, quick: EvaluationConfig) -> None:
     for rows in (rows_of(30), rows_of(300, task=Task.multi_label), rows_of(300, baseline_predictions=None)):
         found = answers(evaluate_rows(rows, quick, threshold=0.7, max_error=0.1))

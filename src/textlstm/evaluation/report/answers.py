@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textlstm.evaluation.bootstrap import Interval, proportion_interval
 from textlstm.evaluation.comparison import Comparison, Verdict, format_p_value
@@ -14,6 +15,7 @@ from textlstm.figure_text import counted, fixed, percent_text, score_text
 SURE = 0.9
 """Wrong decisions that are stated with at least this probability often have a wrong label."""
 _MOST_NAMED = 3
+_MOST_IN_GROUP = 6
 _ERRORS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 
@@ -133,6 +135,10 @@ def _confused(evaluation: Evaluation) -> Answer:
         f"{first} and {second}: {num_rows} of their {counted(num_both, 'row')}"
         for first, second, num_rows, num_both in pairs
     )
+    group = _mixed_up(evaluation)
+    if len(group.labels) > 2:
+        names = f"{', '.join(group.labels[:-1])} and {group.labels[-1]}"
+        lines += (f"One group is mixed up most: {names}, {counted(group.num_wrong, 'row')}.",)
     in_pairs = sum(num_rows for _, _, num_rows, _ in pairs)
     short = f"{counted(num_wrong, 'row')} wrong, {percent_text(in_pairs / num_wrong, decimals=0)} in these pairs:"
     return Answer(question, short, lines, Tone.plain, "confusion")
@@ -154,6 +160,37 @@ def _pairs(evaluation: Evaluation) -> list[tuple[str, str, int, int]]:
     ]
 
 
+class _Group(NamedTuple):
+    """Labels that are taken for one another."""
+
+    labels: list[str]
+    num_wrong: int
+    """Rows of one of them that got another one of them."""
+
+
+def _mixed_up(evaluation: Evaluation) -> _Group:
+    """Return the group of labels with the most rows confused within it: pairs with half the rows of the first join."""
+    assert evaluation.confusion is not None
+    labels = evaluation.rows.labels
+    counts = evaluation.confusion[: len(labels)]
+    both = np.triu(counts + counts.T, k=1)
+    groups: list[set[int]] = []
+    for one, other in np.argwhere(both >= max(2, both.max(initial=0) / 2)).tolist():
+        # Groups that the pair touches become one.
+        touched = [group for group in groups if one in group or other in group]
+        groups = [group for group in groups if group not in touched]
+        groups.append({one, other}.union(*touched))
+    found = [_Group([labels[k] for k in sorted(group)], _num_within(both, group)) for group in groups]
+    # A group of all labels, or of too many to be named, says nothing.
+    named = [group for group in found if len(group.labels) <= min(_MOST_IN_GROUP, len(labels) - 1)]
+    return max(named, key=lambda group: group.num_wrong, default=_Group([], 0))
+
+
+def _num_within(both: NDArray[np.int64], group: set[int]) -> int:
+    chosen = sorted(group)
+    return int(both[np.ix_(chosen, chosen)].sum())
+
+
 def _to_fix(evaluation: Evaluation) -> Answer:
     question = "What should be fixed in the data?"
     rows, lines = evaluation.rows, list[str]()
@@ -169,11 +206,13 @@ def _to_fix(evaluation: Evaluation) -> Answer:
         if others.any():
             line += f": accuracy without them is {score_text(float(evaluation.correct[others].mean()))}"
         lines.append(f"{line}.")
-    num_sure = int((~evaluation.correct & (evaluation.confidences >= SURE)).sum())
-    if num_sure:
+    sure = np.flatnonzero(~evaluation.correct & (evaluation.confidences >= SURE))
+    if len(sure):
+        # The surest first, as in the table of wrong rows.
+        first = [rows.ids[row] for row in sure[np.argsort(-evaluation.confidences[sure], kind="stable")][:_MOST_NAMED]]
         lines.append(
-            f"{counted(num_sure, 'wrong decision')} stated with {percent_text(SURE, decimals=0)} or more: "
-            "look at their labels first."
+            f"{counted(len(sure), 'wrong decision')} stated with {percent_text(SURE, decimals=0)} or more: "
+            f"look at their labels first (row {', '.join(first)}{', ...' if len(sure) > len(first) else ''})."
         )
     weak = [entry for entry in _weakest(evaluation) if entry[1] < 0.8 * evaluation.metrics.values["macro_f1"]]
     if weak:
@@ -191,9 +230,16 @@ def _to_fix(evaluation: Evaluation) -> Answer:
         f"Rows with {part.group} {part.value} are right less often: {score_text(part.accuracy)}."
         for part in sorted(below, key=lambda part: part.accuracy)[:1]
     ]
+    # What was looked for and not found is said, too: a reader cannot know that it was.
+    unseen = rows.seen_in_training is not None and not rows.seen_in_training.any()
+    unlike = rows.near_training is not None and not rows.near_training.any()
+    clean = ("No test row is among the training rows, or almost equal to one.",) if unseen and unlike else ()
+    if unseen and rows.near_training is None:
+        clean = ("No test row is among the training rows.",)
     if not lines:
-        return Answer(question, "Nothing stands out.", (), Tone.good, "wrong")
-    return Answer(question, f"{counted(len(lines), 'thing')} to look at:", tuple(lines[:4]), Tone.mixed, "wrong")
+        return Answer(question, "Nothing stands out.", clean, Tone.good, "classes")
+    short = f"{counted(len(lines), 'thing')} to look at:"
+    return Answer(question, short, (*lines[:4], *clean), Tone.mixed, "wrong")
 
 
 def _alone(evaluation: Evaluation) -> Answer:

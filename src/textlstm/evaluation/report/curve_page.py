@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from textlstm.evaluation.bootstrap import Interval
 from textlstm.evaluation.learning_curve import CurvePoint, PowerLaw
 from textlstm.evaluation.report.tables import DotPlot, dot_plot
 from textlstm.figure_text import fixed
@@ -58,7 +59,7 @@ def render_curve(
 
 def _plot(points: Sequence[CurvePoint], figure_name: str) -> DotPlot:
     """Return a line a size for the model and, without an interval, one for the baseline."""
-    entries = []
+    entries = list[tuple[str, float, Interval | None, int, str, bool]]()
     for point in points:
         entries.append((f"{point.num_rows:,} rows", point.value, point.interval, 0, "", True))
         if point.baseline is not None:
