@@ -137,8 +137,8 @@ def _confused(evaluation: Evaluation) -> Answer:
     )
     group = _mixed_up(evaluation)
     if len(group.labels) > 2:
-        names = f"{', '.join(group.labels[:-1])} and {group.labels[-1]}"
-        lines += (f"One group is mixed up most: {names}, {counted(group.num_wrong, 'row')}.",)
+        listed = f"{', '.join(group.labels[:-1])} and {group.labels[-1]}"
+        lines += (f"One group is mixed up most: {listed}, {counted(group.num_wrong, 'row')}.",)
     in_pairs = sum(num_rows for _, _, num_rows, _ in pairs)
     short = f"{counted(num_wrong, 'row')} wrong, {percent_text(in_pairs / num_wrong, decimals=0)} in these pairs:"
     return Answer(question, short, lines, Tone.plain, "confusion")
