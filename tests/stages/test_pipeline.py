@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -190,6 +191,25 @@ def test_label_keeps_every_row_and_column_in_order(trained: Path, tmp_path: Path
     assert sum(row[4] == row[2] for row in after[1:]) >= 57
 
 
+def test_label_says_how_many_rows_the_model_has_seen(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = tmp_path / "both.csv"
+    lines = (trained / "test.csv").read_text().splitlines() + (trained / "train.csv").read_text().splitlines()[1:181]
+    both.write_text("\n".join(lines) + "\n")
+    for path, expected in ((both, "180 rows (75.0%) were seen in training"), (trained / "test.csv", None)):
+        run_stage(
+            "label",
+            f"model_dir={trained / 'model'}",
+            f"input={path}",
+            f"output={tmp_path / 'o.csv'}",
+            "overwrite=true",
+            "tracking=off",
+        )
+        told = "".join(capsys.readouterr())
+        assert expected in told if expected else "seen in training" not in told
+
+
 def test_train_refuses_to_replace_a_model(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["train", "data=files", f"data.train={trained / 'train.csv'}", f"output_dir={trained / 'model'}"])
     assert (code, capsys.readouterr().err) == (
@@ -243,7 +263,7 @@ def test_run_does_everything_and_says_where(
     assert "reused the prepared corpus" in capsys.readouterr().err
 
 
-def test_multi_label_goes_the_same_way(tmp_path: Path) -> None:
+def test_multi_label_goes_the_same_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dice = random.Random(4)
     rows = []
     for number in range(300):
@@ -275,7 +295,15 @@ def test_multi_label_goes_the_same_way(tmp_path: Path) -> None:
         f"output={output}",
         "tracking=off",
     )
-    assert len(output.read_text().splitlines()) == 60
+    given = [json.loads(line)["predicted_label"] for line in output.read_text().splitlines()]
+    assert len(given) == 60
+    assert any(len(labels) > 1 for labels in given)  # lists, as they came
+    # The summary counts labels, not combinations of labels.
+    told = "".join(capsys.readouterr())
+    for label in WORDS:
+        count = sum(label in labels for labels in given)
+        assert re.search(rf"^ +{100 * count / 60:.2f}%  {label}$", told, re.MULTILINE), told
+    assert "sport, money" not in told
 
 
 def test_label_errors_are_a_table_to_correct(trained: Path, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ WITHOUT_SPACES = ("zh", "ja", "th")
 
 
 def _rows(language: str) -> list[tuple[str, str]]:
-    """Return 240 sentences of two topics; the test rows hold deeds that no other row has."""
+    """Return 240 different sentences of two topics, mixed."""
     times, topics = TIMES_SUBJECTS_DEEDS[language]
     space = "" if language in WITHOUT_SPACES else " "
     rows = []

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,6 +101,10 @@ def test_seeds_are_children_of_a_run_with_mean_and_deviation(settings: list[str]
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert len(children) == 3
     found = [run.data.metrics["test/accuracy"] for run in children]
+    # Names say data, encoder, and accuracy; the description begins with the answers of the report.
+    assert re.fullmatch(r"rows bilstm 3 seeds 0\.\d{4} ±0\.\d{4}", parent.info.run_name)
+    assert {run.info.run_name.rpartition(" ")[0] for run in children} == {f"rows bilstm seed {n}" for n in (1, 2, 3)}
+    assert parent.data.tags["mlflow.note.content"].startswith("**Is it better than the baseline?**")
     assert parent.data.metrics["seeds/accuracy_mean"] == pytest.approx(statistics.mean(found))
     assert parent.data.metrics["seeds/accuracy_sd"] == pytest.approx(statistics.stdev(found))
     # The parent holds the model that is kept, and is tested on the same rows as its children.
