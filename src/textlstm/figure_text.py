@@ -50,3 +50,16 @@ def counted(number: int, noun: str) -> str:
     ('1 row', '2 rows', '1,000 training rows')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+DRIFT_SMALL, DRIFT_LARGE = 0.1, 0.25
+"""The usual bounds of the population stability index: below the first there is no drift, from the second it is strong."""
+
+
+def drift_words(index: float) -> str:
+    """Return the words for a population stability index of label shares.
+
+    >>> drift_words(0.02), drift_words(0.1), drift_words(0.3)
+    ('no drift', 'some drift', 'strong drift')
+    """
+    return "no drift" if index < DRIFT_SMALL else "some drift" if index < DRIFT_LARGE else "strong drift"

@@ -154,6 +154,24 @@ def test_labelling_jobs_show_the_drift_of_each_input_over_time() -> None:
     assert "Labelled:" not in _page(replace(_job("a", 0.1), status="FAILED"))
 
 
+def test_a_job_says_which_label_moved_and_whether_the_drift_is_strong() -> None:
+    def job(drift: float, *, started: float, **shares: float) -> TrackedRun:
+        found = _job("tickets.csv", drift, started=started)
+        metrics = {f"labelling/share/{label}": share for label, share in shares.items()}
+        return replace(found, metrics=found.metrics | metrics)
+
+    page = _page(
+        job(0.3, started=3.0, billing=0.4, praise=0.15, spam=0.02),
+        job(0.12, started=2.0, billing=0.21, praise=0.2),
+        job(0.01, started=1.0, billing=0.2, praise=0.2),
+    )
+    # The label that moved most, against the job before.
+    assert re.findall(r'<span class="moved"><bdi>(.*?)</bdi>', page) == [
+        "billing 40.0% of the rows, 21.0% in the job before"
+    ]
+    assert re.findall(r'<span class="interval">(\w+ drift)</span>', page) == ["strong drift", "some drift", "no drift"]
+
+
 def test_names_of_labelled_inputs_are_escaped() -> None:
     page = _page(*(_job(text, 0.1) for text in XSS))
     assert "<script>" not in page

@@ -5,14 +5,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from textlstm.figure_text import counted
+from textlstm.figure_text import DRIFT_LARGE, counted, drift_words
 from textlstm.labelling.journal import ShardRecord, known_sum
 from textlstm.labelling.model import ModelCard
 from textlstm.models.calibration.early_exit import EarlyExit
 
 MAX_LABELS_SHOWN = 20
-DRIFT_SMALL, DRIFT_LARGE = 0.1, 0.25
-"""Population stability index: below the first nothing happened, above the second a shift is certain enough to look."""
 _SHARE_FLOOR = 1e-4
 _DRIFT_ROWS = 100
 """Shares of fewer rows say nothing about drift."""
@@ -95,7 +93,10 @@ class LabelSummary:
             were = "was" if self.num_seen == 1 else "were"
             lines.append(f"{counted(self.num_seen, 'row')} ({self.num_seen / total:.1%}) {were} seen in training")
         if self.drift is not None:
-            lines.append(f"label shares against the training rows: {_drift_words(self.drift)}")
+            advice = "; look at the rows before trusting the labels" if self.drift >= DRIFT_LARGE else ""
+            lines.append(
+                f"label shares against the training rows: {drift_words(self.drift)} (index {self.drift:.3f}){advice}"
+            )
         # Of labels that were kept nobody knows whether a network gave them.
         num_new = self.num_rows - self.num_kept
         if self.early_exit is not None and (num_new or not self.num_kept):
@@ -170,14 +171,6 @@ def label_drift(labels: Mapping[str, int], card: ModelCard) -> float | None:
         base = max(trained / known, _SHARE_FLOOR)
         index += (share - base) * math.log(share / base)
     return index
-
-
-def _drift_words(drift: float) -> str:
-    if drift < DRIFT_SMALL:
-        return f"no drift (index {drift:.3f})"
-    if drift < DRIFT_LARGE:
-        return f"some drift (index {drift:.3f})"
-    return f"strong drift (index {drift:.3f}); look at the rows before trusting the labels"
 
 
 def _without_network(count: int, total: int) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import Markup
 
 from textlstm.config import TrackingConfig
-from textlstm.figure_text import interval_text, percent_text, score_text
+from textlstm.figure_text import drift_words, interval_text, percent_text, score_text
 from textlstm.html_pages import fill_template
 from textlstm.storage.files import atomic_file
 from textlstm.tracking.registry import champion_of
@@ -155,6 +155,10 @@ class JobLine(NamedTuple):
     drift: str
     abstained: str
     """Share of the rows whose decision is abstained."""
+    words: str = ""
+    """Whether the drift is strong; empty where it is not known."""
+    moved: str = ""
+    """The label whose share is most unlike that of the job before; empty where none moved by five points."""
 
 
 def _job_lines(runs: Sequence[TrackedRun]) -> tuple[list[tuple[str, list[JobLine]]], Markup]:
@@ -168,10 +172,41 @@ def _job_lines(runs: Sequence[TrackedRun]) -> tuple[list[tuple[str, list[JobLine
         drift = run.metrics.get("labelling/drift")
         track = Markup("") if drift is None else interval_track(drift, None, scale, kind="", title=f"drift {drift:.3f}")
         abstained = run.metrics.get("labelling/decision/abstained", 0.0)
-        line = JobLine(run, track, "–" if drift is None else f"{drift:.3f}", percent_text(abstained))
+        line = JobLine(run, track, "–" if drift is None else f"{drift:.3f}", percent_text(abstained), _words_of(drift))
         by_input.setdefault(run.labelled, []).append(line)
-    shown = [(name, lines[:_MAX_JOBS]) for name, lines in by_input.items()]
+    shown = []
+    for name, lines in by_input.items():
+        # Newest first: the job before stands behind.
+        earlier = [line.run for line in lines[1:]]
+        moved = [_moved(line.run, before) for line, before in zip(lines, earlier, strict=False)]
+        told = [line._replace(moved=words) for line, words in zip(lines, [*moved, ""], strict=True)]
+        shown.append((name, told[:_MAX_JOBS]))
     return shown, axis(scale)
+
+
+def _words_of(drift: float | None) -> str:
+    return "" if drift is None else drift_words(drift)
+
+
+def _moved(run: TrackedRun, before: TrackedRun) -> str:
+    """Return the words for the label whose share differs most between two jobs; empty where it is next to nothing."""
+    now, then = _label_shares(run), _label_shares(before)
+    # A label that a job gave to no row is not among its figures.
+    moves = {label: now.get(label, 0.0) - then.get(label, 0.0) for label in sorted(now.keys() | then.keys())}
+    label = max(moves, key=lambda name: abs(moves[name]), default="")
+    if not label or abs(moves[label]) < _LEAST_MOVE:
+        return ""
+    shares = percent_text(now.get(label, 0.0)), percent_text(then.get(label, 0.0))
+    return f"{label} {shares[0]} of the rows, {shares[1]} in the job before"
+
+
+def _label_shares(run: TrackedRun) -> dict[str, float]:
+    shares = run.metrics.items()
+    return {name.removeprefix(_SHARE): value for name, value in shares if name.startswith(_SHARE)}
+
+
+_SHARE = "labelling/share/"
+_LEAST_MOVE = 0.05
 
 
 _MAX_JOBS = 30
