@@ -53,7 +53,7 @@ def counted(number: int, noun: str) -> str:
 
 
 DRIFT_SMALL, DRIFT_LARGE = 0.1, 0.25
-"""The usual bounds of the population stability index: below the first there is no drift, from the second it is strong."""
+"""The usual bounds of the population stability index: no drift below the first, strong drift from the second on."""
 
 
 def drift_words(index: float) -> str:
