@@ -1,5 +1,8 @@
 """Label jobs as MLflow runs: counts, shares, drift, seconds and manifest; never a reason to wait or to fail."""
 
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +72,35 @@ def test_a_job_that_fails_is_a_failed_run_and_a_refused_one_is_none(
     monkeypatch.setattr(label_stage, "label_files", fail)
     assert label(tmp_path, tiny_model, f"tracking.dir={config.dir}") == 4
     assert arrived(client, config, status="FAILED").name == "label out.csv"
+
+
+def test_a_job_that_is_killed_shows_as_killed_after_the_next_one(
+    tmp_path: Path, tiny_model: Path, config: TrackingConfig, client: "MlflowClient"
+) -> None:
+    (tmp_path / "in.csv").write_text("text\n" + "the goal of the match\n" * 100_000)
+    command = [sys.executable, "-m", "textlstm", "label", f"model_dir={tiny_model}", f"tracking.dir={config.dir}"]
+    job = [*command, f"input={tmp_path / 'in.csv'}", f"output={tmp_path / 'out.csv'}", "labelling.num_workers=1"]
+    process = subprocess.Popen(job, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not any(
+        '"kind": "tags"' in journal.read_text() for journal in Path(config.dir).rglob("*.jsonl")
+    ):
+        time.sleep(0.05)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert label(tmp_path, tiny_model, f"tracking.dir={config.dir}", "overwrite=true") == 0
+    killed = arrived(client, config, status="KILLED")
+    assert (killed.name, killed.labelled) == ("label out.csv", str(tmp_path / "in.csv"))
+    assert "labelling/rows" not in killed.metrics
+    assert arrived(client, config, status="FINISHED").metrics["labelling/rows"] == 160
+
+
+def test_a_job_with_too_many_rejects_is_a_failed_run(
+    tmp_path: Path, tiny_model: Path, config: TrackingConfig, client: "MlflowClient"
+) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "goal"}\n{"text": 7}\n')
+    typed = ["label", f"model_dir={tiny_model}", f"input={tmp_path / 'in.jsonl'}", f"output={tmp_path / 'out.jsonl'}"]
+    assert main([*typed, f"tracking.dir={config.dir}"]) == 2
+    assert arrived(client, config, status="FAILED").name == "label out.jsonl"
 
 
 def test_a_store_that_is_away_costs_no_time_and_no_job(

@@ -294,6 +294,8 @@ def _label_shards(
         for shard in plan.shards
         if shard.number not in done
     ]
+    # From here on the job is under way, and no refused one.
+    report(0)
     # Shards end in any order; a finished one is on the disk before its record arrives here.
     for record in engine.run(tasks, journal=journal, on_rows=report):
         done[record.number] = record

@@ -1,6 +1,5 @@
 """`textlstm label`: label files with a saved model, every row exactly once."""
 
-import time
 from collections.abc import Iterable
 
 from textlstm.config import Engine, LabelConfig
@@ -12,7 +11,7 @@ from textlstm.labelling.summary import LabelSummary
 from textlstm.model_folder import read_manifest
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.saved_model import saved_warnings
-from textlstm.stages.label_job import summary_json, told, track
+from textlstm.stages.label_job import LabelRun, summary_json, told
 from textlstm.stages.screen import note, progress, say
 from textlstm.tracking.registry import resolve_model_dir
 
@@ -29,13 +28,19 @@ def label(config: LabelConfig) -> None:
             return
         is_folder = config.output.endswith("/")
         # stdout may be the labelled output, so the bar and the summary go to stderr.
-        with progress("labelling") as advance:
+        run = LabelRun(config)
+        with progress("labelling") as show:
+
+            def advance(done: int, total: int | None, text: str) -> None:
+                run.begin()
+                show(done, total, text)
+
             jobs: Iterable[LabelSummary] = (
                 label_each(config, model_dir=model_dir, advance=advance)
                 if is_folder
                 else (label_files(config, model_dir=model_dir, advance=advance) for _ in range(1))
             )
-            summaries = _tracked(config, jobs)
+            summaries = _tracked(run, jobs)
         for summary in summaries:
             note(*summary.lines())
         if not summaries:
@@ -45,18 +50,16 @@ def label(config: LabelConfig) -> None:
             say(summary_json(summaries, of_folder=is_folder))
 
 
-def _tracked(config: LabelConfig, jobs: Iterable[LabelSummary]) -> list[LabelSummary]:
+def _tracked(run: LabelRun, jobs: Iterable[LabelSummary]) -> list[LabelSummary]:
     """Run the jobs one after another; each is a run in MLflow, and so is one that fails."""
     summaries = []
-    began = time.time()
     try:
         for summary in jobs:
             summaries.append(summary)
-            track(config, summary, began=began)
-            began = time.time()
+            run.end(summary)
     except (TextLSTMError, Interrupted) as error:
-        # A command that is refused is no job.
-        if not isinstance(error, ConfigError | InputError):
-            track(config, error, began=began)
+        # A command that is refused is no job, unless that is found out when rows are labelled.
+        if run.has_begun or not isinstance(error, ConfigError | InputError):
+            run.end(error)
         raise
     return summaries

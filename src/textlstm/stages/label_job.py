@@ -2,19 +2,23 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from textlstm.config import LabelConfig
 from textlstm.errors import Interrupted, TextLSTMError
 from textlstm.labelling.summary import LabelSummary
 from textlstm.stages.screen import Listener, heard_by, note
 from textlstm.storage.files import storage_errors
+
+if TYPE_CHECKING:
+    from textlstm.tracking.run import Tracker
 
 # Screen and log file.
 
@@ -79,40 +83,77 @@ def summary_json(summaries: Sequence[LabelSummary], *, of_folder: bool) -> str:
 # The run in MLflow.
 
 
-def track(config: LabelConfig, result: LabelSummary | BaseException, *, began: float) -> None:
-    """Log a job that has ended as a run; `began` is in seconds since the epoch, an exception means that it failed.
+class LabelRun:
+    """The run of a job: begun when rows are labelled, so that a job that is killed shows as such, and ended by `end`.
 
     The journal of the run is written here, and sent by a process that nobody waits for. A job never fails for this.
     """
-    # An installation for labelling alone has no MLflow.
-    if not config.tracking.enabled or find_spec("mlflow") is None:
-        return
-    # Imported here, after the work: a job should start at once.
-    from textlstm.tracking.run import Tracker, open_run
-    from textlstm.tracking.tracked_runs import INPUT_TAG
 
-    output = result.output if isinstance(result, LabelSummary) else config.output
-    name = config.tracking.run_name or f"label {Path(output).name}"
-    # With an output a file, the files of a folder are told apart by their names.
-    inputs = [*config.input, *([Path(output).name] if config.output.endswith("/") and output != config.output else [])]
-    try:
-        run: Tracker = open_run(
-            config.tracking, stage="label", run_name=name, began_ms=int(began * 1000), in_background=True
+    def __init__(self, config: LabelConfig) -> None:
+        """Log jobs with these settings, one after another."""
+        self._config = config
+        # An installation for labelling alone has no MLflow.
+        self._is_on = config.tracking.enabled and find_spec("mlflow") is not None
+        self._run: Tracker | None = None
+        self._began = time.time()
+
+    def begin(self) -> None:
+        """Write that the job is under way; a second call changes nothing."""
+        # Which of the jobs into a folder it is, only its end tells.
+        if self._is_on and self._run is None and not self._config.output.endswith("/"):
+            with self._warnings():
+                self._run = self._open(self._config.output)
+
+    def end(self, result: LabelSummary | BaseException) -> None:
+        """Log a job that has ended; an exception means that it failed."""
+        if self._is_on:
+            with self._warnings():
+                self._log(result)
+        self._run, self._began = None, time.time()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the journal knows of the job."""
+        return self._run is not None
+
+    def _open(self, output: str) -> "Tracker":
+        # Imported here, when workers load the model or have done their work: a job should start at once.
+        from textlstm.tracking.run import open_run
+        from textlstm.tracking.tracked_runs import INPUT_TAG
+
+        config = self._config
+        name = config.tracking.run_name or f"label {Path(output).name}"
+        # With an output a file, the files of a folder are told apart by their names.
+        is_one_of_many = config.output.endswith("/") and output != config.output
+        inputs = [*config.input, *([Path(output).name] if is_one_of_many else [])]
+        run = open_run(
+            config.tracking, stage="label", run_name=name, began_ms=int(self._began * 1000), in_background=True
         )
+        run.log_params(asdict(config))
+        run.set_tags({INPUT_TAG: ", ".join(inputs)})
+        return run
+
+    def _log(self, result: LabelSummary | BaseException) -> None:
+        output = result.output if isinstance(result, LabelSummary) else self._config.output
         # The run ends as the job did, but what the job raised is raised by the caller.
         try:
-            with run:
-                run.log_params(asdict(config))
-                run.set_tags({INPUT_TAG: ", ".join(inputs)})
+            with self._run or self._open(output) as run:
                 if isinstance(result, BaseException):
                     raise result
                 _log_summary(run, result)
         except (TextLSTMError, Interrupted) as error:
             if error is not result:
                 raise
-    except (TextLSTMError, OSError) as error:
-        reason = error.problems[0] if isinstance(error, TextLSTMError) else str(error)
-        note(f"warning: the job is not in MLflow: {reason}")
+
+    @contextmanager
+    def _warnings(self) -> Iterator[None]:
+        """Turn what hinders the tracking into a warning, once a job."""
+        try:
+            yield
+        except (TextLSTMError, OSError) as error:
+            reason = error.problems[0] if isinstance(error, TextLSTMError) else str(error)
+            note(f"warning: the job is not in MLflow: {reason}")
+            self._is_on = False
 
 
 def _log_summary(run: Any, summary: LabelSummary) -> None:
