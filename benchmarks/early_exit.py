@@ -1,6 +1,7 @@
 """What early exit changes on test rows: labels, accuracy, calibration error, and how many rows need no network.
 
-    python benchmarks/early_exit.py [MODEL=TEST_ROWS ...] [--corpora NAME ...] [--rate RATE] [--output FILE]
+    python benchmarks/early_exit.py [MODEL=TEST_ROWS ...] [--corpora NAME ...] [--rate RATE]
+        [--max-error ERROR] [--output FILE]
 
 MODEL is a model folder, TEST_ROWS a file that `textlstm evaluate data.test=` reads. Without arguments the models of
 `benchmarks/results.py` are taken, CORPUS/seed-1 under .bench/results, with the test rows of their corpora.
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from calibration import NUM_RESAMPLES, kept_in_resamples
+from calibration import NUM_RESAMPLES, kept_in_resamples, kept_when_exchangeable
 from experiments import TRAININGS, found_corpora, publish
 from textlstm.config import EARLY_EXIT, DataConfig, DataSource, Task
 from textlstm.corpus.preparation.prepare import prepare_labelled_files
@@ -46,12 +47,15 @@ def main() -> int:
     parser.add_argument("models", nargs="*", metavar="MODEL=TEST_ROWS")
     parser.add_argument("--corpora", nargs="*", default=list(CORPORA))
     parser.add_argument("--rate", type=float, default=EARLY_EXIT)
+    parser.add_argument(
+        "--max-error", type=float, default=0.0, help="error rate to guarantee for models that guarantee none"
+    )
     parser.add_argument("--output", default="")
     arguments = parser.parse_args()
     given = [(Path(model), Path(rows)) for model, _, rows in (pair.partition("=") for pair in arguments.models)]
-    lines = header(arguments.rate)
+    lines = header(arguments.rate, max_error=arguments.max_error)
     for model_dir, test_rows in given or found_models(arguments.corpora):
-        lines.append(line(model_dir, test_rows, rate=arguments.rate))
+        lines.append(line(model_dir, test_rows, rate=arguments.rate, max_error=arguments.max_error))
         print(lines[-1], file=sys.stderr, flush=True)
     publish("\n".join(lines) + "\n", arguments.output, section="early exit")
     return 0
@@ -94,20 +98,25 @@ def scored(model_dir: Path, test_rows: Path, *, rate: float) -> Rows | None:
     return Rows(targets, scores.probabilities, classifier.probabilities_in_use(scores), exits)
 
 
-def header(rate: float) -> list[str]:
+def header(rate: float, *, max_error: float) -> list[str]:
     """Return the top of the table."""
+    others = [
+        f"Models that guarantee none: with a threshold that guarantees {max_error:g} (95 % confidence), found on a",
+        f"random half of the test rows, the share of {NUM_RESAMPLES} draws in which the rate holds on the other half.",
+    ]
     return [
         f"Test rows of models with early exit at {1000 * rate:g} in 1,000. Equal: rows with the label of the whole",
         "model. Alone: rows decided by the linear expert without the networks. ECE: expected calibration error, 15",
         f"bins. Kept: bootstrap resamples of the test rows, of {NUM_RESAMPLES}, in which the guaranteed error rate of",
         "accepted rows holds, in %, for models that have one.",
+        *(others if max_error else []),
         "",
         "| model | test rows | equal | alone | accuracy off | on | points | ECE off | on | kept off | on |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
 
 
-def line(model_dir: Path, test_rows: Path, *, rate: float) -> str:
+def line(model_dir: Path, test_rows: Path, *, rate: float, max_error: float) -> str:
     """Return the line of one model."""
     name = f"{model_dir.parent.name}/{model_dir.name}"
     rows = scored(model_dir, test_rows, rate=rate)
@@ -126,6 +135,11 @@ def line(model_dir: Path, test_rows: Path, *, rate: float) -> str:
         if thresholds.max_error:
             accepted = probabilities.max(axis=1) >= threshold
             kept.append(f"{100 * kept_in_resamples(accepted, right, max_error=thresholds.max_error):.1f}")
+        elif max_error:
+            # A threshold for the answers in use, as training finds it on validation rows.
+            confidences, half = probabilities.max(axis=1), len(right) // 2
+            share = kept_when_exchangeable(confidences, right, num_first=half, max_error=max_error)
+            kept.append(f"{100 * share:.1f}")
     (off, error_off), (on, error_on) = figures
     equal = (rows.whole.argmax(axis=1) == rows.in_use.argmax(axis=1)).mean()
     cells = [
