@@ -117,11 +117,11 @@ class SplitWords:
     """Whether later texts continue this numbering of words; otherwise `words.distinct` belongs to these texts alone."""
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Self:
-        """Return the words of `texts`, as `str.split` finds them."""
+    def of(cls, texts: Sequence[str], *, goes_on: bool = False) -> Self:
+        """Return the words of `texts`, as `str.split` finds them; `goes_on` if parts of them will be selected."""
         words_of = [text.split() for text in texts]
         counts = np.fromiter(map(len, words_of), np.int64, len(words_of))
-        return cls(TokenColumn.of(chain.from_iterable(words_of)), counts)
+        return cls(TokenColumn.of(chain.from_iterable(words_of)), counts, goes_on)
 
     def __len__(self) -> int:
         """Return the number of texts."""

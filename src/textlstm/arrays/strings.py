@@ -38,6 +38,24 @@ def unpack_strings(data: np.ndarray, offsets: np.ndarray) -> list[str]:
 # Many tokens, of which few are distinct: each distinct one once, and numbers.
 
 
+class Numbering(dict[str, int]):
+    """Strings by the order of their first occurrence: each new one gets the next number.
+
+    >>> Numbering().of(["b", "a", "b"]).tolist()
+    [0, 1, 0]
+    """
+
+    def __missing__(self, string: str) -> int:
+        """Give `string` the next number."""
+        self[string] = number = len(self)
+        return number
+
+    def of(self, strings: Iterable[str]) -> NDArray[np.int32]:
+        """Return the (M,) numbers of `strings`."""
+        # No Python code runs for a string that was met before.
+        return np.fromiter(map(self.__getitem__, strings), np.int32)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenColumn(Sequence[str]):
     """A sequence of M tokens, equal to any sequence of the same tokens."""
@@ -50,9 +68,9 @@ class TokenColumn(Sequence[str]):
     @classmethod
     def of(cls, tokens: Iterable[str]) -> Self:
         """Return the column of `tokens`."""
-        places: dict[str, int] = {}
-        numbers = [places.setdefault(token, len(places)) for token in tokens]
-        return cls(list(places), np.array(numbers, dtype=np.int32))
+        places = Numbering()
+        numbers = places.of(tokens)
+        return cls(list(places), numbers)
 
     def __len__(self) -> int:
         """Return the number of tokens."""

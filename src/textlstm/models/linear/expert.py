@@ -50,6 +50,7 @@ class LinearExpert:
         seed: int,
         pretrained: PieceVectors | None = None,
         row_weights: np.ndarray | None = None,
+        words: SplitWords | None = None,
     ) -> "LinearExpert":
         """Fit on raw texts: 1- and 2-grams of words and punctuation, with characters if `config` says so.
 
@@ -62,15 +63,17 @@ class LinearExpert:
             seed: seed of the solver.
             pretrained: vectors for model.expert_vectors.
             row_weights: (N,) weights of the texts; None where all weigh alike.
+            words: the words of the texts, if known already.
 
         Raises:
             ValueError: model.expert_vectors is set, and there are no vectors.
         """
-        features = ExpertFeatures.fit(texts, num_labels, config, pretrained)
+        words = SplitWords.of(texts, goes_on=True) if words is None else words
+        features = ExpertFeatures.fit(texts, num_labels, config, pretrained, words)
         return features.expert(
             fit_rows(
                 features,
-                features.rows(texts),
+                features.rows(texts, words),
                 targets,
                 num_labels=num_labels,
                 task=task,
@@ -91,49 +94,56 @@ class LinearExpert:
         seed: int,
         spaceless: bool = False,
         row_weights: np.ndarray | None = None,
+        words: SplitWords | None = None,
     ) -> "LinearExpert":
         """Return the baseline, the same for all settings of a model: words or characters, chosen by cross-validation.
 
         Words are TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)), characters 2-5 have analyzer="char_wb", and
         characters 1-3, for texts in scripts without spaces, analyzer="char". LinearSVC() has its defaults.
+
+        Args:
+            texts: N raw texts.
+            targets: as in `fit`.
+            num_labels: L.
+            task: which of the two targets it is.
+            seed: of the sample and the solver.
+            spaceless: whether the texts are in a script without spaces.
+            row_weights: (N,) weights of the texts; None where all weigh alike.
+            words: the words of the texts, if known already.
         """
         solve = partial(fit_linear_svm, num_labels=num_labels, task=task, strength=1.0, seed=seed)
         fit_table = partial(NgramTable.fit, all_tokens=False, max_features=MAX_WEIGHTS // num_labels)
-        words = partial(fit_table, characters=False)
-        characters = partial(fit_table, characters=True, across_words=spaceless, with_words=False)
+        by_words = partial(fit_table, characters=False)
+        by_characters = partial(fit_table, characters=True, across_words=spaceless, with_words=False)
+        chosen = by_words
 
         # Characters of long texts take minutes, so words stand for both there.
         num_characters = sum(map(len, texts))
-        if not spaceless and (num_characters > _MOST_SPELLED or num_characters * num_labels > _MOST_SPELLED_LABELS):
-            table = words(texts)
-            return cls(
-                table,
-                solve(table.transform_all(texts), targets, num_features=table.num_features, row_weights=row_weights),
+        if spaceless or (num_characters <= _MOST_SPELLED and num_characters * num_labels <= _MOST_SPELLED_LABELS):
+            # Count the right decisions of both on the same held-out rows; words win a tie.
+            sample = bounded_sample(
+                texts, seed, most_rows=_MOST_BASELINE_ROWS, most_characters=_MOST_BASELINE_CHARACTERS
             )
-
-        # Count the right decisions of both on the same held-out rows; words win a tie.
-        sample = bounded_sample(texts, seed, most_rows=_MOST_BASELINE_ROWS, most_characters=_MOST_BASELINE_CHARACTERS)
-        few, its_targets = [texts[i] for i in sample], targets[sample]
-        folds = np.arange(len(few)) % _NUM_BASELINE_FOLDS
-        right = []
-        for fit_features in (words, characters):
-            table = fit_features(few)
-            rows, held_out = table.transform_all(few), np.zeros((len(few), num_labels), dtype=np.float32)
-            for fold in range(_NUM_BASELINE_FOLDS):
-                kept, left = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-                if len(kept) and len(left):
-                    function = solve(rows.select(kept), its_targets[kept], num_features=table.num_features)
-                    held_out[left] = function(rows.select(left))
-            # With several labels a text, each margin above 0 is a label; with one, the highest margin is.
-            decided = held_out > 0 if task is Task.multi_label else held_out.argmax(axis=1)
-            right.append(int((decided == its_targets).sum()))
+            few, its_targets = [texts[i] for i in sample], targets[sample]
+            folds = np.arange(len(few)) % _NUM_BASELINE_FOLDS
+            right = []
+            for fit_features in (by_words, by_characters):
+                table = fit_features(few)
+                rows, held_out = table.transform_all(few), np.zeros((len(few), num_labels), dtype=np.float32)
+                for fold in range(_NUM_BASELINE_FOLDS):
+                    kept, left = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+                    if len(kept) and len(left):
+                        function = solve(rows.select(kept), its_targets[kept], num_features=table.num_features)
+                        held_out[left] = function(rows.select(left))
+                # With several labels a text, each margin above 0 is a label; with one, the highest margin is.
+                decided = held_out > 0 if task is Task.multi_label else held_out.argmax(axis=1)
+                right.append(int((decided == its_targets).sum()))
+            chosen = by_characters if right[1] > right[0] else by_words
 
         # Fit the better one on all rows.
-        table = characters(texts) if right[1] > right[0] else words(texts)
-        return cls(
-            table,
-            solve(table.transform_all(texts), targets, num_features=table.num_features, row_weights=row_weights),
-        )
+        table = chosen(texts, words=words)
+        rows = table.transform_all(texts, words)
+        return cls(table, solve(rows, targets, num_features=table.num_features, row_weights=row_weights))
 
     @property
     def description(self) -> str:
@@ -178,9 +188,14 @@ class ExpertFeatures:
 
     @classmethod
     def fit(
-        cls, texts: Sequence[str], num_labels: int, config: ModelConfig, pretrained: PieceVectors | None = None
+        cls,
+        texts: Sequence[str],
+        num_labels: int,
+        config: ModelConfig,
+        pretrained: PieceVectors | None = None,
+        words: SplitWords | None = None,
     ) -> "ExpertFeatures":
-        """Return the features of the training `texts` that `config` chooses.
+        """Return the features of the training `texts`, which have these `words`, that `config` chooses.
 
         Raises:
             ValueError: model.expert_vectors is set, and there are no `pretrained` vectors.
@@ -191,12 +206,15 @@ class ExpertFeatures:
             characters=config.expert_char_ngrams or config.expert_char_across,
             across_words=config.expert_char_across,
             max_features=MAX_WEIGHTS // num_labels,
+            words=words,
         )
         if not config.expert_vectors:
             return cls(table, None)
         if pretrained is None:
             raise ValueError("model.expert_vectors needs pretrained vectors")
-        means = MeanVectorFeatures.fit(SplitWords.of(texts), pretrained, weight=config.expert_vectors)
+        means = MeanVectorFeatures.fit(
+            SplitWords.of(texts) if words is None else words, pretrained, weight=config.expert_vectors
+        )
         return cls(table, means)
 
     @property
@@ -204,12 +222,12 @@ class ExpertFeatures:
         """Number of columns of the mean vectors."""
         return 0 if self.means is None else self.means.num_features
 
-    def rows(self, texts: Sequence[str]) -> SparseRows:
-        """Return the (N, columns) rows of `texts`, n-grams first, then mean vectors."""
-        rows = self.table.transform_all(texts)
+    def rows(self, texts: Sequence[str], words: SplitWords | None = None) -> SparseRows:
+        """Return the (N, columns) rows of `texts`, which have these `words`: n-grams first, then mean vectors."""
+        rows = self.table.transform_all(texts, words)
         if self.means is None:
             return rows
-        dense = self.means.transform(SplitWords.of(texts))
+        dense = self.means.transform(SplitWords.of(texts) if words is None else words)
         return join_columns(rows, dense, num_left=self.table.num_features)
 
     def expert(self, function: LinearFunction) -> LinearExpert:

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from textlstm.arrays.ragged import SplitWords
 from textlstm.arrays.strings import pack_strings, unpack_strings
 from textlstm.config import ModelConfig, Task
 from textlstm.config.checks import from_plain
@@ -81,17 +82,21 @@ class LinearFits:
             seed=self.seed,
             pretrained=self.pretrained,
         )
+        # Every fit reads the same words: they are found and numbered once.
+        texts = self.train + self.validation
+        words = SplitWords.of(texts, goes_on=True)
         # The combiner learns from rows that the expert has not seen.
         logits = None
         if self.score_validation:
             num_train = len(self.train)
             weights = None if self.row_weights is None else self.row_weights[:num_train]
-            expert = fit_expert(self.train, self.targets[:num_train], row_weights=weights)
-            logits = expert.logits(self.validation)
+            of_train, of_validation = words.select(0, num_train), words.select(num_train, len(texts))
+            expert = fit_expert(self.train, self.targets[:num_train], row_weights=weights, words=of_train)
+            logits = expert.logits(self.validation, of_validation)
         # What is saved learns from all rows.
-        texts, arrays = self.train + self.validation, dict[str, np.ndarray]()
+        arrays = dict[str, np.ndarray]()
         if self.config.linear_expert:
-            expert = fit_expert(texts, self.targets, row_weights=self.row_weights)
+            expert = fit_expert(texts, self.targets, row_weights=self.row_weights, words=words)
             arrays |= {f"expert.{name}": value for name, value in expert.to_arrays().items()}
         if self.baseline:
             baseline = LinearExpert.fit_baseline(
@@ -102,6 +107,7 @@ class LinearFits:
                 seed=self.seed,
                 spaceless=self.spaceless,
                 row_weights=self.row_weights,
+                words=words,
             )
             arrays |= {f"baseline.{name}": value for name, value in baseline.to_arrays().items()}
         return LinearModels(logits, arrays, None if self.folds is None else self._cross_logits(self.folds))

@@ -28,6 +28,7 @@ class NgramTable:
         across_words: bool = False,
         with_words: bool = True,
         max_features: int,
+        words: SplitWords | None = None,
     ) -> "NgramTable":
         """Return the table of all n-grams of `texts`; rare ones are left out until at most `max_features` remain.
 
@@ -38,15 +39,17 @@ class NgramTable:
             across_words: whether character n-grams span words, or stay within words.
             with_words: whether there are word n-grams.
             max_features: most columns.
+            words: the words of `texts`, if known already.
         """
-        split, min_count = SplitWords.of(texts if with_words else []), 1
+        split = SplitWords.of([]) if not with_words else SplitWords.of(texts) if words is None else words
+        min_count = 1
         # Raise the least count until the table fits; when it exceeds the number of texts, no n-gram is left.
         while True:
-            words = WordNgrams.fit(split, all_tokens=all_tokens, min_count=min_count)
+            of_words = WordNgrams.fit(split, all_tokens=all_tokens, min_count=min_count)
             found = None
             if characters:
                 found = CharacterNgrams.fit(texts, across_words=across_words, min_count=min_count)
-            table = cls(words, found)
+            table = cls(of_words, found)
             if table.num_features <= max_features or min_count > len(texts):
                 return table
             min_count += 1
@@ -74,9 +77,11 @@ class NgramTable:
             return rows
         return join_columns(rows, self.characters.transform(texts), num_left=self.words.num_features)
 
-    def transform_all(self, texts: Sequence[str]) -> SparseRows:
+    def transform_all(self, texts: Sequence[str], words: SplitWords | None = None) -> SparseRows:
         """Return the rows of `transform` for any number of texts, in bounded temporary memory."""
-        return stack_rows([self.transform(texts[block]) for block in text_blocks(texts)])
+        blocks = list(text_blocks(texts))
+        its_words = [None if words is None else words.select(block.start, block.stop) for block in blocks]
+        return stack_rows([self.transform(texts[block], its) for block, its in zip(blocks, its_words, strict=True)])
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the table as plain arrays."""
