@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from textlstm.arrays.ragged import SplitWords
 from textlstm.config import Task
 from textlstm.corpus.prepared import PreparedSplit
 from textlstm.evaluation.scored_rows import Booleans, Floats, Integers, ScoredRows, decide
@@ -22,6 +23,8 @@ from textlstm.text.tokenized import TokenizedTexts
 
 BLOCK_ROWS = 50_000
 """Rows that are scored at a time; the networks read these in batches of rows of similar length."""
+MANY_TEXTS = 4_000
+"""From so many texts on, networks on a CPU are computed as `label` computes them, which is faster."""
 
 # Words that preparation took out of a text, and the decision with these words left in.
 
@@ -112,6 +115,8 @@ def missing_words(kept: Sequence[str], everything: Sequence[str]) -> tuple[str, 
 
 def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
     """Return the rows of `split` scored as `predict` does, by every part of the model, and by the saved baseline."""
+    if len(split) >= MANY_TEXTS:
+        classifier.recurrent.prepare_for_many()
     baseline = baseline_of(classifier)
     blocks = [_score_block(classifier, block, baseline) for block in split.blocks(num_rows=BLOCK_ROWS)]
     if len(blocks) < 2:
@@ -126,7 +131,10 @@ def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
 
 
 def _score_block(classifier: TextClassifier, split: PreparedSplit, baseline: LinearExpert | None) -> ScoredRows:
-    saved_model, texts, prepared = classifier.saved_model, split.texts(), split.tokenized()
+    saved_model, texts = classifier.saved_model, split.texts()
+    # Expert and baseline read the same words.
+    words = SplitWords.of(texts, goes_on=True)
+    prepared = replace(split.tokenized(), words=words)
     scores = classifier.score_prepared(prepared, texts)
     found = split.targets(saved_model.labels, saved_model.task)
     # Multi-label targets and thresholds are (N, L) and (L,); one label a row is (N,), without thresholds.
@@ -148,7 +156,9 @@ def _score_block(classifier: TextClassifier, split: PreparedSplit, baseline: Lin
         if expert is None
         else to_probabilities(combiner.expert_alone(expert), saved_model.task),
         uncalibrated_probabilities=uncalibrated(scores, saved_model.task),
-        baseline_predictions=None if baseline is None else baseline_predictions(baseline, texts, saved_model.task),
+        baseline_predictions=None
+        if baseline is None
+        else baseline_predictions(baseline, texts, words, saved_model.task),
         baseline_features="" if baseline is None else baseline.description,
         majority_label=int(np.argmax(saved_model.label_shares)) if saved_model.label_shares else None,
         label_thresholds=thresholds,
@@ -201,9 +211,11 @@ def baseline_of(classifier: TextClassifier) -> LinearExpert | None:
     return LinearExpert.from_arrays(arrays) if arrays else None
 
 
-def baseline_predictions(baseline: LinearExpert, texts: list[str], task: Task) -> Integers | Booleans:
-    """Return the baseline's predictions: (N,) ids or (N, L) bool."""
-    logits: Floats = baseline.logits(texts)
+def baseline_predictions(
+    baseline: LinearExpert, texts: list[str], words: SplitWords, task: Task
+) -> Integers | Booleans:
+    """Return the baseline's predictions for N texts, which have these `words`: (N,) ids or (N, L) bool."""
+    logits: Floats = baseline.logits(texts, words)
     return np.greater_equal(logits, 0.0) if task is Task.multi_label else decide(logits, task)
 
 
