@@ -3,7 +3,6 @@
 They need no network: on BBC News they take 24 s of a training that takes 57 s without them, on two processors.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -17,6 +16,7 @@ from textlstm.fitting.networks import LabelledRows
 from textlstm.fitting.sampling import linear_rows
 from textlstm.models.linear.fits import LinearFits, LinearModels
 from textlstm.processes.call import BackgroundCall
+from textlstm.processes.devices import num_cores
 from textlstm.text.language_detection import is_spaceless
 
 FEW_CHARACTERS = 400_000
@@ -29,7 +29,7 @@ MODULE = "textlstm.models.linear.fits"
 
 def fits_beside_network(texts: Sequence[str]) -> bool:
     """Return whether another processor fits the linear models of these training texts while the network trains."""
-    return _fits_in_process(texts) and len(os.sched_getaffinity(0)) > 1
+    return _fits_in_process(texts) and num_cores() > 1
 
 
 def _fits_in_process(texts: Sequence[str]) -> bool:

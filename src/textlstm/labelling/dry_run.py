@@ -16,7 +16,7 @@ from textlstm.errors import ConfigError, InputError
 from textlstm.figure_text import counted
 from textlstm.labelling.columns import AddedColumns
 from textlstm.labelling.earlier.output import look_at_earlier
-from textlstm.labelling.engines.start import is_small, num_cores
+from textlstm.labelling.engines.start import is_small
 from textlstm.labelling.folder import jobs_of_folder
 from textlstm.labelling.journal import Journal
 from textlstm.labelling.model import SAVED_MODELS, ModelCard, ModelSource
@@ -26,6 +26,7 @@ from textlstm.labelling.planning import make_plan, refuse_headers
 from textlstm.labelling.shard import read_rows
 from textlstm.labelling.unpacking import Unpacked
 from textlstm.labelling.work_folder import refuse_existing
+from textlstm.processes.devices import num_cores
 from textlstm.storage.stores import LocalStore, is_remote
 
 SAMPLE_ROWS = 500

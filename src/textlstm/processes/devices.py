@@ -1,4 +1,4 @@
-"""The choice of the device: the CPU or a GPU. torch is loaded only where a GPU may be used."""
+"""The number of processors, and the choice of the device: CPU or GPU. torch is loaded only where a GPU may be used."""
 
 import os
 from typing import TYPE_CHECKING
@@ -8,6 +8,11 @@ from textlstm.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
+
+
+def num_cores() -> int:
+    """Return the number of cores that this process may use; the machine may have more."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_device(device: Device, *, key: str) -> "torch.device":

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from textlstm.config import DoctorConfig
 from textlstm.errors import TextLSTMError
+from textlstm.processes.devices import num_cores
 from textlstm.stages.screen import say, table
 
 REQUIRED = ("torch", "spacy", "datasets", "scikit-learn", "hydra-core", "mlflow", "pyarrow", "safetensors")
@@ -82,9 +83,7 @@ def _corpora() -> Iterator[Finding]:
 def _hardware() -> Iterator[Finding]:
     import psutil
 
-    yield Finding(
-        "CPU cores", "ok", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
-    )
+    yield Finding("CPU cores", "ok", str(num_cores()))
     yield Finding("memory", "ok", f"{psutil.virtual_memory().available / 1024**3:.1f} GiB free")
     free = shutil.disk_usage(Path.cwd()).free
     yield Finding("disk here", "ok" if free > LOW_DISK_BYTES else "wrong", f"{free / 1024**3:.1f} GiB free")

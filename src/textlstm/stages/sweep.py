@@ -1,7 +1,6 @@
 """`textlstm sweep`: search settings; a parent run with a child a trial, a table, and the best settings as a file."""
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -21,7 +20,7 @@ from textlstm.fitting import Fitted, fit_classifier
 from textlstm.fitting.networks import labelled_rows
 from textlstm.fitting.sampling import bounded_rows
 from textlstm.inference.classifier import TextClassifier
-from textlstm.processes.devices import refuse_missing_gpu
+from textlstm.processes.devices import num_cores, refuse_missing_gpu
 from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.choosing import choose_settings
 from textlstm.stages.prepare import prepared
@@ -180,9 +179,7 @@ def _with_chosen_values(config: SweepConfig, corpus: PreparedCorpus) -> tuple[Sw
 
 def _trial_config(config: SweepConfig) -> SweepConfig:
     """Return the settings of trials: no refit, folds or baseline, for validation decides; parallel ones share cores."""
-    # The affinity counts the cores that this process may use; the machine may have more.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = config.training.num_threads or max(1, cores // config.sweep.jobs)
+    threads = config.training.num_threads or max(1, num_cores() // config.sweep.jobs)
     return replace(
         config,
         training=replace(config.training, num_threads=threads, refit=False, cross_fit=0),

@@ -1,7 +1,6 @@
 """Preparation in several processes, in order, with a watchdog."""
 
 import json
-import os
 import select
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,6 +10,7 @@ from itertools import chain
 from textlstm import errors
 from textlstm.config import Device, TextConfig
 from textlstm.processes.child import Frame, Kind, pack, reported_error
+from textlstm.processes.devices import num_cores
 from textlstm.processes.worker_group import WorkerGroup, WorkerProcess
 from textlstm.text.fingerprint import TextDescription, TextFingerprint
 from textlstm.text.messages import decode_ready, decode_result, encode_block, encode_settings
@@ -106,7 +106,7 @@ def prepare_in_processes(
 
 def _num_workers(config: TextConfig, wanted: int) -> int:
     """Return how many processes prepare: a GPU is fed by one."""
-    return 1 if config.tagger_device is Device.cuda else wanted or len(os.sched_getaffinity(0))
+    return 1 if config.tagger_device is Device.cuda else wanted or num_cores()
 
 
 def _small_chars(config: TextConfig) -> int:

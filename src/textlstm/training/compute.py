@@ -9,6 +9,7 @@ import torch
 from textlstm.config import TrainingConfig
 from textlstm.models.network.parallel import two_threads
 from textlstm.models.network.precision import NumberFormat, resolve_precision, tf32_set_to
+from textlstm.processes.devices import num_cores
 
 _ROWS_A_THREAD = 32
 """With fewer rows of a batch a thread, threads at one operation wait for each other longer than they compute (measured
@@ -26,7 +27,7 @@ def num_threads_of(config: TrainingConfig, *, parallel_tokens: float = 0) -> int
     most = max(1, config.batch_size // _ROWS_A_THREAD)
     if _are_enough(parallel_tokens):
         most *= 2
-    return config.num_threads or min(len(os.sched_getaffinity(0)), most)
+    return config.num_threads or min(num_cores(), most)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from torch import distributed
 from textlstm.config import TrainingConfig
 from textlstm.errors import Interrupted, TextLSTMError
 from textlstm.processes.child import die_with_parent
+from textlstm.processes.devices import num_cores
 from textlstm.processes.distributed import Processes, joined, under_torchrun
 from textlstm.training.job import TrainingJob
 
@@ -39,7 +40,7 @@ def num_processes(config: TrainingConfig, *, num_tokens: int, is_cpu: bool) -> i
     # A daemon must not have children; a short training is over before they have started.
     if multiprocessing.current_process().daemon or config.epochs * num_tokens < _FEWEST_TOKENS:
         return 1
-    threads = config.num_threads or len(os.sched_getaffinity(0))
+    threads = config.num_threads or num_cores()
     return max(1, min(threads, config.batch_size // _FEWEST_ROWS))
 
 

@@ -1,6 +1,5 @@
 """Where the shards of a job are labelled: in the calling process for small inputs, in worker processes, or on Ray."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from textlstm.labelling.journal import Journal, ShardRecord
 from textlstm.labelling.model import ModelSource, RowClassifier
 from textlstm.labelling.output import Target
 from textlstm.labelling.shard import ShardTask, label_shard
+from textlstm.processes.devices import num_cores
 from textlstm.storage.stores import is_remote
 
 # The engine for small inputs: this process does all shards, so that one row costs one start and no more.
@@ -126,8 +126,3 @@ def num_workers(settings: LabellingConfig) -> int:
     import torch
 
     return max(1, min(num_cores(), _WORKERS_A_GPU * torch.cuda.device_count()))
-
-
-def num_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
