@@ -14,7 +14,8 @@ from results import CORPORA
 from textlstm.cli.settings import compose_config
 from textlstm.config import TrainConfig
 from textlstm.corpus.preparation.prepare import prepare_corpus
-from textlstm.fitting.auto_text import TEXT_KEYS, TextTrial, choose_text
+from textlstm.fitting.auto_text import TEXT_KEYS, choose_text
+from textlstm.fitting.text_trials import TextTrial
 
 SEED = 1
 COLUMNS = ("without stop words", "content words only", "tags beside words")

@@ -13,7 +13,8 @@ from textlstm.config import TrainConfig
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.fitting import auto_text, resolve_text
-from textlstm.fitting.auto_text import TEXT_KEYS, TextTrial, Variant, choose_text, first_characters
+from textlstm.fitting.auto_text import TEXT_KEYS, choose_text, first_characters
+from textlstm.fitting.text_trials import TextTrial, Variant
 
 SMALL = ("model.hidden_size=8", "model.embeddings=[]", "model.embedding_size=8", "training.deterministic=true")
 NOUNS = re.findall(
@@ -124,7 +125,7 @@ def test_all_words_are_kept_on_ordinary_rows(tmp_path: Path) -> None:
 def test_what_wins_by_the_linear_classifier_alone_is_not_taken(
     stopped: PreparedCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auto_text, "_network_logits", lambda variant, table, targets, *_, **__: np.eye(2)[targets])
+    monkeypatch.setattr(auto_text, "network_logits", lambda variant, table, targets, *_, **__: np.eye(2)[targets])
     choice = choose_text(_config(_folder(stopped)), stopped, ["text.stop_words"])
     assert choice.values == {}
     assert choice.reason.endswith("; a small network: without stop words 100.0%, all words 100.0%")
@@ -139,7 +140,7 @@ def test_a_network_that_learned_less_than_the_linear_classifier_is_no_judge(
         told = np.where(np.arange(len(targets)) < share * len(targets), targets, 1 - targets)
         return np.eye(2)[told]
 
-    monkeypatch.setattr(auto_text, "_network_logits", logits)
+    monkeypatch.setattr(auto_text, "network_logits", logits)
     choice = choose_text(_config(_folder(stopped)), stopped, ["text.stop_words"])
     assert choice.values == {}
     assert choice.reason.endswith(
