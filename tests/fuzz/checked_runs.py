@@ -10,12 +10,14 @@ import random
 import re
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from command_server import CommandServer, Outcome
+from earlier_outputs import label_once
 from random_commands import Command, random_command
 
 CODES = (0, 1, 2, 3, 4)
@@ -44,27 +46,46 @@ def train_models(server: CommandServer, folder: Path) -> dict[str, Path]:
         outcome = server.run([*arguments, f"prepared_dir={folder / 'prepared'}"], folder=folder, stdin=b"", seconds=300)
         assert outcome.code == 0, outcome.err
         models[name] = folder / name
+        label_once(server, models[name])
     return models
 
 
 def faults_of(seed: int, server: CommandServer, models: dict[str, Path]) -> list[str]:
     """Run command `seed` in a folder of its own; return what is wrong with its end, and nothing where all is well."""
+    return faults_of_command(
+        lambda folder: random_command(seed, folder, models),
+        server,
+        models,
+        name=str(seed),
+        fresh_children=seed % 10 == 0,
+    )
+
+
+def faults_of_command(
+    make: Callable[[Path], Command],
+    server: CommandServer,
+    models: dict[str, Path],
+    *,
+    name: str,
+    fresh_children: bool = False,
+) -> list[str]:
+    """Run the command that `make` returns, with its inputs in the folder that `make` is given; as `faults_of`."""
     with TemporaryDirectory(prefix="fuzz-") as directory:
         folder = Path(directory) / "run"
         folder.mkdir()
-        command = random_command(seed, folder, models)
+        command = make(folder)
         before, model_before = _contents(folder), {str(path): _contents(path) for path in models.values()}
         outcome = server.run(
             command.arguments,
             folder=folder,
             stdin=command.stdin,
             seconds=command.seconds,
-            fresh_children=seed % 10 == 0,
+            fresh_children=fresh_children,
         )
         if os.environ.get("FUZZ_VERBOSE"):
             last = (outcome.err.strip().splitlines() or [""])[-1][:160]
             seconds = f"{outcome.seconds:.1f} s, {outcome.cpu_seconds:.1f} s of CPU"
-            print(seed, command.arguments[0], outcome.code, seconds, last, flush=True)  # noqa: T201
+            print(name, command.arguments[0], outcome.code, seconds, last, flush=True)  # noqa: T201
         faults = [*_faults_of_outcome(outcome), *_faults_of_files(command, before, _contents(folder), outcome.code)]
         if {str(path): _contents(path) for path in models.values()} != model_before:
             faults.append("the model that was read has changed")
@@ -101,7 +122,9 @@ def _faults_of_files(command: Command, before: dict[str, str], after: dict[str, 
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     allowed = tuple(command.may_write)
     faults = [f"changed outside the outputs: {name}" for name in sorted(changed) if not name.startswith(allowed)]
-    may_replace = code == 0 and "overwrite=false" not in command.arguments
+    may_replace = code == 0 and (
+        "overwrite=false" not in command.arguments or "labelling.append=true" in command.arguments
+    )
     faults += [
         f"an earlier output was changed: {name}" for name in command.outputs if name in changed and not may_replace
     ]

@@ -8,7 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_origin
 
-from random_files import FORMATS, LABELS, random_file
+from earlier_outputs import copy_labelled, later_rows
+from random_files import FORMATS, LABELS, random_file, random_reviewed
 
 from textlstm.cli.main import STAGES
 from textlstm.cli.settings import setting_types
@@ -18,7 +19,7 @@ FORMATS_WITH_LABELS = tuple(format for format in FORMATS if format != "txt")
 WEIGHTS = {
     **{"prepare": 16, "train": 22, "evaluate": 14, "label": 26, "explain": 6, "export": 4, "sweep": 3, "run": 3},
     **{"trace": 5, "replay": 4, "info": 3, "doctor": 1, "compare": 1, "promote": 1, "sync": 2},
-    "curve": 2,
+    **{"curve": 2, "review": 7, "merge": 8},
 }
 """Of each stage; `dashboard` and `serve` run until a signal ends them and have tests of their own."""
 QUICK = (
@@ -67,15 +68,28 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "data.labels_column": ("", "labels", "label", "nope"),
     "data.id_column": ("", "id", "text", "nope"),
     "data.label_separator": ("", ",", ";", " ", "ab"),
+    "data.weight_column": ("", "id", "extra", "text", "nope"),
+    "data.delimiter": ("", ",", ";", "tab", "ab", '"'),
+    "data.config": ("", "x"),
     "data.name": ("", "no/such", "in"),
     "labelling.encoding": ("utf-8", "latin-1", "nope", "rot13"),
     "labelling.text_column": ("", "text", "id", "nope"),
     "labelling.label_name": ("predicted_label", "text", "", "a,b", "ü\n"),
     "labelling.probability_name": ("probability", "text", "", "p"),
+    "labelling.decision_name": ("decision", "", "text", "probability"),
+    "labelling.source_column": ("", "source", "text", "label"),
+    "labelling.delimiter": ("", ",", ";", "tab", "ab", "|"),
+    "labelling.empty_label": ("", "none", "sport", "a,b"),
+    "labelling.abstain_label": ("", "unsure", "sport"),
+    "labelling.early_exit": ("off", "0.001", "0.5", "1", "x", "nan"),
     "tracking.uri": ("", "sqlite:///nope/x.db", "http://127.0.0.1:9", "nope", "ftp://x", "sqlite:///x.db?a=b"),
     "explain.text": ("a goal", " ", "", "\ud800", "(" * 2000),
     "explain.text_column": ("", "text", "nope"),
     "version": ("latest", "1", "x", "-1"),
+    "log_file": ("log.txt", "log.txt", "out.csv", "earlier.csv", "pipe", "gone", "", "nope/x", "in"),
+    "text_column": ("text", "Text", "id", "nope", ""),
+    "label_column": ("label", "labels", "nope", "text", ""),
+    "review_text_column": ("", "text", "nope"),
 }
 ITEMS = {
     "text.keep_pos": ("NOUN", "VERB", "noun", "XYZ", ""),
@@ -89,6 +103,8 @@ ITEMS = {
     "runs": ("latest", "0000", "x"),
     "drop": ("x", "20261121-101502-1f2e3d4c"),
 }
+READ_LABELLED = ("trace", "replay", "review")
+"""Stages that read a labelled output and its manifest."""
 ODD_PATHS = (
     *("", "nope/deep/er", "in", "/dev/null", "/dev/full", "in/words.txt/below", "x" * 300, "a\nb", "ü ö", "*.csv", "-"),
     *("models:/nope@champion", "nope://x/y", "\udcff", "pipe", "gone", "{a}", "~nobody/x"),
@@ -105,6 +121,8 @@ class Command:
     """Beginnings of the relative paths that the stage may make or change."""
     outputs: list[str] = field(default_factory=list)
     """Earlier outputs that only `overwrite=true` and a success may change."""
+    earlier: str = ""
+    """A labelled output that is there already, as a relative path; empty: none."""
     stdin: bytes = b""
     seconds: float = 600.0
 
@@ -132,6 +150,8 @@ def random_command(seed: int, folder: Path, models: dict[str, Path]) -> Command:
                 command.may_write.append(value.removeprefix("sqlite:///").partition("?")[0])
                 # MLflow's files lie beside a database in a file.
                 command.may_write.append(str(Path(command.may_write[-1]).parent / "artifacts"))
+            if key == "log_file" and value:
+                command.may_write.append(value)
     if dice.random() < 0.03:
         command.arguments.append(
             dice.choice(("modle.x=1", "seed", "=", "+a=1", "--what", "data=nope", "model=gru", "seed=${a}"))
@@ -175,14 +195,24 @@ def _skeleton(dice: random.Random, stage: str, folder: Path, models: dict[str, P
         if multi:
             command.arguments.append("data.labels_column=labels")
         command.arguments.append("data.rare_label=keep")
-    if "input" in types and stage in ("label", "explain"):
-        named("input", made("rows"))
+    if stage in READ_LABELLED or (stage == "label" and dice.random() < 0.15):
+        _labelled_before(dice, command, folder, models["multi" if multi else "single"])
+        if stage != "label":
+            named("output", command.earlier)
+    elif stage in ("label", "explain"):
+        names = [made("rows"), *([made("more")] if stage == "label" and dice.random() < 0.2 else [])]
+        named("input", names[0] if len(names) == 1 else f"[{','.join(names)}]")
+    if stage == "merge":
+        named("train", made("train"))
+        named("reviewed", str(random_reviewed(dice, inputs, labels=labels).relative_to(folder)))
     if "tracking.dir" in types:
         command.arguments.append("tracking=off" if dice.random() < 0.95 else "tracking.dir=tracking")
         command.may_write += ["tracking"]
     if "prepared_dir" in types:
         command.may_write.append(named("prepared_dir", "prepared"))
     _outputs(dice, stage, types, command, folder, named)
+    if stage == "label":
+        _label_options(dice, command)
     quick = list(QUICK)
     # Figures and parts of speech take most of the time of a small run.
     quick += [
@@ -199,20 +229,25 @@ def _skeleton(dice: random.Random, stage: str, folder: Path, models: dict[str, P
 def _outputs(
     dice: random.Random, stage: str, types: dict[str, Any], command: Command, folder: Path, named: Any
 ) -> None:
-    key = "output_dir" if "output_dir" in types else "output" if "output" in types else ""
-    if not key:
+    key = "review" if stage == "review" else "output_dir" if "output_dir" in types else "output"
+    if key not in types or stage in ("trace", "replay"):
         return
-    usual = {"label": dice.choice(("out.csv", "out.jsonl", "out.parquet", "out.tsv.gz", "out")), "explain": "out.html"}
-    if stage in ("trace", "replay"):
-        _labelled_before(dice, folder)
-        named("output", "earlier.csv")
-        command.arguments.append(f"row={dice.choice((1, 2, 3, 9, 0))}")
-        return
-    name = named(key, usual.get(stage, "out"))
+    usual = {"label": dice.choice(("out.csv", "out.jsonl", "out.parquet", "out.tsv.gz", "out", "many/"))}
+    usual |= {"explain": "out.html", "review": dice.choice(("", "", "todo.csv", "todo.jsonl", "todo.parquet"))}
+    usual |= {"merge": dice.choice(("new.csv", "new.jsonl", "new.parquet", "new.tsv.gz"))}
+    if command.earlier and stage == "label":
+        # The job goes on with an output that is there already.
+        name = command.earlier
+        command.arguments += [f"output={name}", f"labelling.append={dice.choice(('true', 'true', 'true', 'false'))}"]
+        command.outputs.append(name)
+    elif stage == "review" and not usual[stage]:
+        name = f"{command.earlier}.review.csv"
+    else:
+        name = named(key, usual.get(stage, "out"))
     # The output, and what stands beside it: work folders, manifests, evaluations.
     if name:
         command.may_write.append(name)
-    if name and dice.random() < 0.12 and name not in ODD_PATHS:
+    if name and dice.random() < 0.12 and name not in (*ODD_PATHS, command.earlier):
         earlier = folder / name
         if key == "output_dir" and dice.random() < 0.8:
             earlier.mkdir()
@@ -223,12 +258,36 @@ def _outputs(
         command.arguments.append(f"overwrite={dice.choice(('true', 'false'))}")
 
 
-def _labelled_before(dice: random.Random, folder: Path) -> None:
-    """Write an output that no job wrote, with a manifest that is missing, broken or of something else."""
-    (folder / "earlier.csv").write_text("text,predicted_label\na,b\nc,d\n")
-    content = dice.choice(("", "{}", "[]", '{"version": 1}', "nonsense", json.dumps({"inputs": [], "rows": "x"})))
-    if dice.random() < 0.8:
-        (folder / "earlier.csv.manifest.json").write_text(content)
+def _label_options(dice: random.Random, command: Command) -> None:
+    """Add options of `label` that a random setting would seldom be; a dry run may write nothing but its log."""
+    log = ["--log-file", "log.txt"] if dice.random() < 0.1 else []
+    command.may_write += ["log.txt"] if log else []
+    if dice.random() < 0.12:
+        command.arguments.append("dry_run=true")
+        command.may_write = [name for name in command.may_write if name == "log.txt"]
+    command.arguments += [*log, *(option for option in ("--json", "--quiet") if dice.random() < 0.1)]
+
+
+def _labelled_before(dice: random.Random, command: Command, folder: Path, model: Path) -> None:
+    """Write an output of the model, or one that no job wrote, with a manifest that is missing, broken or of another."""
+    stage = command.arguments[0]
+    if dice.random() < 0.7:
+        command.earlier = copy_labelled(dice, model, folder)
+        if stage == "label":
+            later_rows(dice, folder / "in" / command.earlier.replace("earlier", "rows"))
+            command.arguments.append(f"input=in/{command.earlier.replace('earlier', 'rows')}")
+    else:
+        command.earlier = "earlier.csv"
+        (folder / "earlier.csv").write_text("text,predicted_label\na,b\nc,d\n")
+        content = dice.choice(("", "{}", "[]", '{"version": 1}', "nonsense", json.dumps({"inputs": [], "rows": "x"})))
+        if dice.random() < 0.8:
+            (folder / "earlier.csv.manifest.json").write_text(content)
+        if stage == "label":
+            command.arguments.append("input=earlier.csv" if dice.random() < 0.1 else "input=in/words.txt")
+    if stage in ("trace", "replay"):
+        command.arguments.append(f"row={dice.choice((1, 2, 3, 9, 0))}")
+    elif stage == "review":
+        command.arguments.append(f"num_rows={dice.choice((1, 3, 100))}")
 
 
 def _write_small_things(inputs: Path) -> None:

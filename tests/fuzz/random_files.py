@@ -81,6 +81,21 @@ def random_file(
     return path
 
 
+def random_reviewed(dice: random.Random, folder: Path, *, labels: tuple[str, ...]) -> Path:
+    """Write rows as `textlstm review` does, with `correct_label` filled in here and there; return the file's path."""
+    rows = _rows(dice, labels, multi=False)
+    for row in rows:
+        row["correct_label"] = dice.choice((row.pop("label", ""), dice.choice(labels), "", "", dice.choice(ODD_CELLS)))
+        row["review_source"] = dice.choice(("out.csv row 1, model 0123456789ab", ""))
+    format = dice.choice(("csv", "csv", "jsonl", "parquet"))
+    path = folder / f"reviewed.{format}"
+    if format == "parquet":
+        pq.write_table(_table(dice, rows), path)
+    else:
+        path.write_bytes(_text_file(dice, rows, format))
+    return path
+
+
 def _rows(dice: random.Random, labels: tuple[str, ...], *, multi: bool) -> list[dict[str, Any]]:
     """Return rows of `text`, `label` (or `labels`), `id` and sometimes more; some hold values that cannot be used."""
     rows: list[dict[str, Any]] = []
