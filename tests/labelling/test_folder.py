@@ -72,3 +72,14 @@ def test_two_inputs_of_one_name_are_refused(config: LabelConfig, tmp_path: Path)
     with pytest.raises(InputError, match="have one name, so that one output would replace the other"):
         list(label_each(replace(config, input=[*config.input, str(tmp_path / "more")]), models=FAKE_MODELS))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_json_array_becomes_a_file_of_jsonl_and_standard_input_has_no_name(
+    config: LabelConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "in" / "c.json").write_text('[{"text": "xy"}, {"text": "y"}]')
+    [summary] = label_each(replace(config, input=[str(tmp_path / "in" / "c.json")]), models=FAKE_MODELS)
+    assert summary.output == f"{tmp_path}/out/c.jsonl"
+    assert len((tmp_path / "out" / "c.jsonl").read_text().splitlines()) == 2
+    with pytest.raises(InputError, match=r"standard input has no name for an output in .*; name a file as output"):
+        list(label_each(replace(config, input=["-"]), models=FAKE_MODELS))

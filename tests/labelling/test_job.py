@@ -410,6 +410,7 @@ def test_labels_of_a_multi_label_model_are_read_back_as_they_were(tmp_path: Path
     read = ExampleReader(settings)
     rows = [row for row in read_records(tmp_path / name, settings) if row.fields["text"].strip()]
     assert [(example.text, list(example.labels)) for example in map(read, rows)] == SEVERAL[:3]
+    assert replay_row(str(tmp_path / name), 1, models=FAKE_MULTI_LABEL_MODELS).differences == ()
     last = list(read_records(tmp_path / name, settings))[-1].fields
     assert (cell_text(last["predicted_label"]), last["decision"]) == ("[]", "empty")
 

@@ -1,6 +1,7 @@
 """What `textlstm label` tells: the screen, a log file, one JSON object, a look ahead."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -119,3 +120,74 @@ def test_a_dry_run_counts_what_is_kept(label: Callable[..., int], capsys: pytest
     assert label("labelling.shard_rows=2", "labelling.append=true", "dry_run=true", "--json") == 0
     outlook = json.loads(capsys.readouterr().out)
     assert (outlook["num_rows"], outlook["num_kept"], outlook["dry_run"]) == (10, 8, True)
+
+
+@pytest.mark.parametrize("log", ["in.csv", "./in.csv", "link", "out.csv", "out.csv.manifest.json"])
+def test_a_log_file_is_no_file_of_the_job(
+    label: Callable[..., int], capsys: pytest.CaptureFixture[str], log: str
+) -> None:
+    Path("link").symlink_to("in.csv")
+    before = Path("in.csv").read_bytes()
+    assert label("--log-file", log) == 2
+    assert capsys.readouterr().err == (
+        f"textlstm: log_file={log}: is a file of the job itself; choose another log_file\n"
+    )
+    assert Path("in.csv").read_bytes() == before
+    assert not Path("out.csv").exists()
+    assert label("output=many/", "--log-file", "many/in.csv") == 2
+    assert label("--log-file", "other.log") == 0  # negative control
+
+
+def test_a_log_file_that_is_a_pipe_is_never_waited_for(
+    label: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo("pipe")
+    assert label("--log-file", "pipe") == 2
+    assert capsys.readouterr().err == (
+        "textlstm: pipe: is a pipe that nobody reads; name a file, or start its reader\n"
+    )
+    # Negative control: with a reader the lines arrive.
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert label("--log-file", "pipe") == 0
+    assert b"labelled 2 rows into out.csv" in os.read(reader, 10_000)
+    os.close(reader)
+
+
+def test_a_dry_run_refuses_what_the_job_would_refuse(
+    label: Callable[..., int], capsys: pytest.CaptureFixture[str], early_exit_model: Path
+) -> None:
+    def refusals(*typed: str) -> tuple[str, str]:
+        errors = []
+        for dry_run in ("dry_run=true", "dry_run=false"):
+            assert label(*typed, dry_run) == 2
+            errors.append(capsys.readouterr().err)
+        return errors[0], errors[1]
+
+    Path("out.csv").write_text("text,predicted_label\n")
+    ahead, job = refusals("labelling.append=true")
+    assert "so that nobody knows how it was labelled" in job
+    assert ahead == job
+    Path("out.csv").unlink()
+    Path("out.csv.work").mkdir()
+    Path("out.csv.work/mine.txt").write_text("x")
+    ahead, job = refusals()
+    assert "holds something else" in job
+    assert ahead == job
+    Path("out.csv.work/mine.txt").unlink()
+    assert label() == 0
+    capsys.readouterr()
+    ahead, job = refusals("labelling.append=true", f"model_dir={early_exit_model}")
+    assert "was labelled by another model" in job
+    assert ahead == job
+
+
+def test_a_dry_run_without_a_text_is_json_too(label: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    def no_constant(name: str) -> None:
+        raise AssertionError(name)
+
+    Path("in.csv").write_text("text,id\n,1\n")
+    assert label("dry_run=true", "--json") == 0
+    outlook = json.loads(capsys.readouterr().out, parse_constant=no_constant)
+    assert (outlook["num_rows"], outlook["rows_per_second"]) == (1, None)
+    with pytest.raises(AssertionError, match="Infinity"):  # negative control
+        json.loads(json.dumps({"rows_per_second": float("inf")}), parse_constant=no_constant)

@@ -31,7 +31,7 @@ class MergeConfig:
     """`textlstm merge`: put reviewed rows into a training file."""
 
     reviewed: list[str] = field(default_factory=list)
-    """Files of `textlstm review` with the column `correct_label` filled in."""
+    """Files of `textlstm review` with the column `correct_label` filled in: paths or globs."""
     train: str = ""
     """Training file that they join; it is not changed."""
     output: str = ""
@@ -42,6 +42,10 @@ class MergeConfig:
     """Column of the training file that holds the label."""
     review_text_column: str = ""
     """Column of the reviewed files that holds the text; empty means that of the training file."""
+    encoding: str = "utf-8"
+    """Text encoding of the training file."""
+    review_encoding: str = "utf-8"
+    """Text encoding of the reviewed files."""
     new_labels: bool = False
     """Allow labels that no training row has."""
     overwrite: bool = False

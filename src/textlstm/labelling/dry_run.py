@@ -15,7 +15,8 @@ from textlstm.corpus.sources.examples import text_to_label
 from textlstm.errors import ConfigError, InputError
 from textlstm.figure_text import counted
 from textlstm.labelling.columns import AddedColumns
-from textlstm.labelling.earlier.output import look_at_earlier
+from textlstm.labelling.earlier.comparison import refuse_other_model
+from textlstm.labelling.earlier.output import EarlierOutput, look_at_earlier
 from textlstm.labelling.engines.start import is_small
 from textlstm.labelling.folder import jobs_of_folder
 from textlstm.labelling.journal import Journal
@@ -25,7 +26,7 @@ from textlstm.labelling.plan import Plan
 from textlstm.labelling.planning import make_plan, refuse_headers
 from textlstm.labelling.shard import read_rows
 from textlstm.labelling.unpacking import Unpacked
-from textlstm.labelling.work_folder import refuse_existing
+from textlstm.labelling.work_folder import refuse_existing, refuse_other_work
 from textlstm.processes.devices import num_cores
 from textlstm.storage.stores import LocalStore, is_remote
 
@@ -47,8 +48,8 @@ class Outlook:
     model: str
     """sha256 that stands for the model's files."""
     num_workers: int
-    rows_per_second: float
-    """Of one process on the first rows."""
+    rows_per_second: float | None
+    """Of one process on the first rows; None where no row has a text."""
     seconds: float
     """About how long the job takes, start included."""
 
@@ -58,11 +59,12 @@ class Outlook:
         kept = f", of which {self.num_kept:,} are done already" if self.num_kept else ""
         processes = "1 process" if self.num_workers == 1 else f"{self.num_workers} processes"
         minutes = f"{self.seconds:.0f} s" if self.seconds < 120 else f"{self.seconds / 60:.0f} min"
+        speed = "" if self.rows_per_second is None else f", at {self.rows_per_second:,.0f} rows/s a process"
         return [
             f"would label {counted(self.num_rows, 'row')} of {counted(len(self.inputs), 'input')} into {outputs}{kept}",
             f"adds the columns {', '.join(self.columns)}",
             f"model: sha256 {self.model}",
-            f"about {minutes} with {processes}, at {self.rows_per_second:,.0f} rows/s a process",
+            f"about {minutes} with {processes}{speed}",
             "nothing was written",
         ]
 
@@ -100,10 +102,15 @@ def look_ahead(config: LabelConfig, *, model_dir: Path, models: ModelSource = SA
             target = open_target(job.output)
             refuse_input_as_output(job.output, job.input, job.input)
             refuse_existing(target, job)
+            refuse_other_work(target, output=job.output)
             refuse_headers(job.input, job, card)
             plan = make_plan(job.input, job, card, unpacked=unpacked._replace(folder=f"inputs-{number}"))
             plans.append(plan)
-            num_kept += _num_kept(job, plan, target, card, unpacked=unpacked)
+            # An output whose labels are kept, and not one by another model.
+            earlier = None if target.store.exists(target.plan) else look_at_earlier(target, job)
+            if earlier is not None:
+                refuse_other_model(earlier, job, card, models=models, model_dir=model_dir)
+            num_kept += _num_kept(job, plan, target, card, earlier=earlier, unpacked=unpacked)
         planned = time.perf_counter() - began
         loading, speed = _speed(config, plans, model_dir=model_dir, models=models)
     num_rows = sum(plan.num_rows for plan in plans)
@@ -117,25 +124,34 @@ def look_ahead(config: LabelConfig, *, model_dir: Path, models: ModelSource = SA
         model=card.digest,
         num_workers=workers,
         rows_per_second=speed,
-        seconds=planned + loading + (num_rows - num_kept) / (speed * workers),
+        seconds=planned + loading + ((num_rows - num_kept) / (speed * workers) if speed else 0),
     )
 
 
-def _num_kept(config: LabelConfig, plan: Plan, target: Target, card: ModelCard, *, unpacked: Unpacked) -> int:
+def _num_kept(
+    config: LabelConfig,
+    plan: Plan,
+    target: Target,
+    card: ModelCard,
+    *,
+    earlier: EarlierOutput | None,
+    unpacked: Unpacked,
+) -> int:
     """Return how many rows an unfinished job of the same plan has done, or an earlier output has in the same parts."""
     if target.store.exists(target.plan):
         journal = Journal(target.store, f"{target.work}/{plan.key[:16]}", scratch=target.scratch)
         return sum(record.row_total for record in journal.done(plan.shards).values())
-    earlier = look_at_earlier(target, config)
-    if earlier is None or earlier.manifest.model["digest"] != card.digest:
+    if earlier is None:
         return 0
     plan = make_plan(config.input, config, card, unpacked=unpacked, earlier=earlier)
     records, _ = earlier.kept_shards(plan)
     return sum(record.row_total for record in records.values())
 
 
-def _speed(config: LabelConfig, plans: Sequence[Plan], *, model_dir: Path, models: ModelSource) -> tuple[float, float]:
-    """Return the seconds to load the model, and the rows/s of one process on the first rows."""
+def _speed(
+    config: LabelConfig, plans: Sequence[Plan], *, model_dir: Path, models: ModelSource
+) -> tuple[float, float | None]:
+    """Return the seconds to load the model, and the rows/s of one process on the first rows; None without a text."""
     rows = (
         text_to_label(row, plan.settings["text_column"])
         for plan in plans
@@ -149,7 +165,7 @@ def _speed(config: LabelConfig, plans: Sequence[Plan], *, model_dir: Path, model
     classifier = models.load(model_dir, config.labelling, False)
     loading = time.perf_counter() - began
     if not texts:
-        return loading, float("inf")
+        return loading, None
     # The first call makes tables that later ones use.
     classifier.predict_proba(texts[:1])
     began = time.perf_counter()

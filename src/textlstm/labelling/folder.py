@@ -1,11 +1,13 @@
 """`output=FOLDER/`: one job and one output for each input, under the input's name."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from textlstm.config import LabelConfig
+from textlstm.corpus.rows.settings import STDIN
 from textlstm.corpus.rows.tables import file_name_of
 from textlstm.errors import InputError
 from textlstm.labelling.inputs import local_path
@@ -48,13 +50,12 @@ def jobs_of_folder(config: LabelConfig, digest: str) -> list[LabelConfig]:
     """Return the jobs into the folder `config.output` that are not done by the model of `digest`, one an input.
 
     Raises:
-        InputError: Two inputs have one name.
+        InputError: Two inputs have one name, or standard input, which has none.
     """
     names = expand_names(config.input)
-    outputs = {
-        name: f"{config.output}{file_name_of(name) if is_database(name) else name.rstrip('/').rpartition('/')[2]}"
-        for name in names
-    }
+    if str(STDIN) in names:
+        raise InputError(f"-: standard input has no name for an output in {config.output}; name a file as output")
+    outputs = {name: f"{config.output}{_output_name(name)}" for name in names}
     # Two inputs of one name would be one output: refused before anything is written.
     doubled = [name for name in names if list(outputs.values()).count(outputs[name]) > 1]
     if doubled:
@@ -64,6 +65,17 @@ def jobs_of_folder(config: LabelConfig, digest: str) -> list[LabelConfig]:
         )
     jobs = [replace(config, input=[name], output=outputs[name]) for name in names]
     return [job for job in jobs if config.overwrite or not _is_done(job, digest)]
+
+
+def _output_name(name: str) -> str:
+    """Return the name of an input without its folder; a JSON array is written as JSONL, and is named so.
+
+    >>> _output_name("in/a.csv"), _output_name("in/a.json.gz")
+    ('a.csv', 'a.jsonl.gz')
+    """
+    if is_database(name):
+        return file_name_of(name)
+    return re.sub(r"\.json(?=$|\.gz$|\.zst$)", ".jsonl", name.rstrip("/").rpartition("/")[2], flags=re.IGNORECASE)
 
 
 def _is_done(job: LabelConfig, digest: str) -> bool:

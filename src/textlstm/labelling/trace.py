@@ -190,7 +190,8 @@ def _added_values(output: str, row: int, manifest: Manifest) -> dict[str, str]:
     reading = ReadSettings(
         format=FileFormat(manifest.output["format"]),
         delimiter=delimiter_of(settings.delimiter),
-        columns=ColumnNames(text=settings.label_name, label=""),
+        # Labels of a multi-label model are lists, and no text.
+        columns=ColumnNames(text=manifest.text_column, label=""),
         max_expansion=1_000_000,
         key_prefix="labelling",
     )

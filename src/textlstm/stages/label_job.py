@@ -1,10 +1,11 @@
 """What a labelling job tells: the screen, a log file, one JSON object for scripts, and a run in MLflow."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from importlib.util import find_spec
@@ -12,10 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from textlstm.config import LabelConfig
-from textlstm.errors import Interrupted, TextLSTMError
+from textlstm.corpus.rows.inputs import MANIFEST_SUFFIX, REJECTS_SUFFIX
+from textlstm.errors import InputError, Interrupted, TextLSTMError
+from textlstm.labelling.output import expand_names
 from textlstm.labelling.summary import LabelSummary
 from textlstm.stages.screen import Listener, heard_by, note
 from textlstm.storage.files import storage_errors
+from textlstm.storage.stores import is_remote
 
 if TYPE_CHECKING:
     from textlstm.tracking.run import Tracker
@@ -28,11 +32,14 @@ def told(config: LabelConfig) -> Iterator[None]:
     """Send remarks and progress of this block where `config.quiet` and `config.log_file` say, and errors to the log.
 
     Raises:
+        InputError: The log file is an input or output of the job, or a pipe that nobody reads.
         StorageError: The log file cannot be written.
     """
     if not config.quiet and not config.log_file:
         yield
         return
+    if config.log_file:
+        _refuse_log(config)
     with _open_log(config.log_file) as log:
 
         def on_note(line: str) -> None:
@@ -55,13 +62,40 @@ def told(config: LabelConfig) -> Iterator[None]:
                 raise
 
 
+def _refuse_log(config: LabelConfig) -> None:
+    """Refuse a log file to which lines would be added that others read as rows.
+
+    Raises:
+        InputError: It is an input or output of the job.
+    """
+    log = Path(config.log_file).expanduser()
+    inputs: list[str] = []
+    # Inputs that are not there are named by the job itself.
+    with suppress(InputError):
+        inputs = [name for name in expand_names(config.input) if not is_remote(name)]
+    names = [Path(name).name for name in inputs] if config.output.endswith("/") else [""]
+    outputs = [f"{config.output}{name}" for name in names if config.output not in ("", "-")]
+    beside = [f"{output}{suffix}" for output in outputs for suffix in ("", MANIFEST_SUFFIX, REJECTS_SUFFIX)]
+    if log.resolve() in {Path(name).expanduser().resolve() for name in (*inputs, *beside)}:
+        raise InputError(f"log_file={config.log_file}: is a file of the job itself; choose another log_file")
+
+
 @contextmanager
 def _open_log(path: str) -> Iterator[TextIO | None]:
     if not path:
         yield None
         return
+    name = Path(path).expanduser()
     with storage_errors(path):
-        log = Path(path).expanduser().open("a", encoding="utf-8", buffering=1)
+        if name.is_fifo():
+            # To open a pipe without a reader would wait for ever.
+            try:
+                log = os.fdopen(os.open(name, os.O_WRONLY | os.O_NONBLOCK), "a", encoding="utf-8", buffering=1)
+            except OSError as error:
+                raise InputError(f"{path}: is a pipe that nobody reads; name a file, or start its reader") from error
+            os.set_blocking(log.fileno(), True)
+        else:
+            log = name.open("a", encoding="utf-8", buffering=1)
     with log:
         yield log
 

@@ -12,20 +12,19 @@ from textlstm.config import Device, FileFormat, LabellingConfig, ReviewConfig
 from textlstm.config.checks import from_plain
 from textlstm.corpus.rows.readers import read_records
 from textlstm.corpus.rows.records import Record
-from textlstm.corpus.rows.settings import ColumnNames, ReadSettings, delimiter_of, kind_by_name
+from textlstm.corpus.rows.settings import ColumnNames, ReadSettings, delimiter_of
 from textlstm.corpus.rows.values import cell_text
-from textlstm.corpus.rows.writers import record_writer
 from textlstm.corpus.sources.examples import is_blank_text, text_to_label
 from textlstm.errors import ConfigError, InputError, IntegrityError
 from textlstm.figure_text import counted, percent_text
 from textlstm.inference.classifier import TextClassifier
+from textlstm.labelling.corrections.new_file import new_file
 from textlstm.labelling.corrections.selection import CANDIDATES_A_ROW, choose_spread
 from textlstm.labelling.inputs import local_path
 from textlstm.labelling.manifest import Manifest
 from textlstm.labelling.model import describe_model
 from textlstm.labelling.output import open_target
 from textlstm.labelling.trace import checked_manifest
-from textlstm.storage.files import atomic_file
 
 CORRECT_COLUMN = "correct_label"
 """Empty; whoever reviews a row writes its label here."""
@@ -77,36 +76,35 @@ def review_rows(config: ReviewConfig) -> Reviewed:
     if not config.output:
         raise ConfigError("output: not set; name a labelled file, such as textlstm review labelled.csv")
     target = open_target(config.output)
-    review = Path(config.review or f"{config.output}.review.csv").expanduser()
-    kind = kind_by_name(review, key_prefix="labelling")
-    if review.exists() and not config.overwrite:
-        raise InputError(f"{review}: exists; choose another review=FILE or set overwrite=true")
+    read = [Path(target.store.address(name)) for name in (target.name, target.manifest)] if target.is_local else []
+    name = config.review or f"{config.output}.review.csv"
+    review = new_file(name, key="review=FILE", overwrite=config.overwrite, read=read)
     manifest = checked_manifest(target, config.output)
     settings = from_plain(LabellingConfig, manifest.config["labelling"])
     directory = Path(config.model_dir or manifest.model["directory"])
-    if describe_model(directory).digest != manifest.model["digest"]:
+    card = describe_model(directory)
+    if card.digest != manifest.model["digest"]:
         raise IntegrityError(f"{directory}: is not the model that labelled {config.output}; set model_dir to that one")
+    if card.is_multi_label:
+        raise InputError(f"{config.output}: its model gives several labels a row; only single labels can be reviewed")
     # One pass over the file keeps the least certain rows, with memory for those alone.
     wanted = 2 * CANDIDATES_A_ROW * config.num_rows
     candidates = heapq.nsmallest(wanted, _candidates(config.output, manifest, settings), key=lambda row: row[:2])
     if not candidates:
         raise InputError(f"{config.output}: has no row with a text")
     classifier = TextClassifier.load(directory, device=Device.cpu, without_torch=True)
-    if classifier.is_multi_label:
-        raise InputError(f"{config.output}: its model gives several labels a row; only single labels can be reviewed")
     texts = [candidate.text for candidate in candidates]
     worth, reasons = _judged(candidates, texts, classifier, settings)
     chosen = choose_spread(texts, worth, num_rows=config.num_rows)
-    with atomic_file(review) as stream:
-        columns = (REASON_COLUMN, CORRECT_COLUMN, *candidates[0].fields, SOURCE_COLUMN)
-        writer = record_writer(stream, kind.format, columns=columns)
+    # Rows of JSONL differ in their columns; a file with fixed ones has all of those of its rows.
+    names = dict.fromkeys(name for place in chosen for name in candidates[place].fields)
+    with review.writer((REASON_COLUMN, CORRECT_COLUMN, *names, SOURCE_COLUMN)) as writer:
         for place in chosen:
             row = candidates[place]
             source = f"{Path(config.output).name} row {row.row}, model {manifest.model['digest'][:12]}"
-            added = {REASON_COLUMN: "; ".join(reasons[place]), CORRECT_COLUMN: "", SOURCE_COLUMN: source}
-            writer.write({**row.fields, **added})
-        writer.close()
-    return Reviewed(str(review), len(chosen), manifest.output["num_rows"])
+            given = {REASON_COLUMN: "; ".join(reasons[place]), CORRECT_COLUMN: ""}
+            writer.write({**given, **row.fields, **given, SOURCE_COLUMN: source})
+    return Reviewed(str(review.path), len(chosen), manifest.output["num_rows"])
 
 
 def _candidates(output: str, manifest: Manifest, settings: LabellingConfig) -> Iterator[_Candidate]:

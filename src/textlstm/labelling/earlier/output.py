@@ -240,10 +240,7 @@ def take_earlier(target: Target, config: LabelConfig) -> EarlierOutput | None:
         if not store.exists(target.name):
             return None
         if not store.exists(target.manifest):
-            raise InputError(
-                f"{config.output}: has no {store.address(target.manifest)}, so that nobody knows how it was labelled; "
-                "choose another output, or label everything anew with overwrite=true"
-            )
+            raise _unknown_origin(target, config)
         # The output first: where its manifest is, the copy is complete.
         store.copy(target.name, copy, scratch=target.scratch)
         store.copy(target.manifest, manifest_copy, scratch=target.scratch)
@@ -263,11 +260,20 @@ def look_at_earlier(target: Target, config: LabelConfig) -> EarlierOutput | None
         IntegrityError: As `take_earlier`.
     """
     store = target.store
-    if not config.labelling.append or config.overwrite or not store.exists(target.manifest):
+    if not config.labelling.append or config.overwrite or not store.exists(target.name):
         return None
+    if not store.exists(target.manifest):
+        raise _unknown_origin(target, config)
     with store.open(target.manifest) as stream:
         raw = stream.read()
     return _checked(raw, local_path(store.address(target.name)), target, config)
+
+
+def _unknown_origin(target: Target, config: LabelConfig) -> InputError:
+    return InputError(
+        f"{config.output}: has no {target.store.address(target.manifest)}, so that nobody knows how it was labelled; "
+        "choose another output, or label everything anew with overwrite=true"
+    )
 
 
 def _checked(raw: bytes, path: Path, target: Target, config: LabelConfig) -> EarlierOutput:
