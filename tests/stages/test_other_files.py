@@ -173,17 +173,73 @@ def test_run_and_curve_replace_nothing_where_they_may_not(capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    "command", [("compare", "runs=[a,b]", "output=pipe", "overwrite=true"), ("run", *SMALL, "output_dir=R")]
+    ("command", "pipe"),
+    [
+        (("compare", "runs=[a,b]", "output=pipe", "overwrite=true"), "pipe"),
+        (("run", *SMALL, "output_dir=R"), "R/test_rows.csv"),
+        *((("curve", *SMALL[:-1], "output_dir=C"), f"C/curve.{ending}") for ending in ("json", "html", "svg", "png")),
+    ],
 )
 def test_a_pipe_under_the_name_of_an_output_is_refused_at_once(
-    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    command: tuple[str, ...], pipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Opening it waits until somebody reads."""
-    pipe = Path("R", "test_rows.csv") if command[0] == "run" else Path("pipe")
-    pipe.parent.mkdir(exist_ok=True)
+    Path(pipe).parent.mkdir(exist_ok=True)
     os.mkfifo(pipe)
     assert refusal(capsys, *command) == f"{pipe}: is a pipe and no file; name a file"
-    assert (pipe.is_fifo(), Path("prepared").exists()) == (True, False)
+    assert (Path(pipe).is_fifo(), Path("prepared").exists(), Path("data").exists()) == (True, False, False)
+
+
+def test_a_curve_without_test_rows_is_refused_before_preparing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refusal(capsys, "curve", *SMALL, "output_dir=C", "prepared_dir=prepared") == (
+        "a curve needs test rows; set data.test, or data.test_fraction above 0"
+    )
+    assert not Path("prepared").exists()
+
+
+@pytest.mark.parametrize("setting", ["label_name=text", "source_column=id", "decision_name=id"])
+def test_columns_that_clash_are_named_before_the_training(setting: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refusal(capsys, "run", *SMALL, "output_dir=R", f"labelling.{setting}") == (
+        f"R/test_rows.csv: the input has a column '{setting.partition('=')[2]}' already, which labelling adds. "
+        "Rename it, or set another name in labelling.*_name."
+    )
+    assert not Path("R").exists()
+
+
+def test_settings_of_an_input_do_not_stop_a_run_after_its_training() -> None:
+    """The rows that a run labels are its own; what settings say of inputs is about other files."""
+    Path("rows.csv").write_text(ROWS.replace("text,", "message,", 1))
+    settings = [item for item in SMALL if item != "data.test_fraction=0"]
+    odd = (
+        "text_column=message",
+        "encoding=utf-16",
+        "format=jsonl",
+        "delimiter=;",
+        "output_format=tsv",
+        "num_workers=1",
+    )
+    run = ["run", *settings, "data.text_column=message", *(f"labelling.{setting}" for setting in odd), "output_dir=R"]
+    assert main(run) == 0
+    assert Path("R/test_rows.csv").read_text().startswith("id;text\n")
+    assert Path("R/labelled.tsv").read_text().startswith("id;text;predicted_label;")
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "message"),
+    [
+        ("explain", "page.pdf", "page.pdf: an HTML page is no .pdf; choose an output that ends in .html"),
+        ("explain", "rows.csv", "rows.csv: an HTML page is no .csv; choose an output that ends in .html"),
+        ("explain", "rows", "rows: is the input itself; choose another output"),
+        ("compare", "rows.csv.gz", "rows.csv.gz: a JSON object is no .csv; choose an output that ends in .json"),
+    ],
+)
+def test_pages_and_comparisons_replace_no_rows(
+    command: str, name: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.link("rows.csv", "rows")
+    given = ("runs=[a,b]", "overwrite=true") if command == "compare" else ("input=rows.csv",)
+    assert refusal(capsys, command, *given, f"output={name}", "tracking=off") == message
+    assert Path("rows.csv").read_text() == ROWS
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "/"])

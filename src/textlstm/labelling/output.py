@@ -21,6 +21,7 @@ from textlstm.labelling.journal import DigestStream, Journal, ShardRecord
 from textlstm.labelling.plan import RowFormat
 from textlstm.labelling.shard import parquet_schema, write_header
 from textlstm.storage.databases import is_database, parse_address
+from textlstm.storage.endings import NEVER_ROWS
 from textlstm.storage.files import output_file
 from textlstm.storage.stores import Store, is_remote, open_store
 
@@ -123,13 +124,6 @@ def refuse_input_as_output(output: str, inputs: Sequence[str], patterns: Sequenc
             raise InputError(f"{output}: is the input {source} itself; labels are never written over their input")
 
 
-_OTHER_FORMATS = (
-    *(".xls", ".xlsm", ".ods", ".json", ".xml", ".html", ".feather", ".arrow", ".avro", ".orc"),
-    *(".db", ".sqlite", ".sqlite3", ".duckdb", ".pkl", ".pickle", ".zip", ".tar", ".tgz", ".7z", ".bz2", ".xz"),
-)
-"""Endings of well-known formats that are not written: a file of that name with CSV in it would mislead."""
-
-
 def _refuse_other_formats(output: str) -> None:
     """Refuse an output whose name tells a format that it would not have.
 
@@ -137,9 +131,9 @@ def _refuse_other_formats(output: str) -> None:
         InputError: The name ends like a workbook, a database, an archive and so on.
     """
     suffix = Path(output).suffix.lower()
-    if suffix in _OTHER_FORMATS and is_remote(output):
+    if suffix in NEVER_ROWS and is_remote(output):
         raise InputError(f"{output}: names no table of a database; add one, as in {output}?table=labelled")
-    if suffix in _OTHER_FORMATS:
+    if suffix in NEVER_ROWS:
         raise InputError(
             f"{output}: {suffix} is not written; name the output .csv, .tsv, .jsonl, .parquet or .xlsx, "
             "the first three also with .gz or .zst"

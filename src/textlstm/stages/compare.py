@@ -8,6 +8,7 @@ from textlstm.errors import ConfigError, InputError
 from textlstm.evaluation.comparison import format_p_value, mcnemar_p_value
 from textlstm.figure_text import interval_text, percent_text, score_text
 from textlstm.stages.screen import note, say, table
+from textlstm.storage.endings import refuse_other_formats
 from textlstm.storage.files import atomic_file, output_file, storage_errors
 from textlstm.tracking.recovery import sync_journals
 from textlstm.tracking.registry import connect
@@ -30,6 +31,7 @@ def compare(config: CompareConfig) -> None:
     # Refuse a wrong call before anything is sent to MLflow.
     if len(config.runs) != 2:
         raise ConfigError(f"runs: name two runs, such as runs=[1f2e3d4c,9a8b7c6d]; got {len(config.runs)}")
+    refuse_other_formats(config.output, written="a JSON object", endings=(".json",))
     output = output_file(Path(config.output)) if config.output else None
     if output and output.exists() and not config.overwrite:
         raise InputError(f"{output}: exists; set overwrite=true to replace it")

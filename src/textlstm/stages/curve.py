@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from textlstm.config import CurveConfig
+from textlstm.config import CurveConfig, DataSource
 from textlstm.errors import ConfigError, InputError
 from textlstm.evaluation.evaluate import BASELINE, Evaluation
 from textlstm.evaluation.learning_curve import CurvePoint, PowerLaw, curve_sizes, draw_curve, fit_power_law
@@ -16,11 +16,13 @@ from textlstm.processes.distributed import under_torchrun
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import Stopwatch, note, say, table
 from textlstm.stages.training import Family, run_name, train_model
-from textlstm.storage.files import atomic_file
+from textlstm.storage.files import atomic_file, output_file
 from textlstm.tracking.run import open_run
 
 CURVE_FILE = "curve.json"
 PAGE_FILE = "curve.html"
+PICTURES = ("curve.svg", "curve.png")
+NO_TEST_ROWS = "a curve needs test rows; set data.test, or data.test_fraction above 0"
 
 
 def curve(config: CurveConfig) -> None:
@@ -28,14 +30,19 @@ def curve(config: CurveConfig) -> None:
 
     Raises:
         ConfigError: `data.train_limit` is set, or `torchrun` started it.
-        InputError: there are no test rows, too few training rows for two sizes, or an earlier curve is in the way.
+        InputError: there are no test rows, too few training rows for two sizes, or an earlier curve or a pipe is in the
+            way.
     """
     refuse_missing_gpu(training__device=config.training.device, text__tagger_device=config.text.tagger_device)
     if config.data.train_limit:
         raise ConfigError("data.train_limit: a curve chooses the numbers of rows itself; see curve.points")
     if under_torchrun():
         raise ConfigError("curve: torchrun trains one model; start the curve without it")
+    if config.data.source is DataSource.files and not config.data.test and not config.data.test_fraction:
+        raise InputError(NO_TEST_ROWS)
     output_dir = Path(config.output_dir)
+    for name in (CURVE_FILE, PAGE_FILE, *PICTURES):
+        output_file(output_dir / name)
     if (output_dir / CURVE_FILE).exists() and not config.overwrite:
         raise InputError(f"{output_dir}: holds a curve; set overwrite=true to replace it, or another output_dir")
     if not config.overwrite and (models := sorted(output_dir.glob("rows-*"))):
@@ -43,7 +50,7 @@ def curve(config: CurveConfig) -> None:
     # The sizes follow from the rows that are there; every size has the same validation and test rows.
     corpus = prepared(config)
     if corpus.train is None or corpus.test is None or not len(corpus.test):
-        raise InputError("a curve needs test rows; set data.test, or data.test_fraction above 0")
+        raise InputError(NO_TEST_ROWS)
     fewest = config.curve.fewest * len(corpus.labels)
     sizes = curve_sizes(len(corpus.train), num_points=config.curve.points, fewest=fewest)
     if len(sizes) < 2:
@@ -69,7 +76,7 @@ def curve(config: CurveConfig) -> None:
         content = {"points": [asdict(point) for point in points], "law": law._asdict() if law else None}
         picture = draw_curve(points, law, figure_name=_figure_name(evaluation))
         files = {CURVE_FILE: f"{json.dumps(content, indent=2)}\n".encode()}
-        for name, data in (files | {"curve.svg": picture.svg, "curve.png": picture.png}).items():
+        for name, data in (files | dict(zip(PICTURES, (picture.svg, picture.png), strict=True))).items():
             with atomic_file(output_dir / name) as stream:
                 stream.write(data)
             run.log_artifact(output_dir / name, folder="curve")

@@ -20,6 +20,7 @@ from textlstm.figure_text import counted
 from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.saved_model import Columns
 from textlstm.stages.screen import note, say, table
+from textlstm.storage.endings import refuse_other_formats
 from textlstm.storage.files import atomic_file, output_file
 from textlstm.tracking.registry import resolve_model_dir
 
@@ -46,12 +47,17 @@ def explain(config: ExplainConfig) -> None:
         raise InputError('no text to explain; set explain.text="..." or input=FILE')
     if output.exists() and not config.overwrite:
         raise InputError(f"{output}: exists; set overwrite=true to replace it, or another output")
+    refuse_other_formats(config.output, written="an HTML page", endings=(".html", ".htm", ".xhtml"))
+    # A file whose name tells no format may be an input, too.
+    paths = [] if config.explain.text else expand_inputs(config.input)
+    if output.exists() and any(path.exists() and output.samefile(path) for path in paths):
+        raise InputError(f"{config.output}: is the input itself; choose another output")
     # Load the model, then read the texts: the name of their column is saved with the model.
     model_dir = resolve_model_dir(config.model_dir, config.tracking)
     classifier = TextClassifier.load(model_dir, device=config.device)
     rows = [ExplainedText(config.explain.text)]
     if not config.explain.text:
-        rows = read_texts(config, classifier.saved_model.columns)
+        rows = read_texts(config, paths, classifier.saved_model.columns)
     texts = [row.text for row in rows]
     page, found = explanation_page(
         classifier,
@@ -182,8 +188,8 @@ def page_of(
     )
 
 
-def read_texts(config: ExplainConfig, saved: Columns) -> list[ExplainedText]:
-    """Return the first texts of the input files, as many as the page and its views need, with ids and labels.
+def read_texts(config: ExplainConfig, paths: Sequence[Path], saved: Columns) -> list[ExplainedText]:
+    """Return the first texts of the input files `paths`, as many as the page and its views need, with ids and labels.
 
     A row has the id of the column that the model was trained with, else its number; its label, where that column is
     there and holds one text.
@@ -199,7 +205,7 @@ def read_texts(config: ExplainConfig, saved: Columns) -> list[ExplainedText]:
     texts: list[ExplainedText] = []
     num_rejected = 0
     # Read the files in order and stop at the last text that is wanted, without reading the rest of its file.
-    for path in expand_inputs(config.input):
+    for path in paths:
         check = ExampleReader(settings)
         for row in read_records(path, settings):
             found = check(row) if isinstance(row, Record) else row
