@@ -35,13 +35,15 @@ class Labeller:
         self._classifier: TextClassifier | None = None
 
     def __call__(self, batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-        """Return the added columns of a batch of rows."""
+        """Return the added columns of a batch of rows; `label` holds lists where the model gives a text several."""
         model, column, prefix, device = self._settings
         if self._classifier is None:
             self._classifier = TextClassifier.load(model, device=device)
         predictions = self._classifier.predict(["" if text is None else text for text in batch[column]])
+        # A list and not one text with commas: a label may hold commas.
+        several = self._classifier.is_multi_label
         return {
-            f"{prefix}label": [prediction.label for prediction in predictions],
+            f"{prefix}label": [list(found.labels) if several else found.label for found in predictions],
             f"{prefix}probability": [prediction.probability for prediction in predictions],
             f"{prefix}decision": [str(prediction.decision) for prediction in predictions],
         }

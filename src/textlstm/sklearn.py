@@ -19,6 +19,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from textlstm.errors import InputError
+from textlstm.inference.texts import MAX_NAMED, is_missing
 from textlstm.library.classifier import TextClassifier
 
 _LEAST_PROBABILITY = 1e-12
@@ -94,6 +95,7 @@ class LSTMTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise RowsError(
                 "LSTMTextClassifier requires y to be passed, but the target y is None; give a class for each text"
             )
+        _refuse_missing_classes(y)
         check_classification_targets(y)
         targets = np.asarray(y)
         self._is_indicator = type_of_target(y) == "multilabel-indicator"
@@ -161,6 +163,22 @@ class LSTMTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.string = True
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _refuse_missing_classes(y: Any) -> None:
+    """Refuse rows without a class: numpy would make NaN among strings a class called nan.
+
+    Raises:
+        RowsError: there are such rows.
+    """
+    # scikit-learn itself refuses NaN among numbers.
+    if getattr(getattr(y, "dtype", None), "kind", "O") in "biuf" or not hasattr(y, "__iter__"):
+        return
+    missing = [row for row, label in enumerate(y) if is_missing(label)]
+    if missing:
+        rows = ", ".join(f"y[{row}]" for row in missing[:MAX_NAMED])
+        more = f" and {len(missing) - MAX_NAMED:,} more" if len(missing) > MAX_NAMED else ""
+        raise RowsError(f"{rows}{more}: no class (None or NaN); drop these rows from X and y")
 
 
 def _refused_as_value_error(action: Callable[[], Result]) -> Result:

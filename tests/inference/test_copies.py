@@ -70,6 +70,38 @@ def test_a_process_that_hangs_would_be_seen(tiny_model: Path) -> None:
     assert run_forked(tiny_model, "many threads in the child") == "hangs"
 
 
+FORKED_BY_ANOTHER_THREAD = """
+import os, sys, time
+from textlstm.inference import one_text
+with one_text.one_blas_thread():
+    pass
+threads = one_text._blas
+threads._lock.acquire()  # as a thread that predicts does for a moment
+pid = os.fork()
+if pid == 0:
+    if sys.argv[1] == "the lock of before":  # the control: what happens without our care
+        threads.enter()
+    with one_text.one_blas_thread():
+        os._exit(0)
+for _ in range(300):
+    done, status = os.waitpid(pid, os.WNOHANG)
+    if done:
+        print("ended", status)
+        break
+    time.sleep(0.01)
+else:
+    os.kill(pid, 9)
+    print("hangs")
+"""
+
+
+@pytest.mark.parametrize(("kind", "end"), [("predict", "ended 0"), ("the lock of before", "hangs")])
+def test_a_fork_while_another_thread_predicts_leaves_no_lock(kind: str, end: str) -> None:
+    command = [sys.executable, "-c", FORKED_BY_ANOTHER_THREAD, kind]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == (end, "")
+
+
 def test_a_pickled_classifier_predicts_the_same(tiny_model: Path) -> None:
     classifier = TextClassifier.load(tiny_model, num_threads=1)
     for again in (pickle.loads(pickle.dumps(classifier)), copy.deepcopy(classifier)):

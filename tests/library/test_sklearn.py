@@ -51,6 +51,15 @@ def test_it_predicts_classes_probabilities_and_scores(fitted: LSTMTextClassifier
     assert fitted.score(*other_rows) > 0.9
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+@pytest.mark.parametrize("column", [list, pd.Series])
+def test_a_missing_class_is_no_class_called_nan(column: Any, missing: object) -> None:
+    with pytest.raises(ValueError, match=r"^y\[1\]: no class \(None or NaN\); drop these rows from X and y$"):
+        LSTMTextClassifier().fit(["a goal", "a bank", "a share"], column(["sport", missing, "money"]))
+    # Negative control: numpy would make it a class.
+    assert np.asarray(["sport", float("nan")]).tolist() == ["sport", "nan"]
+
+
 def test_numbers_keep_their_order_and_type(rows: Any, settings: dict[str, Any]) -> None:
     numbers = np.array([{"film": 10, "money": 9, "sport": -1}[label] for label in rows.labels])
     found = small(settings).fit(pd.Series(rows.texts), pd.Series(numbers))

@@ -79,6 +79,34 @@ def test_a_dataset_is_labeled_and_the_second_time_from_the_cache(
         dataset.map(Labeller(tiny_model, prefix="other_"), batched=True)
 
 
+def test_several_labels_a_text_are_a_list(tiny_model: Path, tmp_path: Path) -> None:
+    """Joined by commas, a label with a comma could not be told from two."""
+    from dataclasses import replace
+
+    from textlstm.config import Task
+    from textlstm.inference.answers import answer_columns
+    from textlstm.model_folder import load_saved_model, save_saved_model
+    from textlstm.models.calibration.combination import BranchCombiner
+    from textlstm.saved_model import Thresholds
+
+    saved_model = load_saved_model(tiny_model)
+    gate = {f"gate.{name}": value for name, value in BranchCombiner(Task.multi_label, *([0.5] * 8)).to_arrays().items()}
+    several = replace(
+        saved_model,
+        task=Task.multi_label,
+        labels=("film, tv", "money", "sport"),
+        thresholds=Thresholds(per_class=(0.0, 0.0, 1.1)),
+        weights={**saved_model.weights, **gate},
+    )
+    model = save_saved_model(several, tmp_path / "several")
+    assert Labeller(model)({"text": ["a goal", ""]})["label"] == [["film, tv", "money"], []]
+    classifier = TextClassifier.load(model)
+    answer = answer_columns(classifier, ["a goal"], classifier.predict_proba(["a goal"]))
+    assert (answer["label"], answer["labels"]) == (["film, tv,money"], [["film, tv", "money"]])
+    # The control: a model of one label a text answers as ever.
+    assert isinstance(Labeller(tiny_model)({"text": ["a goal"]})["label"][0], str)
+
+
 def test_another_model_in_the_same_place_is_computed_anew(dataset: Any, tiny_model: Path, tmp_path: Path) -> None:
     from datasets.fingerprint import Hasher
 

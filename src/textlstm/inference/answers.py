@@ -18,6 +18,9 @@ def answer_columns(
 ) -> dict[str, list[Any]]:
     """Return the columns of the answer to N texts, each a list of N plain Python values.
 
+    A model that gives a text several labels adds `labels`, a list a text: joined as in `label`, a label with a comma
+    could not be told from two.
+
     Args:
         classifier: the model, which knows labels and thresholds.
         texts: the N texts; those without visible characters are `empty`.
@@ -31,6 +34,8 @@ def answer_columns(
         "probability": [prediction.probability for prediction in predictions],
         "decision": [str(prediction.decision) for prediction in predictions],
     }
+    if classifier.is_multi_label:
+        answer["labels"] = [list(prediction.labels) for prediction in predictions]
     labels = classifier.labels
     if top_k > 0:
         # (N, top_k) columns of the most probable labels; the stable sort keeps the order of labels with equal ones.

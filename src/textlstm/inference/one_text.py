@@ -10,6 +10,7 @@ Sums are taken in another order than in a batch: logits agree to 2e-6.
 Dimensions: T tokens, D directions, E features of a token, H units of a direction, L labels.
 """
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -130,12 +131,19 @@ class _BlasThreads:
 _blas: _BlasThreads | None = None
 
 
+def _forget_threads() -> None:
+    """Begin anew in a forked process: a thread that held the lock is not there to let it go."""
+    global _blas  # noqa: PLW0603
+    _blas = None
+
+
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Let numpy's products of the block run in one thread: sharing a product of one row costs more than it saves."""
     global _blas  # noqa: PLW0603 - the number of threads belongs to the process, too
     if _blas is None:
         _blas = _BlasThreads()
+        os.register_at_fork(after_in_child=_forget_threads)
     _blas.enter()
     try:
         yield
