@@ -94,6 +94,19 @@ def test_runs_of_a_deleted_experiment_name_the_cure_and_can_be_set_aside(
     assert (paths.directory / "set-aside" / paths.journal.name).is_file()
 
 
+@pytest.mark.parametrize("command", [("sync",), ("compare", "a", "b"), ("dashboard",)])
+def test_stages_that_show_a_deleted_experiment_name_the_cure(
+    command: tuple[str, ...], config: TrackingConfig, client: "MlflowClient", capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = client.create_experiment("old")
+    client.delete_experiment(number)
+    assert main([*command, f"tracking.dir={config.dir}", "tracking.experiment=old"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"textlstm: the experiment 'old' was deleted in MLflow; restore it with `mlflow experiments restore "
+        f"--experiment-id {number}`, or set another tracking.experiment",
+    ]
+
+
 def test_a_run_of_a_restored_experiment_is_sent(config: TrackingConfig, client: "MlflowClient") -> None:  # control
     number = client.create_experiment("old")
     client.delete_experiment(number)

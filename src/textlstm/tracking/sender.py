@@ -210,7 +210,8 @@ class Sender:
         parent_tags = self._parent_tags(data)
         client = self.client  # opened before the lock is taken: opening takes the same lock
         with exclusive_lock(self._store.schema_lock):
-            experiment = experiment_id(client, self._store, name=data["experiment"])
+            name = data["experiment"]
+            experiment = experiment_id(client, self._store, name=name, remedy="set the run aside")
         # An earlier attempt may have created the run although its answer got lost.
         found = client.search_runs([experiment], filter_string=f"tags.`{JOURNAL_TAG}` = '{self.paths.key}'")
         if found:

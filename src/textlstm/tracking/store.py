@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from textlstm.config import TrackingConfig
-from textlstm.errors import ConfigError
+from textlstm.errors import ConfigError, InputError
 from textlstm.storage.locks import exclusive_lock
 
 if TYPE_CHECKING:
@@ -206,19 +206,21 @@ def open_client(store: Store) -> "MlflowClient":
     return client
 
 
-def experiment_id(client: "MlflowClient", store: Store, *, name: str) -> str:
+def experiment_id(
+    client: "MlflowClient", store: Store, *, name: str, remedy: str = "set another tracking.experiment"
+) -> str:
     """Return the id of the experiment called `name`, created when absent.
 
     Raises:
-        ValueError: It was deleted; MLflow takes no runs for it until it is restored.
+        InputError: It was deleted; MLflow takes no runs for it until it is restored. `remedy` says what else would do.
     """
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
     if found is not None and found.lifecycle_stage == "deleted":
-        raise ValueError(
+        raise InputError(
             f"the experiment {name!r} was deleted in MLflow; restore it with `mlflow experiments restore "
-            f"--experiment-id {found.experiment_id}`, or set the run aside"
+            f"--experiment-id {found.experiment_id}`, or {remedy}"
         )
     if found is None:
         # A server chooses the place of artefacts; a local store has a folder for each experiment.
