@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from fake_model import FAKE_MODELS
 
+from textlstm.config import LabelConfig
 from textlstm.errors import InputError, IntegrityError
+from textlstm.labelling.job import label_files
 from textlstm.labelling.trace import replay_row, trace_row
 
 
@@ -123,3 +125,18 @@ def test_a_file_without_manifest_is_refused(tmp_path: Path) -> None:
     assert refused.value.problems == (
         f"{tmp_path}/in.csv: has no {tmp_path}/in.csv.manifest.json; only files that `textlstm label` wrote can be traced",
     )
+
+
+def test_rows_of_a_moved_project_folder_are_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = tmp_path / "old"
+    (old / "model").mkdir(parents=True)
+    (old / "in.csv").write_text("text\nab\n")
+    monkeypatch.chdir(old)
+    label_files(LabelConfig(model_dir="model", input=["in.csv"], output="out.csv"), models=FAKE_MODELS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(old.rename(tmp_path / "new"))
+    assert replay_row("out.csv", 1, models=FAKE_MODELS).differences == ()
+    # Negative control: other rows under the same name are not taken for those that were labelled.
+    Path("in.csv").write_text("text\nxy\n")
+    with pytest.raises(InputError, match="changed since it was labelled"):
+        replay_row("out.csv", 1, models=FAKE_MODELS)

@@ -123,7 +123,7 @@ def replay_row(output: str, row: int, *, model_dir: Path | None = None, models: 
     """
     trace = trace_row(output, row)
     manifest = trace.manifest
-    directory = Path(manifest.model["directory"]) if model_dir is None else model_dir
+    directory = labelling_model(manifest) if model_dir is None else model_dir
     # Only the model that gave the label can confirm it.
     if models.describe(directory).digest != manifest.model["digest"]:
         raise IntegrityError(f"{directory}: is not the model that labelled {output}; set model_dir to that one")
@@ -143,6 +143,12 @@ def replay_row(output: str, row: int, *, model_dir: Path | None = None, models: 
         if not _same(trace.values.get(name), value)
     ]
     return Replay(trace, values, tuple(differences))
+
+
+def labelling_model(manifest: Manifest) -> Path:
+    """Return the folder of the model that gave the labels; in a project folder that was moved, where it was typed."""
+    directory, typed = Path(manifest.model["directory"]), Path(manifest.model["address"])
+    return typed if typed.is_dir() and not directory.exists() else directory
 
 
 def checked_manifest(target: Target, output: str) -> Manifest:
@@ -215,6 +221,9 @@ def _input_text(trace: RowTrace, settings: LabellingConfig) -> str:
         raise InputError(f"{trace.output}: was labelled from standard input, which is not kept")
     # A URL is read where it was; a local file is found by its absolute path, whatever the working directory is now.
     path = local_path(source["name"] if "://" in source["name"] else source["path"])
+    # In a project folder that was moved it lies where it was typed; its sha256 tells whether that is the same file.
+    if not path.exists() and Path(source["name"]).exists():
+        path = Path(source["name"])
     if sha256_of_input(path) != source["sha256"]:
         raise InputError(f"{source['name']}: changed since it was labelled; bring the old file back")
     reading = settings_of_reading(settings, text_column=manifest.text_column)

@@ -24,7 +24,7 @@ from textlstm.labelling.inputs import local_path
 from textlstm.labelling.manifest import Manifest
 from textlstm.labelling.model import describe_model
 from textlstm.labelling.output import open_target
-from textlstm.labelling.trace import checked_manifest
+from textlstm.labelling.trace import checked_manifest, labelling_model
 
 CORRECT_COLUMN = "correct_label"
 """Empty; whoever reviews a row writes its label here."""
@@ -81,7 +81,7 @@ def review_rows(config: ReviewConfig) -> Reviewed:
     review = new_file(name, key="review=FILE", overwrite=config.overwrite, read=read)
     manifest = checked_manifest(target, config.output)
     settings = from_plain(LabellingConfig, manifest.config["labelling"])
-    directory = Path(config.model_dir or manifest.model["directory"])
+    directory = Path(config.model_dir) if config.model_dir else labelling_model(manifest)
     card = describe_model(directory)
     if card.digest != manifest.model["digest"]:
         raise IntegrityError(f"{directory}: is not the model that labelled {config.output}; set model_dir to that one")
