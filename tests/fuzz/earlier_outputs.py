@@ -6,7 +6,7 @@ from pathlib import Path
 
 from command_server import CommandServer
 
-FORMATS = ("csv", "jsonl", "parquet", "tsv.gz")
+FORMATS = ("csv", "jsonl", "parquet", "xlsx", "tsv.gz")
 NUM_ROWS = 24
 
 

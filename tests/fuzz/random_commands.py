@@ -232,9 +232,12 @@ def _outputs(
     key = "review" if stage == "review" else "output_dir" if "output_dir" in types else "output"
     if key not in types or stage in ("trace", "replay"):
         return
-    usual = {"label": dice.choice(("out.csv", "out.jsonl", "out.parquet", "out.tsv.gz", "out", "many/"))}
-    usual |= {"explain": "out.html", "review": dice.choice(("", "", "todo.csv", "todo.jsonl", "todo.parquet"))}
-    usual |= {"merge": dice.choice(("new.csv", "new.jsonl", "new.parquet", "new.tsv.gz"))}
+    usual = {"label": dice.choice(("out.csv", "out.jsonl", "out.parquet", "out.xlsx", "out.tsv.gz", "out", "many/"))}
+    usual |= {
+        "explain": "out.html",
+        "review": dice.choice(("", "", "todo.csv", "todo.jsonl", "todo.parquet", "todo.xlsx")),
+    }
+    usual |= {"merge": dice.choice(("new.csv", "new.jsonl", "new.parquet", "new.xlsx", "new.tsv.gz"))}
     if command.earlier and stage == "label":
         # The job goes on with an output that is there already.
         name = command.earlier

@@ -5,14 +5,16 @@ import gzip
 import io
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "txt", "folder")
+FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "xlsx", "txt", "folder")
 WORDS = (
     *(
         "goal",
@@ -55,6 +57,8 @@ ODD_BYTES = (
     b"\xe9",
 )
 
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+
 
 def random_file(
     dice: random.Random, folder: Path, name: str, *, labels: tuple[str, ...], multi: bool = False, format: str = ""
@@ -69,11 +73,11 @@ def random_file(
         pq.write_table(_table(dice, rows), path, row_group_size=dice.choice((3, 1000)))
         content = path.read_bytes()
     else:
-        content = _text_file(dice, rows, format)
+        content = _workbook(rows) if format == "xlsx" else _text_file(dice, rows, format)
         path = folder / f"{name}.{format}"
     if dice.random() < 0.06:
         content = _damaged(dice, content)
-    packing = dice.choice(("", "", "", "", ".gz", ".zst")) if format != "parquet" else ""
+    packing = dice.choice(("", "", "", "", ".gz", ".zst")) if format not in ("parquet", "xlsx") else ""
     if packing:
         content = gzip.compress(content) if packing == ".gz" else zstandard.compress(content)
         path = path.with_name(path.name + packing)
@@ -143,6 +147,20 @@ def _text_file(dice: random.Random, rows: list[dict[str, Any]], format: str) -> 
 
 def _cell(value: Any) -> str:
     return "" if value is None else json.dumps(value) if isinstance(value, list) else str(value)
+
+
+def _workbook(rows: list[dict[str, Any]]) -> bytes:
+    """Return the rows as a workbook; what a workbook cannot hold is left out of it."""
+    names = list(dict.fromkeys(name for row in rows for name in row)) or ["text", "label"]
+    book = openpyxl.Workbook()
+    book.worksheets[0].append(names)
+    for row in rows:
+        cells = [value if isinstance(value := row.get(name), int | float) else _cell(value) for name in names]
+        cells = [cell if not isinstance(cell, str) else _ILLEGAL.sub("", cell) for cell in cells]
+        book.worksheets[0].append([None if cell != cell or cell == "" else cell for cell in cells])
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream.getvalue()
 
 
 def _table(dice: random.Random, rows: list[dict[str, Any]]) -> pa.Table:

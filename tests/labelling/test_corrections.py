@@ -136,12 +136,12 @@ def test_wrong_reviews_are_refused_together(merge: Callable[..., int], capsys: p
     assert merge("new_labels=true") == 0
 
 
-@pytest.mark.parametrize("name", ["todo.xlsx", "todo.txt", "todo", "todo.json"])
+@pytest.mark.parametrize("name", ["todo.xls", "todo.txt", "todo", "todo.json"])
 def test_a_name_without_a_format_that_is_written_is_refused(
     labelled: Path, merge: Callable[..., int], capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     refusal = (
-        f"textlstm: {name}: tells no format that is written; choose a name that ends in .csv, .tsv, .jsonl or .parquet, "
+        f"textlstm: {name}: tells no format that is written; choose a name that ends in .csv, .tsv, .jsonl, .parquet or .xlsx, "
         "the first three also with .gz or .zst\n"
     )
     assert (main(["review", "out.csv", f"review={name}"]), capsys.readouterr().err) == (2, refusal)

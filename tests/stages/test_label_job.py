@@ -181,13 +181,15 @@ def test_a_dry_run_refuses_what_the_job_would_refuse(
     assert ahead == job
 
 
-def test_a_dry_run_without_a_text_is_json_too(label: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_with_nothing_left_to_do_is_json_too(
+    label: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     def no_constant(name: str) -> None:
         raise AssertionError(name)
 
-    Path("in.csv").write_text("text,id\n,1\n")
-    assert label("dry_run=true", "--json") == 0
+    assert label("output=many/", "--quiet") == 0
+    assert label("output=many/", "dry_run=true", "--json") == 0
     outlook = json.loads(capsys.readouterr().out, parse_constant=no_constant)
-    assert (outlook["num_rows"], outlook["rows_per_second"]) == (1, None)
+    assert (outlook["num_rows"], outlook["rows_per_second"]) == (0, None)
     with pytest.raises(AssertionError, match="Infinity"):  # negative control
         json.loads(json.dumps({"rows_per_second": float("inf")}), parse_constant=no_constant)

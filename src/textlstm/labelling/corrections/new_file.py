@@ -64,8 +64,8 @@ def new_file(name: str, *, key: str, overwrite: bool, read: Sequence[Path]) -> N
     kind = kind_by_name(path) if has_row_suffix(path) else None
     if kind is None or kind.format is FileFormat.text:
         raise InputError(
-            f"{name}: tells no format that is written; choose a name that ends in .csv, .tsv, .jsonl or .parquet, "
-            "the first three also with .gz or .zst"
+            f"{name}: tells no format that is written; choose a name that ends in .csv, .tsv, .jsonl, .parquet or "
+            ".xlsx, the first three also with .gz or .zst"
         )
     target = output_file(path)
     # Compared by inode, so that links are found as well; before `exists`, whose remedy would destroy the file.
