@@ -10,8 +10,8 @@ from textlstm.corpus.rows.class_folders import list_class_files
 from textlstm.corpus.rows.inputs import is_beside_output
 from textlstm.corpus.rows.tables import fetched_rows
 from textlstm.errors import InputError
-from textlstm.storage.databases import is_database, parse_address
-from textlstm.storage.stores import file_system, is_remote, open_store
+from textlstm.storage.databases import is_database
+from textlstm.storage.stores import file_system, is_remote
 
 _COPY_BYTES = 1 << 22
 
@@ -54,7 +54,7 @@ def local_path(name: str) -> Path:
     if not is_remote(name):
         return Path(name)
     if is_database(name):
-        return _stored_file(name) if parse_address(name).file else fetched_rows(name)
+        return fetched_rows(name)
     try:
         # The version is part of the cache's key, so that an object that changed is fetched again.
         version = str(file_system(name).ukey(name))
@@ -80,20 +80,9 @@ def num_bytes(name: str) -> int:
         raise InputError(f"{name}: could not be read: {error.strerror or error}.") from error
 
 
-def forget_stored_files() -> None:
-    """Fetch files of a database again when they are next read: one of them was written anew."""
-    _stored_file.cache_clear()
-
-
-@cache
-def _stored_file(address: str) -> Path:
-    """Return a copy of a file that a job keeps in a database, fetched once a process."""
-    root, _, name = address.partition("&file=")
-    copy = Path(_cache_folder().name) / hashlib.sha256(address.encode()).hexdigest()[:16] / name.rpartition("/")[2]
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    with open_store(root).open(name) as content:
-        copy.write_bytes(content.read())
-    return copy
+def scratch_folder() -> str:
+    """Return a new folder of this machine that goes with the process."""
+    return tempfile.mkdtemp(dir=_cache_folder().name)
 
 
 @cache

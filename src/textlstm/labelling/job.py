@@ -35,7 +35,7 @@ from textlstm.labelling.planning import make_plan, refuse_headers, sha256_of_inp
 from textlstm.labelling.shard import ShardTask, settings_of_reading
 from textlstm.labelling.stream import label_stream
 from textlstm.labelling.summary import LabelSummary, summarize
-from textlstm.labelling.unpacking import Unpacked
+from textlstm.labelling.unpacking import unpacked_beside
 from textlstm.labelling.work_folder import refuse_existing, refuse_other_output, refuse_other_work, work_folder
 from textlstm.processes.standard_streams import standard_output
 
@@ -333,7 +333,7 @@ def _agreed_plan(
         StorageError: The work folder cannot be written.
     """
     # Packed inputs are unpacked into the work folder while the plan is made.
-    unpacked = Unpacked(target.store, f"{target.work}/inputs", target.scratch)
+    unpacked = unpacked_beside(target.store, target.work, target.scratch)
     plan = make_plan(
         names,
         config,

@@ -13,8 +13,9 @@ from textlstm.corpus.rows.settings import ReadSettings
 from textlstm.corpus.rows.streams import read_blocks
 from textlstm.corpus.rows.writers import record_writer
 from textlstm.errors import InputError
-from textlstm.labelling.inputs import forget_stored_files
-from textlstm.storage.stores import Store
+from textlstm.labelling.inputs import scratch_folder
+from textlstm.storage.databases import is_database
+from textlstm.storage.stores import LocalStore, Store
 
 
 class Unpacked(NamedTuple):
@@ -23,6 +24,14 @@ class Unpacked(NamedTuple):
     store: Store
     folder: str
     scratch: str
+
+
+def unpacked_beside(store: Store, work: str, scratch: str) -> Unpacked:
+    """Return where the copies of a job with this work folder go; beside a table, into a folder of this machine."""
+    # A copy is made anew by each run and may be large: a database need not hold it.
+    if is_database(store.root):
+        return Unpacked(LocalStore(scratch_folder()), "inputs", "unfinished")
+    return Unpacked(store, f"{work}/inputs", scratch)
 
 
 def unpack(source: LineInput, *, name: str, unpacked: Unpacked) -> tuple[str, int]:
@@ -34,7 +43,6 @@ def unpack(source: LineInput, *, name: str, unpacked: Unpacked) -> tuple[str, in
             stream.write(block)
             digest.update(block)
             num_bytes += len(block)
-    forget_stored_files()
     if num_bytes == 0:
         raise InputError(f"{source.name}: is empty (0 bytes).")
     return digest.hexdigest(), num_bytes
@@ -53,4 +61,3 @@ def copy_rows(path: Path, reading: ReadSettings, *, name: str, unpacked: Unpacke
                 raise InputError(f"{path}:{row.number}: {row.reason}. Mend the row, or save the sheet as CSV.")
             writer.write(row.fields)
         writer.close()
-    forget_stored_files()

@@ -14,20 +14,18 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 _WHAT = re.compile(r"[?&](sql|table)=")
-_FILE = "&file="
 _WAIT_SECONDS = 60.0
 """How long SQLite waits for another process that writes."""
 
 
 class DatabaseAddress(NamedTuple):
-    """What an address names: the rows of a query, a table, or a file kept beside that table."""
+    """What an address names: the rows of a query, or a table."""
 
     url: str
     """Address of the database, as SQLAlchemy takes it."""
     sql: str
     table: str
     """Exactly one of `sql` and `table` is empty."""
-    file: str = ""
 
 
 def is_database(name: str) -> bool:
@@ -62,8 +60,7 @@ def parse_address(name: str) -> DatabaseAddress:
         )
     if found[1] == "sql":
         return DatabaseAddress(url, value, "")
-    table, _, file = value.partition(_FILE)
-    return DatabaseAddress(url, "", table, file)
+    return DatabaseAddress(url, "", value)
 
 
 def open_engine(address: DatabaseAddress, *, begin: str = "BEGIN") -> "sa.Engine":
