@@ -14,7 +14,7 @@ FLOORS = [
     {"config", "storage", "processes", "vocabulary"},
     {"text", "models", "evaluation"},
     {"corpus", "embeddings", "model_card", "model_folder", "saved_model", "training"},
-    {"inference"},
+    {"inference", "teaching"},
     {"fitting", "labelling", "explain", "serving", "tracking", "sweeping"},
     {"stages"},
     {"cli", "__main__", "library", "__init__", "sklearn", "spacy", "datasets"},

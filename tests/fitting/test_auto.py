@@ -15,7 +15,7 @@ from textlstm.fitting import Fitted, fit_classifier, linear, resolve, typed_sett
 from textlstm.fitting.auto_expert import EXPERT_KEYS, choose_expert
 from textlstm.fitting.auto_network import DataSize, choose_sizes, choose_within_time
 from textlstm.fitting.cross_fit import cross_fit, stratified_folds
-from textlstm.fitting.networks import labelled_rows
+from textlstm.fitting.labelled_rows import labelled_rows
 from textlstm.processes.call import BackgroundCall, Message
 from textlstm.training.job import Step
 

@@ -13,7 +13,8 @@ from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PREPARED_SCHEMA, PreparedCorpus, PreparedSplit
 from textlstm.fitting import networks, sampling
 from textlstm.fitting.classifier import fit_classifier
-from textlstm.fitting.networks import encode_rows, labelled_rows
+from textlstm.fitting.labelled_rows import labelled_rows
+from textlstm.fitting.networks import encode_rows
 from textlstm.fitting.sampling import bounded_rows, linear_rows, row_classes, stratified_sample
 from textlstm.models.network.inputs import encode_texts
 from textlstm.vocabulary import Vocabulary
@@ -126,6 +127,7 @@ def test_rows_encoded_by_blocks_are_those_encoded_at_once(
             "file": ["f"] * 3,
             "row": [1, 2, 3],
             "weight": [None] * 3,
+            "probabilities": [None] * 3,
         }
         batches.append(pa.record_batch(values, schema=PREPARED_SCHEMA))
     split = PreparedSplit(pa.Table.from_batches(batches), digest="")

@@ -45,6 +45,7 @@ from textlstm.config.stages import (
     SweepSettings,
     TrainConfig,
     with_needed_pos,
+    with_one_network,
 )
 from textlstm.config.text import TextConfig
 from textlstm.config.tracking import (
@@ -111,4 +112,5 @@ __all__ = [
     "TrainingPrecision",
     "remaining_auto",
     "with_needed_pos",
+    "with_one_network",
 ]

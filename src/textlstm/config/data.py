@@ -30,6 +30,9 @@ class DataConfig:
     """Validation files. Empty: a stratified part of train is taken."""
     test: list[str] = field(default_factory=list)
     """Test files. Empty: a stratified part of train is taken (stage evaluate: needed)."""
+    unlabelled: list[str] = field(default_factory=list)
+    """Files of further texts without labels, which the teacher's answers are learned for. Texts of validation, test and
+    training rows are left out, compared by letters and digits alone. Empty: none."""
     name: str = ""
     """Hub dataset name or a `save_to_disk` folder; only for source=hub."""
     config: str = ""
@@ -53,6 +56,11 @@ class DataConfig:
     weight_column: str = ""
     """Column with the weight of a training or validation row, a number of at least 0; a row of weight 0 is left out.
     Only proportions count. Empty: all rows weigh alike."""
+    probabilities_column: str = ""
+    """Column with the probability of each label of a training or validation row, as an object such as
+    {"sport": 0.8, "tech": 0.2} (in CSV as JSON); with a *, such as p_*, one column a label: p_sport, p_tech.
+    A row's label is then its most probable one (several labels: all of at least 1/2); a row without probabilities
+    has the label of its label column. Empty: labels are sure."""
     validation_fraction: float = 0.1
     """Part of the training rows taken for validation when no file is given, in (0, 1)."""
     test_fraction: float = 0.2
@@ -106,6 +114,15 @@ class DataConfig:
         require(
             self.source is DataSource.files or not self.weight_column,
             "data.weight_column is only read with data=files; add data=files",
+        )
+        require(
+            self.source is DataSource.files or not self.probabilities_column,
+            "data.probabilities_column is only read with data=files; add data=files",
+        )
+        require(
+            self.probabilities_column.count("*") < 2 and self.probabilities_column != "*",
+            f"data.probabilities_column must be a column or a pattern with one * such as p_*, "
+            f"got {self.probabilities_column}",
         )
         if self.source is DataSource.hub:
             require(bool(self.name), "data=hub needs data.name, such as data.name=ag_news")

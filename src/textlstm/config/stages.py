@@ -138,6 +138,9 @@ class TrainConfig(PrepareConfig):
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     output_dir: str = "outputs/model"
     """Folder of the saved model; an unfinished training of the same settings in it is continued."""
+    teacher: str = ""
+    """Who says how probable each label of the training rows and of data.unlabelled is: a file of such answers, or
+    hf:NAME_OR_FOLDER, a transformer that is fine-tuned on the training rows (extra `teacher`). Empty: nobody."""
     seed: int = 1
     """Seed of the weights, the order of batches and dropout."""
     seeds: int = 1
@@ -157,6 +160,21 @@ class TrainConfig(PrepareConfig):
             self.model.pos_embedding_size == 0 or self.text.pos,
             "model.pos_embedding_size needs text.pos=true",
         )
+        require(
+            bool(self.teacher) or self.training.distil or not self.data.unlabelled,
+            "data.unlabelled needs a teacher that answers for these rows; set teacher=FILE, teacher=hf:FOLDER or "
+            "training.distil=true",
+        )
+        require(
+            not (self.teacher and self.training.distil),
+            "teacher and training.distil are two teachers; set one of them",
+        )
+
+
+def with_one_network(config: TrainConfig) -> TrainConfig:
+    """Return the settings of a training of one network that no others teach: where unlabelled rows are is left out."""
+    training = replace(config.training, num_models=1, distil=False)
+    return replace(config, data=replace(config.data, unlabelled=[]), training=training)
 
 
 Preparing = TypeVar("Preparing", bound=PrepareConfig)
@@ -254,6 +272,10 @@ class SweepConfig(TrainConfig):
     def __post_init__(self) -> None:
         """Check what spans groups."""
         TrainConfig.__post_init__(self)
+        require(
+            not (self.teacher or self.training.distil),
+            "teacher and training.distil are not used in a sweep; search without them, then train with them",
+        )
         require(self.seeds == 1, f"seeds must be 1 in a sweep, whose trials have one seed each, got {self.seeds}")
 
 

@@ -73,9 +73,18 @@ class TrainingConfig:
     """Folds of all rows that calibration and thresholds are learned from, each row scored by a model that was trained
     without it; 0 means the validation rows do; auto: 5 with fewer than 50 validation rows,
     and with fewer than 200 where the time allows."""
+    teacher_share: float = 0.5
+    """Part of the target of a training row that is the teacher's answer, in [0, 1]; the rest is the row's own label."""
+    teacher_folds: int = 3
+    """Parts of the training rows, each of which a transformer answers for that has learned from the others alone."""
+    teacher_epochs: int = 3
+    """Passes over the training rows when a transformer is fine-tuned."""
     num_models: int = 1
     """Networks trained from different seeds whose probabilities are averaged; auto: 1, and 3 with quality=best where
     the time allows."""
+    distil: bool = False
+    """Let the num_models networks teach one, which alone is saved: each answers for the training rows that it has not
+    learned from, and for data.unlabelled."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -90,6 +99,12 @@ class TrainingConfig:
         check_ranges("training.", self, patience=(0, 100_000), num_threads=workers, num_workers=workers)
         for key in ("warmup_fraction", "label_smoothing", "ema_decay"):
             check_fraction(f"training.{key}", getattr(self, key))
+        require(
+            not self.distil or self.num_models > 1,
+            f"training.distil needs several networks that teach one; set training.num_models=5, not {self.num_models}",
+        )
+        check_ranges("training.", self, teacher_folds=(2, 20), teacher_epochs=(1, 1_000))
+        check_fraction("training.teacher_share", self.teacher_share, below_one=False)
         check_positive("training.checkpoint_seconds", self.checkpoint_seconds, most=10_000_000)
         check_positive("training.minutes", self.minutes, most=1_000_000)
         require(

@@ -30,6 +30,7 @@ SCHEMA_FIELDS = {
     "file": pa.string(),
     "row": pa.int64(),
     "weight": pa.float64(),
+    "probabilities": pa.list_(pa.struct([("label", pa.string()), ("probability", pa.float64())])),
 }
 PREPARED_SCHEMA = pa.schema(list(SCHEMA_FIELDS.items()))
 
@@ -40,7 +41,7 @@ class PreparedSplit:
 
     table: pa.Table
     """Columns of `PREPARED_SCHEMA`, memory-mapped. In every row, `pos` is null where tagging was off, and
-    `weight` where rows have none."""
+    `weight` where rows have none; `probabilities` are null in a row whose labels are sure."""
     digest: str
     """sha256 of texts and labels, in order."""
     files: tuple[MappedFile, ...] = ()
@@ -115,6 +116,34 @@ class PreparedSplit:
         weights = np.asarray(column.to_numpy(), dtype=np.float64)
         # Equal weights are none: the same model to the last bit.
         return None if (weights == weights[0]).all() else weights / weights.mean()
+
+    def probabilities(self, labels: Sequence[str], task: Task) -> npt.NDArray[np.float32] | None:
+        """Return the (N, L) chance of each label; None where the labels of all rows are sure.
+
+        A row whose label is sure has 1 there. Labels that are not among `labels` are left out; with one label a row
+        the others then add up to 1 again.
+        """
+        column = self.table.column("probabilities")
+        if column.null_count == len(column):
+            return None
+        flat = pc.list_flatten(column)
+        # (K,) pairs of all rows, one after another: the row and the label of each.
+        counts = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+        rows = np.repeat(np.arange(len(self)), counts)
+        names = pc.index_in(pc.struct_field(flat, "label"), value_set=pa.array(labels, pa.string()))
+        places = np.asarray(pc.fill_null(names, -1).to_numpy(), dtype=np.int64)
+        chances = np.asarray(pc.struct_field(flat, "probability").to_numpy(), dtype=np.float32)
+        found = np.zeros((len(self), len(labels)), dtype=np.float32)
+        found[rows[places >= 0], places[places >= 0]] = chances[places >= 0]
+        # Sure rows, and rows of which every label is gone, have their own labels.
+        targets = self.targets(labels, task)
+        if task is Task.multi_label:
+            sure = np.asarray(column.is_null().to_numpy(), dtype=np.bool_)
+            found[sure] = targets[sure]
+            return found
+        totals = found.sum(axis=1)
+        found[totals == 0] = np.eye(len(labels), dtype=np.float32)[targets[totals == 0].astype(np.int64)]
+        return np.asarray(found / np.where(totals == 0, 1, totals)[:, None], dtype=np.float32)
 
     def flat_tokens(self) -> pa.ChunkedArray:
         """Return the M tokens of all rows, one after another, as Arrow strings."""

@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from textlstm.config import AUTO_SETTINGS, TEXT_SETTINGS, TrainConfig
-from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
+from textlstm.config import AUTO_SETTINGS, TEXT_SETTINGS, TrainConfig, with_one_network
+from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings.sources import has_wordllama
 from textlstm.fitting.auto_expert import EXPERT_KEYS, choose_expert
 from textlstm.fitting.auto_network import DataSize, choose_sizes, choose_within_time
+from textlstm.fitting.labelled_rows import LabelledRows, labelled_rows
 from textlstm.fitting.linear import NUM_FOLDS, fits_beside_network, needs_folds
-from textlstm.fitting.networks import LabelledRows, fit_networks, labelled_rows, network_inputs
+from textlstm.fitting.networks import fit_networks, network_inputs
 from textlstm.fitting.sampling import bounded_rows, linear_rows
 from textlstm.processes.devices import choose_device
+from textlstm.teaching.answers import Answers
 from textlstm.text.language_detection import is_spaceless
 from textlstm.training.job import EpochReport
 
@@ -42,7 +44,12 @@ class Resolved:
 
 
 def resolve(
-    config: TrainConfig, corpus: PreparedCorpus, *, measure_speed: bool = True, stop: Callable[[], int] | None = None
+    config: TrainConfig,
+    corpus: PreparedCorpus,
+    answers: Answers | None = None,
+    *,
+    measure_speed: bool = True,
+    stop: Callable[[], int] | None = None,
 ) -> Resolved:
     """Return `config` with a plain value for every setting of `config.auto`.
 
@@ -51,6 +58,7 @@ def resolve(
     Args:
         config: all settings of stage train.
         corpus: with training and validation rows.
+        answers: of a teacher; None without one.
         measure_speed: time a short training; else `ASSUMED_SPEED` counts, which is the same on every machine.
         stop: asked while the speed is measured.
 
@@ -60,7 +68,8 @@ def resolve(
     free = frozenset(config.auto)
     if not free:
         return Resolved(config, {}, ())
-    rows = bounded_rows(labelled_rows(corpus), seed=config.seed)
+    rows = labelled_rows(corpus, answers, teacher_share=config.training.teacher_share)
+    rows = bounded_rows(rows, seed=config.seed)
     of_linear = linear_rows(rows, seed=config.seed)
     texts = of_linear.train.texts()
     model, training, reasons = config.model, config.training, list[str]()
@@ -93,10 +102,11 @@ def resolve(
         reasons.append(choice.reason)
 
     # The network: first the settings that the data decide, then those that the time decides.
+    learned = [rows.train] if rows.unlabelled is None else [rows.train, rows.unlabelled]
     size = DataSize(
-        num_rows=len(rows.train),
+        num_rows=sum(map(len, learned)),
         num_validation_rows=len(rows.validation),
-        num_tokens=int(np.minimum(np.diff(rows.train.offsets()), model.max_tokens).sum()),
+        num_tokens=sum(int(np.minimum(np.diff(split.offsets()), model.max_tokens).sum()) for split in learned),
         num_labels=len(corpus.labels),
     )
     on_gpu = choose_device(training.device, key="training.device").type == "cuda"
@@ -146,20 +156,16 @@ def _tokens_per_second(
     order = np.random.default_rng(0).permutation(len(lengths))
     timed_tokens = max(_TIMED_TOKENS, _TIMED_STEPS * config.training.batch_tokens)
     chosen = order[: max(1, int(np.searchsorted(np.cumsum(lengths[order]), timed_tokens)))]
-    some = LabelledRows(
-        rows.train.select(chosen),
-        rows.train_targets[chosen],
-        PreparedSplit(rows.validation.table.slice(0, 0), digest=""),
-        rows.validation_targets[:0],
-    )
+    some = rows.without_unlabelled().select_train(chosen).select_validation(np.arange(0))
     # One network without the options that make a step dearer.
-    training = replace(config.training, epochs=2, num_models=1, adversarial=0.0, r_drop=0.0, patience=0)
+    alone = with_one_network(config)
+    training = replace(alone.training, epochs=2, adversarial=0.0, r_drop=0.0, patience=0)
     speeds: list[float] = []
 
     def note(report: EpochReport) -> None:
         speeds.append(report.tokens_per_second)
 
-    short = replace(config, training=training)
+    short = replace(alone, training=training)
     fit_networks(network_inputs(some, short), corpus, short, work_dir=None, on_epoch=note, stop=stop)
     return max(speeds[-1], 1.0)
 

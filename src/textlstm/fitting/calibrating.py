@@ -71,7 +71,8 @@ def calibrate(
     Args:
         recurrent_logits: (N, L) of the networks.
         expert_logits: (N, L) of the linear expert, None without one.
-        targets: (N,) label ids, -1 for a label unknown to the model, or (N, L) 0/1 when a row may have several.
+        targets: (N,) label ids, -1 for a label unknown to the model, or (N, L) probabilities, which are 0/1 when a row
+            may have several labels that are sure.
         task: which of the two targets it is.
         weights: (N,) importance of the rows, None for equal.
         class_counts: (L,) training rows of each class; None: no scales for rare classes.

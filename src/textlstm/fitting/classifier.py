@@ -11,24 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from textlstm.config import DataConfig, Device, Task, TrainConfig
+from textlstm.config import DataConfig, Device, Task, TrainConfig, with_one_network
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings import Embeddings
 from textlstm.evaluation.abstention import Shortfall
 from textlstm.fitting.calibrating import Calibrated, calibrate, class_counts, validation_weights
 from textlstm.fitting.cross_fit import HeldOutScores, cross_fit
+from textlstm.fitting.distillation import answers_of_networks
 from textlstm.fitting.early_exit import fit_early_exits
+from textlstm.fitting.labelled_rows import LabelledRows, labelled_rows, with_answers
 from textlstm.fitting.linear import linear_models
-from textlstm.fitting.networks import (
-    LabelledRows,
-    NetworkInputs,
-    OnStep,
-    fit_networks,
-    labelled_rows,
-    named_steps,
-    network_inputs,
-    refit_networks,
-)
+from textlstm.fitting.networks import NetworkInputs, OnStep, fit_networks, named_steps, network_inputs, refit_networks
 from textlstm.fitting.sampling import MOST_LINEAR_CHARACTERS, bounded_rows, linear_rows
 from textlstm.fitting.thresholds import fit_thresholds, thresholds_of_expert, with_thresholds
 from textlstm.models.calibration.combination import BranchCombiner
@@ -38,6 +31,7 @@ from textlstm.models.linear.fits import LinearModels
 from textlstm.models.network.network import TextNetwork, predict_logits
 from textlstm.processes.devices import choose_device
 from textlstm.saved_model import Columns, SavedModel
+from textlstm.teaching.answers import Answers
 from textlstm.training.job import EpochReport, FitResult
 from textlstm.training.validation_scores import score
 
@@ -60,7 +54,7 @@ class Fitted:
     shortfall: Shortfall | None = None
     """Why the error rate that was asked for is not guaranteed; None where it is, or none was asked for."""
     bounds: tuple[str, ...] = ()
-    """Which parts of the model learned from a sample of the rows, a line each."""
+    """Who taught the networks, and which parts of the model learned from a sample of the rows; a line each."""
 
     def metrics(self) -> dict[str, float]:
         """Return the figures of the making, by name: validation scores, speed, padding, coverage of the vectors."""
@@ -107,6 +101,7 @@ class Fitted:
 def fit_classifier(
     corpus: PreparedCorpus,
     config: TrainConfig,
+    answers: Answers | None = None,
     *,
     work_dir: Path | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
@@ -120,6 +115,7 @@ def fit_classifier(
     Args:
         corpus: with training and validation rows.
         config: all settings of stage train.
+        answers: of a teacher, which the networks learn from beside the labels; None without one.
         work_dir: where checkpoints are kept; an unfinished training there is continued.
         on_epoch: called after each epoch.
         on_refit_epoch: called after each epoch of `training.refit`, which has no validation figures.
@@ -131,7 +127,14 @@ def fit_classifier(
         InputError: the corpus has no training or no validation rows.
         ConfigError: `evaluation.label_shares` names what validation rows do not have.
     """
-    rows = bounded_rows(labelled_rows(corpus), seed=config.seed)
+    rows = labelled_rows(corpus, answers, teacher_share=config.training.teacher_share)
+    rows = bounded_rows(rows, seed=config.seed)
+    lines: tuple[str, ...] = ()
+    if config.training.distil:
+        # Several networks teach, and one learns.
+        own = answers_of_networks(rows, corpus, config, work_dir=work_dir, stop=stop, on_step=on_step)
+        rows = with_answers(rows, own, teacher_share=config.training.teacher_share)
+        config, lines = with_one_network(config), own.lines
     weights = validation_weights(
         rows.validation_targets, corpus, config.evaluation, row_weights=rows.validation.weights()
     )
@@ -143,7 +146,7 @@ def fit_classifier(
                 rows, corpus, config, work_dir=work_dir, on_epoch=on_epoch, on_step=on_step, stop=stop
             )
             on_wait("the linear models are fitted")
-            return _fitted(outcome, linear(stop), rows, corpus, config)
+            return _fitted(outcome, linear(stop), rows, corpus, config, lines=lines)
 
         # Both branches learn from the training rows.
         on_wait("numbering words")
@@ -182,7 +185,7 @@ def fit_classifier(
         calibrated = calibrate(
             recurrent,
             models.validation_logits,
-            targets,
+            rows.calibrated_targets,
             task=corpus.task,
             weights=weights,
             class_counts=counts,
@@ -192,7 +195,7 @@ def fit_classifier(
 
         held_out = HeldOutScores(recurrent, models.validation_logits, targets, rows.validation.weights())
         outcome = _Outcome(inputs, networks, results, refits, calibrated, probabilities, held_out, weights)
-        return _fitted(outcome, models, rows, corpus, config)
+        return _fitted(outcome, models, rows, corpus, config, lines=lines)
 
 
 def _fit_by_folds(
@@ -213,7 +216,7 @@ def _fit_by_folds(
     calibrated = calibrate(
         scores.recurrent_logits,
         scores.expert_logits,
-        targets,
+        scores.calibrated_targets,
         task=corpus.task,
         weights=weights,
         class_counts=class_counts(targets, len(corpus.labels)),
@@ -251,7 +254,13 @@ class _Outcome:
 
 
 def _fitted(
-    outcome: _Outcome, linear: LinearModels, rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig
+    outcome: _Outcome,
+    linear: LinearModels,
+    rows: LabelledRows,
+    corpus: PreparedCorpus,
+    config: TrainConfig,
+    *,
+    lines: tuple[str, ...],
 ) -> Fitted:
     """Put the model together."""
     probabilities, held_out, weights = outcome.probabilities, outcome.held_out, outcome.weights
@@ -292,7 +301,7 @@ def _fitted(
         held_out.targets,
         outcome.calibrated,
         guarded.shortfall,
-        _bounds(corpus, rows, config),
+        lines + _bounds(corpus, rows, config),
     )
 
 
@@ -348,7 +357,7 @@ def _weights(networks: list[TextNetwork], combiner: BranchCombiner) -> dict[str,
 
 def _hashes_of(rows: LabelledRows) -> np.ndarray:
     """Return the sorted hashes of all texts that any part of the model learned from: training and validation rows."""
-    return np.unique(rows.joined().train.hashes())
+    return np.unique(rows.joined().learned()[0].hashes())
 
 
 def _label_shares(targets: np.ndarray, num_labels: int) -> tuple[float, ...]:

@@ -10,7 +10,8 @@ from textlstm.config import DataConfig, Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings.sources import vectors_of_expert
 from textlstm.evaluation.label_errors import QUALITY_FILE, quality_table
-from textlstm.fitting.networks import LabelledRows, OnStep, encode_rows, fit_networks, named_steps, network_inputs
+from textlstm.fitting.labelled_rows import LabelledRows
+from textlstm.fitting.networks import OnStep, encode_rows, fit_networks, named_steps, network_inputs
 from textlstm.fitting.sampling import linear_rows, row_classes
 from textlstm.models.linear.expert import LinearExpert
 from textlstm.models.network.network import predict_logits
@@ -32,6 +33,13 @@ class HeldOutScores:
     """(N,) int64 or (N, L) float32."""
     row_weights: np.ndarray | None = None
     """(N,) weights of the rows, of mean 1; None where all weigh alike."""
+    probabilities: np.ndarray | None = None
+    """(N, L) float32 chance of each label; None where `targets` are sure."""
+
+    @property
+    def calibrated_targets(self) -> np.ndarray:
+        """Targets that the calibration learns from."""
+        return self.targets if self.probabilities is None else self.probabilities
 
 
 def cross_fit(
@@ -66,10 +74,7 @@ def cross_fit(
             continue
         # The network of the other folds.
         if with_network:
-            train = joined.train.select(kept)
-            inputs = network_inputs(
-                LabelledRows(train, targets[kept], joined.validation, joined.validation_targets), config
-            )
+            inputs = network_inputs(joined.select_train(kept), config)
             [network], _ = fit_networks(
                 inputs,
                 corpus,
@@ -84,8 +89,7 @@ def cross_fit(
             recurrent[left] = predict_logits(network.to(device), held_out, device=device)
         # The linear expert of the other folds.
         if expert is not None:
-            others = replace(joined, train=joined.train.select(kept), train_targets=targets[kept])
-            some = linear_rows(others, seed=config.seed)
+            some = linear_rows(joined.select_train(kept), seed=config.seed)
             fitted = LinearExpert.fit(
                 some.train.texts(),
                 some.train_targets,
@@ -95,9 +99,10 @@ def cross_fit(
                 seed=config.seed,
                 pretrained=pretrained,
                 row_weights=some.train.weights(),
+                probabilities=some.train_probabilities,
             )
             expert[left] = fitted.logits(joined.train.select(left).texts())
-    return HeldOutScores(recurrent, expert, targets, joined.train.weights())
+    return HeldOutScores(recurrent, expert, targets, joined.train.weights(), joined.train_probabilities)
 
 
 def stratified_folds(targets: np.ndarray, *, num_folds: int, seed: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from textlstm.config import Task, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings.sources import vectors_of_expert
 from textlstm.fitting.cross_fit import stratified_folds
-from textlstm.fitting.networks import LabelledRows
+from textlstm.fitting.labelled_rows import LabelledRows
 from textlstm.fitting.sampling import linear_rows
 from textlstm.models.linear.fits import LinearFits, LinearModels
 from textlstm.processes.call import BackgroundCall
@@ -91,4 +91,5 @@ def _fits(rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig, *, sc
         seed=config.seed,
         row_weights=joined.train.weights(),
         folds=folds,
+        probabilities=joined.train_probabilities,
     )

@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from textlstm.arrays.ragged import offsets_of
 from textlstm.config import ModelConfig, TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.embeddings import Embeddings, load_embeddings
-from textlstm.errors import InputError
+from textlstm.fitting.labelled_rows import LabelledRows
 from textlstm.models.network.inputs import EncodedSplit, encode_texts
 from textlstm.models.network.network import NetworkSizes, TextNetwork
 from textlstm.storage.files import storage_errors
@@ -30,42 +29,6 @@ TOKENS_FILE = "tokens.bin"
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledRows:
-    """Training and validation rows with their targets, (N,) int64 or (N, L) float32."""
-
-    train: PreparedSplit
-    train_targets: np.ndarray
-    validation: PreparedSplit
-    validation_targets: np.ndarray
-
-    def joined(self) -> "LabelledRows":
-        """Return all rows as training rows, and none for validation."""
-        both = pa.concat_tables([self.train.table, self.validation.table])
-        return LabelledRows(
-            PreparedSplit(both, digest="", files=self.train.files + self.validation.files),
-            np.concatenate([self.train_targets, self.validation_targets]),
-            PreparedSplit(self.validation.table.slice(0, 0), digest=""),
-            self.validation_targets[:0],
-        )
-
-
-def labelled_rows(corpus: PreparedCorpus) -> LabelledRows:
-    """Return the rows to fit on; a validation row whose only label training lacks teaches nothing and is left out.
-
-    Raises:
-        InputError: the corpus has no training or no validation rows.
-    """
-    train, validation = corpus.train, corpus.validation
-    if not train or not validation:
-        raise InputError("training needs rows in train and in validation; set data.train or data.validation_fraction")
-    targets = validation.targets(corpus.labels, corpus.task)
-    if targets.ndim == 1 and targets.min() < 0:
-        known = targets >= 0
-        validation, targets = PreparedSplit(validation.table.filter(pa.array(known)), digest=""), targets[known]
-    return LabelledRows(train, train.targets(corpus.labels, corpus.task), validation, targets)
-
-
-@dataclass(frozen=True, slots=True)
 class NetworkInputs:
     """The inputs of a training of networks."""
 
@@ -76,14 +39,18 @@ class NetworkInputs:
 
 
 def network_inputs(rows: LabelledRows, config: TrainConfig, *, work_dir: Path | None = None) -> NetworkInputs:
-    """Return the vocabulary of the training rows, its vectors, and the rows as ids: many of them in `work_dir`."""
+    """Return the vocabulary of the rows that networks learn from, its vectors, and the rows as ids.
+
+    Many ids lie in a file of `work_dir`.
+    """
+    learned, targets = rows.learned()
     vocabulary = Vocabulary.build(
-        rows.train.token_counts(), max_size=config.model.vocabulary_size, min_count=config.model.min_count
+        learned.token_counts(), max_size=config.model.vocabulary_size, min_count=config.model.min_count
     )
     return NetworkInputs(
         vocabulary,
         load_embeddings(config.model.embeddings, vocabulary, language=config.text.language),
-        encode_rows(rows.train, vocabulary, rows.train_targets, config, work_dir=work_dir),
+        encode_rows(learned, vocabulary, targets, config, work_dir=work_dir),
         encode_rows(rows.validation, vocabulary, rows.validation_targets, config),
     )
 

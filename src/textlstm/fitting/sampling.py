@@ -3,12 +3,10 @@
 A sample depends on labels, lengths and seed. Below the bounds nothing is sampled, and the same rows come back.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 
-from textlstm.fitting.networks import LabelledRows
+from textlstm.fitting.labelled_rows import LabelledRows
 
 MOST_LINEAR_CHARACTERS = 40_000_000
 """Characters of training texts that the linear expert and the baseline learn from: their n-grams take about 10 bytes of
@@ -25,11 +23,7 @@ def bounded_rows(rows: LabelledRows, *, seed: int) -> LabelledRows:
     chosen = stratified_sample(rows.validation_targets, sizes, most=1.0, seed=seed)
     if chosen is None:
         return rows
-    return replace(
-        rows,
-        validation=rows.validation.select(chosen),
-        validation_targets=rows.validation_targets[chosen],
-    )
+    return rows.select_validation(chosen)
 
 
 def linear_rows(rows: LabelledRows, *, seed: int) -> LabelledRows:
@@ -37,11 +31,7 @@ def linear_rows(rows: LabelledRows, *, seed: int) -> LabelledRows:
     chosen = stratified_sample(rows.train_targets, rows.train.num_characters(), most=MOST_LINEAR_CHARACTERS, seed=seed)
     if chosen is None:
         return rows
-    return replace(
-        rows,
-        train=rows.train.select(chosen),
-        train_targets=rows.train_targets[chosen],
-    )
+    return rows.select_train(chosen)
 
 
 def stratified_sample(

@@ -14,7 +14,7 @@ from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.fitting.auto import chosen_embeddings, with_values
 from textlstm.fitting.auto_network import DataSize, choose_sizes
 from textlstm.fitting.cross_fit import cross_fit
-from textlstm.fitting.networks import LabelledRows
+from textlstm.fitting.labelled_rows import LabelledRows
 from textlstm.models.calibration.temperature import Wanted, fit_scales, row_losses
 from textlstm.models.linear.svm import fit_linear_svm
 from textlstm.models.linear.tfidf import SparseRows, join_columns

@@ -194,6 +194,8 @@ def _changed_versions(before: dict[str, str]) -> str:
 def _digest(config: TrainConfig, corpus: PreparedCorpus) -> str:
     content = [corpus.key, asdict(config.model), asdict(config.training), asdict(config.evaluation), config.seed]
     content.append(config.auto)
+    if config.teacher or config.data.unlabelled:
+        content.append([config.teacher, config.data.unlabelled])
     if config.seeds > 1:
         content.append(config.seeds)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

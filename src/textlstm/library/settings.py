@@ -11,6 +11,7 @@ from textlstm.errors import ConfigError
 FROM_ARGUMENTS = (
     *("source", "train", "validation", "test", "name", "config", "format", "encoding"),
     *("text_column", "label_column", "labels_column", "label_separator", "id_column", "weight_column"),
+    *("probabilities_column", "unlabelled"),
 )
 """Settings of `data` that say where rows are; here they are arguments."""
 _LOCK = threading.Lock()

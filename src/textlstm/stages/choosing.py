@@ -10,6 +10,8 @@ from textlstm.fitting import resolve, resolve_text, with_values
 from textlstm.processes.distributed import under_torchrun
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import note, progress
+from textlstm.stages.teaching import taught
+from textlstm.teaching.answers import Answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,8 @@ class Chosen:
     corpus: PreparedCorpus
     values: dict[str, Any]
     """The values that were chosen, by key, in the order in which they can be applied."""
+    answers: Answers | None = None
+    """Of the teacher; None without one."""
 
 
 def choose_settings(
@@ -34,7 +38,7 @@ def choose_settings(
         stop: asked while networks are trained.
     """
     if not config.auto:
-        return Chosen(config, corpus, {})
+        return Chosen(config, corpus, {}, taught(config, corpus))
     # Which words are read comes first: sizes and time depend on them.
     # Under `torchrun` a training needs all processes, and the others wait for what is chosen here.
     with progress("training") as advance:
@@ -43,16 +47,19 @@ def choose_settings(
     note(*(f"auto: {reason}" for reason in words.reasons))
     if words.config.text != config.text:
         corpus = prepared(words.config)
+    answers = taught(words.config, corpus)
     with progress("training") as advance:
         advance(0, None, "choosing settings")
-        rest = resolve(words.config, corpus, measure_speed=measure_speed and not under_torchrun(), stop=stop)
+        measure_speed = measure_speed and not under_torchrun()
+        rest = resolve(words.config, corpus, answers, measure_speed=measure_speed, stop=stop)
     note(*(f"auto: {reason}" for reason in rest.reasons))
     found = words.values | rest.values
     values = {key: found[key] for key in AUTO_SETTINGS if key in found}
-    return Chosen(rest.config, corpus, values)
+    return Chosen(rest.config, corpus, values, answers)
 
 
 def with_earlier_values(config: TrainConfig, corpus: PreparedCorpus, values: dict[str, Any]) -> Chosen:
     """Return `config` with the `values` that another process or an earlier start has chosen, and their corpus."""
     chosen = with_values(config, values)
-    return Chosen(chosen, corpus if chosen.text == config.text else prepared(chosen), values)
+    corpus = corpus if chosen.text == config.text else prepared(chosen)
+    return Chosen(chosen, corpus, values, taught(chosen, corpus))

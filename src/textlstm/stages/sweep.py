@@ -17,7 +17,7 @@ from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.errors import ConfigError, Interrupted, TextLSTMError
 from textlstm.evaluation.scored_rows import correct_rows, decide
 from textlstm.fitting import Fitted, fit_classifier
-from textlstm.fitting.networks import labelled_rows
+from textlstm.fitting.labelled_rows import labelled_rows
 from textlstm.fitting.sampling import bounded_rows
 from textlstm.inference.classifier import TextClassifier
 from textlstm.processes.devices import num_cores, refuse_missing_gpu

@@ -19,6 +19,7 @@ from textlstm.stages.choosing import Chosen, choose_settings, with_earlier_value
 from textlstm.stages.evaluate import Evaluated, evaluate_split
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import Advance, Stopwatch, note, progress
+from textlstm.stages.teaching import taught
 from textlstm.tracking.run import Tracker, open_run
 from textlstm.training.job import EpochReport, Step
 
@@ -84,6 +85,7 @@ def train_model(config: TrainConfig, *, model_dir: Path, evaluation_dir: Path, f
             fitted = fit_classifier(
                 corpus,
                 config,
+                chosen.answers,
                 work_dir=unfinished.directory,
                 on_epoch=epochs.show_without_validation if config.training.cross_fit else epochs.show,
                 on_refit_epoch=epochs.show_refit,
@@ -139,7 +141,7 @@ def test_digest(corpus: PreparedCorpus) -> str:
 def _with_chosen_values(config: TrainConfig, corpus: PreparedCorpus, unfinished: UnfinishedWork) -> Chosen:
     """Return `config` without `auto`, its corpus, and the chosen values; a continued training keeps earlier ones."""
     if not config.auto:
-        return Chosen(config, corpus, {})
+        return Chosen(config, corpus, {}, taught(config, corpus))
     if unfinished.is_continued:
         # A measurement could choose other values today, and the checkpoint fits only those of before.
         return with_earlier_values(config, corpus, unfinished.values)

@@ -27,12 +27,14 @@ class Objective:
     """(L,) float32 added to training logits: log p for one label, log odds for several (Menon et al. 2021)."""
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return (B,) float32 losses of (B, L) `logits` for (B,) label ids or (B, L) zeros and ones."""
+        """Return (B,) float32 losses of (B, L) `logits` for (B,) label ids or (B, L) probabilities."""
         # (B, L) + (L,): frequent labels get a head start in training that they must do without later.
         if self.log_prior is not None:
             logits = logits + self.log_prior
         if self.task is Task.multi_label:
             return self._multi_label(logits, targets)
+        if targets.ndim == 2:
+            return self._of_probabilities(logits, targets)
         if logits.is_cuda:
             # The same from a table of smoothed targets, (B,) to (B, L): half as many kernels.
             losses = functional.cross_entropy(logits, self.smoothed_targets[targets], reduction="none")
@@ -43,6 +45,15 @@ class Objective:
             right = logits.softmax(dim=1).gather(1, targets.unsqueeze(1)).squeeze(1)
             losses = losses * (1 - right) ** self.focal_gamma
         return losses if self.class_weights is None else losses * self.class_weights[targets]
+
+    def _of_probabilities(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return (B,) losses of one label a row, of which (B, L) `targets` says how probable each is."""
+        smoothed = targets * (1 - self.label_smoothing) + self.label_smoothing / targets.shape[1]
+        losses = -(smoothed * logits.log_softmax(dim=1)).sum(dim=1)
+        if self.focal_gamma:
+            right = (logits.softmax(dim=1) * targets).sum(dim=1)
+            losses = losses * (1 - right).clamp(min=0) ** self.focal_gamma
+        return losses if self.class_weights is None else losses * (targets @ self.class_weights)
 
     def _multi_label(self, logits: Tensor, targets: Tensor) -> Tensor:
         smoothed = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
@@ -71,8 +82,8 @@ def build_objective(
 ) -> Objective:
     """Return the loss of `config`; class weights and priors come from the training `targets`.
 
-    A class without training rows gets weight 0. For several labels the weight of a class is that of its positives:
-    the square root of negatives over positives.
+    With (N, L) probabilities a class has as many rows as they add up to. A class without training rows gets weight 0.
+    For several labels the weight of a class is that of its positives: the square root of negatives over positives.
     """
     counts = label_counts(targets, num_labels)
     weights = log_prior = None
@@ -97,7 +108,8 @@ def _smoothed_targets(num_labels: int, label_smoothing: float) -> Tensor:
 def row_weights(targets: np.ndarray, num_labels: int) -> np.ndarray:
     """Return (N,) float64 chances of drawing each row so that classes are drawn equally often.
 
-    A row with several labels counts by its rarest one, a row without labels by the mean of the others.
+    A row with several labels counts by its rarest one, a row without labels by the mean of the others; so does a row
+    with probabilities, each label by its part.
     """
     # (L,) chance of a row of each class; a class without rows divides by zero and gets 0.
     with np.errstate(divide="ignore"):
@@ -113,8 +125,8 @@ def row_weights(targets: np.ndarray, num_labels: int) -> np.ndarray:
 
 
 def label_counts(targets: np.ndarray, num_labels: int) -> np.ndarray:
-    """Return (L,) int64 training rows of each label."""
-    counts = np.bincount(targets, minlength=num_labels) if targets.ndim == 1 else targets.sum(axis=0)
+    """Return (L,) int64 training rows of each label; probabilities add up, rounded."""
+    counts = np.bincount(targets, minlength=num_labels) if targets.ndim == 1 else targets.sum(axis=0).round()
     return np.asarray(counts, dtype=np.int64)
 
 

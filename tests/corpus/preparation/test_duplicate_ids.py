@@ -1,6 +1,6 @@
 """Ids must be unique (56 of docs/bad-input.md)."""
 
-from textlstm.corpus.preparation.reading import DuplicateIds
+from textlstm.corpus.preparation.row_checks import DuplicateIds
 
 
 def test_56_duplicate_ids_name_both_rows_and_not_the_id() -> None:

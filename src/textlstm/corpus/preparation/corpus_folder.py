@@ -97,13 +97,14 @@ class SplitDigest:
     """sha256 of texts and labels in order, whatever the batches are.
 
     It is the sha256 of five others: the bytes of all texts, the bytes of all labels, the lengths of the texts, the
-    lengths of the labels, and how many labels each row has; numbers are little-endian int64. Weights, where rows have
-    them, are a sixth.
+    lengths of the labels, and how many labels each row has; numbers are little-endian int64. Weights and
+    probabilities, where rows have them, are further ones.
     """
 
     def __init__(self) -> None:
         self._parts = [hashlib.sha256() for _ in range(5)]
         self._weights: hashlib._Hash | None = None
+        self._probabilities: hashlib._Hash | None = None
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take the rows of `batch` in."""
@@ -119,10 +120,16 @@ class SplitDigest:
         if weights is not None and len(weights) and not weights.null_count:
             self._weights = self._weights or hashlib.sha256()
             self._weights.update(weights.to_numpy().astype("<f8").tobytes())
+        chances = batch.column("probabilities") if "probabilities" in batch.schema.names else None
+        if chances is not None and chances.null_count < len(chances):
+            self._probabilities = self._probabilities or hashlib.sha256()
+            # A line of JSON a row, so that the cut into batches leaves no trace here either.
+            for row in chances.to_pylist():
+                self._probabilities.update(json.dumps(row).encode() + b"\n")
 
     def hexdigest(self) -> str:
         """Return the digest of all rows so far."""
-        parts = [*self._parts, *([self._weights] if self._weights else [])]
+        parts = [*self._parts, *(part for part in (self._weights, self._probabilities) if part)]
         return hashlib.sha256(b"".join(part.digest() for part in parts)).hexdigest()
 
 
@@ -149,9 +156,11 @@ def load_split(path: Path, *, digest: str) -> PreparedSplit:
     # `read_all` copies nothing here: the columns point into the mapped file.
     file = MappedFile(path)
     table = pa.ipc.open_file(pa.py_buffer(file.bytes)).read_all()
-    # Corpora of earlier versions have no weights: theirs are null, as where rows have none.
-    if "weight" not in table.schema.names:
-        table = table.append_column(PREPARED_SCHEMA.field("weight"), pa.nulls(len(table), pa.float64()))
+    # Corpora of earlier versions have no weights and no probabilities: theirs are null, as where rows have none.
+    for name in ("weight", "probabilities"):
+        if name not in table.schema.names:
+            field = PREPARED_SCHEMA.field(name)
+            table = table.append_column(field, pa.nulls(len(table), field.type))
     if table.schema != PREPARED_SCHEMA:
         raise IntegrityError(f"{path}: has other columns than this version writes. Set overwrite=true.")
     return PreparedSplit(table, digest, (file,))
@@ -162,7 +171,7 @@ def load_split(path: Path, *, digest: str) -> PreparedSplit:
 FORMAT_VERSION = 1
 """Version of the folder's layout."""
 
-ONLY_WHERE = ("train", "validation", "test", "name", "config", "strict")
+ONLY_WHERE = ("train", "validation", "test", "unlabelled", "name", "config", "strict")
 """Data settings that say where rows are or what to refuse, not what is stored."""
 ONLY_HOW = ("tagger_device",)
 """Text settings that do not change what is stored."""

@@ -207,6 +207,29 @@ def check_known(
     return [f"{name}: {rows} with labels that {owner} does not have {fate}: {listed(unknown)}"]
 
 
+def check_probable(num_rows_of: Mapping[str, Mapping[str, int]], known: Sequence[str]) -> None:
+    """Refuse probabilities of labels that are not `known`: mostly misspelled ones.
+
+    Args:
+        num_rows_of: by split, the number of rows that name each label.
+        known: labels that are the most probable ones of some row.
+
+    Raises:
+        InputError: there are such labels; a line a split, with all of them.
+    """
+    problems = []
+    for split, counts in num_rows_of.items():
+        unknown = {label: count for label, count in sorted(counts.items()) if label not in known}
+        if unknown:
+            named = ", ".join(f"{label!r} ({counted(count, 'row')})" for label, count in unknown.items())
+            problems.append(
+                f"{split}: probabilities name labels that are the most probable ones of no row: {named}. "
+                "Correct the names, or leave them out of the probabilities."
+            )
+    if problems:
+        raise InputError(*problems)
+
+
 def _joined_label_problems(
     unknown: Sequence[str], counts: Mapping[str, int], known: Sequence[str], data: DataConfig, *, name: str, owner: str
 ) -> list[str]:

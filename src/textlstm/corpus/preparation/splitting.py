@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from textlstm.arrays.hashing import Hashes, mix
 from textlstm.config import DataConfig
-from textlstm.corpus.preparation.label_checks import check_known, check_labels
+from textlstm.corpus.preparation.label_checks import check_known, check_labels, check_probable
 from textlstm.corpus.preparation.reading import Ingested, IngestedSource
 from textlstm.corpus.prepared import Split
 from textlstm.errors import InputError
@@ -133,6 +133,7 @@ def assign_rows(ingested: Ingested, data: DataConfig) -> Assignment:
         duplicates["dropped_leaked"] = _drop(assigned, leaked)
     # What is left must be enough to learn from; then missing splits are taken from train.
     label_ids = _LabelIds(ingested.label_sets)
+    check_probable({source.split: source.num_rows_of for source in ingested.sources}, label_ids.names)
     warnings += _check_classes(train, assigned, label_ids, data)
     # Test comes first, so that it does not depend on the fraction of validation.
     for split, fraction in ((Split.test, data.test_fraction), (Split.validation, data.validation_fraction)):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from textlstm.config import DataConfig, FileFormat, LabellingConfig
+from textlstm.corpus.rows.probabilities import is_pattern, label_columns
 from textlstm.errors import InputError
 
 # Text encodings: which names exist, and which can be cut into lines before they are decoded.
@@ -139,6 +140,9 @@ class ColumnNames:
     """Column with a unique id; empty: the row number is the id."""
     weight: str = ""
     """Column with the weight of a row; empty: all rows weigh alike."""
+    probabilities: str = ""
+    """Column with the probability of each label, or a pattern with a * for one column a label; empty: labels are
+    sure."""
 
     @property
     def is_multi_label(self) -> bool:
@@ -172,8 +176,11 @@ class ReadSettings:
     """Group of settings that error messages name, as in `Set data.text_column.`"""
 
     @classmethod
-    def for_data(cls, config: DataConfig, *, with_weights: bool = False) -> "ReadSettings":
-        """Return the settings of labelled data (stages prepare, train, evaluate); rows to learn from have weights."""
+    def for_data(cls, config: DataConfig, *, to_learn: bool = False) -> "ReadSettings":
+        """Return the settings of labelled data (stages prepare, train, evaluate).
+
+        Rows `to_learn` from have weights and probabilities, where settings name columns of them.
+        """
         return cls(
             format=config.format,
             encoding=config.encoding,
@@ -184,7 +191,8 @@ class ReadSettings:
                 labels=config.labels_column,
                 label_separator=config.label_separator,
                 id=config.id_column,
-                weight=config.weight_column if with_weights else "",
+                weight=config.weight_column if to_learn else "",
+                probabilities=config.probabilities_column if to_learn else "",
             ),
             need_labels=True,
             max_chars=config.max_chars,
@@ -209,7 +217,11 @@ class ReadSettings:
         """Return the columns a file must have, each with the setting that names it."""
         columns, prefix = self.columns, self.key_prefix
         required = {columns.text: f"{prefix}.text_column"}
-        if self.need_labels:
+        if columns.probabilities:
+            # Where labels come from probabilities, a label column need not be there.
+            if not is_pattern(columns.probabilities):
+                required[columns.probabilities] = f"{prefix}.probabilities_column"
+        elif self.need_labels:
             if columns.is_multi_label:
                 required[columns.labels] = f"{prefix}.labels_column"
             else:
@@ -238,6 +250,9 @@ def header_problems(columns: Sequence[str], settings: ReadSettings, *, name: str
     for column, key in settings.required_columns().items():
         if column not in seen:
             problems.append(missing_column(column, columns, key=key, name=name))
+    pattern = settings.columns.probabilities
+    if is_pattern(pattern) and not label_columns(columns, pattern):
+        problems.append(missing_column(pattern, columns, key=f"{settings.key_prefix}.probabilities_column", name=name))
     return problems
 
 

@@ -19,7 +19,8 @@ from textlstm.corpus.rows.records import Record, Reject, text_of_name
 from textlstm.corpus.rows.settings import ReadSettings
 from textlstm.corpus.sources.examples import Example, ExampleReader, is_blank_text, weight_of
 
-ROW_SCHEMA = pa.schema([PREPARED_SCHEMA.field(name) for name in ("id", "text", "labels", "file", "row", "weight")])
+_ROW_FIELDS = ("id", "text", "labels", "file", "row", "weight", "probabilities")
+ROW_SCHEMA = pa.schema([PREPARED_SCHEMA.field(name) for name in _ROW_FIELDS])
 _VISIBLE = "[!-~]"
 """ASCII characters of which one is enough: a text that has it is not blank."""
 _MOST_KNOWN = 100_000
@@ -97,7 +98,8 @@ class ExampleBlockReader:
         if not (weights := self._weights(block)):
             return None, np.ones(num_rows, np.bool_)
         name = pa.scalar(text_of_name(Path(block.file).name), pa.string())
-        arrays = [ids, texts, labels, pa.repeat(name, num_rows), pa.array(block.numbers), weights[0]]
+        sure = pa.nulls(num_rows, ROW_SCHEMA.field("probabilities").type)
+        arrays = [ids, texts, labels, pa.repeat(name, num_rows), pa.array(block.numbers), weights[0], sure]
         rows = pa.record_batch(arrays, schema=ROW_SCHEMA)
         return (rows.filter(pa.array(~is_odd)) if is_odd.any() else rows), is_odd
 
@@ -169,9 +171,16 @@ def record_batch(examples: Sequence[Example]) -> pa.RecordBatch:
         [names[example.record.file] for example in examples],
         [example.record.number for example in examples],
         [example.weight for example in examples],
+        [_pairs(example.probabilities) for example in examples],
     ]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, ROW_SCHEMA, strict=True)]
     return pa.record_batch(arrays, schema=ROW_SCHEMA)
+
+
+def _pairs(probabilities: dict[str, float] | str | None) -> list[dict[str, object]] | None:
+    if not isinstance(probabilities, dict):
+        return None
+    return [{"label": label, "probability": chance} for label, chance in probabilities.items()]
 
 
 def _is_plain(kind: pa.DataType) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from textlstm.config import DataConfig, DataSource
 from textlstm.corpus.rows.inputs import can_be_read_twice, expand_inputs
+from textlstm.corpus.rows.probabilities import ProbabilitiesError, labels_of_probabilities, read_probabilities
 from textlstm.corpus.rows.readers import read_records
 from textlstm.corpus.rows.records import Record, Reject, text_of_name
 from textlstm.corpus.rows.settings import STDIN, ReadSettings
@@ -28,6 +29,8 @@ class Example(NamedTuple):
     record: Record
     weight: float | None = None
     """NaN where the value is no finite number of at least 0; None where rows have no weights."""
+    probabilities: dict[str, float] | str | None = None
+    """Chance of each label that is not 0; the reason where they cannot be used; None where the label is sure."""
 
 
 class _RefusedError(Exception):
@@ -67,12 +70,28 @@ class ExampleReader:
             text = _text(record, self._settings)
             if is_blank_text(text):
                 raise _RefusedError(f"column {columns.text!r}: the text is empty or only white space")
-            labels = self._labels(record)
+            probabilities = self._probabilities(record)
+            if probabilities is None:
+                labels = self._labels(record)
+            elif isinstance(probabilities, str):
+                labels = ()
+            else:
+                labels = labels_of_probabilities(probabilities, several=columns.is_multi_label)
             row_id = _scalar_text(record, columns.id) if columns.id else str(record.number)
             weight = weight_of(record.fields.get(columns.weight)) if columns.weight else None
         except _RefusedError as refused:
             return Reject(record.file, record.number, record.offset, str(refused))
-        return Example(text, labels, row_id, record, weight)
+        return Example(text, labels, row_id, record, weight, probabilities)
+
+    def _probabilities(self, record: Record) -> dict[str, float] | str | None:
+        """Return the chance of each label, or why there is none; None where the row or the settings have none."""
+        columns = self._settings.columns
+        if not columns.probabilities:
+            return None
+        try:
+            return read_probabilities(record.fields, columns.probabilities, several=columns.is_multi_label)
+        except ProbabilitiesError as error:
+            return str(error)
 
     def labels_of(self, record: Record) -> tuple[str, ...] | None:
         """Return the labels of a record whose text can be used; None where they are a reason to reject it."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -77,6 +77,15 @@ def labelled_file_sources(data: DataConfig) -> tuple[Source, ...]:
     return (_files(Split.test, data.test, data),)
 
 
+def unlabelled_file_source(data: DataConfig) -> Source:
+    """Return the source of the files `data.unlabelled`, whose rows need no label.
+
+    Raises:
+        InputError: a file is missing.
+    """
+    return _files(Split.train, data.unlabelled, data, need_labels=False)
+
+
 def check_unchanged(sources: Sequence[Source]) -> None:
     """Compare the digests of all sources with what is there now.
 
@@ -147,9 +156,9 @@ def _given_files(data: DataConfig) -> tuple[Source, ...]:
     return tuple(sources)
 
 
-def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
-    # Rows that are only scored need no weight.
-    settings = ReadSettings.for_data(data, with_weights=split is not Split.test)
+def _files(split: Split, patterns: Sequence[str], data: DataConfig, *, need_labels: bool = True) -> Source:
+    # Rows that are only scored need no weight and no probabilities.
+    settings = replace(ReadSettings.for_data(data, to_learn=split is not Split.test), need_labels=need_labels)
     paths = [_kept(path, settings) for path in expand_inputs(patterns)]
     # One reader for all files of the split; `notes` asks it after the rows have been read.
     read = ExampleReader(settings)
@@ -175,7 +184,8 @@ def _files(split: Split, patterns: Sequence[str], data: DataConfig) -> Source:
         digest,
         notes_of_reading=notes,
         num_bytes=sum(path.stat().st_size for path in paths),
-        blocks=blocks,
+        # Probabilities are looked at row by row.
+        blocks=None if settings.columns.probabilities else blocks,
     )
 
 

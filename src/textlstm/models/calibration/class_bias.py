@@ -46,7 +46,7 @@ def fit_class_biases(
 
     Args:
         logits: (N, L) calibrated logits of validation rows.
-        targets: (N,) label ids; rows with -1, a label unknown to the model, are left out.
+        targets: (N,) label ids; rows with -1, a label unknown to the model, are left out. Or (N, L) probabilities.
         weights: (N,) importance of the rows, None for equal.
         seed: of the folds.
     """
@@ -65,7 +65,8 @@ def fit_class_biases(
         held_out[rows] = log_softmax(base[rows] + _fit(base, targets, others[:most], importance))
 
     # Is the gain on unseen rows more than chance?
-    gains = importance[order] * (held_out[order, targets[order]] - base[order, targets[order]])
+    before, after = _of_targets(base[order], targets[order]), _of_targets(held_out[order], targets[order])
+    gains = importance[order] * (after - before)
     gain = float(gains.mean())
     if gain <= _CERTAIN * float(gains.std(ddof=1)) / np.sqrt(len(order)):
         return None
@@ -76,14 +77,21 @@ def _fit(logits: np.ndarray, targets: np.ndarray, rows: np.ndarray, importance: 
     """Return the (L,) biases with the least penalised log loss of `rows`; the problem is convex."""
     from scipy.optimize import minimize
 
-    chosen, wanted, weights, each = logits[rows], targets[rows], importance[rows], np.arange(len(rows))
-    counts = np.bincount(wanted, weights=weights, minlength=logits.shape[1])
+    chosen, wanted, weights = logits[rows], targets[rows], importance[rows]
+    counts = np.bincount(wanted, weights=weights, minlength=logits.shape[1]) if wanted.ndim == 1 else weights @ wanted
 
     def loss(biases: np.ndarray) -> tuple[float, np.ndarray]:
         found = log_softmax(chosen + biases)
-        value = _PENALTY / 2 * float(biases @ biases) - float(weights @ found[each, wanted])
+        value = _PENALTY / 2 * float(biases @ biases) - float(weights @ _of_targets(found, wanted))
         # The gradient: predicted minus observed weight of each class, and the pull towards 0.
         return value, weights @ np.exp(found) - counts + _PENALTY * biases
 
     start = np.zeros(logits.shape[1])
     return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _MAX_STEPS}).x)
+
+
+def _of_targets(log_probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the (N,) log-probabilities of (N,) label ids, or the mean ones under (N, L) probabilities."""
+    if targets.ndim == 2:
+        return np.asarray((log_probabilities * targets).sum(axis=1))
+    return np.asarray(log_probabilities[np.arange(len(targets)), targets])

@@ -57,7 +57,8 @@ def fit_class_scales(
         recurrent_logits: (N, L) of the networks for rows that they have not learned from.
         expert_logits: (N, L) of the linear expert for the same rows.
         combined: (N, L) logits with one scale for each branch.
-        targets: (N,) label ids, -1 for a label unknown to the model, or (N, L) 0/1 when a row may have several.
+        targets: (N,) label ids, -1 for a label unknown to the model, or (N, L) probabilities, which are 0/1 when a row
+            may have several labels that are sure.
         class_counts: (L,) training rows of each class.
         task: which of the two targets it is.
         weights: (N,) importance of the rows, None for equal.

@@ -57,15 +57,15 @@ class BranchCombiner:
         Args:
             recurrent_logits: (N, L) logits of the network.
             expert_logits: (N, L) logits of the linear expert, or None for plain temperature scaling.
-            targets: (N,) int label ids (rows with -1, a label unknown to the model, are left out), or (N, L) 0/1 when a
-                row may have several labels.
+            targets: (N,) int label ids (rows with -1, a label unknown to the model, are left out), or (N, L)
+                probabilities, which are 0/1 when a row may have several labels that are sure.
             task: which of the two targets it is.
             weights: (N,) importance of the rows, None for equal.
 
         Raises:
             ValueError: there is no row.
         """
-        if task is Task.single_label:
+        if task is Task.single_label and targets.ndim == 1:
             known = targets >= 0
             recurrent_logits, targets = recurrent_logits[known], targets[known]
             expert_logits = None if expert_logits is None else expert_logits[known]

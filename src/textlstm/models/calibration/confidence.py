@@ -77,7 +77,7 @@ def fit_confidence_scale(
 
     Args:
         log_probabilities: (N, L) of validation rows.
-        targets: (N,) label ids; rows with -1, a label unknown to the model, are left out.
+        targets: (N,) label ids; rows with -1, a label unknown to the model, are left out. Or (N, L) probabilities.
         weights: (N,) importance of the rows, None for equal.
         seed: of the folds.
     """
@@ -85,7 +85,12 @@ def fit_confidence_scale(
     if len(order) < LEAST_ROWS or log_probabilities.shape[1] < 2:
         return AS_IT_IS
     decisions = _Decisions.of(log_probabilities)
-    odds, right = np.clip(decisions.odds, -50, 50), decisions.labels == targets
+    odds = np.clip(decisions.odds, -50, 50)
+    # Right or not, or the chance of it.
+    if targets.ndim == 1:
+        right = decisions.labels == targets
+    else:
+        right = targets[np.arange(len(targets)), decisions.labels].astype(np.float64)
     importance = np.ones(len(targets)) if weights is None else weights
 
     # Cross-fit: the scale counts only if it lowers the log loss of rows that it was not fitted on.
@@ -111,8 +116,10 @@ def fit_confidence_to(log_probabilities: np.ndarray, wanted: np.ndarray) -> Conf
 
 
 def _losses(scale: ConfidenceScale, odds: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return the (N,) log loss in nats of "the decision is right"."""
+    """Return the (N,) log loss in nats of "the decision is right", which (N,) `right` says, or its chance."""
     scaled = scale.slope * odds + scale.shift
+    if right.dtype != np.bool_:
+        return np.asarray(np.logaddexp(0, scaled) - right * scaled)
     return np.asarray(np.logaddexp(0, np.where(right, -scaled, scaled)))
 
 

@@ -58,7 +58,7 @@ class Wanted(NamedTuple):
 
     @classmethod
     def of(cls, targets: np.ndarray, num_labels: int, *, task: Task, weights: np.ndarray | None = None) -> "Wanted":
-        """Return `targets`, (N,) ids or (N, L) of 0 and 1, smoothed by 1 / (N + 2) after Platt (1999).
+        """Return `targets`, (N,) ids or (N, L) in [0, 1], smoothed by 1 / (N + 2) after Platt (1999).
 
         Smoothing keeps the scales finite on a validation set without mistakes. `weights` are (N,), 1 by default.
         """
@@ -66,7 +66,8 @@ class Wanted(NamedTuple):
         if task is Task.multi_label:
             smoothed = targets * (1 - 2 * uncertain) + uncertain
         else:
-            smoothed = np.eye(num_labels)[targets] * (1 - uncertain) + uncertain / num_labels
+            wanted = np.eye(num_labels)[targets] if targets.ndim == 1 else targets
+            smoothed = wanted * (1 - uncertain) + uncertain / num_labels
         return cls(smoothed, task, (np.ones(len(targets)) if weights is None else weights)[:, None])
 
 
@@ -80,10 +81,13 @@ def mean_loss(logits: np.ndarray, wanted: Wanted) -> float:
 
 
 def row_losses(logits: np.ndarray, targets: np.ndarray, *, task: Task) -> np.ndarray:
-    """Return (N,) cross-entropy in nats of (N, L) logits for (N,) label ids, or over (N, L) targets of 0 and 1."""
+    """Return (N,) cross-entropy in nats of (N, L) logits for (N,) label ids, or for (N, L) targets in [0, 1]."""
     if task is Task.multi_label:
         return np.asarray((np.logaddexp(0, logits) - targets * logits).sum(axis=1))
-    return np.asarray(-log_softmax(logits.astype(np.float64))[np.arange(len(targets)), targets])
+    found = log_softmax(logits.astype(np.float64))
+    if targets.ndim == 2:
+        return np.asarray(-(found * targets).sum(axis=1))
+    return np.asarray(-found[np.arange(len(targets)), targets])
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

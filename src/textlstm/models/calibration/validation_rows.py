@@ -12,8 +12,12 @@ LEAST_ROWS = 100
 
 
 def known_rows(targets: np.ndarray, *, seed: int) -> np.ndarray:
-    """Return the shuffled int64 indices of the rows with a known label; `targets` are (N,) label ids, -1 is unknown."""
-    return np.random.default_rng(seed).permutation(np.flatnonzero(targets >= 0))
+    """Return the shuffled int64 indices of the rows with a known label.
+
+    `targets` are (N,) label ids, -1 is unknown; or (N, L) probabilities, which are all known.
+    """
+    known = targets >= 0 if targets.ndim == 1 else np.ones(len(targets), np.bool_)
+    return np.random.default_rng(seed).permutation(np.flatnonzero(known))
 
 
 def folds(order: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

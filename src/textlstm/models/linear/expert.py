@@ -51,6 +51,7 @@ class LinearExpert:
         pretrained: PieceVectors | None = None,
         row_weights: np.ndarray | None = None,
         words: SplitWords | None = None,
+        probabilities: np.ndarray | None = None,
     ) -> "LinearExpert":
         """Fit on raw texts: 1- and 2-grams of words and punctuation, with characters if `config` says so.
 
@@ -64,6 +65,7 @@ class LinearExpert:
             pretrained: vectors for model.expert_vectors.
             row_weights: (N,) weights of the texts; None where all weigh alike.
             words: the words of the texts, if known already.
+            probabilities: (N, L) chance of each label; None where `targets` are sure.
 
         Raises:
             ValueError: model.expert_vectors is set, and there are no vectors.
@@ -80,6 +82,7 @@ class LinearExpert:
                 config=config,
                 seed=seed,
                 row_weights=row_weights,
+                probabilities=probabilities,
             )
         )
 
@@ -250,6 +253,7 @@ def fit_rows(
     config: ModelConfig,
     seed: int,
     row_weights: np.ndarray | None = None,
+    probabilities: np.ndarray | None = None,
 ) -> LinearFunction:
     """Return machines fitted on `rows` of `features`, with model.expert_c and model.expert_naive_bayes."""
     return fit_linear_svm(
@@ -263,6 +267,7 @@ def fit_rows(
         naive_bayes=config.expert_naive_bayes,
         num_dense=features.num_dense,
         row_weights=row_weights,
+        probabilities=probabilities,
     )
 
 

@@ -71,6 +71,9 @@ class LinearFits:
     """(N,) weights of both, training rows first; None where all rows weigh alike."""
     folds: np.ndarray | None = None
     """(N,) fold of each row of both, for logits of all rows; None where these are not wanted."""
+    probabilities: np.ndarray | None = None
+    """(N, L) chance of each label for both, training rows first; None where labels are sure. The baseline learns from
+    the most probable label."""
 
     def fit(self) -> LinearModels:
         """Return the fitted models."""
@@ -90,13 +93,18 @@ class LinearFits:
         if self.score_validation:
             num_train = len(self.train)
             weights = None if self.row_weights is None else self.row_weights[:num_train]
+            chances = None if self.probabilities is None else self.probabilities[:num_train]
             of_train, of_validation = words.select(0, num_train), words.select(num_train, len(texts))
-            expert = fit_expert(self.train, self.targets[:num_train], row_weights=weights, words=of_train)
+            expert = fit_expert(
+                self.train, self.targets[:num_train], row_weights=weights, words=of_train, probabilities=chances
+            )
             logits = expert.logits(self.validation, of_validation)
         # What is saved learns from all rows.
         arrays = dict[str, np.ndarray]()
         if self.config.linear_expert:
-            expert = fit_expert(texts, self.targets, row_weights=self.row_weights, words=words)
+            expert = fit_expert(
+                texts, self.targets, row_weights=self.row_weights, words=words, probabilities=self.probabilities
+            )
             arrays |= {f"expert.{name}": value for name, value in expert.to_arrays().items()}
         if self.baseline:
             baseline = LinearExpert.fit_baseline(
@@ -130,6 +138,7 @@ class LinearFits:
                 seed=self.seed,
                 pretrained=self.pretrained,
                 row_weights=None if self.row_weights is None else self.row_weights[kept],
+                probabilities=None if self.probabilities is None else self.probabilities[kept],
             )
             found[left] = expert.logits([texts[row] for row in left])
         return found
@@ -156,6 +165,8 @@ class LinearFits:
             arrays["row_weights"] = self.row_weights
         if self.folds is not None:
             arrays["folds"] = self.folds
+        if self.probabilities is not None:
+            arrays["probabilities"] = self.probabilities
         return Message(values, arrays)
 
     @classmethod
@@ -180,6 +191,7 @@ class LinearFits:
             seed=values["seed"],
             row_weights=arrays.get("row_weights"),
             folds=arrays.get("folds"),
+            probabilities=arrays.get("probabilities"),
         )
 
 

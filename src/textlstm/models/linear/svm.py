@@ -1,5 +1,6 @@
 """Linear support vector machines, one a label against the rest (liblinear through scikit-learn)."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ def fit_linear_svm(
     naive_bayes: bool = False,
     num_dense: int = 0,
     row_weights: np.ndarray | None = None,
+    probabilities: np.ndarray | None = None,
 ) -> LinearFunction:
     """Fit L2-regularized squared-hinge machines.
 
@@ -42,6 +44,8 @@ def fit_linear_svm(
             Wang and Manning (2012) does; the ratios end up in the weights.
         num_dense: columns at the end that hold values of any sign, not counts; naive Bayes does not scale them.
         row_weights: (N,) factors of the rows' losses and counts; None where all rows weigh alike.
+        probabilities: (N, L) chance of each label; a row then counts on both sides of a machine, on each as much as its
+            chance. None where `targets` are sure.
 
     Returns:
         One function for each label with a margin near +1 for the label and near -1 against it. Two classes share one
@@ -55,6 +59,17 @@ def fit_linear_svm(
     weights = np.zeros((num_features, num_labels), dtype=np.float32)
     bias = np.full(num_labels, -_CONSTANT_LOGIT, dtype=np.float32)
     fit_one = partial(_fit_one, strength=strength, seed=seed, num_dense=num_dense, row_weights=row_weights)
+
+    # Labels that are not sure: one machine a label, for two classes one in all.
+    if probabilities is not None:
+        return _fit_probable(
+            matrix,
+            probabilities,
+            LinearFunction(weights, bias),
+            task=task,
+            fit_one=partial(fit_one, naive_bayes=naive_bayes),
+            row_weights=row_weights,
+        )
 
     # Several labels a text: one machine for each label.
     if task is Task.multi_label:
@@ -83,6 +98,43 @@ def fit_linear_svm(
         # liblinear fits all classes against the rest in one call: (classes, F) coefficients.
         machine = LinearSVC(C=strength, random_state=seed).fit(matrix, targets, sample_weight=row_weights)
         weights[:, present], bias[present] = machine.coef_.T, machine.intercept_
+    return LinearFunction(weights, bias)
+
+
+_LEAST_CHANCE = 0.02
+"""A label with a lower chance is none, and one with a chance above 1 less this is sure: rows stay few."""
+
+
+def _fit_probable(
+    matrix: "csr_matrix",
+    probabilities: np.ndarray,
+    function: LinearFunction,
+    *,
+    task: Task,
+    fit_one: Callable[..., tuple[np.ndarray, float]],
+    row_weights: np.ndarray | None,
+) -> LinearFunction:
+    """Fill `function`, of constant margins, with the machines of (N, L) probabilities."""
+    weights, bias = function
+    present = np.flatnonzero(probabilities.max(axis=0) >= _LEAST_CHANCE)
+    one_for_two = task is Task.single_label and len(present) == 2
+    for label in present[1:] if one_for_two else present:
+        chances = probabilities[:, label]
+        # (M,) rows of both sides: a row that is not sure is on both.
+        with_label = np.flatnonzero(chances >= _LEAST_CHANCE)
+        without = np.flatnonzero(chances <= 1 - _LEAST_CHANCE)
+        if not len(without):
+            bias[label] = _CONSTANT_LOGIT
+            continue
+        rows = np.concatenate([with_label, without])
+        has_label = np.arange(len(rows)) < len(with_label)
+        parts = np.where(has_label, chances[rows], 1 - chances[rows]).astype(np.float64)
+        if row_weights is not None:
+            parts *= row_weights[rows]
+        weights[:, label], bias[label] = fit_one(matrix[rows], has_label, row_weights=parts)
+    if one_for_two:
+        against, favored = present
+        weights[:, against], bias[against] = -weights[:, favored], -bias[favored]
     return LinearFunction(weights, bias)
 
 
