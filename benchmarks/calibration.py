@@ -22,7 +22,7 @@ from textlstm.embeddings.sources import vectors_of_expert
 from textlstm.evaluation.abstention import find_threshold
 from textlstm.evaluation.calibration import decision_bins
 from textlstm.fitting.calibrating import Calibrated, calibrate, class_counts, validation_weights
-from textlstm.fitting.networks import labelled_rows
+from textlstm.fitting.labelled_rows import labelled_rows
 from textlstm.inference.classifier import TextClassifier
 from textlstm.inference.prediction import Scores
 from textlstm.inference.scoring import uncalibrated

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from teaching.taught_corpus import WORDS, Corpus, make_rows
 from textlstm.cli import main
@@ -83,7 +84,7 @@ def test_answers_for_training_rows_are_out_of_fold(corpus: Corpus, tiny: Path) -
         row["text"] = f"{row['text']} {['goal', 'bank', 'actor'][number % 3]}"
     assert corpus.run(*taught_by(tiny)) == 0
     [folder] = (corpus.folder / "prepared" / "teachers").glob("[0-9a-f]*")
-    stored = [np.load(path)["chances"] for path in sorted(folder.glob("fold-*.npz"))]
+    stored = [load_file(path)["chances"] for path in sorted(folder.glob("fold-*.safetensors"))]
     assert [chances.shape[1] for chances in stored] == [3, 3, 3]
     assert sum(map(len, stored)) == 81
 
@@ -115,7 +116,7 @@ def test_a_killed_teacher_goes_on_where_it_was(corpus: Corpus, tiny: Path, tmp_p
     child = subprocess.Popen([sys.executable, "-c", program, *commands[0]], env=os.environ | {"OMP_NUM_THREADS": "1"})
     teachers = corpus.folder / "prepared" / "teachers"
     deadline = time.monotonic() + 300
-    while not list(teachers.glob("*/rows-*/000000000.npz")) and child.poll() is None:
+    while not list(teachers.glob("*/rows-*/000000000.safetensors")) and child.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)

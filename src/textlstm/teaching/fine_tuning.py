@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors.numpy import load, save
 
 from textlstm.arrays.hashing import mix
 from textlstm.config import Task, TrainingConfig
@@ -144,7 +145,7 @@ class _Work:
                     split.select(left).texts()
                 )
 
-            found[left] = self._stored(f"fold-{fold}.npz", answer).chances
+            found[left] = self._stored(f"fold-{fold}.safetensors", answer).chances
         return found
 
     def judged(self, train: npt.NDArray[np.float32]) -> str:
@@ -155,7 +156,9 @@ class _Work:
         if corpus.validation is None or not len(corpus.validation):
             return line
         validation = corpus.validation
-        chances = self._stored("validation.npz", lambda: self._whole().probabilities(validation.texts())).chances
+        chances = self._stored(
+            "validation.safetensors", lambda: self._whole().probabilities(validation.texts())
+        ).chances
         return f"{line}, and in {_accuracy(chances, validation, corpus)} of {len(validation):,} validation rows"
 
     def answered(self, split: PreparedSplit) -> _Chances:
@@ -168,7 +171,7 @@ class _Work:
             block = texts[start : start + BLOCK_ROWS]
             blocks.append(
                 self._stored(
-                    f"{folder}/{start:09d}.npz",
+                    f"{folder}/{start:09d}.safetensors",
                     lambda block=block: self._whole().probabilities(block),  # type: ignore[misc]
                 )
             )
@@ -184,10 +187,12 @@ class _Work:
                 self._whole()
             start = time.perf_counter()
             chances = answer()
+            seconds = np.array(time.perf_counter() - start)
             with atomic_file(path) as stream:
-                np.savez(stream, chances=chances, seconds=np.float64(time.perf_counter() - start))
-        with storage_errors(path), np.load(path, allow_pickle=False) as stored:
-            return _Chances(stored["chances"], float(stored["seconds"]))
+                stream.write(save({"chances": np.ascontiguousarray(chances), "seconds": seconds}))
+        with storage_errors(path):
+            stored = load(path.read_bytes())
+        return _Chances(stored["chances"], float(stored["seconds"]))
 
     def _whole(self) -> "Transformer":
         """Return the transformer that has learned from all training rows, from its folder where it is there."""
@@ -206,9 +211,8 @@ class _Work:
     def _fine_tuned(self, split: PreparedSplit, what: str, *, seed: int) -> "Transformer":
         from textlstm.teaching.transformer import Transformer
 
-        targets = split.probabilities(self.corpus.labels, self.corpus.task)
-        if targets is None:
-            targets = split.targets(self.corpus.labels, self.corpus.task)
+        chances = split.probabilities(self.corpus.labels, self.corpus.task)
+        targets = split.targets(self.corpus.labels, self.corpus.task) if chances is None else chances
         return Transformer.fine_tune(
             self.name,
             split.texts(),
