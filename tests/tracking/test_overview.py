@@ -150,6 +150,8 @@ def test_labelling_jobs_show_the_drift_of_each_input_over_time() -> None:
     drifts = re.findall(r'<span class="name">([\d: -]+)</span></span>.*?<b>(.*?)</b>', page)
     assert drifts == [("1970-01-03 00:00", "0.300"), ("1970-01-01 00:00", "0.050"), ("1970-01-01 00:00", "–")]
     assert "1,200 rows · abstained 25.0% · mean confidence 0.900" in page
+    assert "Labelling jobs" in page
+    assert "Labelling jobs" not in _page(_run("a", 0.9))
     assert "Labelled:" not in _page(_run("a", 0.9))
     assert "Labelled:" not in _page(replace(_job("a", 0.1), status="FAILED"))
 
@@ -170,6 +172,12 @@ def test_a_job_says_which_label_moved_and_whether_the_drift_is_strong() -> None:
         "billing 40.0% of the rows, 21.0% in the job before"
     ]
     assert re.findall(r'<span class="interval">(\w+ drift)</span>', page) == ["strong drift", "some drift", "no drift"]
+
+
+def test_a_drift_beyond_one_has_its_place_on_the_axis() -> None:
+    page = _page(_job("other.csv", 1.943), _job("mails.csv", 0.5))
+    places = [float(place) for place in re.findall(r'class="dot" cx="([\d.]+)%"', page)]
+    assert places == [pytest.approx(97.15), pytest.approx(25.0)]
 
 
 def test_names_of_labelled_inputs_are_escaped() -> None:

@@ -12,8 +12,8 @@ from textlstm.models.calibration.early_exit import EarlyExit
 
 MAX_LABELS_SHOWN = 20
 _SHARE_FLOOR = 1e-4
-_DRIFT_ROWS = 100
-"""Shares of fewer rows say nothing about drift."""
+_DRIFT_ROWS, _DRIFT_ROWS_A_LABEL = 100, 10
+"""Shares of fewer rows say nothing about drift: of labels with so few rows each, chance alone makes the index large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +151,21 @@ def summarize(
     )
 
 
+def _least_rows(num_labels: int) -> int:
+    return max(_DRIFT_ROWS, _DRIFT_ROWS_A_LABEL * num_labels)
+
+
 def label_drift(labels: Mapping[str, int], card: ModelCard) -> float | None:
     """Return the population stability index between the labels given and those of the training rows.
 
     The index sums (p - q) * ln(p / q) over labels, p the share given and q the share in training; shares count as at
-    least 0.0001. Labels that the model does not know (the one of empty rows) are left out; None for under 100 rows.
+    least 0.0001. Labels that the model does not know (the one of empty rows) are left out; None for under 100 rows
+    or 10 a label.
 
     Example: shares 0.5 and 0.5 against 0.25 and 0.75 in training give 0.275.
     """
     given = [labels.get(label, 0) for label in card.labels]
-    if len(card.label_shares) != len(card.labels) or sum(given) < _DRIFT_ROWS:
+    if len(card.label_shares) != len(card.labels) or sum(given) < _least_rows(len(given)):
         return None
     index = 0.0
     # With several labels a row the shares of training add up to more than 1, and counts to more than the rows.

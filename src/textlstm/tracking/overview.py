@@ -1,5 +1,6 @@
 """Where a team stands, as one page: `overview.html` in `tracking.dir`, and an artefact of the experiment."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -165,8 +166,8 @@ def _job_lines(runs: Sequence[TrackedRun]) -> tuple[list[tuple[str, list[JobLine
     """Return the finished jobs of each input, newest first, the input with the newest job first, and their axis."""
     jobs = [run for run in runs if run.labelled and run.status == "FINISHED"]
     drifts = [run.metrics["labelling/drift"] for run in jobs if "labelling/drift" in run.metrics]
-    # From zero, so that the distance from no drift can be compared down the page.
-    scale = Scale.around([0.0, *drifts], most_ticks=7)
+    # From zero, so that the distance from no drift can be compared down the page; the index has no upper end.
+    scale = Scale.around([0.0, *drifts], most_ticks=7, most=max([1.0, *map(math.ceil, drifts)]))
     by_input: dict[str, list[JobLine]] = {}
     for run in jobs:
         drift = run.metrics.get("labelling/drift")
