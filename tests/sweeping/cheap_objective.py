@@ -36,3 +36,15 @@ def troubled(overrides: list[str], report: Callable[[int, float], None]) -> dict
     if a == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return {"accuracy": 1.0} if a == 4 else {"macro_f1": a}
+
+
+def mortal(folder: str, overrides: list[str], report: Callable[[int, float], None]) -> dict[str, float]:
+    """`distance`, after a start that kills its process: each start of a = 2, the first one of others."""
+    a = settings(overrides)["a"]
+    path = Path(folder) / "starts"
+    before = path.read_text().split() if path.exists() else []
+    path.write_text(" ".join([*before, f"{a:.0f}"]))
+    report(1, 0.5)
+    if a == 2 or before.count(f"{a:.0f}") == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return distance(overrides, report)

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from textlstm.config.auto import AUTO_SETTINGS, POS_SETTINGS, TEXT_SETTINGS
 from textlstm.config.checks import MOST_SEED, MOST_WORKERS, check_local, check_ranges, require
-from textlstm.config.choices import Device, ExportFormat, ExportPrecision, Sampler
+from textlstm.config.choices import Device, Engine, ExportFormat, ExportPrecision, Sampler
 from textlstm.config.data import DataConfig
 from textlstm.config.evaluation import EvaluationConfig
 from textlstm.config.labelling import LabellingConfig
@@ -114,6 +114,8 @@ class PrepareConfig:
     """Folder of prepared corpora, each under the digest of its data and settings."""
     num_workers: int = 0
     """Preparation processes; 0 means one a core."""
+    engine: Engine = Engine.local
+    """Where texts are tokenized and the trials of a sweep run: local (this machine) or ray (a cluster; extra `ray`)."""
     overwrite: bool = False
     """Prepare again even when the corpus is in the store."""
     auto: list[str] = field(default_factory=lambda: list(TEXT_SETTINGS))

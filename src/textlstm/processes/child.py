@@ -18,6 +18,8 @@ from typing import BinaryIO, NamedTuple
 import textlstm
 from textlstm import errors
 
+ATTEMPTS = 2
+"""A piece of work whose worker died is given to a fresh one; the second death ends the job."""
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS")
 
 

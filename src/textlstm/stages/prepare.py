@@ -40,6 +40,7 @@ def prepared(config: PrepareConfig, *, overwrite: bool = False) -> PreparedCorpu
             config.text,
             prepared_dir=Path(config.prepared_dir),
             num_workers=config.num_workers,
+            engine=config.engine,
             overwrite=overwrite,
             progress=show,
         )

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import accuracy_score, f1_score
 
-from textlstm.config import SweepConfig, Task, TrainConfig
+from textlstm.config import Engine, SweepConfig, Task, TrainConfig
 from textlstm.config.overrides import with_settings
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.corpus.prepared import PreparedCorpus
@@ -21,11 +22,13 @@ from textlstm.fitting.labelled_rows import labelled_rows
 from textlstm.fitting.sampling import bounded_rows
 from textlstm.inference.classifier import TextClassifier
 from textlstm.processes.devices import num_cores, refuse_missing_gpu
+from textlstm.processes.ray_cluster import ray_cluster
 from textlstm.processes.signals import cooperative_stop
 from textlstm.stages.choosing import choose_settings
 from textlstm.stages.prepare import prepared
 from textlstm.stages.screen import note, progress, say, table
 from textlstm.storage.files import atomic_file
+from textlstm.sweeping.ray_trials import run_on_ray
 from textlstm.sweeping.search import SearchResult, run_search
 from textlstm.sweeping.space import fixed_settings, refuse_impossible
 from textlstm.sweeping.study import SweepStudy, refuse_other_files
@@ -76,10 +79,18 @@ def sweep(config: SweepConfig) -> None:
             # Search; the trials that are done stay in the journal on disk when a signal ends the search.
             trial_config = _trial_config(config)
             objective = partial(run_trial, trial_config, run.resume_key)
+            on_ray = config.engine is Engine.ray
             try:
-                result = run_search(
-                    config.sweep, objective, output_dir=output_dir, fixed=fixed, on_trial=show, stop=stop
-                )
+                # The processes of trials that run side by side join the cluster of this one.
+                with ray_cluster() if on_ray else nullcontext():
+                    result = run_search(
+                        config.sweep,
+                        partial(run_on_ray, objective) if on_ray else objective,
+                        output_dir=output_dir,
+                        fixed=fixed,
+                        on_trial=show,
+                        stop=stop,
+                    )
             except Interrupted as signal:  # in the middle of a trial, which the next sweep runs again
                 raise Interrupted(signal.signal_number, "sweep stopped; the same command continues it") from signal
         # Log and print the outcome while the run is open, so that an empty sweep fails its run as well.

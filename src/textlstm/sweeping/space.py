@@ -132,7 +132,17 @@ def _split(text: str) -> list[str]:
 
 CORPUS = "the data"
 """Name of the fixed entry that stands for the rows: the key of the prepared corpus."""
-_WITHOUT_EFFECT = ("sweep", "tracking", "output_dir", "prepared_dir", "num_workers", "overwrite", "auto", "seeds")
+_WITHOUT_EFFECT = (
+    "sweep",
+    "tracking",
+    "output_dir",
+    "prepared_dir",
+    "num_workers",
+    "engine",
+    "overwrite",
+    "auto",
+    "seeds",
+)
 """Settings that change no figure of a trial, or that the study compares itself."""
 _ONLY_WHERE = ("data.train", "data.validation", "data.test")
 """Where rows lie; the key of the corpus stands for what they hold."""

@@ -3,13 +3,13 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from textlstm.config import DataConfig, Task, TextConfig
+from textlstm.config import DataConfig, Engine, Task, TextConfig
 from textlstm.corpus.preparation.corpus_folder import corpus_key, load_corpus, seal
 from textlstm.corpus.preparation.reading import Ingested, ingest
 from textlstm.corpus.preparation.splitting import Assignment, assign_known, assign_rows, refuse_leaks
@@ -78,6 +78,8 @@ class Preparation:
     """Gives every row its split."""
     num_workers: int
     progress: ProgressCallback
+    engine: Engine = Engine.local
+    """Where texts are tokenized."""
     timings: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -149,6 +151,7 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
                 text=preparation.text,
                 saved=preparation.saved,
                 num_workers=preparation.num_workers,
+                engine=preparation.engine,
                 group=group,
                 on_ready=described.append,
                 on_part=lambda done: _report(preparation, Phase.tokenizing, done, assignment),
@@ -175,6 +178,8 @@ def _prepare(preparation: Preparation, work_dir: Path, final: Path) -> None:
 
 def _start_workers_early(preparation: Preparation) -> AbstractContextManager[WorkerGroup | None]:
     """Start workers now, so that they load while rows are read, where the files are surely large enough."""
+    if preparation.engine is Engine.ray:
+        return nullcontext()
     return start_workers_early(
         preparation.text,
         num_workers=preparation.num_workers,
@@ -220,6 +225,7 @@ def prepare_corpus(
     *,
     prepared_dir: Path,
     num_workers: int,
+    engine: Engine = Engine.local,
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
 ) -> PreparedCorpus:
@@ -230,6 +236,7 @@ def prepare_corpus(
         text: what becomes of their texts.
         prepared_dir: the store; made where it is missing.
         num_workers: processes that tokenize and tag; 0 means one a core.
+        engine: where they run; the corpus is the same.
         overwrite: prepare again even where the corpus is in the store.
         progress: hears how far each phase is.
 
@@ -249,6 +256,7 @@ def prepare_corpus(
         assign=lambda ingested: assign_rows(ingested, data),
         num_workers=num_workers,
         progress=progress or ignore_progress,
+        engine=engine,
     )
     corpus = run_preparation(preparation, prepared_dir, overwrite=overwrite)
     if data.strict:  # the stored corpus may come from a run without it

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from textlstm.arrays.strings import TokenColumn
-from textlstm.config import TextConfig
+from textlstm.config import Engine, TextConfig
 from textlstm.corpus.preparation.reading import Ingested, IngestedSource
 from textlstm.corpus.preparation.splitting import SPLITS, Assignment
 from textlstm.corpus.prepared import PREPARED_SCHEMA, Split
@@ -20,6 +20,7 @@ from textlstm.processes.worker_group import WorkerGroup
 from textlstm.storage.files import atomic_file
 from textlstm.text.fingerprint import TextDescription, TextFingerprint
 from textlstm.text.pipeline import TextPipeline
+from textlstm.text.ray_workers import prepare_on_ray
 from textlstm.text.spacy_models import uses_torch
 from textlstm.text.tokenized import TokenizedTexts
 from textlstm.text.workers import prepare_in_processes
@@ -63,13 +64,14 @@ def tokenize_rows(
     text: TextConfig,
     saved: TextFingerprint | None,
     num_workers: int,
+    engine: Engine,
     group: WorkerGroup | None,
     on_ready: Callable[[TextDescription], None],
     on_part: Callable[[Done], None],
 ) -> dict[Split, int]:
     """Write the parts of all splits that `directory` does not hold yet; return how many each split has.
 
-    `group` are workers that were started ahead. `on_ready` hears what the preparation says of itself, once.
+    `group` are local workers that were started ahead. `on_ready` hears what the preparation says of itself, once.
 
     Raises:
         StorageError: a part cannot be written.
@@ -91,15 +93,19 @@ def tokenize_rows(
                 waiting.append(part)
                 yield part.rows.column("text").to_pylist()
 
-    blocks = missing_parts()
+    blocks: Iterator[Sequence[str]] = missing_parts()
     first = next(blocks, None)
     # All parts are there: no worker is needed, only the description.
     if first is None:
         on_ready(TextPipeline(text, saved=saved, without_torch=not uses_torch(text)).description)
         return num_parts
-    results = prepare_in_processes(
-        text, chain([first], blocks), num_workers=num_workers, saved=saved, on_ready=on_ready, group=group
-    )
+    blocks = chain([first], blocks)
+    if engine is Engine.ray:
+        results = prepare_on_ray(text, blocks, num_workers=num_workers, saved=saved, on_ready=on_ready)
+    else:
+        results = prepare_in_processes(
+            text, blocks, num_workers=num_workers, saved=saved, on_ready=on_ready, group=group
+        )
     with closing(cast(Generator[TokenizedTexts], results)):  # ends the workers at once, whatever happens here
         for prepared in results:
             part = waiting.popleft()

@@ -18,7 +18,7 @@ from textlstm.errors import TextLSTMError
 from textlstm.labelling.engines.worker_main import read_answer
 from textlstm.labelling.journal import Journal, ShardRecord
 from textlstm.labelling.shard import ShardTask
-from textlstm.processes.child import child_environment, end_words
+from textlstm.processes.child import ATTEMPTS, child_environment, end_words
 from textlstm.storage.signed_json import compact_json
 
 # One worker process of the local engine, as its parent sees it.
@@ -120,8 +120,6 @@ SILENCE_SECONDS = 10.0
 """A worker that says nothing for this long is stopped or stuck; alive, it says something twice a second."""
 START_SECONDS = 60.0
 """Before its first word a worker may take this long: it only begins to speak once Python has loaded."""
-ATTEMPTS = 2
-"""A shard whose worker died is given to a fresh one; the second death ends the job."""
 _TICK_SECONDS = 0.25
 
 

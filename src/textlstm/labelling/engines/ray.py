@@ -8,17 +8,19 @@ bytes under the same name.
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from textlstm.config import LabellingConfig
-from textlstm.errors import ConfigError, TextLSTMError
-from textlstm.labelling.engines.local import ATTEMPTS
+from textlstm.errors import TextLSTMError
 from textlstm.labelling.journal import Journal, ShardRecord
 from textlstm.labelling.model import ModelSource, RowClassifier
 from textlstm.labelling.output import Target
 from textlstm.labelling.shard import ShardTask, label_shard
+from textlstm.processes.child import ATTEMPTS
+from textlstm.processes.ray_cluster import first_line, ray_cluster
 from textlstm.storage.stores import open_store
 
 CORES_OF_ACTOR = 0.5
@@ -72,16 +74,8 @@ class RayEngine:
         Raises:
             ConfigError: Ray is not installed.
         """
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # by default Ray reports its use over the network
-        try:
-            import ray
-        except ImportError as error:
-            raise ConfigError("engine=ray needs Ray: pip install 'textlstm[ray]'") from error
-        self._ray = ray
-        self._was_connected = ray.is_initialized()
-        # A cluster to which the caller is connected already is used, and stays connected at the end.
-        if not self._was_connected:
-            ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
+        self._connection = ExitStack()
+        self._ray = ray = self._connection.enter_context(ray_cluster())
         self.num_workers = settings.num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         # max_restarts=0: `run` replaces dead actors, since it counts the deaths of each shard.
         actor_class = ray.remote(num_cpus=CORES_OF_ACTOR, max_restarts=0)(ShardActor)
@@ -99,8 +93,7 @@ class RayEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the cluster; its actors of this job end."""
-        if not self._was_connected:
-            self._ray.shutdown()
+        self._connection.close()
 
     def run(
         self, tasks: Sequence[ShardTask], *, journal: Journal, on_rows: Callable[[int], None]
@@ -157,8 +150,7 @@ class RayEngine:
             if deaths[number] < ATTEMPTS:
                 return None
             what = "while it loaded the model" if task is None else _on_shard(task)
-            reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-            raise TextLSTMError(f"a Ray worker died {ATTEMPTS} times {what}: {reason}") from error
+            raise TextLSTMError(f"a Ray worker died {ATTEMPTS} times {what}: {first_line(error)}") from error
         return answer
 
     def _start_actor(self) -> None:
