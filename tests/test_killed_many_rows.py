@@ -85,7 +85,8 @@ def killed(rows_file: Path, folder: Path, *, seconds: float, mode: str = "exact"
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        else:  # the earlier starts had left so little to do
+        # The kill came after the end, or the earlier starts had left little to do.
+        if (folder / "model").exists() and not (folder / "model.unfinished").exists():
             return digests_of(folder)
     return to_the_end(rows_file, folder, mode).digests
 
