@@ -19,7 +19,7 @@ from textlstm.cli.settings import compose_config
 from textlstm.config import ModelConfig, TrainConfig
 from textlstm.corpus.preparation.prepare import prepare_corpus
 from textlstm.fitting import sampling
-from textlstm.fitting.networks import labelled_rows
+from textlstm.fitting.labelled_rows import labelled_rows
 from textlstm.models.linear.expert import LinearExpert
 
 SEED = 1

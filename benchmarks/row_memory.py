@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from textlstm.config import Task, TrainConfig
 from textlstm.corpus.preparation.corpus_folder import load_split
-from textlstm.fitting.networks import LabelledRows, encode_rows
+from textlstm.fitting.labelled_rows import LabelledRows
+from textlstm.fitting.networks import encode_rows
 from textlstm.fitting.sampling import bounded_rows, linear_rows
 from textlstm.models.network.batch import DeviceSplit
 from textlstm.models.network.batch_plan import plan_epoch
@@ -72,7 +73,8 @@ def repeated(source: Path, target: Path, times: int) -> int:
             for _ in range(times):
                 for number in range(reader.num_record_batches):
                     writer.write_batch(reader.get_batch(number))
-        return times * sum(reader.get_batch(number).num_rows for number in range(reader.num_record_batches))
+        num_rows: int = reader.read_all().num_rows
+    return times * num_rows
 
 
 def main() -> int:
