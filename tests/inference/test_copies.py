@@ -83,7 +83,7 @@ if pid == 0:
         threads.enter()
     with one_text.one_blas_thread():
         os._exit(0)
-for _ in range(300):
+for _ in range(500):
     done, status = os.waitpid(pid, os.WNOHANG)
     if done:
         print("ended", status)
