@@ -21,7 +21,7 @@ def label_once(server: CommandServer, model: Path) -> None:
     for format in FORMATS:
         # The input has the format of the output: labelling writes it as well as any program would.
         for source, output in ((plain, f"in/rows.{format}"), (f"in/rows.{format}", f"earlier.{format}")):
-            extra = ["labelling.label_name=was", "labelling.probability_name=", "labelling.decision_name="]
+            extra = ["labelling.label_name=was", "labelling.probability_name=p", "labelling.decision_name="]
             typed = [*arguments, f"input={source}", f"output={output}", *(extra if source == plain else [])]
             outcome = server.run(typed, folder=folder, stdin=b"", seconds=300)
             assert outcome.code == 0, outcome.err

@@ -94,7 +94,8 @@ class LabellingConfig:
         # An empty name leaves its column out, so only given names can collide.
         names = [self.label_name, self.probability_name, self.decision_name, self.source_column]
         names = [name for name in names if name]
-        require(bool(self.label_name), "labelling.label_name must not be empty")
+        for key in ("label_name", "probability_name"):
+            require(bool(getattr(self, key)), f"labelling.{key} must not be empty")
         require(len(set(names)) == len(names), "labelling: the names of added columns must differ")
 
     @property
