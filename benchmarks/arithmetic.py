@@ -1,7 +1,7 @@
 """Cores, hours, memory, storage and cost of a number of rows, from measured figures.
 
     python benchmarks/arithmetic.py --prepare 6276 --train 1036 --label 2600 [--epochs 3] [--row-bytes 292]
-        [--prepared-bytes 687] [--bytes-of-row 100] [--tokens 44] [--price 0.04] [--days 1] [--output docs/scale.md]
+        [--prepared-bytes 687] [--bytes-of-row 84] [--tokens 44] [--price 0.04] [--days 1] [--output docs/scale.md]
 
 The speeds are rows a second of one core, as `benchmarks/scale.py` and `benchmarks/label.py` measure them;
 `--bytes-of-row` is what a training keeps in memory for each row, the slope of `benchmarks/row_memory.py`; the price is
@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--row-bytes", type=float, default=292, help="of a row in the input")
     parser.add_argument("--prepared-bytes", type=float, default=687, help="of a row in the prepared corpus")
-    parser.add_argument("--bytes-of-row", type=float, default=100, help="in memory")
+    parser.add_argument("--bytes-of-row", type=float, default=84, help="in memory")
     parser.add_argument("--tokens", type=float, default=44, help="of a row")
     parser.add_argument("--price", type=float, default=0.04, help="of a core for an hour")
     parser.add_argument("--days", type=float, default=1.0, help="in which all is to be done")

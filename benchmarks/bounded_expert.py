@@ -1,6 +1,6 @@
 """What the bound on the texts of the linear expert costs: accuracy on test rows, with and without it.
 
-    python benchmarks/bounded_expert.py [CORPUS ...] [--shares 1,0.5] [--output docs/scale.md]
+    python benchmarks/bounded_expert.py [CORPUS ...] [--shares 1,0.5]
 
 The product's own expert is fitted on the rows that `linear_rows` leaves of the training rows of a corpus: with its
 bound as it is, and with bounds of a part of the corpus's characters, which show what a sample costs where the bound is
