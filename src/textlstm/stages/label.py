@@ -33,7 +33,8 @@ def label(config: LabelConfig) -> None:
 
             def advance(done: int, total: int | None, text: str) -> None:
                 run.begin()
-                show(done, total, text)
+                if done:
+                    show(done, total, text)
 
             jobs: Iterable[LabelSummary] = (
                 label_each(config, model_dir=model_dir, advance=advance)
