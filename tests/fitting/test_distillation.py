@@ -34,6 +34,7 @@ def test_one_network_is_saved_that_the_others_taught(corpus: Corpus, capsys: pyt
     assert changed == {"network", "gate"}
 
 
+@pytest.mark.long
 def test_a_row_is_answered_by_the_network_that_has_not_learned_from_it(corpus: Corpus) -> None:
     """Labels that say nothing about the texts cannot be answered out of fold, however often they are seen."""
     random = np.random.default_rng(0)

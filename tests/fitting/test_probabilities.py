@@ -17,7 +17,7 @@ from textlstm.corpus.rows.probabilities import (
     read_probabilities,
 )
 from textlstm.fitting.calibrating import calibrate
-from textlstm.model_folder import load_saved_model, saved_bytes
+from textlstm.model_folder import load_saved_model
 from textlstm.models.linear.svm import fit_linear_svm
 from textlstm.models.linear.tfidf import SparseRows
 from textlstm.training.loss import build_objective, label_counts
@@ -195,17 +195,23 @@ def test_every_part_of_the_model_learns_from_probabilities(tmp_path: Path) -> No
     by_object = train(unsure, tmp_path / "object", "data.probabilities_column=chances")
     changed = {name.split(".")[0] for name in plain if not np.array_equal(plain[name], by_object[name])}
     assert changed == {"network", "expert", "gate"}
-    # One column a label gives the same model.
+
+
+@pytest.mark.long
+def test_columns_give_the_model_of_the_object_and_no_probabilities_that_of_the_labels(tmp_path: Path) -> None:
+    unsure = make_rows(120, unsure=0.2)
+    plain = train(unsure, tmp_path / "plain")
+    by_object = train(unsure, tmp_path / "object", "data.probabilities_column=chances")
     by_columns = train(unsure, tmp_path / "columns", "data.probabilities_column=p_*")
     assert all(np.array_equal(by_object[name], by_columns[name]) for name in plain)
     # Without probabilities in any row the labels are sure: the same model as without the setting.
     for row in unsure:
         row["chances"] = None
-    assert saved_bytes(load_saved_model(tmp_path / "plain" / "model"))["weights.safetensors"]
     none = train(unsure, tmp_path / "none", "data.probabilities_column=chances")
     assert all(np.array_equal(plain[name], none[name]) for name in plain)
 
 
+@pytest.mark.long
 def test_several_labels_learn_from_probabilities(tmp_path: Path) -> None:
     rows = make_rows(90, unsure=0.1)
     for row in rows:

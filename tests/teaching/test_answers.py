@@ -42,7 +42,12 @@ def test_networks_learn_from_the_answers(corpus: Corpus, capsys: pytest.CaptureF
     # Words that only unlabelled rows have are in the vocabulary now.
     assert TextClassifier(load_saved_model(corpus.folder / "model")).labels == ("film", "money", "sport")
     assert "6" in load_saved_model(corpus.folder / "model").vocabulary.tokens
-    # Answers for training rows alone; and a teacher who has no part in the targets changes nothing.
+
+
+@pytest.mark.long
+def test_a_teacher_without_a_share_changes_nothing(corpus: Corpus) -> None:
+    plain = corpus.weights()
+    # Answers for training rows alone; and a teacher who has no part in the targets.
     alone = corpus.weights("teacher=AT/answers.jsonl")
     assert changed_parts(plain, alone) == {"network", "gate"}
     silent = corpus.weights("teacher=AT/answers.jsonl", "training.teacher_share=0")
@@ -73,6 +78,7 @@ def test_answers_are_matched_by_id_where_rows_have_one(corpus: Corpus) -> None:
     assert changed_parts(by_text, corpus.weights(*TAUGHT, "data.id_column=key")) == set()
 
 
+@pytest.mark.long
 def test_known_texts_are_left_out_by_letters_alone(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     before = corpus.weights(*TAUGHT)
     capsys.readouterr()

@@ -33,7 +33,7 @@ def taught(config: TrainConfig, corpus: PreparedCorpus) -> Answers | None:
     if not config.teacher:
         return Answers(None, rows)
     if config.teacher.startswith(PREFIX):
-        with progress("teacher", steps=True) as advance:
+        with progress("asking the teacher", steps=True) as advance:
             answers = fine_tuned_answers(
                 config.teacher.removeprefix(PREFIX),
                 corpus,
