@@ -205,7 +205,7 @@ def test_classes_with_many_rows_take_few_adversarial_epochs() -> None:
 
 def test_the_time_of_linear_fits_is_not_the_networks() -> None:
     training = TrainingConfig(minutes=2.5, batch_size=32)
-    choice = choose_within_time(REVIEWS, ModelConfig(), training, ALL, tokens_per_second=90_000, linear_seconds=80)
+    choice = choose_within_time(REVIEWS, ModelConfig(), training, ALL, tokens_per_second=90_000, other_seconds=80)
     assert (choice.training.epochs, choice.model.max_tokens) == (1, 400)  # two epochs would fit without
 
 

@@ -113,7 +113,7 @@ def choose_within_time(
     free: frozenset[str],
     *,
     tokens_per_second: float,
-    linear_seconds: float = 0.0,
+    other_seconds: float = 0.0,
 ) -> NetworkChoice:
     """Return the settings whose training fits `training.minutes` at this speed.
 
@@ -123,10 +123,10 @@ def choose_within_time(
         training: likewise.
         free: the settings that may change.
         tokens_per_second: of a training with these settings, without options.
-        linear_seconds: of the minutes that the fits of the linear expert and the baseline take.
+        other_seconds: of the minutes that linear fits and the choice of settings take.
     """
-    # Linear fits come out of the minutes, but leave the network its least share.
-    budget = max(60 * training.minutes - linear_seconds, 60 * training.minutes * _LEAST_SHARE_OF_NETWORK)
+    # Linear fits and the choice come out of the minutes, but leave the network its least share.
+    budget = max(60 * training.minutes - other_seconds, 60 * training.minutes * _LEAST_SHARE_OF_NETWORK)
     reasons = []
 
     # The base: as many epochs as the data want, fewer where they do not fit; then shorter texts.

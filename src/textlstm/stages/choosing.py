@@ -1,5 +1,6 @@
 """The settings that are `auto` get values, once for all trainings of a stage, and the corpus that goes with them."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,7 @@ def choose_settings(
     """
     if not config.auto:
         return Chosen(config, corpus, {}, taught(config, corpus))
+    began = time.monotonic()
     # Which words are read comes first: sizes and time depend on them.
     # Under `torchrun` a training needs all processes, and the others wait for what is chosen here.
     with progress("training") as advance:
@@ -51,7 +53,7 @@ def choose_settings(
     with progress("training") as advance:
         advance(0, None, "choosing settings")
         measure_speed = measure_speed and not under_torchrun()
-        rest = resolve(words.config, corpus, answers, measure_speed=measure_speed, stop=stop)
+        rest = resolve(words.config, corpus, answers, measure_speed=measure_speed, began=began, stop=stop)
     note(*(f"auto: {reason}" for reason in rest.reasons))
     found = words.values | rest.values
     values = {key: found[key] for key in AUTO_SETTINGS if key in found}
