@@ -155,13 +155,15 @@ def _make_removable(folder: Path) -> None:
 
 def main(first: int, last: int, planted: str = "") -> None:
     num_faulty = 0
-    with TemporaryDirectory(prefix="fuzz-models-") as directory, CommandServer(planted=planted) as server:
-        models = train_models(server, Path(directory))
-        for seed in range(first, last):
-            faults = faults_of(seed, server, models)
-            if faults:
-                num_faulty += 1
-                print(f"seed {seed}:", *faults, sep="\n    ", flush=True)  # noqa: T201
+    with TemporaryDirectory(prefix="fuzz-models-") as directory:
+        with CommandServer() as server:  # the planted fault is for the commands alone
+            models = train_models(server, Path(directory))
+        with CommandServer(planted=planted) as server:
+            for seed in range(first, last):
+                faults = faults_of(seed, server, models)
+                if faults:
+                    num_faulty += 1
+                    print(f"seed {seed}:", *faults, sep="\n    ", flush=True)  # noqa: T201
         print(f"{last - first} commands, {num_faulty} with faults", flush=True)  # noqa: T201
 
 
