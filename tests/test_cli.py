@@ -87,6 +87,8 @@ def test_stage_help_fits_the_terminal_and_shows_what_matters(
         (["train", "text.pos={"], "textlstm: text.pos: expected true or false, got '{'\n"),
         (["train", "training.epochs=0"], "textlstm: training.epochs must be at least 1, got 0\n"),
         (["train", "model.num_layers=99999999"], "textlstm: model.num_layers must be at most 100, got 99999999\n"),
+        (["sync", "tracking.dir="], "textlstm: tracking.dir must not be empty; a dot is the current folder\n"),
+        (["prepare", "prepared_dir="], "textlstm: prepared_dir must not be empty; a dot is the current folder\n"),
         (["label", "labelling.label_name="], "textlstm: labelling.label_name must not be empty\n"),
         (["label", "labelling.probability_name="], "textlstm: labelling.probability_name must not be empty\n"),
         (["label", "labelling.num_workers=9999"], "textlstm: labelling.num_workers must be at most 512, got 9999\n"),

@@ -43,6 +43,12 @@ def check_local(key: str, value: str) -> None:
     require("://" not in value, f"{key}={value}: is an address; name a folder or file of this machine")
 
 
+def check_folder(key: str, value: str) -> None:
+    """Raise ConfigError unless `value` can name a folder of this machine; an empty name would be the current one."""
+    require(bool(value), f"{key} must not be empty; a dot is the current folder")
+    check_local(key, value)
+
+
 def check_ranges(group: str, settings: object, **ranges: tuple[float, float]) -> None:
     """Raise ConfigError unless each field of `settings` is in its range, as in `epochs=(1, 1000)`.
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from textlstm.config.auto import AUTO_SETTINGS, POS_SETTINGS, TEXT_SETTINGS
-from textlstm.config.checks import MOST_SEED, MOST_WORKERS, check_local, check_ranges, require
+from textlstm.config.checks import MOST_SEED, MOST_WORKERS, check_folder, check_local, check_ranges, require
 from textlstm.config.choices import Device, Engine, ExportFormat, ExportPrecision, Sampler
 from textlstm.config.data import DataConfig
 from textlstm.config.evaluation import EvaluationConfig
@@ -101,7 +101,7 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         """Refuse an address."""
-        check_local("output_dir", self.output_dir)
+        check_folder("output_dir", self.output_dir)
 
 
 @dataclass
@@ -123,7 +123,7 @@ class PrepareConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        check_local("prepared_dir", self.prepared_dir)
+        check_folder("prepared_dir", self.prepared_dir)
         check_ranges("", self, num_workers=(0, MOST_WORKERS))
         # A misspelled key would otherwise stay without effect.
         unknown = [key for key in self.auto if key not in AUTO_SETTINGS]
@@ -156,7 +156,7 @@ class TrainConfig(PrepareConfig):
     def __post_init__(self) -> None:
         """Check what spans groups."""
         PrepareConfig.__post_init__(self)
-        check_local("output_dir", self.output_dir)
+        check_folder("output_dir", self.output_dir)
         check_ranges("", self, seed=(0, MOST_SEED), seeds=(1, 1000))
         require(
             self.model.pos_embedding_size == 0 or self.text.pos,
@@ -220,8 +220,8 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        check_local("output_dir", self.output_dir)
-        check_local("prepared_dir", self.prepared_dir)
+        check_folder("output_dir", self.output_dir)
+        check_folder("prepared_dir", self.prepared_dir)
         check_ranges("", self, num_workers=(0, MOST_WORKERS))
 
 

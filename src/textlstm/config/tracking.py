@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from textlstm.config.checks import MOST_WORKERS, check_fraction, check_local, check_positive, check_ranges, require
+from textlstm.config.checks import (
+    MOST_WORKERS,
+    check_folder,
+    check_fraction,
+    check_local,
+    check_positive,
+    check_ranges,
+    require,
+)
 
 
 @dataclass
@@ -31,7 +39,7 @@ class TrackingConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        check_local("tracking.dir", self.dir)
+        check_folder("tracking.dir", self.dir)
         check_positive("tracking.timeout_seconds", self.timeout_seconds, most=1_000_000)
         require(bool(self.experiment), "tracking.experiment must not be empty")
         # MLflow would refuse such a name only when the trained model is registered.
