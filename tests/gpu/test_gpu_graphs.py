@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 gpu = importlib.import_module("gpu_cases")
 
 only_pretended = pytest.mark.skipif(torch.cuda.is_available(), reason="a real GPU keeps no ledger")
-FEW_SHAPES = {"batch_tokens": 96, "epochs": 4}
+FEW_SHAPES = {"batch_tokens": 96, "epochs": 4, "learning_rate": 0.002}
+"""Small steps: with .01 the last bit of a gradient near 0 turned the sign of an Adam step, which moved a logit by .003."""
 QUICK = ("lstm", "gru", "rnn", "cnn_lstm", "adversarial", "words frozen for an epoch", "neither average nor clipping")
 NAMES = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.long)
@@ -42,7 +43,7 @@ def test_captured_steps_train_as_a_cpu_does(name: str) -> None:
         assert on_gpu.ledger.captures >= 2
         assert not on_gpu.ledger.waits
         assert not on_gpu.result.events
-    _assert_like(on_gpu, gpu.train(gpu.CASES[name], on_gpu=False, **FEW_SHAPES), tolerance=2e-4)
+    _assert_like(on_gpu, gpu.train(gpu.CASES[name], on_gpu=False, **FEW_SHAPES), tolerance=2e-5)
 
 
 @pytest.mark.parametrize("precision", [TrainingPrecision.fp32, TrainingPrecision.bf16])
