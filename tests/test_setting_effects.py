@@ -84,6 +84,7 @@ CHANGES = {
 }
 LOOP, PROCESSES = "tests/training/test_loop.py", "tests/training/test_processes.py"
 AUTO = "tests/fitting/test_auto.py"
+FINE_TUNING = "tests/teaching/test_fine_tuning.py"
 ELSEWHERE = {
     "training.minutes": (AUTO, "test_a_short_time_takes_fewer_epochs_then_shorter_texts"),
     "training.quality": (AUTO, "test_options_are_taken_where_the_time_allows"),
@@ -94,6 +95,10 @@ ELSEWHERE = {
     "training.deterministic": (LOOP, "test_thread_and_determinism_settings_reach_torch"),
     "training.checkpoint_seconds": (LOOP, "test_checkpoint_seconds_decide_how_often_checkpoints_are_written"),
     "training.num_workers": (PROCESSES, "test_number_of_processes"),
+    "training.distil": ("tests/fitting/test_distillation.py", "test_one_network_is_saved_that_the_others_taught"),
+    "training.teacher_share": ("tests/teaching/test_answers.py", "test_a_teacher_without_a_share_changes_nothing"),
+    "training.teacher_folds": (FINE_TUNING, "test_answers_for_training_rows_are_out_of_fold"),
+    "training.teacher_epochs": (FINE_TUNING, "test_a_transformer_teaches_and_is_asked_once"),
 }
 """Keys that are not to change the model (or need spaCy's tagger), and the test that sees their effect."""
 if has_bf16_kernels("cpu"):

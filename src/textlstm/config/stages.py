@@ -101,7 +101,7 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         """Refuse an address."""
-        check_folder("output_dir", self.output_dir)
+        check_local("output_dir", self.output_dir)
 
 
 @dataclass
@@ -156,7 +156,7 @@ class TrainConfig(PrepareConfig):
     def __post_init__(self) -> None:
         """Check what spans groups."""
         PrepareConfig.__post_init__(self)
-        check_folder("output_dir", self.output_dir)
+        check_local("output_dir", self.output_dir)
         check_ranges("", self, seed=(0, MOST_SEED), seeds=(1, 1000))
         require(
             self.model.pos_embedding_size == 0 or self.text.pos,
@@ -220,7 +220,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        check_folder("output_dir", self.output_dir)
+        check_local("output_dir", self.output_dir)
         check_folder("prepared_dir", self.prepared_dir)
         check_ranges("", self, num_workers=(0, MOST_WORKERS))
 
