@@ -87,6 +87,10 @@ def test_stage_help_fits_the_terminal_and_shows_what_matters(
         (["train", "text.pos={"], "textlstm: text.pos: expected true or false, got '{'\n"),
         (["train", "training.epochs=0"], "textlstm: training.epochs must be at least 1, got 0\n"),
         (["train", "model.num_layers=99999999"], "textlstm: model.num_layers must be at most 100, got 99999999\n"),
+        (
+            ["prepare", "text.language=../en"],
+            "textlstm: text.language must be a language code such as en or de, got '../en'\n",
+        ),
         (["sync", "tracking.dir="], "textlstm: tracking.dir must not be empty; a dot is the current folder\n"),
         (["prepare", "prepared_dir="], "textlstm: prepared_dir must not be empty; a dot is the current folder\n"),
         (["label", "labelling.label_name="], "textlstm: labelling.label_name must not be empty\n"),

@@ -46,6 +46,8 @@ class TextConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         check_ranges("text.", self, max_run=(20, 1_000_000))
+        is_code = self.language.isascii() and self.language.isalpha()
+        require(is_code, f"text.language must be a language code such as en or de, got {self.language!r}")
         require(bool(self.stop_words), "text.stop_words must be keep, remove or the path of a file")
         if self.keep_pos or self.drop_pos:
             require(self.pos, "text.keep_pos and text.drop_pos need text.pos=true")

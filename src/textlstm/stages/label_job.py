@@ -90,12 +90,18 @@ def _open_log(path: str) -> Iterator[TextIO | None]:
         if name.is_fifo():
             # To open a pipe without a reader would wait for ever.
             try:
-                log = os.fdopen(os.open(name, os.O_WRONLY | os.O_NONBLOCK), "a", encoding="utf-8", buffering=1)
+                log = os.fdopen(
+                    os.open(name, os.O_WRONLY | os.O_NONBLOCK),
+                    "a",
+                    encoding="utf-8",
+                    errors="backslashreplace",
+                    buffering=1,
+                )
             except OSError as error:
                 raise InputError(f"{path}: is a pipe that nobody reads; name a file, or start its reader") from error
             os.set_blocking(log.fileno(), True)
         else:
-            log = name.open("a", encoding="utf-8", buffering=1)
+            log = name.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
     with log:
         yield log
 

@@ -136,7 +136,7 @@ def links_of(corpus: PreparedCorpus | None, output_dir: Path, run: Tracker, trac
     """Return the pages beside a report: the data card, and the run where MLflow is a server with pages."""
     links = []
     if corpus is not None and (corpus.directory / CARD_PAGE).is_file():
-        links.append(Link("Data card", quote(os.path.relpath(corpus.directory / CARD_PAGE, output_dir))))
+        links.append(Link("Data card", quote(os.fsencode(os.path.relpath(corpus.directory / CARD_PAGE, output_dir)))))
     if run.run_id and tracking.uri.startswith(("http://", "https://")):
         links.append(Link("Run in MLflow", f"{tracking.uri.rstrip('/')}/#/runs/{run.run_id}"))
     return links

@@ -1,5 +1,6 @@
 """How much of validation and test is already in train: words, and texts that are almost equal."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -150,7 +151,7 @@ class _Probes:
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     """Yield the batches of a table; the file is read, not mapped, so that memory stays flat."""
-    with pa.OSFile(str(path)) as stream, pa.ipc.open_file(stream) as reader:
+    with pa.OSFile(os.fsencode(path)) as stream, pa.ipc.open_file(stream) as reader:
         for number in range(reader.num_record_batches):
             yield reader.get_batch(number)
 

@@ -1,5 +1,6 @@
 """Second pass: rows become tokens and tags, a part of about equal work at a time; finished parts stay."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -119,7 +120,7 @@ def tokenize_rows(
 
 def read_part(path: Path) -> pa.RecordBatch:
     """Return the one batch of a part."""
-    with pa.OSFile(str(path)) as stream, pa.ipc.open_stream(stream) as reader:
+    with pa.OSFile(os.fsencode(path)) as stream, pa.ipc.open_stream(stream) as reader:
         return reader.read_next_batch()
 
 
@@ -139,7 +140,7 @@ def _rows_of(source: IngestedSource, assignment: Assignment, split: Split) -> It
     if not wanted.any():
         return
     start = 0
-    with pa.OSFile(str(source.path)) as stream, pa.ipc.open_stream(stream) as reader:
+    with pa.OSFile(os.fsencode(source.path)) as stream, pa.ipc.open_stream(stream) as reader:
         for batch in reader:
             # (B,) of this batch, from (N,) of the whole source.
             mask = wanted[start : start + batch.num_rows]

@@ -6,6 +6,7 @@ import re
 import shutil
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, time
@@ -98,7 +99,7 @@ def _open_sheet(path: Path, settings: ReadSettings) -> Iterator[Sheet]:
             name = text_of_name(path.name)
             notes = (f"{name}: the first sheet, {sheet.title!r}, is read, not the {others} after it",) if others else ()
             yield Sheet(columns, rows, notes)
-    except (zipfile.BadZipFile, ParseError, KeyError, IndexError, ValueError, EOFError) as error:
+    except (zipfile.BadZipFile, ParseError, KeyError, IndexError, ValueError, EOFError, zlib.error) as error:
         reason = str(error).split("\n", 1)[0].rstrip(".")[:200]
         raise InputError(
             f"{path}: is not a whole Excel workbook ({reason}). Get a fresh copy, without a password."
