@@ -23,8 +23,6 @@ from textlstm.text.tokenized import TokenizedTexts
 
 BLOCK_ROWS = 50_000
 """Rows that are scored at a time; the networks read these in batches of rows of similar length."""
-MANY_TEXTS = 4_000
-"""From so many texts on, networks on a CPU are computed as `label` computes them, which is faster."""
 
 # Words that preparation took out of a text, and the decision with these words left in.
 
@@ -115,8 +113,6 @@ def missing_words(kept: Sequence[str], everything: Sequence[str]) -> tuple[str, 
 
 def score_split(classifier: TextClassifier, split: PreparedSplit) -> ScoredRows:
     """Return the rows of `split` scored as `predict` does, by every part of the model, and by the saved baseline."""
-    if len(split) >= MANY_TEXTS:
-        classifier.recurrent.prepare_for_many()
     baseline = baseline_of(classifier)
     blocks = [_score_block(classifier, block, baseline) for block in split.blocks(num_rows=BLOCK_ROWS)]
     if len(blocks) < 2:
