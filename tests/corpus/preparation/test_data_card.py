@@ -11,7 +11,8 @@ import pytest
 from page_checks import faults
 from textlstm.config import TextConfig
 from textlstm.corpus.preparation.corpus_folder import CARD_PAGE
-from textlstm.corpus.preparation.data_card import Lengths, render_page
+from textlstm.corpus.preparation.data_card import Lengths
+from textlstm.corpus.preparation.data_card_page import render_page
 from textlstm.corpus.prepared import PreparedCorpus
 
 Prepare = Callable[..., PreparedCorpus]
