@@ -103,10 +103,10 @@ class PreparedSplit:
         is_ordered = (order[1:] > order[:-1]).all()
         return PreparedSplit(table if is_ordered else table.take(pa.array(np.argsort(order))), digest="")
 
-    def hashes(self) -> Hashes:
-        """Return the (N,) uint64 content hashes of the texts."""
-        texts = (block.table.column("text").chunks for block in self.blocks())
-        return _joined([content_hashes(chunk) for chunks in texts for chunk in chunks], np.uint64)
+    def hashes(self, name: str = "text") -> Hashes:
+        """Return the (N,) uint64 content hashes of the texts or ids, the column of that `name`."""
+        columns = (block.table.column(name).chunks for block in self.blocks())
+        return _joined([content_hashes(chunk) for chunks in columns for chunk in chunks], np.uint64)
 
     def weights(self) -> npt.NDArray[np.float64] | None:
         """Return the (N,) weights of the rows, of mean 1; None where all rows weigh alike."""

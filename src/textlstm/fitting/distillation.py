@@ -6,16 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from textlstm.config import Task, TrainConfig, with_one_network
+from textlstm.config import TrainConfig, with_one_network
 from textlstm.corpus.prepared import PreparedCorpus
-from textlstm.figure_text import score_text
 from textlstm.fitting.cross_fit import stratified_folds
 from textlstm.fitting.labelled_rows import LabelledRows
 from textlstm.fitting.networks import OnStep, encode_rows, fit_networks, named_steps, network_inputs
 from textlstm.models.calibration.temperature import to_probabilities
 from textlstm.models.network.network import predict_logits
 from textlstm.processes.devices import choose_device
-from textlstm.teaching.answers import Answers
+from textlstm.teaching.answers import Answers, right_text
 
 
 def answers_of_networks(
@@ -67,11 +66,6 @@ def answers_of_networks(
         if rows.unlabelled is not None and of_unlabelled is not None:
             split = encode_rows(rows.unlabelled, inputs.vocabulary, of_unlabelled, single)
             of_unlabelled += to_probabilities(predict_logits(network, split, device=device), corpus.task) / num_models
-    line = f"{num_models} networks teach one; out of fold they are right in {_accuracy(of_train, rows, corpus.task)}"
-    return Answers(of_train, rows.unlabelled, of_unlabelled, (f"{line} of the training rows",))
-
-
-def _accuracy(chances: np.ndarray, rows: LabelledRows, task: Task) -> str:
-    if task is Task.multi_label:
-        return score_text(float(((chances >= 0.5) == (rows.train_targets >= 0.5)).all(axis=1).mean()))
-    return score_text(float((chances.argmax(axis=1) == rows.train_targets).mean()))
+    right = right_text(of_train, rows.train_targets, corpus.task)
+    line = f"{num_models} networks teach one; out of fold they are right in {right} of the training rows"
+    return Answers(of_train, rows.unlabelled, of_unlabelled, (line,))

@@ -121,8 +121,8 @@ def labelled_rows(
         raise InputError("training needs rows in train and in validation; set data.train or data.validation_fraction")
     targets = validation.targets(corpus.labels, corpus.task)
     if targets.ndim == 1 and targets.min() < 0:
-        known = targets >= 0
-        validation, targets = PreparedSplit(validation.table.filter(pa.array(known)), digest=""), targets[known]
+        known = np.flatnonzero(targets >= 0)
+        validation, targets = validation.select(known), targets[known]
     rows = LabelledRows(train, train.targets(corpus.labels, corpus.task), validation, targets)
     rows = _with_probabilities(rows, corpus)
     if answers is None:

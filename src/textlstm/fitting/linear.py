@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from textlstm.config import Task, TrainConfig
+from textlstm.config import TrainConfig
 from textlstm.corpus.prepared import PreparedCorpus
 from textlstm.embeddings.sources import vectors_of_expert
 from textlstm.fitting.cross_fit import stratified_folds
@@ -75,7 +75,7 @@ def linear_models(
 def _fits(rows: LabelledRows, corpus: PreparedCorpus, config: TrainConfig, *, score_validation: bool) -> LinearFits:
     train, validation, joined = rows.train.texts(), rows.validation.texts(), rows.joined()
     folds = None
-    if corpus.task is Task.multi_label and score_validation and needs_folds(rows.validation_targets, config):
+    if score_validation and needs_folds(rows.validation_targets, config):
         folds = stratified_folds(joined.train_targets, num_folds=NUM_FOLDS, seed=config.seed)
     return LinearFits(
         train=train,

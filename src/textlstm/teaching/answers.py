@@ -4,21 +4,21 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from textlstm.arrays.hashing import Hashes, content_hash, content_hashes
+from textlstm.arrays.hashing import Hashes, content_hash
 from textlstm.config import DataConfig, Task
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
 from textlstm.corpus.rows.inputs import expand_inputs
 from textlstm.corpus.rows.probabilities import ProbabilitiesError, label_columns, read_probabilities
 from textlstm.corpus.rows.readers import read_all
-from textlstm.corpus.rows.records import Record, Reject, text_of_name
+from textlstm.corpus.rows.records import NamedRows, Record, Reject
 from textlstm.corpus.rows.settings import ColumnNames, ReadSettings, delimiter_of
 from textlstm.corpus.sources.examples import scalar_text
 from textlstm.errors import InputError
+from textlstm.evaluation.scored_rows import correct_rows, decide
 from textlstm.figure_text import counted, score_text
 
 PROBABILITIES_COLUMN = "probabilities"
@@ -60,7 +60,7 @@ def read_answers(
     splits = {"training": corpus.train} | ({} if unlabelled is None else {"unlabelled": unlabelled})
     taken, missing = {}, []
     for kind, split in splits.items():
-        places = found.places(_keys(split, by_id=bool(data.id_column)))
+        places = found.places(split.hashes("id" if data.id_column else "text"))
         taken[kind] = found.chances[np.maximum(places, 0)]
         absent = np.flatnonzero(places < 0)
         if len(absent):
@@ -82,12 +82,15 @@ def read_answers(
 def _agreement(chances: npt.NDArray[np.float32], corpus: PreparedCorpus) -> str:
     """Say how often a teacher's most probable label is that of a training row."""
     assert corpus.train is not None
-    targets = corpus.train.targets(corpus.labels, corpus.task)
-    if corpus.task is Task.multi_label:
-        agree = ((chances >= 0.5) == (targets >= 0.5)).all(axis=1)
-        return f"has all labels of {score_text(float(agree.mean()))} of the training rows"
-    agree = chances.argmax(axis=1) == targets
-    return f"has the label of {score_text(float(agree.mean()))} of the training rows"
+    what = "all labels" if corpus.task is Task.multi_label else "the label"
+    right = right_text(chances, corpus.train.targets(corpus.labels, corpus.task), corpus.task)
+    return f"has {what} of {right} of the training rows"
+
+
+def right_text(chances: npt.NDArray[np.float32], targets: np.ndarray, task: Task) -> str:
+    """Return the part of the rows that (N, L) probabilities get right in every label, as text."""
+    wanted = targets >= 0.5 if task is Task.multi_label else targets
+    return score_text(float(correct_rows(wanted, decide(chances, task)).mean()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +112,11 @@ class _Found:
 def _read(name: str, data: DataConfig, *, labels: Sequence[str], task: Task) -> _Found:
     place = {label: number for number, label in enumerate(labels)}
     keys, rows, wrong, unknown = array("Q"), list[npt.NDArray[np.float32]](), Counter[str](), Counter[str]()
-    examples: list[str] = []
+    refused = NamedRows(_NUM_EXAMPLES)
 
     def refuse(record: Record | Reject, reason: str) -> None:
         wrong[reason] += 1
-        if len(examples) < _NUM_EXAMPLES:
-            examples.append(f"{text_of_name(Path(record.file).name)}:{record.number}")
+        refused.add(record.file, record.number)
 
     for record in read_all(expand_inputs([name]), _settings(data)):
         if isinstance(record, Reject):
@@ -143,7 +145,7 @@ def _read(name: str, data: DataConfig, *, labels: Sequence[str], task: Task) -> 
         reasons = ", ".join(f"{counted(count, 'row')} {reason}" for reason, count in wrong.items())
         named = f" ({', '.join(f'{label!r}' for label, _ in unknown.most_common(10))})" if unknown else ""
         raise InputError(
-            f"teacher={name}: {reasons}{named}, such as {', '.join(examples)}. "
+            f"teacher={name}: {reasons}{named}, such as {refused.first}. "
             f"The labels are {', '.join(f'{label!r}' for label in labels[:20])}{', ...' if len(labels) > 20 else ''}."
         )
     if not rows:
@@ -184,11 +186,6 @@ def _chances(fields: Mapping[str, object], data: DataConfig, *, several: bool) -
     if any(not label for label in names):
         raise ProbabilitiesError("neither probabilities nor a label")
     return {label: 1.0 for label in names if label}
-
-
-def _keys(split: PreparedSplit, *, by_id: bool) -> Hashes:
-    chunks = split.table.column("id" if by_id else "text").chunks
-    return np.concatenate([np.zeros(0, np.uint64), *map(content_hashes, chunks)])
 
 
 def _where(split: PreparedSplit, rows: npt.NDArray[np.int64]) -> str:

@@ -18,13 +18,13 @@ import numpy.typing as npt
 from safetensors.numpy import load, save
 
 from textlstm.arrays.hashing import mix
-from textlstm.config import Task, TrainingConfig
+from textlstm.config import TrainingConfig
 from textlstm.corpus.prepared import PreparedCorpus, PreparedSplit
-from textlstm.figure_text import counted, score_text
+from textlstm.figure_text import counted
 from textlstm.processes.devices import choose_device
 from textlstm.storage.files import atomic_file, atomic_folder, sha256_of_file, storage_errors
 from textlstm.storage.locks import exclusive_lock
-from textlstm.teaching.answers import Answers
+from textlstm.teaching.answers import Answers, right_text
 
 # torch and transformers are imported once something has to be computed: answers that lie there need neither.
 if TYPE_CHECKING:
@@ -233,11 +233,7 @@ class _Work:
 
 
 def _accuracy(chances: npt.NDArray[np.float32], split: PreparedSplit, corpus: PreparedCorpus) -> str:
-    """Return the part of the rows that is right in every label, as text."""
-    targets = split.targets(corpus.labels, corpus.task)
-    if corpus.task is Task.multi_label:
-        return score_text(float(((chances >= 0.5) == (targets >= 0.5)).all(axis=1).mean()))
-    return score_text(float((chances.argmax(axis=1) == targets).mean()))
+    return right_text(chances, split.targets(corpus.labels, corpus.task), corpus.task)
 
 
 def _folds(split: PreparedSplit, num_folds: int) -> npt.NDArray[np.int64]:

@@ -4,12 +4,11 @@ import math
 from array import array
 from collections import Counter
 from hashlib import blake2b
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from textlstm.corpus.rows.records import text_of_name
+from textlstm.corpus.rows.records import NamedRows
 from textlstm.corpus.sources.example_blocks import ExampleBlock
 from textlstm.corpus.sources.examples import Example
 from textlstm.figure_text import counted
@@ -66,8 +65,8 @@ class RowWeights:
     """Looks at the weight of every row, and says in one message which ones are none."""
 
     def __init__(self) -> None:
-        self._wrong: list[str] = []
-        self._num_wrong = self._num_zero = 0
+        self._wrong = NamedRows(_NUM_EXAMPLES)
+        self._num_zero = 0
         self._any_counts = False
 
     def counts(self, example: Example) -> bool:
@@ -75,7 +74,7 @@ class RowWeights:
         if example.weight is None:
             return True
         if math.isnan(example.weight):
-            self._note_wrong(example.record.file, example.record.number)
+            self._wrong.add(example.record.file, example.record.number)
         self._num_zero += example.weight == 0
         self._any_counts |= example.weight > 0
         return example.weight > 0
@@ -91,23 +90,17 @@ class RowWeights:
             return block.rows
         # NaN is no weight: it is told at the end, in the words for all such rows.
         for place in np.flatnonzero(np.isnan(weights)).tolist():
-            self._note_wrong(block.file, block.rows.column("row")[place].as_py())
+            self._wrong.add(block.file, block.rows.column("row")[place].as_py())
         self._num_zero += int((weights == 0).sum())
         self._any_counts |= bool((weights > 0).any())
         return block.rows.filter(pa.array(weights > 0))
 
-    def _note_wrong(self, file: str, number: int) -> None:
-        self._num_wrong += 1
-        if len(self._wrong) < _NUM_EXAMPLES:
-            self._wrong.append(f"{text_of_name(Path(file).name)}:{number}")
-
     def problems(self, column: str) -> list[str]:
         """Return one line about all rows of one source whose weight is none, or whose weights are all 0."""
-        if self._num_wrong:
-            more = f" and {self._num_wrong - len(self._wrong):,} more" if self._num_wrong > len(self._wrong) else ""
-            rows = f"{self._num_wrong:,} row{'s' if self._num_wrong > 1 else ''}"
+        if self._wrong.num_rows:
+            rows = counted(self._wrong.num_rows, "row")
             return [
-                f"{', '.join(self._wrong)}{more}: column {column!r}: the weight of {rows} is no number of at least 0. "
+                f"{self._wrong}: column {column!r}: the weight of {rows} is no number of at least 0. "
                 "Correct them, or set data.weight_column to another column."
             ]
         if self._num_zero and not self._any_counts:
@@ -121,27 +114,24 @@ class RowProbabilities:
     def __init__(self) -> None:
         self.num_rows_of: Counter[str] = Counter()
         """Rows in which each label has a probability above 0."""
-        self._num_wrong: Counter[str] = Counter()
-        self._wrong: list[str] = []
+        self._reasons: Counter[str] = Counter()
+        self._wrong = NamedRows(_NUM_EXAMPLES)
 
     def are_usable(self, example: Example) -> bool:
         """Say whether a row has probabilities that can be used, or a sure label."""
         if not isinstance(example.probabilities, str):
             self.num_rows_of.update(tuple(example.probabilities or ()))
             return True
-        self._num_wrong[example.probabilities] += 1
-        if len(self._wrong) < _NUM_EXAMPLES:
-            self._wrong.append(f"{text_of_name(Path(example.record.file).name)}:{example.record.number}")
+        self._reasons[example.probabilities] += 1
+        self._wrong.add(example.record.file, example.record.number)
         return False
 
     def problems(self, column: str) -> list[str]:
         """Return one line about all rows of one source whose probabilities cannot be used."""
-        num_wrong = self._num_wrong.total()
-        if not num_wrong:
+        if not self._wrong.num_rows:
             return []
-        more = f" and {num_wrong - len(self._wrong):,} more" if num_wrong > len(self._wrong) else ""
-        found = ", ".join(f"{counted(count, 'row')} with {reason}" for reason, count in self._num_wrong.items())
+        found = ", ".join(f"{counted(count, 'row')} with {reason}" for reason, count in self._reasons.items())
         return [
-            f"{', '.join(self._wrong)}{more}: column {column!r}: {found}. Correct them, leave them empty where the "
+            f"{self._wrong}: column {column!r}: {found}. Correct them, leave them empty where the "
             "label column says the label, or set data.probabilities_column to another column."
         ]

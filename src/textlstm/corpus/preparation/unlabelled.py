@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from textlstm.arrays.hashing import Hashes, content_hash
 from textlstm.config import DataConfig, TextConfig
@@ -120,11 +119,11 @@ def _without_known_texts(rows: PreparedSplit, corpus: PreparedCorpus) -> Unlabel
     if not dropped:
         return UnlabelledRows(rows, line)
     line += f"; left out by letters and digits alone: {dropped}"
-    return UnlabelledRows(PreparedSplit(rows.table.filter(pa.array(first)), digest=rows.digest), line)
+    return UnlabelledRows(replace(rows.select(np.flatnonzero(first)), digest=rows.digest), line)
 
 
 def _letter_hashes(split: PreparedSplit) -> Hashes:
     hashes: npt.NDArray[np.uint64] = np.fromiter(
-        (content_hash(letters_of(text)) for text in split.texts()), np.uint64, len(split)
+        (content_hash(letters_of(text)) for text in split.lazy_strings("text")), np.uint64, len(split)
     )
     return hashes

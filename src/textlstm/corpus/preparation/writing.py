@@ -21,7 +21,8 @@ from textlstm.corpus.preparation.corpus_folder import (
     split_file,
     write_json,
 )
-from textlstm.corpus.preparation.data_card import SplitStatistics, build_card, write_page
+from textlstm.corpus.preparation.data_card import SplitStatistics, build_card
+from textlstm.corpus.preparation.data_card_page import write_page
 from textlstm.corpus.preparation.overlap import compare_with_train
 from textlstm.corpus.preparation.reading import Ingested
 from textlstm.corpus.preparation.splitting import Assignment

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Generator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from textlstm.corpus.rows.settings import ReadSettings
@@ -38,6 +39,31 @@ class Reject(NamedTuple):
 def text_of_name(name: str) -> str:
     r"""Return the name of a file as text that can be stored: a byte of it that is no UTF-8 becomes `\udce9`."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class NamedRows:
+    """Counts rows, and names the first of them in a message."""
+
+    def __init__(self, most: int) -> None:
+        """Name at most `most` rows."""
+        self.num_rows = 0
+        self._most, self._names = most, list[str]()
+
+    def add(self, file: str, number: int) -> None:
+        """Take in row `number` of `file`."""
+        self.num_rows += 1
+        if len(self._names) < self._most:
+            self._names.append(f"{text_of_name(Path(file).name)}:{number}")
+
+    @property
+    def first(self) -> str:
+        """The first rows, as `a.csv:1, a.csv:7`."""
+        return ", ".join(self._names)
+
+    def __str__(self) -> str:
+        """Return the first rows and how many more there are."""
+        num_more = self.num_rows - len(self._names)
+        return f"{self.first} and {num_more:,} more" if num_more else self.first
 
 
 Rows = Generator[Record | Reject, None, None]

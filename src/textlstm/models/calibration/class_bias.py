@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from textlstm.models.calibration.temperature import log_softmax
+from textlstm.models.calibration.temperature import log_softmax, of_targets
 from textlstm.models.calibration.validation_rows import LEAST_ROWS, folds, known_rows
 
 _PENALTY = 4.0
@@ -65,7 +65,7 @@ def fit_class_biases(
         held_out[rows] = log_softmax(base[rows] + _fit(base, targets, others[:most], importance))
 
     # Is the gain on unseen rows more than chance?
-    before, after = _of_targets(base[order], targets[order]), _of_targets(held_out[order], targets[order])
+    before, after = of_targets(base[order], targets[order]), of_targets(held_out[order], targets[order])
     gains = importance[order] * (after - before)
     gain = float(gains.mean())
     if gain <= _CERTAIN * float(gains.std(ddof=1)) / np.sqrt(len(order)):
@@ -82,16 +82,9 @@ def _fit(logits: np.ndarray, targets: np.ndarray, rows: np.ndarray, importance: 
 
     def loss(biases: np.ndarray) -> tuple[float, np.ndarray]:
         found = log_softmax(chosen + biases)
-        value = _PENALTY / 2 * float(biases @ biases) - float(weights @ _of_targets(found, wanted))
+        value = _PENALTY / 2 * float(biases @ biases) - float(weights @ of_targets(found, wanted))
         # The gradient: predicted minus observed weight of each class, and the pull towards 0.
         return value, weights @ np.exp(found) - counts + _PENALTY * biases
 
     start = np.zeros(logits.shape[1])
     return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _MAX_STEPS}).x)
-
-
-def _of_targets(log_probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return the (N,) log-probabilities of (N,) label ids, or the mean ones under (N, L) probabilities."""
-    if targets.ndim == 2:
-        return np.asarray((log_probabilities * targets).sum(axis=1))
-    return np.asarray(log_probabilities[np.arange(len(targets)), targets])

@@ -84,10 +84,14 @@ def row_losses(logits: np.ndarray, targets: np.ndarray, *, task: Task) -> np.nda
     """Return (N,) cross-entropy in nats of (N, L) logits for (N,) label ids, or for (N, L) targets in [0, 1]."""
     if task is Task.multi_label:
         return np.asarray((np.logaddexp(0, logits) - targets * logits).sum(axis=1))
-    found = log_softmax(logits.astype(np.float64))
+    return -of_targets(log_softmax(logits.astype(np.float64)), targets)
+
+
+def of_targets(log_probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the (N,) log-probabilities of (N,) label ids, or the mean ones under (N, L) probabilities."""
     if targets.ndim == 2:
-        return np.asarray(-(found * targets).sum(axis=1))
-    return np.asarray(-found[np.arange(len(targets)), targets])
+        return np.asarray((log_probabilities * targets).sum(axis=1))
+    return np.asarray(log_probabilities[np.arange(len(targets)), targets])
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -118,25 +119,21 @@ class LinearFits:
                 words=words,
             )
             arrays |= {f"baseline.{name}": value for name, value in baseline.to_arrays().items()}
-        return LinearModels(logits, arrays, None if self.folds is None else self._cross_logits(self.folds))
+        return LinearModels(logits, arrays, None if self.folds is None else self._cross_logits(texts, fit_expert))
 
-    def _cross_logits(self, folds: np.ndarray) -> np.ndarray:
+    def _cross_logits(self, texts: list[str], fit_expert: Callable[..., LinearExpert]) -> np.ndarray:
         """Return (N, L) float32 logits of all rows, each fold by an expert of the other folds."""
-        texts = self.train + self.validation
+        assert self.folds is not None
+        folds = self.folds
         found = np.zeros((len(texts), self.num_labels), dtype=np.float32)
         for fold in range(int(folds.max()) + 1):
             kept, left = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             # A fold may be empty where rows are fewer than folds.
             if not len(left) or not len(kept):
                 continue
-            expert = LinearExpert.fit(
+            expert = fit_expert(
                 [texts[row] for row in kept],
                 self.targets[kept],
-                num_labels=self.num_labels,
-                task=self.task,
-                config=self.config,
-                seed=self.seed,
-                pretrained=self.pretrained,
                 row_weights=None if self.row_weights is None else self.row_weights[kept],
                 probabilities=None if self.probabilities is None else self.probabilities[kept],
             )
