@@ -1,5 +1,7 @@
 """What `textlstm label` tells: the screen, a log file, one JSON object, a look ahead."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -120,6 +122,18 @@ def test_a_dry_run_counts_what_is_kept(label: Callable[..., int], capsys: pytest
     assert label("labelling.shard_rows=2", "labelling.append=true", "dry_run=true", "--json") == 0
     outlook = json.loads(capsys.readouterr().out)
     assert (outlook["num_rows"], outlook["num_kept"], outlook["dry_run"]) == (10, 8, True)
+
+
+def test_a_log_file_holds_names_that_are_no_text(label: Callable[..., int]) -> None:
+    """A byte of a name that is no UTF-8; found by random command 1023, which ended in a traceback."""
+    # The interpreter's own standard error writes such a byte with a backslash; the one that pytest captures refuses it.
+    written = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="backslashreplace")
+    with contextlib.redirect_stderr(written):
+        assert label("--log-file", "label.log", "model_dir=\udcff") == 3
+    written.seek(0)
+    message = "\\udcff: no model here (manifest.json is missing); train one or set model_dir\n"
+    assert written.read() == f"textlstm: {message}"
+    assert Path("label.log").read_text(encoding="utf-8").endswith(message)
 
 
 @pytest.mark.parametrize("log", ["in.csv", "./in.csv", "link", "out.csv", "out.csv.manifest.json"])

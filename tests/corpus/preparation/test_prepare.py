@@ -54,6 +54,16 @@ def test_given_files_become_splits_in_their_order(write, rows, prepare: Prepare)
     assert set(corpus.timings) == {"reading", "tokenizing", "writing", "loading"}
 
 
+def test_a_store_may_have_a_name_that_is_no_text(write, rows, tmp_path: Path, one_spacy: None) -> None:
+    """A byte of a name that is no UTF-8, which Arrow does not take as text; found by random command 659."""
+    data = DataConfig(source=DataSource.files, train=[write("train.jsonl", rows(40))])
+    store = tmp_path / "\udcff"
+    corpus = prepare_corpus(data, TextConfig(pos=False), prepared_dir=store, num_workers=1)
+    assert corpus.train is not None
+    assert len(corpus.train.texts()) == 29
+    assert corpus.directory.parent == store
+
+
 def test_missing_splits_are_taken_from_train(write, rows, prepare: Prepare) -> None:
     corpus = prepare(write("train.jsonl", rows(100)))
     parts = texts_of(corpus)

@@ -153,6 +153,12 @@ def test_damaged_workbooks_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
     with zipfile.ZipFile(empty, "w") as archive:
         archive.writestr("readme.txt", "no workbook")
     assert refusal(empty.getvalue()).startswith("x.xlsx: is not a whole Excel workbook (")
+    # Packed bytes that are no deflate stream, behind a whole directory of the archive.
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        entry = archive.getinfo("xl/worksheets/sheet1.xml")
+    begin = entry.header_offset + 30 + len(entry.filename)
+    damaged = whole[:begin] + b"\xff" * 40 + whole[begin + 40 :]
+    assert refusal(damaged).startswith("x.xlsx: is not a whole Excel workbook (Error -3 while decompressing")
     bomb = io.BytesIO(whole)
     with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/media/zeros", bytes(50_000_000))
