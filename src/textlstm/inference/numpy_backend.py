@@ -2,7 +2,7 @@
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,18 +57,18 @@ class NumpyNetworks:
         """Return the (N, L) float32 logits of each network, the rows in their order."""
         if self._alone is not None and split.num_rows == 1:
             return [network.logits(split.token_ids, split.pos_ids)[None] for network in self._alone]
-        in_threads = self._num_threads > 1 and split.num_rows >= _ROWS_OF_THREAD * self._num_threads
-        compute = self._in_threads if in_threads else _all_logits
-        return [compute(network, split, tables) for network, tables in zip(self._networks, self._tables, strict=True)]
-
-    def _in_threads(self, network: NumpyLSTM, split: EncodedSplit, tables: tuple[np.ndarray, ...] | None) -> np.ndarray:
-        """Return the (N, L) logits of one network, each thread computing its part of the rows."""
+        networks = zip(self._networks, self._tables, strict=True)
+        num_threads = self._num_threads
+        if num_threads == 1 or split.num_rows < _ROWS_OF_THREAD * num_threads:
+            return [_logits(network, split, 0, split.num_rows, tables) for network, tables in networks]
         # Products of these sizes gain nothing by threads of their own: two of BLAS took 24 s of two processors for
         # 25,000 texts of 64 words, two of rows with one of BLAS each take 7 s.
-        ends = np.linspace(0, split.num_rows, self._num_threads + 1).astype(int).tolist()
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(self._num_threads) as pool:
-            parts = pool.map(lambda part: _logits(network, split, part[0], part[1], tables), pairwise(ends))
-            return np.concatenate(list(parts))
+        ends = np.linspace(0, split.num_rows, num_threads + 1).astype(int).tolist()
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(num_threads) as pool:
+            return [
+                np.concatenate(list(pool.map(partial(_logits, network, split, tables=tables), ends[:-1], ends[1:])))
+                for network, tables in networks
+            ]
 
 
 def can_compute(saved_model: SavedModel, *, device: Device, precision: Precision) -> bool:
@@ -93,10 +93,6 @@ def may_have_gpu() -> bool:
     if sys.platform == "linux":
         return any(Path(file).exists() for file in _GPU_FILES)
     return sys.platform != "darwin"  # on macOS, torch's own GPUs are not used either
-
-
-def _all_logits(network: NumpyLSTM, split: EncodedSplit, tables: tuple[np.ndarray, ...] | None) -> np.ndarray:
-    return _logits(network, split, 0, split.num_rows, tables)
 
 
 def _logits(

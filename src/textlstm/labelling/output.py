@@ -3,7 +3,6 @@
 The file is joined from parts, with the same bytes whoever made the parts.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
@@ -22,7 +21,7 @@ from textlstm.labelling.plan import RowFormat
 from textlstm.labelling.shard import parquet_schema, write_header
 from textlstm.storage.databases import is_database, parse_address
 from textlstm.storage.endings import NEVER_ROWS
-from textlstm.storage.files import output_file
+from textlstm.storage.files import is_same_file, output_file
 from textlstm.storage.stores import Store, is_remote, open_store
 
 
@@ -118,9 +117,8 @@ def refuse_input_as_output(output: str, inputs: Sequence[str], patterns: Sequenc
     for folder in map(Path, patterns):
         if folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
             raise InputError(f"{output}: lies in the input folder {folder}; choose an output elsewhere")
-    # Compared by inode, so that symbolic and hard links are found as well.
     for source in map(Path, inputs):
-        if source != STDIN and path.exists() and source.exists() and os.path.samefile(path, source):  # noqa: PTH121
+        if source != STDIN and is_same_file(path, source):
             raise InputError(f"{output}: is the input {source} itself; labels are never written over their input")
 
 

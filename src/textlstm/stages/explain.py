@@ -21,7 +21,7 @@ from textlstm.processes.devices import refuse_missing_gpu
 from textlstm.saved_model import Columns
 from textlstm.stages.screen import note, say, table
 from textlstm.storage.endings import refuse_other_formats
-from textlstm.storage.files import atomic_file, output_file
+from textlstm.storage.files import atomic_file, is_same_file, output_file
 from textlstm.tracking.registry import resolve_model_dir
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def explain(config: ExplainConfig) -> None:
     refuse_other_formats(config.output, written="an HTML page", endings=(".html", ".htm", ".xhtml"))
     # A file whose name tells no format may be an input, too.
     paths = [] if config.explain.text else expand_inputs(config.input)
-    if output.exists() and any(path.exists() and output.samefile(path) for path in paths):
+    if any(is_same_file(output, path) for path in paths):
         raise InputError(f"{config.output}: is the input itself; choose another output")
     # Load the model, then read the texts: the name of their column is saved with the model.
     model_dir = resolve_model_dir(config.model_dir, config.tracking)

@@ -79,6 +79,11 @@ _REMEDIES = {
 """The advice by what went wrong, where the usual one would not help."""
 
 
+def is_same_file(path: Path, other: Path) -> bool:
+    """Return whether both names lead to one file that is there, compared by inode, so that links are found as well."""
+    return path.exists() and other.exists() and path.samefile(other)
+
+
 @contextmanager
 def storage_errors(path: Path | str, *, remedy: str = "") -> Iterator[None]:
     """Turn an `OSError` of writing at `path` into one line.
@@ -171,9 +176,12 @@ def _new_beside(path: Path) -> Path:
 def _remove_leftovers(path: Path) -> None:
     """Remove temporary files of `path` that kills have left; one that may be in use stays."""
     with suppress(OSError):
-        for other in path.parent.iterdir():
-            is_ours = other.name.startswith(".") and is_temporary_of(other.name, path.name)
-            if is_ours and time.time() - other.stat().st_mtime > _LEFTOVER_SECONDS:
+        beginning = f".{path.name[:_LONGEST_NAME]}."
+        # Names alone, since every write looks through its folder, which may hold thousands of files.
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(beginning)]
+        for other in (path.parent / name for name in names if is_temporary_of(name, path.name)):
+            if time.time() - other.stat().st_mtime > _LEFTOVER_SECONDS:
                 other.unlink()
 
 

@@ -11,7 +11,7 @@ from textlstm.corpus.rows.settings import Compression, has_row_suffix, kind_by_n
 from textlstm.corpus.rows.streams import packed_stream
 from textlstm.corpus.rows.writers import RecordWriter, record_writer
 from textlstm.errors import InputError
-from textlstm.storage.files import atomic_file, output_file
+from textlstm.storage.files import atomic_file, is_same_file, output_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,9 +68,9 @@ def new_file(name: str, *, key: str, overwrite: bool, read: Sequence[Path]) -> N
             ".xlsx, the first three also with .gz or .zst"
         )
     target = output_file(path)
-    # Compared by inode, so that links are found as well; before `exists`, whose remedy would destroy the file.
+    # Before `exists`, whose remedy would destroy the file.
     for source in read:
-        if target.exists() and source.exists() and target.samefile(source):
+        if is_same_file(target, source):
             raise InputError(f"{name}: is a file that is read and stays as it is; choose another {key}")
     if path.exists() and not overwrite:
         raise InputError(f"{path}: exists; choose another {key} or set overwrite=true")
