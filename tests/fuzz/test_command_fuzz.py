@@ -40,6 +40,20 @@ ONCE_FAULTY = {
         *("train", *SMALL, "data=files", "data.train=in/train.csv", "tracking=off", "prepared_dir=prepared"),
         *("output_dir=", "overwrite=true"),
     ),
+    "a log that holds a name that is no text": (
+        *("label", "model_dir=\udcff", "input=in/test.csv", "tracking=off", "output=out.tsv.gz"),
+        *("--log-file", "log.txt", "quiet=true"),
+    ),
+    "a store whose name is no text": (
+        *("run", *SMALL, "data=files", "data.train=in/train.csv", "tracking=off", "prepared_dir=\udcff"),
+        *("output_dir=out", "evaluation.report=false"),
+    ),
+    "a language that is a path": (
+        *("prepare", "num_workers=1", "data=files", "data.train=in/train.csv", "prepared_dir=prepared"),
+        "text.language=../en",
+    ),
+    # The store was made in the folder of the command.
+    "an empty name of a store": ("sync", "tracking=off", "tracking.dir="),
 }
 """Commands of earlier draws that had a fault, which is mended; each kind has a test of its own beside its code."""
 
@@ -73,7 +87,7 @@ def _once_faulty(name: str, folder: Path) -> Command:
     rows = "".join(f"a {('goal', 'bank')[n % 2]} {n},{('sport', 'money')[n % 2]}\n" for n in range(40))
     for split in ("train", "test"):
         (folder / "in" / f"{split}.csv").write_text(f"text,label\n{rows}")
-    return Command(list(ONCE_FAULTY[name]), may_write=["prepared", "out"], seconds=120)
+    return Command(list(ONCE_FAULTY[name]), may_write=["prepared", "out", "log.txt", "\udcff"], seconds=120)
 
 
 def test_a_planted_traceback_is_found(models: dict[str, Path]) -> None:
