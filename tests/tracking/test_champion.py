@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from textlstm.cli.main import main
 from textlstm.config import CompareConfig, PromoteConfig, TrackingConfig
 from textlstm.errors import ConfigError, InputError
 from textlstm.stages.compare import compare
@@ -101,6 +102,26 @@ def test_two_runs_beside_each_other(
     with pytest.raises(InputError) as caught:
         compare(CompareConfig(runs=[weak, "strong"], tracking=config, output=str(output)))
     assert str(caught.value) == f"{output}: exists; set overwrite=true to replace it"
+
+
+def test_compare_names_the_share_of_rows_seen_in_training(
+    config: TrackingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, first in (("old.csv", 0), ("new.csv", 60)):
+        rows = (f"{('a goal', 'the bank')[n % 2]} {n},{('sport', 'money')[n % 2]}" for n in range(first, first + 60))
+        Path(name).write_text("text,label\n" + "\n".join(rows) + "\n")
+    small = ["auto=[]", "text.pos=false", "model.hidden_size=4", "training.epochs=1", "num_workers=1"]
+    files = ["data=files", "data.train=old.csv", "data.test=new.csv"]
+    assert main(["train", *small, *files, "output_dir=model", "tracking=off", "evaluation.report=false"]) == 0
+    for name in ("old", "new"):
+        data = ["data=files", f"data.test={name}.csv", "model_dir=model", "evaluation.report=false", "num_workers=1"]
+        data += [f"output_dir={name}", f"tracking.dir={config.dir}", f"tracking.run_name={name}"]
+        assert main(["evaluate", *data]) == 0
+    capsys.readouterr()
+    compare(CompareConfig(runs=["old", "new"], tracking=config))
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "seen in training" in line]
+    assert warnings == ["warning: old: 100.0% of its test rows were seen in training"]
 
 
 def test_compare_needs_two_runs_that_exist(config: TrackingConfig) -> None:
