@@ -143,6 +143,28 @@ def join_split(parts: Sequence[SplitWords]) -> SplitWords:
     return SplitWords(words, np.concatenate([part.counts for part in parts]), parts[0].goes_on)
 
 
+class DistinctRows:
+    """A row of values for each distinct word, kept while texts continue one numbering of words."""
+
+    def __init__(self, rows_of: Callable[[Sequence[str]], RaggedArray], dtype: DTypeLike) -> None:
+        """Take the rows of new words, of `dtype`, from `rows_of`."""
+        self._rows_of, self._dtype = rows_of, dtype
+        self._distinct: Sequence[str] = ()
+        self._rows = GrowableRaggedArray(dtype)
+        """Of the words of `_distinct` that were met."""
+
+    def of(self, texts: SplitWords) -> GrowableRaggedArray:
+        """Return the rows of all of `texts.words.distinct`, by the numbers of the words."""
+        distinct = texts.words.distinct
+        # Rows hold for one numbering of words only; words beyond those that were met are new.
+        known = self._rows if distinct is self._distinct else GrowableRaggedArray(self._dtype)
+        if texts.goes_on:
+            self._distinct, self._rows = distinct, known
+        if len(known) < len(distinct):
+            known.append(self._rows_of(distinct[len(known) :]))
+        return known
+
+
 # Blocks of texts of about equal work: words count, not texts.
 
 

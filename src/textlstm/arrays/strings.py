@@ -100,7 +100,7 @@ class TokenColumn(Sequence[str]):
 
     def compact(self) -> Self:
         """Return the same tokens without distinct ones that are not used."""
-        used, numbers = self._used()
+        used, numbers = self.used()
         return type(self)([self.distinct[number] for number in used.tolist()], numbers)
 
     def each(self, function: Callable[[Sequence[str]], NDArray[Any]]) -> NDArray[Any]:
@@ -108,7 +108,7 @@ class TokenColumn(Sequence[str]):
         column = self.compact()
         return function(column.distinct)[column.numbers]
 
-    def _used(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    def used(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return the places of the distinct tokens that are used, and the numbers of all tokens among them."""
         # Few tokens among many distinct ones, as of one text after many: sorting costs less than a flag for all.
         if len(self.numbers) * 32 < len(self.distinct):

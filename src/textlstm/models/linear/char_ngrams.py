@@ -4,14 +4,14 @@ Within words they are 2- to 5-grams (analyzer="char_wb"), across words 1- to 3-g
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
 import numpy as np
 
-from textlstm.arrays.ragged import offsets_of, text_blocks
-from textlstm.arrays.strings import pack_strings, unpack_strings
+from textlstm.arrays.ragged import DistinctRows, RaggedArray, SplitWords, offsets_of, text_blocks
+from textlstm.arrays.strings import PackedStrings, TokenColumn, pack_strings, unpack_strings
+from textlstm.models.linear.ngram_trie import NgramTrie
 from textlstm.models.linear.tfidf import SparseRows, inverse_document_frequencies, tfidf_rows
 
 _SHORTEST, _LONGEST = 2, 5
@@ -29,20 +29,26 @@ class CharacterNgrams:
     Within words, each word has a space at both ends. Across words, each text is one long word.
     """
 
-    ngrams: dict[str, int]
-    """N-gram -> column."""
+    packed: PackedStrings
+    """The n-grams in order; the number of an n-gram is its column."""
     idf: np.ndarray
     """(columns,) float32."""
     across_words: bool = False
-    _cache: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
+    _trie: NgramTrie = field(init=False, compare=False, repr=False)
+    _rows: DistinctRows = field(init=False, compare=False, repr=False)
+    """Columns of each distinct word."""
+
+    def __post_init__(self) -> None:
+        """Index the n-grams."""
+        object.__setattr__(self, "_trie", NgramTrie(self.packed))
+        object.__setattr__(self, "_rows", DistinctRows(self._columns_of, np.int32))
 
     @classmethod
     def fit(cls, texts: Sequence[str], *, across_words: bool = False, min_count: int = 1) -> "CharacterNgrams":
         """Return the table of all n-grams that occur in at least `min_count` of the `texts`."""
         columns: dict[str, int] = {}
-        ngrams_of = _ngrams_across if across_words else _ngrams
-
         cut: dict[str, np.ndarray] = {}
+        ngrams_of = _ngrams_across if across_words else _ngrams
 
         def number(word: str) -> np.ndarray:
             found = cut.get(word)
@@ -54,33 +60,43 @@ class CharacterNgrams:
             return found
 
         # `number` fills `columns` while texts are counted; each text adds 1 to the frequency of each of its n-grams.
-        present = [_count(texts[block], number, across_words=across_words).features for block in text_blocks(texts)]
+        present = []
+        for block in text_blocks(texts):
+            words = _split(texts[block], across_words=across_words)
+            found = [number(word) for word in words.words.distinct]
+            sizes = np.fromiter(map(len, found), np.int64, len(found))
+            present.append(_count(words, RaggedArray(np.concatenate([np.zeros(0, np.int64), *found]), sizes)).features)
         frequencies = np.bincount(np.concatenate(present), minlength=len(columns))
         # Columns are numbered anew, in the order of the n-grams.
         kept = [(ngram, column) for ngram, column in sorted(columns.items()) if frequencies[column] >= min_count]
         idf = inverse_document_frequencies(frequencies[[column for _, column in kept]], num_texts=len(texts))
-        table = cls({ngram: i for i, (ngram, _) in enumerate(kept)}, idf, across_words)
-        # The training texts are transformed next: their words need not be cut again.
-        renumber = np.full(len(columns), -1, dtype=np.int64)
-        renumber[[column for _, column in kept]] = np.arange(len(kept))
-        for word, numbers in cut.items():
-            known = renumber[numbers]
-            table._cache[word] = known[known >= 0]
-        return table
+        return cls(pack_strings([ngram for ngram, _ in kept]), idf, across_words)
+
+    @property
+    def ngrams(self) -> list[str]:
+        """The n-grams, in the order of their columns."""
+        return unpack_strings(*self.packed)
 
     @property
     def num_features(self) -> int:
         """Number of columns."""
         return len(self.idf)
 
-    def transform(self, texts: Sequence[str]) -> SparseRows:
-        """Return the TF-IDF rows of `texts`, each of length 1 (or empty)."""
-        return tfidf_rows(_count(texts, self._columns, across_words=self.across_words), self.idf)
+    def transform(self, texts: Sequence[str], words: SplitWords | None = None) -> SparseRows:
+        """Return the TF-IDF rows of `texts`, each of length 1 (or empty); `words` are their words, if known already."""
+        if self.across_words or words is None:
+            words = _split(texts, across_words=self.across_words)
+        known = self._rows.of(words)
+        if len(words) == 1:
+            return tfidf_rows(_count_one(known.take(words.words.numbers).values), self.idf)
+        # (U,) distinct words that occur here: each needs its columns once.
+        used, numbers = words.words.used()
+        here = SplitWords(TokenColumn(words.words.distinct, numbers), words.counts)
+        return tfidf_rows(_count(here, known.take(used)), self.idf)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the table as plain arrays."""
-        packed = pack_strings(list(self.ngrams))
-        arrays = {"ngram_bytes": packed.data, "ngram_offsets": packed.offsets, "idf": self.idf}
+        arrays = {"ngram_bytes": self.packed.data, "ngram_offsets": self.packed.offsets, "idf": self.idf}
         if self.across_words:
             arrays["across_words"] = np.array(1, dtype=np.int64)
         return arrays
@@ -88,70 +104,55 @@ class CharacterNgrams:
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "CharacterNgrams":
         """Return the table that `to_arrays` wrote."""
-        ngrams = unpack_strings(arrays["ngram_bytes"], arrays["ngram_offsets"])
-        return cls({ngram: i for i, ngram in enumerate(ngrams)}, arrays["idf"], "across_words" in arrays)
+        packed = PackedStrings(arrays["ngram_bytes"], arrays["ngram_offsets"])
+        return cls(packed, arrays["idf"], "across_words" in arrays)
 
-    def _columns(self, word: str) -> np.ndarray:
-        """Return the column of each n-gram of a word, repeated if it occurs again; words are cached."""
-        columns = self._cache.get(word)
-        if columns is None:
-            ngrams_of = _ngrams_across if self.across_words else _ngrams
-            found = [self.ngrams.get(ngram, -1) for ngram in ngrams_of(word)]
-            columns = np.array([column for column in found if column >= 0], dtype=np.int64)
-            if len(self._cache) >= _MAX_CACHED_WORDS:
-                self._cache.clear()
-            if not self.across_words:  # a whole text hardly ever occurs again
-                self._cache[word] = columns
-        return columns
+    def _columns_of(self, words: Sequence[str]) -> RaggedArray:
+        """Return the columns of the n-grams of each word, repeated if they occur again."""
+        return self._trie.columns_of(
+            words if self.across_words else [f" {word.lower()[:_MAX_WORD]} " for word in words]
+        )
 
 
-def _count(texts: Sequence[str], columns_of: Callable[[str], np.ndarray], *, across_words: bool = False) -> SparseRows:
-    """Return how often each column occurs in each text: the product of (texts, words) and (words, columns) counts."""
-    cut = _whole if across_words else _words
-    if len(texts) == 1:
-        return _count_one([columns_of(word) for word in cut(texts[0])])
+def _split(texts: Sequence[str], *, across_words: bool) -> SplitWords:
+    """Return the words that n-grams stay within, in lower case and cut: across words, each text is one."""
+    if across_words:
+        # Runs of white space count as one space, as scikit-learn's analyzer "char" does.
+        whole = [_WHITE_SPACE.sub(" ", text.lower()) for text in texts]
+        return SplitWords(TokenColumn.of(whole), np.ones(len(texts), dtype=np.int64))
+    return SplitWords.of([text.lower() for text in texts])
+
+
+def _count(words: SplitWords, columns: RaggedArray) -> SparseRows:
+    """Return how often each column occurs in each of N texts; `columns` are those of each word, by its number.
+
+    It is the product of (texts, words) and (words, columns) counts.
+    """
     from scipy.sparse import csr_array
 
-    numbers: dict[str, int] = {}
-    # Each distinct word is cut once; a text becomes a row of word numbers.
-    words = [[numbers.setdefault(word, len(numbers)) for word in cut(text)] for text in texts]
-    columns = [columns_of(word) for word in numbers]
-    words_a_text = np.fromiter(map(len, words), np.int64, len(words))
-    columns_a_word = np.fromiter(map(len, columns), np.int64, len(columns))
-    in_texts = np.fromiter(chain.from_iterable(words), np.int64, int(words_a_text.sum()))
-    in_words = np.concatenate([np.zeros(0, dtype=np.int64), *columns])
-    num_columns = int(in_words.max(initial=0)) + 1
+    num_words, num_columns = len(columns.sizes), int(columns.values.max(initial=0)) + 1
     # Words and n-grams that occur again have several entries, which the product adds up.
+    numbers = words.words.numbers
     texts_by_words = csr_array(
-        (np.ones(len(in_texts), dtype=np.float32), in_texts, offsets_of(words_a_text)), shape=(len(words), len(numbers))
+        (np.ones(len(numbers), dtype=np.float32), numbers, offsets_of(words.counts)), shape=(len(words), num_words)
     )
     words_by_columns = csr_array(
-        (np.ones(len(in_words), dtype=np.float32), in_words, offsets_of(columns_a_word)),
-        shape=(len(numbers), num_columns),
+        (np.ones(len(columns.values), dtype=np.float32), columns.values, offsets_of(columns.sizes)),
+        shape=(num_words, num_columns),
     )
     counts = texts_by_words @ words_by_columns
     return SparseRows(counts.indptr.astype(np.int64), counts.indices.astype(np.int64), counts.data)
 
 
-def _count_one(columns: Sequence[np.ndarray]) -> SparseRows:
+def _count_one(occurrences: np.ndarray) -> SparseRows:
     """Return the row of one text from the columns of its words: a product of sparse matrices takes ten times as long.
 
     The product lists the columns of a row by their first occurrence, the last one first. So does this function, so that
     later sums have the same last bit.
     """
-    occurrences = np.concatenate([np.zeros(0, dtype=np.int64), *columns])
     features, firsts, counts = np.unique(occurrences, return_index=True, return_counts=True)
     order = np.argsort(-firsts)
     return SparseRows(np.array([0, len(features)]), features[order], counts[order].astype(np.float32))
-
-
-def _words(text: str) -> list[str]:
-    return [word[:_MAX_WORD] for word in text.lower().split()]
-
-
-def _whole(text: str) -> list[str]:
-    """Return the text as one word with runs of white space as one space, as scikit-learn's analyzer "char" does."""
-    return [_WHITE_SPACE.sub(" ", text.lower())]
 
 
 def _ngrams_across(text: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from textlstm.arrays.ragged import GrowableRaggedArray, RaggedArray, SplitWords, offsets_of, row_numbers
+from textlstm.arrays.ragged import DistinctRows, RaggedArray, SplitWords, offsets_of, row_numbers
 from textlstm.arrays.strings import pack_strings
 from textlstm.models.linear.tfidf import SparseRows
 
@@ -48,30 +48,22 @@ class PieceCounter:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self.num_pieces: int = self._tokenizer.get_vocab_size()
-        self._distinct: object = ()
-        self._pieces = GrowableRaggedArray(np.int64)
-        """Ids of the pieces of each distinct word that was met."""
+        self._rows = DistinctRows(self._pieces_of, np.int64)
+        """Ids of the pieces of each distinct word."""
         self._cache: dict[str, list[int]] = {}
         """Ids of the pieces of words that came a few at a time."""
 
     def pieces_of_one(self, texts: SplitWords) -> np.ndarray:
         """Return the ids of all pieces of a single text, in its order."""
         distinct = texts.words.distinct
-        return self._pieces_of([distinct[number][:_MAX_WORD] for number in texts.words.numbers.tolist()]).values
+        return self._pieces_of([distinct[number] for number in texts.words.numbers.tolist()]).values
 
     def shares(self, texts: SplitWords) -> "csr_array":
         """Return (N, P) float32 shares of each piece among the pieces of each text; a row sums to 1, or to 0."""
         from scipy.sparse import csr_array
 
-        # Tokenize the distinct words that are not cached.
-        distinct = texts.words.distinct
-        known = self._pieces if distinct is self._distinct else GrowableRaggedArray(np.int64)
-        if texts.goes_on:
-            self._distinct, self._pieces = distinct, known
-        known.append(self._pieces_of([word[:_MAX_WORD] for word in distinct[len(known) :]]))
-
         # From the pieces of each word to the pieces of each text: one row number for each piece.
-        ids, sizes = known.take(texts.words.numbers)
+        ids, sizes = self._rows.of(texts).take(texts.words.numbers)
         rows = np.repeat(row_numbers(texts.counts), sizes)
         offsets = offsets_of(np.bincount(rows, minlength=len(texts)))
         # Each occurrence of a piece weighs one part of its text; `sum_duplicates` adds up repeated pieces.
@@ -82,14 +74,14 @@ class PieceCounter:
 
     def sums(self, words: Sequence[str], scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the (W, L) sums of the (P, L) `scores` of each word's pieces, and the (W,) numbers of pieces."""
-        ids, sizes = self._pieces_of([word[:_MAX_WORD] for word in words])
+        ids, sizes = self._pieces_of(words)
         sums = np.zeros((len(words), scores.shape[1]), dtype=np.float32)
         np.add.at(sums, row_numbers(sizes), scores[ids])
         return sums, sizes
 
-    def _pieces_of(self, words: list[str]) -> RaggedArray:
+    def _pieces_of(self, words: Sequence[str]) -> RaggedArray:
         # Lone surrogates, which tokenizers cannot take, become question marks.
-        clean = [word.encode("utf-8", "replace").decode("utf-8") for word in words]
+        clean = [word[:_MAX_WORD].encode("utf-8", "replace").decode("utf-8") for word in words]
         # A batch of the tokenizer starts threads; the few words of one text are looked up, or cut one by one.
         if len(clean) < _FEW_WORDS:
             found = [self._pieces_of_word(word) for word in clean]

@@ -72,10 +72,11 @@ class NgramTable:
 
         `words` are the words of `texts`, if known already.
         """
-        rows = self.words.transform(SplitWords.of(texts) if words is None else words)
+        words = SplitWords.of(texts) if words is None else words
+        rows = self.words.transform(words)
         if self.characters is None:
             return rows
-        return join_columns(rows, self.characters.transform(texts), num_left=self.words.num_features)
+        return join_columns(rows, self.characters.transform(texts, words), num_left=self.words.num_features)
 
     def transform_all(self, texts: Sequence[str], words: SplitWords | None = None) -> SparseRows:
         """Return the rows of `transform` for any number of texts, in bounded temporary memory."""

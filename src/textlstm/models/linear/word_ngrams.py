@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from textlstm.arrays.hashing import KeyIndex
-from textlstm.arrays.ragged import GrowableRaggedArray, RaggedArray, SplitWords, row_numbers
+from textlstm.arrays.ragged import DistinctRows, RaggedArray, SplitWords, row_numbers
 from textlstm.arrays.strings import Numbering, pack_strings, unpack_strings
 from textlstm.models.linear.tfidf import SparseRows, count_rows, inverse_document_frequencies, tfidf_rows
 
@@ -45,20 +45,13 @@ class WordParts:
         """
         self._number = number
         self._find_parts = _PATTERNS[all_tokens].findall
-        self._distinct: Sequence[str] = ()
-        self._ids = GrowableRaggedArray(np.int64)
-        """Ids of the parts of each word of `_distinct` that was met."""
+        self._rows = DistinctRows(self._parts_of, np.int64)
+        """Ids of the parts of each distinct word."""
 
     def find(self, texts: SplitWords) -> PartRows:
         """Return the parts of `texts`."""
-        distinct = texts.words.distinct
-        # The cached parts hold for one numbering of words only; words beyond the cache are cut now.
-        known = self._ids if distinct is self._distinct else GrowableRaggedArray(np.int64)
-        if texts.goes_on:
-            self._distinct, self._ids = distinct, known
-        known.append(self._parts_of(distinct[len(known) :]))
         # (W,) words become (M,) parts; each part gets the number of the text that its word is in.
-        ids, sizes = known.take(texts.words.numbers)
+        ids, sizes = self._rows.of(texts).take(texts.words.numbers)
         return PartRows(ids, np.repeat(row_numbers(texts.counts), sizes))
 
     def _parts_of(self, words: Sequence[str]) -> RaggedArray:
