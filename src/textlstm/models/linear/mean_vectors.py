@@ -5,23 +5,15 @@ pieces only: prediction needs neither the vectors nor their package.
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from textlstm.arrays.ragged import DistinctRows, RaggedArray, SplitWords, offsets_of, row_numbers
+from textlstm.arrays.ragged import SplitWords
 from textlstm.arrays.strings import pack_strings
 from textlstm.models.linear.tfidf import SparseRows
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-_MAX_WORD = 100
-"""Longer words count with their first characters only."""
-_FEW_WORDS = 256
-_MAX_CACHED_WORDS = 100_000
+from textlstm.models.linear.word_pieces import PieceCounter
 
 
 class PieceVectors(NamedTuple):
@@ -31,72 +23,6 @@ class PieceVectors(NamedTuple):
     """(P, E) float32."""
     tokenizer_json: str
     """For `tokenizers.Tokenizer.from_str`."""
-
-
-class PieceCounter:
-    """Counts the word pieces of texts; the pieces of a word are cached while texts continue one numbering of words."""
-
-    def __init__(self, tokenizer_json: str) -> None:
-        """Read a tokenizer of the library tokenizers.
-
-        Args:
-            tokenizer_json: what `Tokenizer.to_str` wrote.
-        """
-        from tokenizers import Tokenizer
-
-        self._tokenizer = Tokenizer.from_str(tokenizer_json)
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
-        self.num_pieces: int = self._tokenizer.get_vocab_size()
-        self._rows = DistinctRows(self._pieces_of, np.int64)
-        """Ids of the pieces of each distinct word."""
-        self._cache: dict[str, list[int]] = {}
-        """Ids of the pieces of words that came a few at a time."""
-
-    def pieces_of_one(self, texts: SplitWords) -> np.ndarray:
-        """Return the ids of all pieces of a single text, in its order."""
-        distinct = texts.words.distinct
-        return self._pieces_of([distinct[number] for number in texts.words.numbers.tolist()]).values
-
-    def shares(self, texts: SplitWords) -> "csr_array":
-        """Return (N, P) float32 shares of each piece among the pieces of each text; a row sums to 1, or to 0."""
-        from scipy.sparse import csr_array
-
-        # From the pieces of each word to the pieces of each text: one row number for each piece.
-        ids, sizes = self._rows.of(texts).take(texts.words.numbers)
-        rows = np.repeat(row_numbers(texts.counts), sizes)
-        offsets = offsets_of(np.bincount(rows, minlength=len(texts)))
-        # Each occurrence of a piece weighs one part of its text; `sum_duplicates` adds up repeated pieces.
-        weights = (1 / np.diff(offsets).clip(1))[rows].astype(np.float32)
-        shares = csr_array((weights, ids, offsets), shape=(len(texts), self.num_pieces))
-        shares.sum_duplicates()
-        return shares
-
-    def sums(self, words: Sequence[str], scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the (W, L) sums of the (P, L) `scores` of each word's pieces, and the (W,) numbers of pieces."""
-        ids, sizes = self._pieces_of(words)
-        sums = np.zeros((len(words), scores.shape[1]), dtype=np.float32)
-        np.add.at(sums, row_numbers(sizes), scores[ids])
-        return sums, sizes
-
-    def _pieces_of(self, words: Sequence[str]) -> RaggedArray:
-        # Lone surrogates, which tokenizers cannot take, become question marks.
-        clean = [word[:_MAX_WORD].encode("utf-8", "replace").decode("utf-8") for word in words]
-        # A batch of the tokenizer starts threads; the few words of one text are looked up, or cut one by one.
-        if len(clean) < _FEW_WORDS:
-            found = [self._pieces_of_word(word) for word in clean]
-        else:
-            found = [encoding.ids for encoding in self._tokenizer.encode_batch(clean, add_special_tokens=False)]
-        sizes = np.fromiter(map(len, found), np.int64, len(found))
-        return RaggedArray(np.fromiter((piece for ids in found for piece in ids), np.int64, int(sizes.sum())), sizes)
-
-    def _pieces_of_word(self, word: str) -> list[int]:
-        ids = self._cache.get(word)
-        if ids is None:
-            if len(self._cache) >= _MAX_CACHED_WORDS:
-                self._cache.clear()
-            ids = self._cache[word] = self._tokenizer.encode(word, add_special_tokens=False).ids
-        return ids
 
 
 class WordParts(NamedTuple):
