@@ -98,3 +98,28 @@ def test_a_full_standard_output_is_a_storage_error() -> None:
         command = [sys.executable, "-m", "textlstm", "--help"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr) == (4, f"textlstm: standard output: {os.strerror(28)}\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_a_name_that_is_no_text_is_printed(rows: Path, tmp_path: Path) -> None:
+    """A byte of a name that is no UTF-8, on a terminal of UTF-8; found by random command 659."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "textlstm",
+            "prepare",
+            "data=files",
+            f"data.train={rows.name}",
+            "num_workers=1",
+            "text.pos=false",
+            b"prepared_dir=\xff",
+        ],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        timeout=600,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+    assert done.stdout.splitlines()[-1].startswith(rb"data card   \udcff/")

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from io import BufferedReader
+from io import BufferedReader, TextIOWrapper
 from typing import BinaryIO
 
 from textlstm.errors import InputError, StorageError
@@ -13,7 +13,11 @@ _CLOSED: set[int] = set()
 
 
 def open_standard_streams() -> None:
-    """Put the null device in place of closed streams, so that no file gets their numbers and what a library prints."""
+    """Put the null device in place of closed streams, so that no file gets their numbers and what a library prints.
+
+    Standard output then writes what its encoding does not have, such as a byte of a file name that is no text, with a
+    backslash, as Python lets standard error do.
+    """
     for number, name in enumerate(_NAMES):
         try:
             os.fstat(number)
@@ -27,6 +31,8 @@ def open_standard_streams() -> None:
             stream = os.fdopen(number, "w" if number else "r", encoding="utf-8", errors="replace", closefd=False)
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def require_standard_input() -> None:
