@@ -1,13 +1,15 @@
 """Bootstrap: resamples of the rows as weights, and the interval that a statistic's replicates give."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 _CELLS_PER_BLOCK = 2_000_000
+_KEPT_CELLS = 30_000_000
+"""Rows times resamples up to which the draws are kept: each model counts on the same ones, about nine times in all."""
 _NO_WIDTH = 1e-12
 """Intervals that are narrower come of resamples that are all equal."""
 
@@ -34,9 +36,18 @@ class Resamples:
     num_samples: int
     seed: int
     confidence: float = 0.95
+    _kept: list[NDArray[np.uint16]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def blocks(self) -> Iterator[NDArray[np.float64]]:
         """Yield blocks (b, N) of how often each row was drawn, `num_samples` in all; each sums to N."""
+        if self.num_rows * self.num_samples > _KEPT_CELLS:
+            yield from map(_as_weights, self._drawn())
+            return
+        if not self._kept:
+            self._kept.extend(block.astype(np.uint16) for block in self._drawn())
+        yield from map(_as_weights, self._kept)
+
+    def _drawn(self) -> Iterator[NDArray[np.int64]]:
         generator = np.random.Generator(np.random.PCG64(self.seed))
         # A block holds a limited number of cells, however many rows there are.
         block_size = max(1, min(self.num_samples, _CELLS_PER_BLOCK // max(self.num_rows, 1)))
@@ -46,7 +57,7 @@ class Resamples:
             # Each resample counts in a range of its own, so one call counts all of them: (b * N,) become (b, N).
             drawn += np.arange(size)[:, None] * self.num_rows
             counts = np.bincount(drawn.ravel(), minlength=size * self.num_rows)
-            yield counts.reshape(size, self.num_rows).astype(np.float64)
+            yield counts.reshape(size, self.num_rows)
 
     def interval(
         self,
@@ -103,3 +114,7 @@ def proportion_interval(num_hits: float, num_trials: float, *, confidence: float
     low = 0.0 if num_hits <= 0 else float(beta.ppf(tail, num_hits, num_trials - num_hits + 1))
     high = 1.0 if num_hits >= num_trials else float(beta.ppf(1 - tail, num_hits + 1, num_trials - num_hits))
     return Interval(low, high)
+
+
+def _as_weights(block: NDArray[np.integer]) -> NDArray[np.float64]:
+    return block.astype(np.float64)
