@@ -129,7 +129,7 @@ def class_words(classifier: TextClassifier, rows: ScoredRows) -> tuple[ClassWord
 
 
 _MOST_WORDS = 6
-_MOST_WORD_ROWS = 25_000
+_MOST_WORD_ROWS = 10_000
 
 
 def links_of(corpus: PreparedCorpus | None, output_dir: Path, run: Tracker, tracking: TrackingConfig) -> list[Link]:
