@@ -134,16 +134,18 @@ def choose_within_time(
     if "training.epochs" in free:
         wanted = _epochs(size, training.batch_size)
         training = replace(training, epochs=max(1, min(wanted, int(budget / max(epoch_seconds, 1e-9)))))
-        epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs} epochs"
-        line = f"{epochs}, about {training.epochs * epoch_seconds:,.0f} s"
-        if training.epochs < wanted:
-            line += f"; {wanted} epochs would take {wanted * epoch_seconds / 60:,.1f} minutes: set training.minutes"
-        reasons.append(line)
         if epoch_seconds > budget and "model.max_tokens" in free:
             share = budget / epoch_seconds
             model = replace(model, max_tokens=max(64, int(min(model.max_tokens, 1.5 * size.mean_length) * share)))
-            epoch_seconds = budget
+        fits = min(epoch_seconds, budget) if "model.max_tokens" in free else epoch_seconds
+        epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs} epochs"
+        line = f"{epochs}, about {training.epochs * fits:,.0f} s"
+        if training.epochs < wanted:
+            line += f"; {wanted} epochs would take {wanted * epoch_seconds / 60:,.1f} minutes: set training.minutes"
+        reasons.append(line)
+        if fits < epoch_seconds:
             reasons.append(f"the first and last of {model.max_tokens} tokens of a text, for time")
+        epoch_seconds = fits
     seconds = training.epochs * epoch_seconds
 
     # Options that multiply the time, the most useful first.
