@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from textlstm import __version__, config
 from textlstm.errors import ConfigError, Interrupted, StorageError, TextLSTMError
-from textlstm.processes.garbage import gc_paused
+from textlstm.processes.memory import gc_paused
 from textlstm.processes.signals import install_handlers
 from textlstm.processes.standard_streams import discard_output, flush_output, open_standard_streams
 

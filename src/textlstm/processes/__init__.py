@@ -1,1 +1,1 @@
-"""Child processes, signals and the garbage collector: shared by every room that starts a process."""
+"""Child processes, signals and memory: shared by every room that starts a process."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from textlstm.errors import TextLSTMError
 from textlstm.processes.child import FrameReader, Heartbeat, Kind, pack, private_stdout
-from textlstm.processes.garbage import freeze_gc, gc_paused
+from textlstm.processes.memory import freeze_gc, gc_paused
 from textlstm.text.messages import decode_block, decode_settings, encode_ready, encode_result
 from textlstm.text.spacy_models import uses_torch
 

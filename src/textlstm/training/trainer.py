@@ -18,6 +18,7 @@ from textlstm.models.network.batch import DeviceSplit
 from textlstm.models.network.batch_plan import plan_epoch
 from textlstm.models.network.network import predict_on_device
 from textlstm.processes.distributed import Processes
+from textlstm.processes.memory import keep_freed_memory
 from textlstm.training.batches import Epoch, TrainingBatch, gather
 from textlstm.training.checkpoints import Checkpoint, CheckpointStore, on_host
 from textlstm.training.compute import number_format_of
@@ -47,6 +48,7 @@ class Trainer:
     ) -> None:
         """Put everything on the device; the first process takes over the newest checkpoint, the others its state."""
         self.job, self.processes = job, processes
+        keep_freed_memory()
         # The fingerprint is about the first weights, so it is taken before the optimizer rearranges them.
         self.store: CheckpointStore | None = None
         if checkpoint_dir and processes.is_first:

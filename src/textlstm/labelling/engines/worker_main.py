@@ -27,7 +27,7 @@ from textlstm.labelling.model import RowClassifier, load_model
 from textlstm.labelling.plan import InputFile, RowFormat, Shard
 from textlstm.labelling.shard import ShardTask, label_shard
 from textlstm.processes.child import Heartbeat, private_stdout, reported_error
-from textlstm.processes.garbage import freeze_gc, gc_paused
+from textlstm.processes.memory import freeze_gc, gc_paused
 from textlstm.storage.signed_json import compact_json
 from textlstm.storage.stores import open_store
 
