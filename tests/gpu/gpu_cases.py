@@ -21,6 +21,7 @@ from textlstm.config import (
     TrainingConfig,
     TrainingPrecision,
 )
+from textlstm.models.network import parallel
 from textlstm.models.network import precision as precision_module
 from textlstm.models.network.inputs import EncodedSplit
 from textlstm.models.network.network import NetworkSizes, TextNetwork, predict_logits
@@ -117,12 +118,18 @@ class Trained(NamedTuple):
 
 
 @contextlib.contextmanager
-def a_gpu() -> Any:
-    """The GPU of this machine, or a pretended one and its ledger."""
-    precision_module.has_bf16_kernels.cache_clear()
-    with contextlib.nullcontext() if torch.cuda.is_available() else pretended_cuda() as ledger:
+def a_gpu(card: int = 0) -> Any:
+    """The GPU of this machine, or a pretended one, this one of two, and its ledger."""
+    _forget_devices()
+    with contextlib.nullcontext() if torch.cuda.is_available() else pretended_cuda(card, count=2) as ledger:
         yield ledger
+        assert ledger is None or not ledger.work.races
+    _forget_devices()
+
+
+def _forget_devices() -> None:
     precision_module.has_bf16_kernels.cache_clear()
+    parallel._second_stream.cache_clear()
 
 
 def train(
@@ -132,6 +139,7 @@ def train(
     precision: TrainingPrecision = TrainingPrecision.fp32,
     checkpoint_dir: Path | None = None,
     stop: Callable[[], int] | None = None,
+    card: int = 0,
     **training: Any,
 ) -> Trained:
     """Train on 72 rows for two epochs, and predict 24 others."""
@@ -144,9 +152,9 @@ def train(
     task = Task.multi_label if case.multi_label else Task.single_label
     rows, others = split(case, 72, seed=1), split(case, 24, seed=2)
     job = TrainingJob(network, rows, others, config=config, task=task, seed=3, freeze_epochs=model.freeze_epochs)
-    with a_gpu() if on_gpu else contextlib.nullcontext() as ledger, _steps_watched(ledger) as (steps, launches):
+    with a_gpu(card) if on_gpu else contextlib.nullcontext() as ledger, _steps_watched(ledger) as (steps, launches):
         result = fit(job, checkpoint_dir=checkpoint_dir, stop=stop)
-        device = "cuda" if on_gpu else "cpu"
+        device = f"cuda:{card}" if on_gpu else "cpu"
         logits = predict_logits(network.to(device), split(case, 24, seed=5), device=device)
         assert len(predict_logits(network, split(case, 0, seed=5), device=device)) == 0
         moved = float(np.abs(network.to_arrays()["embedder.words.weight"] - words).max())

@@ -1,5 +1,7 @@
 """A CUDA device that is pretended on a machine without one: real numbers in CPU memory, tensors that say `cuda:0`.
 
+A process may be given another of several cards, as `choose_device` gives them out; its tensors say `cuda:1` then.
+
 torch's own fake tensors cannot do it: on a build without CUDA the first autograd node of a fake CUDA tensor ends the
 process. Here a tensor subclass has a meta body with CUDA's dispatch keys, so that autograd, autocast and Python take
 the paths of a GPU, and its numbers lie in a CPU storage that belongs to the meta storage. Each operation is checked, counted and
@@ -9,6 +11,8 @@ then done on the CPU:
 * whatever lets the host wait for the device (`item`, `nonzero`, copies from and to the host) is noted with the line of
   the project that asked for it;
 * operations that launch a kernel are counted, views and allocations are not;
+* what one stream reads while another may still write it, and memory that is given out too early, is noted as a race
+  (`pretended_streams.py`);
 * recurrent layers go through a stand-in for cuDNN that notes whether their weights lie as cuDNN wants them, and rounds
   float32 to TF32 wherever torch's settings would let cuDNN and cuBLAS do so.
 
@@ -26,12 +30,13 @@ from unittest import mock
 
 import torch
 from pretended_graphs import PretendedGraph, Recording, captured, refuse_in_capture
+from pretended_streams import Block, Work
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
-CUDA = torch.device("cuda:0")
 CPU = torch.device("cpu")
 aten = torch.ops.aten
 without_functions = torch._C.DisableTorchFunctionSubclass
@@ -55,6 +60,8 @@ class Ledger:
     """Recurrent calls: the layer, its number format, and whether its weights lie in one piece."""
     calls: Counter[str] = field(default_factory=Counter)
     """Functions of `torch.cuda`."""
+    work: Work = field(default_factory=Work)
+    """Streams, and races between them."""
     captures: int = 0
     """CUDA graphs that were captured; the replay of one is a launch."""
 
@@ -66,6 +73,7 @@ class Ledger:
 
     def wait(self, what: str) -> None:
         refuse_in_capture(f"{what} at {project_line()}")
+        self.work.current.synchronize()
         self.waits[f"{what} at {project_line()}"] += 1
 
 
@@ -73,12 +81,11 @@ class _Device:
     """The state of the pretended device; there is one, as autograd calls back without a context."""
 
     ledger = Ledger()
-    to_meta: dict[int, torch.UntypedStorage] = {}
-    """The meta storage of each CPU storage, by the latter's address."""
-    to_real: dict[int, torch.UntypedStorage] = {}
-    """The other way round. Both keep their storages alive, so that no address is used twice."""
-    pinned: dict[int, torch.UntypedStorage] = {}
-    """CPU storages that were asked for as pinned memory."""
+    cuda = torch.device("cuda:0")
+    """The card of this process."""
+    to_meta: dict[int, StorageWeakRef] = {}
+    """The meta storage of each CPU storage, by the latter's address. The meta storage alone keeps the other alive, so
+    both go with the last tensor, as on a device."""
     depth = 0
     """Of calls into torch with pretended tensors: there torch makes new tensors on the body's device, meta."""
 
@@ -102,7 +109,7 @@ class PretendedTensor(Tensor):
 
     @staticmethod
     def __new__(cls, body: Tensor) -> "PretendedTensor":
-        return Tensor._make_subclass(cls, body, False, device_for_backend_keys=CUDA)
+        return Tensor._make_subclass(cls, body, False, device_for_backend_keys=_Device.cuda)
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -110,7 +117,7 @@ class PretendedTensor(Tensor):
         name = getattr(func, "__name__", "")
         if name == "__get__":
             asked = getattr(func, "__self__", None)
-            answers = {id(Tensor.device): CUDA, id(Tensor.is_cuda): True, id(Tensor.is_meta): False}
+            answers = {id(Tensor.device): _Device.cuda, id(Tensor.is_cuda): True, id(Tensor.is_meta): False}
             if id(asked) in answers:
                 return answers[id(asked)]
         if func in RECURRENT:
@@ -119,7 +126,7 @@ class PretendedTensor(Tensor):
             _Device.ledger.wait("tolist")
             return real(args[0]).tolist()
         if name == "get_device":
-            return 0
+            return _Device.cuda.index
         if name in ("numpy", "__array__"):
             raise TypeError(f"can't convert cuda:0 device type tensor to numpy, at {project_line()}")
         _Device.depth += 1
@@ -154,8 +161,7 @@ def real(tensor: Tensor) -> Tensor:
         if not isinstance(tensor, PretendedTensor) and tensor.device.type == "meta":  # zeros that autograd made
             return torch.zeros(tensor.shape, dtype=tensor.dtype)
         made = torch.empty(0, dtype=tensor.dtype)
-        storage = _Device.to_real[tensor.untyped_storage()._cdata]
-        made.set_(storage, tensor.storage_offset(), tensor.size(), tensor.stride())
+        made.set_(_block(tensor).storage, tensor.storage_offset(), tensor.size(), tensor.stride())
     return made
 
 
@@ -163,12 +169,38 @@ def pretended(tensor: Tensor) -> PretendedTensor:
     """Return a pretended tensor over the numbers of a CPU tensor."""
     with _own_work():
         storage = tensor.untyped_storage()
-        if storage._cdata not in _Device.to_meta:
+        known = _Device.to_meta.get(storage._cdata)
+        if known is None or known.expired():
             meta = torch.UntypedStorage(storage.nbytes(), device="meta")
-            _Device.to_meta[storage._cdata], _Device.to_real[meta._cdata] = meta, storage
+            meta.block = Block(storage, _Device.ledger.work)
+            _Device.to_meta[storage._cdata] = StorageWeakRef(meta)
+        else:
+            meta = torch.UntypedStorage._new_with_weak_ptr(known.cdata)
         body = torch.empty(0, dtype=tensor.dtype, device="meta")
-        body.set_(_Device.to_meta[storage._cdata], tensor.storage_offset(), tensor.size(), tensor.stride())
+        body.set_(meta, tensor.storage_offset(), tensor.size(), tensor.stride())
         return PretendedTensor(body)
+
+
+def _block(tensor: Tensor) -> Block:
+    """Return the memory of a pretended tensor."""
+    return tensor.untyped_storage().block
+
+
+def _note_work(what: str, tensors: Sequence[Tensor], *, written: Sequence[Tensor], results: Any) -> None:
+    """Note an operation on its stream: what it reads, what it changes, and what it has made."""
+    work = _Device.ledger.work
+    if len(work.streams) == 1:
+        return
+    with _own_work():
+        changed = [_block(one) for one in written]
+        reads = [block for one in tensors if (block := _block(one)) not in changed]
+        given = {*reads, *changed}
+        made = [
+            block
+            for one in tree_leaves(results)
+            if isinstance(one, PretendedTensor) and (block := _block(one)) not in given
+        ]
+        work.launch(what, project_line(), reads=reads, writes=changed, made=made)
 
 
 # Operations.
@@ -186,10 +218,11 @@ def _dispatch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     mine = [item for item in tensors if isinstance(item, PretendedTensor)]
     device = kwargs.get("device")
     if func is torch.ops.prim.device.default:
-        return CUDA if mine else args[0].device
+        return _Device.cuda if mine else args[0].device
     ours = ("cuda", "meta") if _Device.depth else ("cuda",)
     if not mine and (device is None or torch.device(device).type not in ours):
         return _on_host(func, args, dict(kwargs))
+    _refuse_other_card(device)
     # In inference mode composite operations arrive whole; their parts are what a GPU would run.
     if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
         with _Dispatching():
@@ -214,7 +247,16 @@ def _dispatch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     rounded = name in ("mm", "addmm", "bmm", "baddbmm") and torch.backends.cuda.matmul.fp32_precision == "tf32"
     if rounded:
         real_args = tree_map(as_tf32, real_args)
-    return _lifted(func, _done(func, real_args, real_kwargs), args, kwargs)
+    written, results = _lifted(func, _done(func, real_args, real_kwargs), args, kwargs)
+    if name not in _NO_KERNEL and not func.is_view:
+        _note_work(name, mine, written=written, results=results)
+    return results
+
+
+def _refuse_other_card(device: Any) -> None:
+    asked = None if device is None else torch.device(device)
+    if asked is not None and asked.type == "cuda" and asked.index not in (None, _Device.cuda.index):
+        raise RuntimeError(f"{asked} in a process that has {_Device.cuda}, at {project_line()}")
 
 
 def _done(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -227,8 +269,12 @@ def _on_host(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     is_pinned = kwargs.pop("pin_memory", False)
     found = func(*args, **kwargs)
     if is_pinned:
-        _Device.pinned[found.untyped_storage()._cdata] = found.untyped_storage()
+        found.untyped_storage().is_pinned_here = True
     return found
+
+
+def _is_pinned(tensor: Tensor) -> bool:
+    return getattr(tensor.untyped_storage(), "is_pinned_here", False)
 
 
 def _check(func: Any, name: str, args: Any, mine: Sequence[Tensor], plain: Sequence[Tensor]) -> None:
@@ -258,8 +304,10 @@ def _to_copy(func: Any, source: Tensor, kwargs: dict[str, Any]) -> Tensor:
             _Device.ledger.wait("copy to the host")
             return func(real(source).clone(), **kwargs)
         _Device.ledger.launch("_to_copy")
-        return pretended(_done(func, (real(source),), kwargs))
-    if not (non_blocking and source.untyped_storage()._cdata in _Device.pinned):
+        made = pretended(_done(func, (real(source),), kwargs))
+        _note_work("_to_copy", [source], written=[], results=made)
+        return made
+    if not (non_blocking and _is_pinned(source)):
         _Device.ledger.wait("copy from pageable memory")
     made = func(source, **kwargs)
     is_same = made.untyped_storage()._cdata == source.untyped_storage()._cdata
@@ -268,19 +316,28 @@ def _to_copy(func: Any, source: Tensor, kwargs: dict[str, Any]) -> Tensor:
 
 def _copy(func: Any, into: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
     host = source if isinstance(into, PretendedTensor) else into
-    is_pinned = not isinstance(host, PretendedTensor) and host.untyped_storage()._cdata in _Device.pinned
+    is_pinned = not isinstance(host, PretendedTensor) and _is_pinned(host)
     if isinstance(into, PretendedTensor) == isinstance(source, PretendedTensor) or (is_pinned and non_blocking):
         _Device.ledger.launch("copy_")
     elif source.dim() or isinstance(source, PretendedTensor):  # a number travels with the launch
         _Device.ledger.wait("copy from pageable memory" if isinstance(into, PretendedTensor) else "copy to the host")
+    mine = [one for one in (into, source) if isinstance(one, PretendedTensor)]
+    _note_work("copy_", mine, written=[one for one in mine if one is into], results=None)
+    if host is into and is_pinned and non_blocking:
+        with _own_work(), torch.no_grad():
+            _Device.ledger.work.copy_later(into, real(source))
+        return into
     with torch.no_grad():
         _done(func, [real(one) if isinstance(one, PretendedTensor) else one for one in (into, source)], {})
     return into
 
 
-def _lifted(func: Any, result: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Return the result with pretended tensors; in-place and out= operations give back the tensors they were given."""
-    written = {}
+def _lifted(func: Any, result: Any, args: Any, kwargs: dict[str, Any]) -> tuple[list[Tensor], Any]:
+    """Return the tensors that were changed, and the result with pretended tensors.
+
+    In-place and out= operations give back the tensors that they were given.
+    """
+    written: dict[Any, Tensor] = {}
     for number, argument in enumerate(func._schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
             given = args[number] if number < len(args) and not argument.kwarg_only else kwargs.get(argument.name)
@@ -294,7 +351,7 @@ def _lifted(func: Any, result: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         key = (item.data_ptr(), tuple(item.shape), item.stride())
         return written[key] if key in written else pretended(item)
 
-    return tree_map(lift, result)
+    return list(written.values()), tree_map(lift, result)
 
 
 class _Dispatching(TorchDispatchMode):
@@ -332,13 +389,14 @@ def _to(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             device, dtype, non_blocking = args[0].device, args[0].dtype, False
         else:
             device, dtype, non_blocking, _ = torch._C._nn._parse_to(*args, **kwargs)
+        _refuse_other_card(device)
         is_here = isinstance(tensor, PretendedTensor)
         if not is_here and device is not None and device.type == "meta":
             return tensor.to(*args, **kwargs)
         goes_there = is_here if device is None else device.type in ("cuda", "meta")
         if goes_there == is_here:
             return tensor if dtype in (None, tensor.dtype) else aten._to_copy.default(tensor, dtype=dtype)
-        target = CUDA if goes_there else CPU
+        target = _Device.cuda if goes_there else CPU
         return aten._to_copy.default(tensor, dtype=dtype, device=target, non_blocking=non_blocking)
 
 
@@ -444,10 +502,12 @@ class _Recurrent(torch.autograd.Function):
             return tuple(output.detach().to(ctx.dtype) for output in ctx.outputs)
 
         ctx.dtype = given[0].dtype
-        made = _run_recurrent(run)
+        made = tuple(pretended(output) for output in _run_recurrent(run))
+        _note_work(kind, given, written=[], results=made)
+        ctx.save_for_backward(*given, *made)  # as cuDNN does: so long is their memory in use
         ctx.has_backward = options[3] or not torch.backends.cudnn.enabled
         ctx.set_materialize_grads(False)
-        return tuple(pretended(output) for output in made)
+        return made
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -465,13 +525,11 @@ class _Recurrent(torch.autograd.Function):
                     found.to(ctx.dtype) for found in torch.autograd.grad(ctx.outputs, wanted, given, retain_graph=True)
                 )
 
-        found = iter(_run_recurrent(run))
-        return (
-            None,
-            None,
-            None,
-            *(pretended(next(found)) if x.requires_grad else None for x in ctx.leaves),
-        )
+        found = [pretended(gradient) for gradient in _run_recurrent(run)]
+        used = [gradient for gradient in gradients if isinstance(gradient, PretendedTensor)]
+        _note_work("the backward pass of a cell", [*used, *ctx.saved_tensors], written=[], results=found)
+        left = iter(found)
+        return None, None, None, *(next(left) if x.requires_grad else None for x in ctx.leaves)
 
 
 def _run_recurrent(run: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
@@ -487,24 +545,39 @@ def _run_recurrent(run: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
     return made
 
 
+def _storages() -> list[torch.UntypedStorage]:
+    """Return the CPU storages of all pretended tensors that there are."""
+    with _own_work():
+        alive = [known for known in _Device.to_meta.values() if not known.expired()]
+        return [torch.UntypedStorage._new_with_weak_ptr(known.cdata).block.storage for known in alive]
+
+
 # `torch.cuda`.
 
 
 @contextlib.contextmanager
-def pretended_cuda() -> Iterator[Ledger]:
-    """Let torch see one GPU inside the block; give the ledger of what it was asked to do."""
+def in_this_thread() -> Iterator[None]:
+    """Let a further thread of a `pretended_cuda` block see the GPU, too: modes of torch belong to a thread."""
+    with _Functions(), _Dispatching():
+        yield
+
+
+@contextlib.contextmanager
+def pretended_cuda(index: int = 0, *, count: int = 1) -> Iterator[Ledger]:
+    """Let torch see `count` GPUs inside the block; give the ledger of what the one with this index was asked to do."""
     _Device.ledger = ledger = Ledger()
+    _Device.cuda = torch.device("cuda", index)
     answers = {
         "is_available": True,
         "is_initialized": True,
         "is_bf16_supported": True,
-        "device_count": 1,
-        "current_device": 0,
+        "device_count": count,
+        "current_device": index,
         "get_device_name": "pretended",
         "get_device_capability": (9, 0),
         "get_rng_state_all": [],
     }
-    silent = ("_lazy_init", "set_device", "synchronize", "empty_cache")
+    silent = ("_lazy_init", "set_device", "empty_cache")
     answers |= dict.fromkeys([*silent, "set_rng_state_all", "graph_pool_handle"])
 
     def noted(name: str, answer: Any) -> Callable[..., Any]:
@@ -520,7 +593,7 @@ def pretended_cuda() -> Iterator[Ledger]:
     def capture(graph: PretendedGraph, *, pool: object = None) -> Any:
         ledger.captures += 1
         graph.on_replay = lambda: ledger.launch("graph")
-        return captured(graph, older=set(_Device.to_meta))
+        return captured(graph, older=_storages())
 
     overwrite = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)  # `parameter.data = ...` would lose the subclass
@@ -528,14 +601,17 @@ def pretended_cuda() -> Iterator[Ledger]:
         with contextlib.ExitStack() as stack:
             for name, answer in answers.items():
                 stack.enter_context(mock.patch.object(torch.cuda, name, noted(name, answer)))
-            others = {"manual_seed": seed, "manual_seed_all": seed, "graph": capture, "CUDAGraph": PretendedGraph}
+            others: dict[str, Any] = {
+                **ledger.work.functions(),
+                "manual_seed": seed,
+                "manual_seed_all": seed,
+                "graph": capture,
+                "CUDAGraph": PretendedGraph,
+            }
             for name, function in others.items():
                 stack.enter_context(mock.patch.object(torch.cuda, name, function))
-            stack.enter_context(_Functions())
-            stack.enter_context(_Dispatching())
+            stack.enter_context(in_this_thread())
             yield ledger
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(overwrite)
         _Device.to_meta.clear()
-        _Device.to_real.clear()
-        _Device.pinned.clear()

@@ -20,9 +20,9 @@ class Recording:
     active: "Recording | None" = None
     """The block that is being captured now; there is one at most, as on a device."""
 
-    def __init__(self, older: set[int]) -> None:
-        """Record a block; the storages at the addresses `older` were there before."""
-        self._older = older
+    def __init__(self, older: Sequence[torch.UntypedStorage]) -> None:
+        """Record a block; the storages `older` were there before, and stay until its end."""
+        self._older = {storage._cdata: storage for storage in older}
         self._operations: list[Callable[[], object]] = []
 
     def is_older(self, tensor: Tensor) -> bool:
@@ -92,12 +92,13 @@ class PretendedGraph:
 
 
 @contextlib.contextmanager
-def captured(graph: PretendedGraph, *, older: set[int]) -> Iterator[None]:
+def captured(graph: PretendedGraph, *, older: Sequence[torch.UntypedStorage]) -> Iterator[None]:
     """Capture what the block does."""
     refuse_in_capture("capture")
     Recording.active = Recording(older)
     try:
         yield
         graph.recording = Recording.active
+        graph.recording._older = {}
     finally:
         Recording.active = None

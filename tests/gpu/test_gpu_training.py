@@ -77,3 +77,33 @@ def test_weights_lie_in_one_piece_as_cudnn_wants_them(name: str) -> None:
         gpu.train(gpu.CASES[name], on_gpu=False)
     assert not [call for call in gpu_ledger.recurrent if "SEVERAL" in call]
     assert gpu_ledger.recurrent
+
+
+@only_pretended
+@pytest.mark.parametrize("more", [{}, {"batch_tokens": 96, "epochs": 4}])
+def test_both_directions_are_computed_on_streams_of_their_own(more: dict[str, int]) -> None:
+    with gpu.a_gpu() as ledger:
+        gpu.train(gpu.CASES["lstm in two layers"], on_gpu=False, **more)
+        main, side = (stream.launches for stream in ledger.work.streams)
+        backward = "the backward pass of a cell"
+        assert side["lstm"] == main["lstm"] > 0
+        assert side[backward] == main[backward] > 0
+        assert bool(ledger.captures) == bool(more)
+
+
+@only_pretended
+@pytest.mark.parametrize("waits", ["the second for the first", "the first for the second"])
+def test_streams_that_do_not_wait_would_be_noticed(waits: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pretended_streams import PretendedStream
+
+    plain, is_left_out = PretendedStream.wait_stream, waits == "the second for the first"
+    with gpu.a_gpu() as ledger:
+        first = torch.cuda.current_stream()
+        monkeypatch.setattr(
+            PretendedStream,
+            "wait_stream",
+            lambda self, other: None if (other is first) == is_left_out else plain(self, other),
+        )
+        gpu.train(gpu.CASES["lstm"], on_gpu=False)
+        assert ledger.work.races
+        ledger.work.races.clear()

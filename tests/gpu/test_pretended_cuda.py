@@ -122,3 +122,87 @@ def test_a_capture_refuses_what_cuda_refuses(forbidden: object) -> None:
         with pytest.raises(RuntimeError, match="not permitted when stream is capturing"), graph:
             forbidden(rows)
         assert rows.sum().item() == 4.0
+
+
+def _reads_unwaited(side: object) -> None:
+    rows = torch.ones(3, device="cuda")
+    with torch.cuda.stream(side):
+        rows + 1
+
+
+def _changes_unwaited(side: object) -> None:
+    rows = torch.ones(3, device="cuda")
+    rows + 1
+    side.wait_stream(torch.cuda.current_stream())
+    rows + 1
+    with torch.cuda.stream(side):
+        rows.mul_(2)
+
+
+def _gives_memory_back_too_early(side: object) -> None:
+    rows = torch.ones(3, device="cuda")
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        rows + 1
+    del rows
+    torch.ones(3, device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("careless", "expected"),
+    [
+        (_reads_unwaited, "add at no line (the backward pass, or a test) on stream 2 reads what the first stream may"),
+        (_changes_unwaited, "on stream 2 changes what another stream may still use"),
+        (_gives_memory_back_too_early, "on the first stream is given memory that another stream may still use"),
+    ],
+)
+def test_races_between_streams_are_noted(careless: object, expected: str) -> None:
+    with device.pretended_cuda() as ledger:
+        careless(torch.cuda.Stream())
+    (race,) = ledger.work.races
+    assert expected in race
+
+
+def test_streams_that_wait_for_each_other_have_no_race() -> None:
+    with device.pretended_cuda() as ledger:
+        rows, main, side = torch.ones(3, device="cuda"), torch.cuda.current_stream(), torch.cuda.Stream()
+        for _ in range(3):
+            side.wait_stream(main)
+            with torch.cuda.stream(side):
+                more = rows + 1
+            main.wait_stream(side)
+            rows = more * 2
+        assert rows.tolist() == [22, 22, 22]
+        assert not ledger.work.races
+
+
+def test_copy_to_pinned_memory_has_numbers_once_the_host_has_waited() -> None:
+    with device.pretended_cuda() as ledger:
+        rows, copy = torch.ones(3, device="cuda"), torch.empty(3, pin_memory=True)
+        copy.copy_(rows, non_blocking=True)
+        event = torch.cuda.Event()
+        event.record()
+        rows.mul_(2)
+        assert copy.isnan().all()
+        event.synchronize()
+        assert copy.tolist() == [1, 1, 1]
+        assert not ledger.waits
+
+
+def test_memory_goes_with_the_last_tensor() -> None:
+    with device.pretended_cuda():
+        rows = torch.ones(3, device="cuda")
+        view = rows[1:]
+        del rows
+        known = list(device._Device.to_meta.values())
+        assert [one.expired() for one in known] == [False]
+        assert view.tolist() == [1, 1]
+        del view
+        assert [one.expired() for one in known] == [True]
+
+
+def test_a_process_may_have_the_second_card() -> None:
+    with device.pretended_cuda(1, count=2):
+        assert torch.ones(3, device="cuda").device == torch.ones(3, device="cuda:1").device == torch.device("cuda", 1)
+        with pytest.raises(RuntimeError, match="cuda:0 in a process that has cuda:1"):
+            torch.ones(3).to("cuda:0")

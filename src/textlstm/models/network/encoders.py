@@ -145,7 +145,7 @@ class RecurrentLayer(nn.Module):
         if self.backwards is None:
             return Encoded(forward_cell(inputs, *forward_weights), None, lengths)
 
-        # The backward cell reads each text from its last token on. On a CPU both cells may run at once.
+        # The backward cell reads each text from its last token on. Both cells may run at once.
         reverse = reverse_padded(inputs, reversal_index(lengths, inputs.shape[0]))
         backward_cell = partial(_run_cell, self.backwards)
         backward_weights = _weights_in_use(self.backwards, recurrent_dropout)

@@ -1,14 +1,18 @@
-"""Two halves of a computation at once on a CPU, the first in this thread and the other in a second thread.
+"""Two halves of a computation at once: on a CPU in two threads, on a GPU on two streams.
 
 With a thread for each direction of a layer, the threads wait for each other twice a layer. With two threads in each
 operation, they wait at every time step. Halves run at once inside `two_threads`, elsewhere one after the other.
+
+On a GPU a cell is a chain of time steps, each of which is too small for the whole card, so the cells of both directions
+run beside each other. cuDNN could take both in one call only with packed texts, for the backward cell has to begin at
+the last token of each text; for these it has the slower of its algorithms, and no step with them can be captured.
 """
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
+from functools import cache, partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
@@ -133,27 +137,80 @@ def both_layers(first: Layer, second: Layer) -> tuple[Tensor, Tensor]:
     Gradients reach the tensors of the layers only, not other tensors that the functions read, and cannot be
     differentiated again.
     """
-    if _SECOND.get() is None or not torch.is_grad_enabled():
-        return both(partial(first.function, *first.tensors), partial(second.function, *second.tensors))
+    device = first.tensors[0].device
+    at_once: _AtOnce = both
+    if device.type == "cuda" and _TWO_STREAMS.get():
+        at_once = partial(_on_two_streams, device)
+    elif _SECOND.get() is None:
+        return first.function(*first.tensors), second.function(*second.tensors)
+    if not torch.is_grad_enabled():
+        return at_once(partial(first.function, *first.tensors), partial(second.function, *second.tensors))
     outputs: tuple[Tensor, Tensor] = _BothLayers.apply(  # type: ignore[no-untyped-call]
-        (first.function, second.function), len(first.tensors), *first.tensors, *second.tensors
+        at_once, (first.function, second.function), len(first.tensors), *first.tensors, *second.tensors
     )
     return outputs
 
 
+# On a GPU.
+
+_AtOnce = Callable[[Callable[[], Any], Callable[[], Any]], tuple[Any, Any]]
+"""`both`, or what does the same on a GPU."""
+_TWO_STREAMS: ContextVar[bool] = ContextVar("two streams", default=True)
+
+
+@contextmanager
+def one_stream() -> Iterator[None]:
+    """Let a GPU compute the halves inside the block one after the other, to measure what two streams bring."""
+    token = _TWO_STREAMS.set(False)
+    try:
+        yield
+    finally:
+        _TWO_STREAMS.reset(token)
+
+
+@cache
+def _second_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the one further stream of a GPU: memory is kept apart by stream, so there are no more of them."""
+    made: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return made
+
+
+def _on_two_streams(
+    device: torch.device, first: Callable[[], First], second: Callable[[], Second]
+) -> tuple[First, Second]:
+    """Return the results of two functions, of which a GPU computes the second beside the first.
+
+    What comes after them on the current stream comes after both. So the memory of neither is given to another tensor
+    too early: what one stream frees within the block goes to its own next tensors alone, and `both_layers` holds what
+    the other stream still reads until its end.
+    """
+    main, side = torch.cuda.current_stream(device), _second_stream(device)
+    side.wait_stream(main)
+    try:
+        with torch.cuda.stream(side):
+            later = second()
+        return first(), later
+    finally:
+        main.wait_stream(side)
+
+
 class _BothLayers(torch.autograd.Function):
-    """Each half has its own autograd graph from detached tensors to its output; each thread runs one backward."""
+    """Each half has its own autograd graph from detached tensors to its output; each half runs one backward."""
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, functions: Sequence[Callable[..., Tensor]], num_first: int, *tensors: Tensor
+        ctx: FunctionCtx,
+        at_once: "_AtOnce",
+        functions: Sequence[Callable[..., Tensor]],
+        num_first: int,
+        *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
         # Cut the graph at the inputs: each half gets leaves that share memory with the given tensors.
         leaves = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors]
         inputs = leaves[:num_first], leaves[num_first:]
         with torch.enable_grad():
-            outputs = both(*(partial(function, *its) for function, its in zip(functions, inputs, strict=True)))
-        ctx.graphs = *outputs, *inputs  # type: ignore[attr-defined]
+            outputs = at_once(*(partial(function, *its) for function, its in zip(functions, inputs, strict=True)))
+        ctx.graphs, ctx.at_once = (*outputs, *inputs), at_once  # type: ignore[attr-defined]
         return tuple(output.detach() for output in outputs)
 
     @staticmethod
@@ -161,11 +218,11 @@ class _BothLayers(torch.autograd.Function):
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         first, second, its_inputs, other_inputs = ctx.graphs  # type: ignore[attr-defined]
         # The graphs of the halves share no node, so two threads may walk them at once.
-        found = both(
+        found = ctx.at_once(  # type: ignore[attr-defined]
             partial(_gradients, first, its_inputs, gradients[0]),
             partial(_gradients, second, other_inputs, gradients[1]),
         )
-        return None, None, *found[0], *found[1]
+        return None, None, None, *found[0], *found[1]
 
 
 def _gradients(output: Tensor, inputs: Sequence[Tensor], gradient: Tensor) -> list[Tensor | None]:
