@@ -1,18 +1,25 @@
 """A training that was stopped on one device is continued on another."""
 
+import errno
+import hashlib
 import importlib
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from textlstm.errors import Interrupted
+from textlstm.errors import ConfigError, Interrupted, StorageError
+from textlstm.training import checkpoints
 from textlstm.training.gradients import is_out_of_memory
 
 sys.path.insert(0, str(Path(__file__).parent))
 gpu = importlib.import_module("gpu_cases")
+
+only_pretended = pytest.mark.skipif(torch.cuda.is_available(), reason="a real GPU keeps no ledger")
 
 
 @pytest.mark.parametrize("name", ["lstm", "neither average nor clipping", "words frozen for an epoch", "char_cnn"])
@@ -45,7 +52,7 @@ def test_memory_may_run_out_inside_a_library(message: str) -> None:
     assert not is_out_of_memory(RuntimeError("CUDA error: device-side assert triggered"))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a real GPU keeps no ledger")
+@only_pretended
 def test_memory_is_given_back_before_a_batch_is_tried_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     from textlstm.models.network.network import TextNetwork
 
@@ -64,3 +71,103 @@ def test_memory_is_given_back_before_a_batch_is_tried_in_pieces(monkeypatch: pyt
     monkeypatch.undo()
     whole = gpu.train(gpu.CASES["lstm"], on_gpu=False).result
     assert result.history[-1].train_loss == pytest.approx(whole.history[-1].train_loss, abs=1e-4)
+
+
+# Checkpoints of a GPU are written by a thread while the training goes on.
+
+
+@only_pretended
+def test_checkpoint_of_every_step_has_the_bytes_of_its_moment_and_no_step_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    wanted: list[str] = []
+    save, replace_file = checkpoints.CheckpointWriter.save, checkpoints.replace_file
+
+    def noted(self: checkpoints.CheckpointWriter, tensors: dict[str, torch.Tensor], progress: dict[str, Any]) -> None:
+        from pretended_cuda import PretendedTensor, real
+        from safetensors.torch import save as to_bytes
+
+        now = {name: (real(t) if isinstance(t, PretendedTensor) else t).detach().clone() for name, t in tensors.items()}
+        wanted.append(hashlib.sha256(to_bytes(now)).hexdigest())
+        save(self, tensors, progress)
+
+    def keep(path: Path, data: bytes) -> None:
+        if path.suffix == ".safetensors":
+            written.append(hashlib.sha256(data).hexdigest())
+        replace_file(path, data)
+
+    monkeypatch.setattr(checkpoints.CheckpointWriter, "save", noted)
+    monkeypatch.setattr(checkpoints, "replace_file", keep)
+    with gpu.a_gpu() as ledger:
+        gpu.train(gpu.CASES["lstm"], on_gpu=False, checkpoint_dir=tmp_path, checkpoint_seconds=1e-9)
+        assert not [wait for wait in ledger.waits if "checkpoints.py" in wait]
+    assert len(set(written)) == len(written) >= 10
+    assert written == wanted
+
+
+@pytest.mark.parametrize("on_gpu", [True, False])
+def test_training_goes_on_while_a_gpu_s_checkpoint_is_written(
+    on_gpu: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later_step, did_go_on = threading.Event(), []
+    replace_file, num_steps = checkpoints.replace_file, []
+
+    def slow(path: Path, data: bytes) -> None:
+        did_go_on.append(later_step.wait(20 if on_gpu else 0.1))
+        replace_file(path, data)
+
+    def stop() -> int:
+        num_steps.append(1)
+        if len(num_steps) == 2:
+            later_step.set()
+        return 0
+
+    monkeypatch.setattr(checkpoints, "replace_file", slow)
+    gpu.train(gpu.CASES["lstm"], on_gpu=on_gpu, checkpoint_dir=tmp_path, stop=stop, checkpoint_seconds=1e-9, epochs=1)
+    # The first file is written after the first step: on a CPU before the second one begins.
+    assert did_go_on[0] == on_gpu
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".json", ".safetensors", ".safetensors"]
+
+
+def _full_disk(_path: Path, _data: bytes) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("on_gpu", [True, False])
+@pytest.mark.parametrize("num_steps", [2, 1000])
+def test_checkpoint_that_cannot_be_written_ends_the_training(
+    on_gpu: bool, num_steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "replace_file", _full_disk)
+    stop = gpu.stop_after(num_steps)
+    with pytest.raises(StorageError, match="the checkpoint cannot be written: No space left on device"):
+        gpu.train(gpu.CASES["lstm"], on_gpu=on_gpu, checkpoint_dir=tmp_path, stop=stop, epochs=1)
+    assert not [thread for thread in threading.enumerate() if thread.name == "checkpoint"]
+
+
+def test_what_went_wrong_in_the_training_is_told_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "replace_file", _full_disk)
+    writer = checkpoints.CheckpointWriter(checkpoints.CheckpointStore(tmp_path, fingerprint="f"))
+
+    def diverge() -> None:
+        with writer.until_written():
+            writer.save({"weights": torch.ones(3, device="cuda")}, {})
+            raise ConfigError("diverged")
+
+    with gpu.a_gpu(), pytest.raises(ConfigError, match="diverged"):
+        diverge()
+    assert not [thread for thread in threading.enumerate() if thread.name == "checkpoint"]
+
+
+def test_stop_comes_after_its_checkpoint_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_file = checkpoints.replace_file
+
+    def slow(path: Path, data: bytes) -> None:
+        threading.Event().wait(0.2)
+        replace_file(path, data)
+
+    monkeypatch.setattr(checkpoints, "replace_file", slow)
+    with pytest.raises(Interrupted):
+        gpu.train(gpu.CASES["lstm"], on_gpu=True, checkpoint_dir=tmp_path, stop=gpu.stop_after(3))
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".safetensors"]

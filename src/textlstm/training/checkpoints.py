@@ -6,9 +6,12 @@ its own digest; the renaming of the JSON file is the moment at which the checkpo
 
 import hashlib
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,18 +39,34 @@ class Checkpoint:
     """Damaged newer checkpoints that were passed over, one line each."""
 
 
-def on_host(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return contiguous copies on the CPU; from a GPU all go through pinned memory, with one wait at the end."""
-    copies = {}
+class HostCopies(NamedTuple):
+    """Contiguous copies of tensors on the CPU."""
+
+    tensors: dict[str, Tensor]
+    """From a GPU they lie in pinned memory, and have their numbers once `copied` has come."""
+    copied: torch.cuda.Event | None
+    """None where nothing is copied."""
+
+    def ready(self) -> dict[str, Tensor]:
+        """Wait for the copies, and return them."""
+        if self.copied is not None:
+            self.copied.synchronize()
+        return self.tensors
+
+
+def copies_on_host(tensors: dict[str, Tensor]) -> HostCopies:
+    """Begin to copy `tensors` to the CPU, as they are now; later steps of a GPU come after the copies."""
+    copies, copied = {}, None
     for name, tensor in tensors.items():
-        if tensor.is_cuda:
-            copies[name] = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-            copies[name].copy_(tensor.detach(), non_blocking=True)
-        else:
+        if not tensor.is_cuda:
             copies[name] = tensor.detach().contiguous()
-    if any(tensor.is_cuda for tensor in tensors.values()):
-        torch.cuda.synchronize()
-    return copies
+            continue
+        copies[name] = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        copies[name].copy_(tensor.detach(), non_blocking=True)
+        copied = copied or torch.cuda.Event()  # type: ignore[no-untyped-call]
+    if copied is not None:
+        copied.record()
+    return HostCopies(copies, copied)
 
 
 class CheckpointStore:
@@ -117,6 +136,65 @@ class CheckpointStore:
         for path in sorted(self.directory.glob("state-*")):
             if path.name.split(".")[0] not in kept:
                 path.unlink(missing_ok=True)
+
+
+class CheckpointWriter:
+    """Writes the checkpoints of a training: from a CPU at once, from a GPU in a thread while the training goes on."""
+
+    def __init__(self, store: CheckpointStore) -> None:
+        """Write to `store`."""
+        self._store = store
+        self._thread: threading.Thread | None = None
+        self._error: Exception | None = None
+
+    def save(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        """Write a checkpoint of `tensors` as they are now; the same bytes whoever writes them.
+
+        Raises:
+            StorageError: this checkpoint, or the one before, cannot be written.
+        """
+        # One at a time, so that the memory for copies is that of one, and the newest file is the newest checkpoint.
+        self.wait()
+        copies = copies_on_host(tensors)
+        if copies.copied is None:
+            self._store.save(copies.tensors, progress)
+            return
+        self._thread = threading.Thread(target=self._write, args=(copies, progress), name="checkpoint")
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until the last checkpoint is written.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    @contextmanager
+    def until_written(self) -> Iterator[None]:
+        """Do not leave the block before the last checkpoint is written, however it is left.
+
+        Raises:
+            StorageError: it cannot be written, and nothing else was wrong.
+        """
+        try:
+            yield
+        except BaseException:
+            with suppress(StorageError):
+                self.wait()
+            raise
+        self.wait()
+
+    def _write(self, copies: HostCopies, progress: dict[str, Any]) -> None:
+        try:
+            self._store.save(copies.ready(), progress)
+        except Exception as error:  # raised by `wait`, in the thread of the training
+            self._error = error
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:

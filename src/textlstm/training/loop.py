@@ -55,7 +55,7 @@ def fit(
         trainer = Trainer(job, processes, device=device, checkpoint_dir=checkpoint_dir)
         optimizer, progress = trainer.optimizer, trainer.progress
         # Without `stop` nobody would ask between steps, so a signal ends the training at once.
-        with noted_between_steps() if stop is not None else nullcontext():
+        with trainer.checkpoints_written(), noted_between_steps() if stop is not None else nullcontext():
             while not trainer.finished:
                 # Which rows go into which batch is a function of the seed and the epoch.
                 epoch = trainer.begin_epoch()

@@ -5,6 +5,7 @@ import math
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from textlstm.models.network.network import predict_on_device
 from textlstm.processes.distributed import Processes
 from textlstm.processes.memory import keep_freed_memory
 from textlstm.training.batches import Epoch, TrainingBatch, gather
-from textlstm.training.checkpoints import Checkpoint, CheckpointStore, on_host
+from textlstm.training.checkpoints import Checkpoint, CheckpointStore, CheckpointWriter, copies_on_host
 from textlstm.training.compute import number_format_of
 from textlstm.training.exchange import GradientExchange
 from textlstm.training.gradients import Gradients
@@ -50,9 +51,10 @@ class Trainer:
         self.job, self.processes = job, processes
         keep_freed_memory()
         # The fingerprint is about the first weights, so it is taken before the optimizer rearranges them.
-        self.store: CheckpointStore | None = None
+        store: CheckpointStore | None = None
         if checkpoint_dir and processes.is_first:
-            self.store = CheckpointStore(checkpoint_dir, fingerprint=job.fingerprint())
+            store = CheckpointStore(checkpoint_dir, fingerprint=job.fingerprint())
+        self.writer = CheckpointWriter(store) if store else None
         # Weights and rows go to the device once, before the optimizer takes the parameters over.
         self.network = job.network.to(device)
         self.train, self.validation = DeviceSplit(job.train, device), DeviceSplit(job.validation, device)
@@ -73,7 +75,7 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
         """state_dict of the best epoch so far, on the CPU."""
         # Only the first process reads checkpoints; the others get its state as bytes.
-        found = self.store.load() if self.store else None
+        found = store.load() if store else None
         if found:
             self._take_over(found)
             where = f"epoch {self.progress.epoch + 1}, step {self.progress.step}"
@@ -246,8 +248,18 @@ class Trainer:
         """
         if signal_number:
             self.save()
+            if self.writer:
+                self.writer.wait()
             place = f"epoch {self.progress.epoch + 1}, batch {self.progress.batch} of {epoch.plan.num_batches}"
             raise Interrupted(signal_number, f"stopped in {place}; the same command continues there")
+
+    def checkpoints_written(self) -> AbstractContextManager[None]:
+        """Return a block that is left once the last checkpoint is on the disk.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        return self.writer.until_written() if self.writer else nullcontext()
 
     def save_if_due(self) -> None:
         """Write a checkpoint when the last one is old enough."""
@@ -255,9 +267,9 @@ class Trainer:
             self.save()
 
     def save(self) -> None:
-        """Write a checkpoint, in the first process, if checkpoints are wanted."""
-        if self.store:
-            self.store.save(on_host(self._tensors()), self.progress.to_json())
+        """Write a checkpoint, in the first process, if checkpoints are wanted; a GPU goes on while it is written."""
+        if self.writer:
+            self.writer.save(self._tensors(), self.progress.to_json())
         self.saved_at = time.perf_counter()
 
     def result(self) -> FitResult:
@@ -291,7 +303,7 @@ class Trainer:
         from safetensors.torch import load, save
 
         # Weights first, then the position: the contents of a checkpoint, sent as its bytes.
-        tensors = on_host(self._tensors())
+        tensors = copies_on_host(self._tensors()).ready()
         device = self.loss_sum.device
         data = self.processes.from_first(save(tensors), device=device)
         progress = self.processes.from_first(json.dumps(self.progress.to_json()).encode(), device=device)
