@@ -58,11 +58,20 @@ def test_processes_without_gpus_join_by_gloo(joining: list[tuple[str, dict[str, 
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there are real GPUs")
-@pytest.mark.parametrize("name", ["lstm in two layers", pytest.param("subwords", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lstm in two layers",
+        pytest.param("subwords", marks=pytest.mark.long),
+        pytest.param("lstm large", marks=pytest.mark.long),
+        pytest.param("words frozen for an epoch large", marks=pytest.mark.long),
+    ],
+)
 def test_two_pretended_gpus_train_as_one_process(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, large = name.removesuffix(" large"), ["large"] * name.endswith(" large")
     environment = {**os.environ, "PYTHONPATH": f"{HERE.parents[1] / 'src'}:{HERE}"}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += [str(HERE / "two_gpus_harness.py"), str(tmp_path), name]
+    command += [str(HERE / "two_gpus_harness.py"), str(tmp_path), name, *large]
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=240)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     monkeypatch.setattr(gpu, "VOCABULARY_SIZE", harness.VOCABULARY_SIZE)

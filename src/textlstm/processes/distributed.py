@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, distributed
 
 _PATIENCE = timedelta(hours=3)
-"""How long a process waits for the others; NCCL's own ten minutes are less than a large linear expert takes."""
+"""How long a process waits for the others; NCCL's own ten minutes may be over while the first one reads a corpus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ def joined(device: torch.device) -> Iterator[Processes]:
     """Join the processes that `torchrun` started (gloo on CPUs, nccl on GPUs) for the block."""
     mine = not distributed.is_initialized()
     if mine:
-        # The first process fits the linear expert before it joins; the others wait for it here.
+        # Whoever has read the corpus first waits here. Nobody waits for the linear models: the first process fits them
+        # in a process of their own, and asks for them after the last training.
         if device.type == "cuda":
             torch.cuda.set_device(device)
             distributed.init_process_group("nccl", timeout=_PATIENCE, device_id=device)

@@ -22,11 +22,11 @@ from textlstm.models.network.parallel import both
 from textlstm.training.adamw import BETAS, EPSILON
 
 _WEIGHT, _MEAN, _SQUARE, _SHADOW = range(4)
-_DECAY = BETAS[0] / BETAS[1] ** 0.5
+DECAY = BETAS[0] / BETAS[1] ** 0.5
 _MOVING_STEPS = 400
-"""After this many idle steps a word stands still: _DECAY ** 400 is below 1e-18."""
-_DECAYS = _DECAY ** np.arange(1, _MOVING_STEPS + 1)
-_LEAST_SQUARE = 1e-36
+"""After this many idle steps a word stands still: DECAY ** 400 is below 1e-18."""
+_DECAYS = DECAY ** np.arange(1, _MOVING_STEPS + 1)
+LEAST_SQUARE = 1e-36
 """The root of a smaller number is lost beside Adam's epsilon."""
 
 
@@ -55,7 +55,7 @@ class LazyAdamW:
         self._updated = np.zeros(table.shape[0], np.int64)  # step of each word's last update
         self._step = 0
         self._moved = np.zeros((2, 1))  # S of a word last updated at step s, for each s up to now, and of its average
-        self._kept = _powers(1, average_decay)
+        self._kept = kept_after(1, average_decay)
         self._number = torch.zeros(table.shape[0], dtype=torch.int64)  # number in the batch of each word
         self._ids = torch.zeros(0, dtype=torch.int64)
         self._rows = torch.zeros(0, 4, table.shape[1])
@@ -139,7 +139,7 @@ class LazyAdamW:
         # The tables of past steps double when they are full.
         while self._step >= self._moved.shape[1]:
             self._moved = np.concatenate([self._moved, np.zeros_like(self._moved)], axis=1)
-            self._kept = _powers(self._moved.shape[1], self.average_decay)
+            self._kept = kept_after(self._moved.shape[1], self.average_decay)
         # A word last updated at step s moves on by c_t (b1 / sqrt(b2))^(t - s); the oldest have come to a standstill.
         first = max(0, self._step - _MOVING_STEPS)
         self._moved[0, first : self._step] += size * _DECAYS[self._step - first - 1 :: -1]
@@ -150,18 +150,7 @@ class LazyAdamW:
 
     def _up_to_date(self, ids: Tensor, idle: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Return a (U, 4, E) copy, in `out`, of the state of the words `ids` as dense AdamW would have it now."""
-        rows = torch.index_select(self._state, 0, ids, out=out)
-        weight, mean, square, shadow = rows.unbind(1)  # (U, 4, E) to four (U, E) views
-        shift, shadow_shift, mean_kept, square_kept, shadow_kept, shadow_missed = idle
-        # Where an idle word heads: m / v at its last update, the same for all its idle steps.
-        direction = (square + EPSILON**2).rsqrt_().mul_(mean)
-        # two plain passes are faster here than one addcmul that repeats a column
-        if self.average_decay:
-            shadow.mul_(shadow_kept).add_(weight * shadow_missed).sub_(direction * shadow_shift)
-        weight.sub_(direction.mul_(shift))
-        mean.mul_(mean_kept)
-        square.mul_(square_kept)
-        return rows
+        return moved_on(torch.index_select(self._state, 0, ids, out=out), idle, has_average=bool(self.average_decay))
 
     def _idle_factors(self, ids: Tensor) -> Tensor:
         """Return (6, U, 1) float32 effects of the steps since the last update of the words `ids`; see `_up_to_date`."""
@@ -213,7 +202,7 @@ class LazyAdamW:
         self._step = int(tensors["steps"])
         self._updated[:] = self._step
         self._moved = np.zeros((2, self._step + 1))
-        self._kept = _powers(self._step + 1, self.average_decay)
+        self._kept = kept_after(self._step + 1, self.average_decay)
         self.parameter.data = self._state[:, _WEIGHT].contiguous()
 
     def load(self, tensors: dict[str, Tensor]) -> None:
@@ -224,12 +213,27 @@ class LazyAdamW:
         self._state.copy_(tensors["state"])
         self._updated = tensors["updated"].numpy().copy()
         self._moved = tensors["idle"].numpy().copy()
-        self._kept = _powers(self._moved.shape[1], self.average_decay)
+        self._kept = kept_after(self._moved.shape[1], self.average_decay)
         self._step = int(tensors["steps"])
         self.parameter.data = self._state[:, _WEIGHT].contiguous()
 
 
-def _powers(num_steps: int, average_decay: float) -> np.ndarray:
+def moved_on(rows: Tensor, idle: Tensor, *, has_average: bool) -> Tensor:
+    """Bring the (U, 4, E) state of words up to date in place, by the (6, U, 1) effects of their idle steps."""
+    weight, mean, square, shadow = rows.unbind(1)  # (U, 4, E) to four (U, E) views
+    shift, shadow_shift, mean_kept, square_kept, shadow_kept, shadow_missed = idle
+    # Where an idle word heads: m / v at its last update, the same for all its idle steps.
+    direction = (square + EPSILON**2).rsqrt_().mul_(mean)
+    # two plain passes are faster here than one addcmul that repeats a column
+    if has_average:
+        shadow.mul_(shadow_kept).add_(weight * shadow_missed).sub_(direction * shadow_shift)
+    weight.sub_(direction.mul_(shift))
+    mean.mul_(mean_kept)
+    square.mul_(square_kept)
+    return rows
+
+
+def kept_after(num_steps: int, average_decay: float) -> np.ndarray:
     """Return (4, n) parts of mean, square and average left by 0 ... n - 1 idle steps, and what the average missed."""
     kept = np.power([[beta] for beta in (*BETAS, average_decay)], np.arange(num_steps))
     return np.concatenate([kept, 1 - kept[2:]])
@@ -237,4 +241,4 @@ def _powers(num_steps: int, average_decay: float) -> np.ndarray:
 
 def _root(squares: Tensor) -> Tensor:
     """Return the square roots; zeros, which fresh words are full of, take MKL ten times as long as other numbers."""
-    return squares.clamp(min=_LEAST_SQUARE).sqrt_()
+    return squares.clamp(min=LEAST_SQUARE).sqrt_()

@@ -12,6 +12,7 @@ from textlstm.config import Schedule, TrainingConfig
 from textlstm.models.network.network import TextNetwork
 from textlstm.training.adamw import FlatAdamW
 from textlstm.training.lazy_adamw import FoundWords, LazyAdamW
+from textlstm.training.sparse_adamw import SparseAdamW, pays
 
 
 class Optimizer:
@@ -28,11 +29,13 @@ class Optimizer:
         cells = [module for module in network.modules() if isinstance(module, nn.RNNBase)]
         groups = [] if network.device.type == "cpu" else [list(cell.parameters()) for cell in cells]
         self.others = FlatAdamW(others, weight_decay=config.weight_decay, average_decay=decay, groups=groups)
-        self.words: FlatAdamW | LazyAdamW
+        self.words: FlatAdamW | LazyAdamW | SparseAdamW
+        (table,) = words
         if network.device.type == "cpu":
-            (table,) = words
             self.words = LazyAdamW(table, average_decay=decay)
-        else:  # a GPU goes over the whole table faster than it finds the words of a batch
+        elif pays(table, batch_tokens=config.batch_tokens) and not config.deterministic:
+            self.words = SparseAdamW(table, average_decay=decay)
+        else:  # a GPU goes over a small table faster than it finds the words of a batch
             self.words = FlatAdamW(words, weight_decay=0.0, average_decay=decay)
         self.words_frozen = False
         self.num_skipped = torch.zeros((), device=network.device)
@@ -47,8 +50,13 @@ class Optimizer:
     def begin_step(self, words: FoundWords | None) -> None:
         """Begin a step for a batch with these words, under whose numbers the network finds them from now on."""
         self.zero_gradients()
-        if words and isinstance(self.words, LazyAdamW):
+        if words and not isinstance(self.words, FlatAdamW):
             self.words.begin_step(words)
+
+    def end_step(self) -> None:
+        """End a step, captured or not."""
+        if isinstance(self.words, SparseAdamW) and not self.words_frozen:
+            self.words.end_step()
 
     def zero_gradients(self) -> None:
         """Forget the gradients of this step."""
@@ -75,11 +83,12 @@ class Optimizer:
             scale = (self.config.clip_norm / (norm + 1e-6)).clamp(max=1.0)
             torch._foreach_mul_(self.gradients, scale)
         self.others.step(self.config.learning_rate * factor, skip=skip)
-        if isinstance(self.words, FlatAdamW):
-            if not self.words_frozen:
-                self.words.step(self.config.embedding_learning_rate * factor, skip=skip)
-        elif not self.words_frozen:
+        if self.words_frozen:
+            return
+        if isinstance(self.words, LazyAdamW):
             self.words.step(self.config.embedding_learning_rate * float(factor), skip=skip)
+        else:
+            self.words.step(self.config.embedding_learning_rate * factor, skip=skip)
 
     def count_captured_steps(self, number: int) -> None:
         """Count steps that a graph takes, which the host does not see, or with -1 one that was captured only."""
@@ -113,7 +122,7 @@ class Optimizer:
         )
         self.others.load(others)
         # A CPU keeps idle words behind; a GPU, which takes over its training, wants the whole table up to date.
-        if isinstance(self.words, FlatAdamW) and "state" in words:
+        if not isinstance(self.words, LazyAdamW) and "state" in words:
             lazy = LazyAdamW(nn.Parameter(words["state"][:, 0].clone()), average_decay=self.config.ema_decay)
             lazy.load(words)
             words = lazy.dense_tensors()

@@ -174,6 +174,7 @@ class Trainer:
         Raises:
             ConfigError: too many steps were skipped.
         """
+        self.optimizer.end_step()
         self.progress.end_step(batch.num_rows, batch.num_tokens, width=batch.width)
         if self.progress.step % _CHECK_STEPS and not is_last:
             return
