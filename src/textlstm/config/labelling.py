@@ -66,9 +66,9 @@ class LabellingConfig:
     append: bool = False
     """Keep the labels of an output that is there already, by the same model; only new or changed texts are labelled."""
     num_workers: int = 0
-    """Processes; 0 means one a core, with device=cuda at most four a GPU. Small inputs run in the main process."""
+    """Processes; 0 means one a core. Small inputs run in the main process."""
     device: Device = Device.auto
-    """auto (the CPU cores), cpu or cuda (the processes take the GPUs of the machine in turn)."""
+    """auto (the CPU cores), cpu, or cuda: the processes prepare texts, and one more a GPU computes the networks."""
     precision: Precision = Precision.fp32
     """fp32 or bf16 matrix products."""
     early_exit: str = str(EARLY_EXIT)

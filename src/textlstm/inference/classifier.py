@@ -60,6 +60,7 @@ class TextClassifier:
         precision: Precision = Precision.fp32,
         without_torch: bool = False,
         early_exit: float = EARLY_EXIT,
+        recurrent: RecurrentBranch | None = None,
     ) -> None:
         """Build the parts of `saved_model`; `num_threads` are those of the networks, None for all cores.
 
@@ -67,7 +68,8 @@ class TextClassifier:
         is sure enough; 0: the networks read every row.
 
         torch is imported for networks of torch only: not for a model that was exported to ONNX, and with
-        `without_torch` not where numpy can compute the networks, which can then not be looked into.
+        `without_torch` not where numpy can compute the networks, which can then not be looked into. With `recurrent`,
+        which computes them elsewhere in the way that `device` says, they are not opened here.
 
         Raises:
             ConfigError: the networks cannot be computed on that device or in that precision.
@@ -82,10 +84,10 @@ class TextClassifier:
             "early_exit": early_exit,
         }
         without_torch = without_torch and can_compute(saved_model, device=device, precision=precision)
-        self.recurrent: RecurrentBranch = (
+        self.recurrent: RecurrentBranch = recurrent or (
             NumpyNetworks(saved_model, num_threads=num_threads)
             if without_torch and not saved_model.is_exported
-            else _open_networks(saved_model, device=device, num_threads=num_threads, precision=precision)
+            else open_networks(saved_model, device=device, num_threads=num_threads, precision=precision)
         )
         self.pipeline = TextPipeline(
             saved_model.inference_text,
@@ -323,9 +325,14 @@ def load_pickled(kind: type[TextClassifier], files: Mapping[str, bytes], how: Ma
     return kind(load_saved_bytes(files), **{**how, "device": device, "precision": precision})
 
 
-def _open_networks(
+def open_networks(
     saved_model: SavedModel, *, device: Device, num_threads: int | None, precision: Precision
 ) -> RecurrentBranch:
+    """Return the networks of a model, computed by torch, or by onnxruntime where the model was exported.
+
+    Raises:
+        ConfigError: they cannot be computed on that device or in that precision.
+    """
     if saved_model.onnx_model is not None:
         from textlstm.inference.onnx_backend import OnnxNetworks
 

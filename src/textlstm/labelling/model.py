@@ -5,9 +5,11 @@ Jobs are written against `RowClassifier`; `predictor.TextClassifier` is one, and
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -134,7 +136,8 @@ def load_model(directory: Path, settings: LabellingConfig, many_texts: bool) -> 
 
     One thread in every process: on a CPU, several one-thread workers beat one worker with several threads, and the
     last bits of a probability do not depend on the number of workers. For the same reason, and as a GPU has not been
-    measured to be faster than all cores, `auto` is the CPU. torch is left out where numpy can compute the networks.
+    measured to be faster than all cores, `auto` is the CPU. In a worker of `device=cuda` the process of a GPU computes
+    the networks. torch is left out where numpy can compute the networks.
     With `many_texts`, tables that make each text faster are computed first, which pays from some thousand texts on.
 
     Raises:
@@ -142,9 +145,16 @@ def load_model(directory: Path, settings: LabellingConfig, many_texts: bool) -> 
     """
     # Imported late: a job whose worker processes hold the model never needs this here.
     from textlstm.inference.classifier import TextClassifier
+    from textlstm.inference.gpu_process import GPU_ADDRESS, GpuNetworks
+    from textlstm.model_folder import load_saved_model
 
-    classifier = TextClassifier.load(
-        directory,
+    gpu = os.environ.get(GPU_ADDRESS) if settings.device is Device.cuda else None
+    opened = (
+        partial(TextClassifier, load_saved_model(directory), recurrent=GpuNetworks(gpu))
+        if gpu
+        else partial(TextClassifier.load, directory)
+    )
+    classifier = opened(
         device=Device.cpu if settings.device is Device.auto else settings.device,
         num_threads=1,
         precision=settings.precision,

@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from io import BufferedIOBase
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -43,7 +44,7 @@ class BackgroundCall:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         alive, self._life = os.pipe()
         with tempfile.TemporaryFile() as question:
-            _write(question, message)
+            write_message(question, message)
             question.seek(0)
             self._process = subprocess.Popen(  # noqa: S603 - this package, and a number
                 [sys.executable, "-m", module, str(alive)],
@@ -73,10 +74,9 @@ class BackgroundCall:
                 "if the machine ran out of memory, run again with fewer rows or features"
             )
         self._output.seek(0)
-        answered = _read(self._output)
-        if "problems" in answered.values:
-            raise reported_error(answered.values["error"], answered.values["problems"])
-        return answered
+        found = read_message(self._output)
+        raise_reported(found)
+        return found
 
     def close(self) -> None:
         """End the child if it is still at work, and free its answer."""
@@ -98,14 +98,8 @@ def answer(alive: int, compute: Callable[[Message], Message]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent decides
     output = private_stdout()
     threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
-    try:
-        answered = compute(_read(sys.stdin.buffer))
-    except TextLSTMError as error:
-        answered = Message({"error": type(error).__name__, "problems": list(error.problems)}, {})
-    except Exception:
-        answered = Message({"error": "", "problems": [traceback.format_exc()]}, {})
     with output:
-        _write(output, answered)
+        write_message(output, answered(compute, read_message(sys.stdin.buffer)))
 
 
 def _end_with_parent(alive: int) -> None:
@@ -114,7 +108,28 @@ def _end_with_parent(alive: int) -> None:
     os._exit(1)
 
 
-def _write(stream: IO[bytes], message: Message) -> None:
+def answered(compute: Callable[[Message], Message], message: Message) -> Message:
+    """Return what `compute` makes of a message, or the error that it raised, which `raise_reported` raises again."""
+    try:
+        return compute(message)
+    except TextLSTMError as error:
+        return Message({"error": type(error).__name__, "problems": list(error.problems)}, {})
+    except Exception:
+        return Message({"error": "", "problems": [traceback.format_exc()]}, {})
+
+
+def raise_reported(message: Message) -> None:
+    """Raise the error that an answer holds, if it holds one.
+
+    Raises:
+        TextLSTMError: of the class that it had in the other process.
+    """
+    if "problems" in message.values:
+        raise reported_error(message.values["error"], message.values["problems"])
+
+
+def write_message(stream: IO[bytes] | BufferedIOBase, message: Message) -> None:
+    """Write a message; it is not flushed."""
     arrays = {name: np.asarray(array, order="C") for name, array in message.arrays.items()}
     kinds = {name: (array.dtype.str, array.shape) for name, array in arrays.items()}
     head = json.dumps([message.values, kinds]).encode()
@@ -124,13 +139,22 @@ def _write(stream: IO[bytes], message: Message) -> None:
         stream.write(array.reshape(-1).view(np.uint8).data)
 
 
-def _read(stream: IO[bytes]) -> Message:
-    [length] = _LENGTH.unpack(stream.read(_LENGTH.size))
+def read_message(stream: IO[bytes] | BufferedIOBase) -> Message:
+    """Read a message.
+
+    Raises:
+        EOFError: the stream ends before one begins.
+        TextLSTMError: the stream ends within it.
+    """
+    head = stream.read(_LENGTH.size)
+    if not head:
+        raise EOFError
+    [length] = _LENGTH.unpack(head)
     values, kinds = json.loads(stream.read(length))
     arrays = {}
     for name, (kind, shape) in kinds.items():
         arrays[name] = np.empty(shape, np.dtype(kind))
         room = arrays[name].reshape(-1).view(np.uint8)
-        if stream.readinto(room.data) != len(room):  # type: ignore[attr-defined]  # IO[bytes] lacks it in typeshed
+        if stream.readinto(room.data) != len(room):  # type: ignore[union-attr]  # IO[bytes] lacks it in typeshed
             raise TextLSTMError("a message of another process ends too early")
     return Message(values, arrays)

@@ -13,8 +13,9 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from textlstm.config import Device, LabellingConfig
+from textlstm.config import LabellingConfig
 from textlstm.errors import TextLSTMError
+from textlstm.inference.gpu_process import GPU_ADDRESS
 from textlstm.labelling.engines.worker_main import read_answer
 from textlstm.labelling.journal import Journal, ShardRecord
 from textlstm.labelling.shard import ShardTask
@@ -34,8 +35,10 @@ class WorkerJob(NamedTuple):
     scratch: str
     inherited: tuple[int, ...]
     """File descriptors that workers hold open, so that the lock outlives a killed parent until they end."""
+    gpus: tuple[str, ...] = ()
+    """Addresses of the processes that compute on GPUs; the workers share them evenly."""
     place: int = 0
-    """Number of the worker among all; where they use GPUs, they take them in this order."""
+    """Number of the worker among all."""
 
 
 class WorkerProcess:
@@ -50,8 +53,7 @@ class WorkerProcess:
         self.rows_done = 0
         self.last_heard = time.monotonic()
         self._unread = b""
-        # The name under which `choose_device` finds the GPU of a process.
-        gpu = {"LOCAL_RANK": str(job.place)} if job.settings.device is Device.cuda else {}
+        gpu = {GPU_ADDRESS: job.gpus[job.place % len(job.gpus)]} if job.gpus else {}
         self._process = subprocess.Popen(  # noqa: S603  (the command is ours, never a setting)
             list(job.command),
             stdin=subprocess.PIPE,

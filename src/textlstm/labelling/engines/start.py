@@ -1,11 +1,13 @@
 """Where the shards of a job are labelled: in the calling process for small inputs, in worker processes, or on Ray."""
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Protocol, assert_never
 
 from textlstm.config import Device, Engine, LabelConfig, LabellingConfig
+from textlstm.inference.gpu_process import GpuProcess
 from textlstm.labelling.engines.local import LocalEngine, WorkerJob
 from textlstm.labelling.inputs import num_bytes
 from textlstm.labelling.journal import Journal, ShardRecord
@@ -38,8 +40,6 @@ class InlineEngine:
 
 
 PACKED = (".gz", ".zst", ".parquet", ".xlsx")
-_WORKERS_A_GPU = 4
-"""Some prepare texts while another one computes."""
 INLINE_BYTES = 1_000_000
 """Smaller inputs are done sooner by this process than by others that must start first."""
 INLINE_ROWS = 5_000
@@ -86,16 +86,19 @@ def start_engine(
             yield InlineEngine(models.load(model_dir, settings, True), settings=settings)
         case Engine.local:
             # The workers start here and load the model while the caller plans the job.
-            job = WorkerJob(
-                command=models.worker_command,
-                model_dir=str(model_dir.absolute()),
-                settings=settings,
-                root=target.store.root,
-                scratch=target.scratch,
-                inherited=inherited,
-            )
-            with LocalEngine(job, num_workers=num_workers(settings)) as engine:
-                yield engine
+            wanted = settings.num_workers or num_cores()
+            with gpu_processes(model_dir.absolute(), settings, most=wanted) as gpus:
+                job = WorkerJob(
+                    command=models.worker_command,
+                    model_dir=str(model_dir.absolute()),
+                    settings=settings,
+                    root=target.store.root,
+                    scratch=target.scratch,
+                    inherited=inherited,
+                    gpus=gpus,
+                )
+                with LocalEngine(job, num_workers=wanted) as engine:
+                    yield engine
         case Engine.ray:
             # Imported here, since Ray is an optional dependency.
             from textlstm.labelling.engines.ray import RayEngine
@@ -116,13 +119,21 @@ def is_small(names: Sequence[str]) -> bool:
     return sum(num_bytes(name) * (5 if name.endswith(PACKED) else 1) for name in names) <= INLINE_BYTES
 
 
-def num_workers(settings: LabellingConfig) -> int:
-    """Return the number of worker processes: as many as asked for, else one a core, but few a GPU."""
-    if settings.num_workers:
-        return settings.num_workers
+@contextmanager
+def gpu_processes(model_dir: Path, settings: LabellingConfig, *, most: int) -> Iterator[tuple[str, ...]]:
+    """Start a process a GPU, `most` at most, that computes the networks; give their addresses, none without GPUs."""
     if settings.device is not Device.cuda:
-        return num_cores()
-    # Each process has a context of some hundred MB on its GPU. torch, which counts GPUs, is loaded for them alone.
+        yield ()
+        return
+    # torch, which counts GPUs, is loaded for them alone.
     import torch
 
-    return max(1, min(num_cores(), _WORKERS_A_GPU * torch.cuda.device_count()))
+    count = max(1, min(torch.cuda.device_count(), most))
+    with tempfile.TemporaryDirectory(prefix="textlstm-") as folder, ExitStack() as started:
+        processes = [
+            started.enter_context(
+                closing(GpuProcess(model_dir, gpu=gpu, precision=settings.precision, folder=Path(folder)))
+            )
+            for gpu in range(count)
+        ]
+        yield tuple(process.address for process in processes)
