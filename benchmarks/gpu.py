@@ -3,18 +3,21 @@
     python benchmarks/gpu.py [--device cuda] [--quick] [--output docs/gpu.md]
 
 It wants nothing but torch, numpy and this project: rows are drawn at random. A section a question: the card and its
-limits; recurrent cells by size and format; a step of the product by batch size; waits of the host; equality with the
-CPU; memory that runs out; prediction; a training of the size of IMDB; and what it should reach. `--quick --device cpu`
-runs every section in a minute, to test the program.
+limits; recurrent cells by size and format; a step of the product by batch size; what was decided without a card, and
+the other way; waits of the host; equality with the CPU; memory that runs out; prediction; a training of the size of
+IMDB; and what it should reach. `--quick --device cpu` runs every section in a minute, to test the program.
 """
 
 import argparse
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import torch
@@ -25,9 +28,11 @@ from torch.profiler import ProfilerActivity, profile
 from textlstm.config import Device, ModelConfig, Task, TrainingConfig, TrainingPrecision
 from textlstm.models.network.inputs import EncodedSplit
 from textlstm.models.network.network import NetworkSizes, TextNetwork, predict_logits
+from textlstm.models.network.parallel import Layer, both_layers, one_stream
 from textlstm.models.network.precision import computing_in, tf32_set_to
 from textlstm.processes.distributed import Processes
 from textlstm.training.batches import Epoch
+from textlstm.training.checkpoints import CheckpointWriter, copies_on_host
 from textlstm.training.job import FitResult, TrainingJob
 from textlstm.training.loop import fit
 from textlstm.training.trainer import Trainer
@@ -96,11 +101,13 @@ class Machine(NamedTuple):
 
     device: torch.device
     quick: bool
+    words: int = 0
+    """Words of the table; 0 means some."""
 
     @property
     def vocabulary_size(self) -> int:
         """Words of the table."""
-        return 500 if self.quick else 50_000
+        return self.words or (500 if self.quick else 50_000)
 
     def wait(self) -> None:
         """Let the device finish."""
@@ -132,7 +139,7 @@ def main() -> int:
     arguments = parser.parse_args()
     machine = Machine(torch.device(arguments.device), arguments.quick)
     lines: list[str] = []
-    for section in (card, cells, steps, waits, equality, memory, prediction, training, bars):
+    for section in (card, cells, steps, alternatives, waits, equality, memory, prediction, training, bars):
         for line in section(machine):
             print(line, flush=True)
             lines.append(line)
@@ -199,17 +206,19 @@ def _cells(machine: Machine, sizes: Cells, *, kind: str) -> Callable[[], object]
     first, second = (nn.LSTM(EMBEDDING_SIZE, units).to(machine.device, dtype) for _ in range(2))
     if kind == "two calls" or machine.device.type == "cpu":
         return lambda: _backward(first(inputs)[0].sum() + second(inputs)[0].sum())
-    stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def on_two_streams() -> None:
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            backward_states = second(inputs)[0]
-        forward_states = first(inputs)[0]
-        torch.cuda.current_stream().wait_stream(stream)
+        # As in the network itself; the gradient of weights, which goes to parameters, is computed as well.
+        halves = [Layer(partial(_outputs, cell), (inputs, *cell.parameters())) for cell in (first, second)]
+        forward_states, backward_states = both_layers(*halves)
         _backward(forward_states.sum() + backward_states.sum())
 
     return on_two_streams
+
+
+def _outputs(cell: nn.LSTM, inputs: Tensor, *weights: Tensor) -> Tensor:
+    start = inputs.new_zeros(1, inputs.shape[1], cell.hidden_size)
+    return torch.lstm(inputs, (start, start), weights, True, 1, 0.0, True, False, False)[0]
 
 
 def steps(machine: Machine) -> Iterator[str]:
@@ -223,9 +232,7 @@ def steps(machine: Machine) -> Iterator[str]:
     names += ["launches", "host busy", "card busy", "MB"]
     yield f"| {' | '.join(names)} |"
     yield f"|{'---|' * len(names)}"
-    eager, default = EAGER, DEFAULT
-    if machine.quick:
-        eager, default = EAGER._replace(batch_size=16), DEFAULT._replace(batch_tokens=512)
+    eager, default = _usual_sizes(machine)
     for sizes in (eager, default) if machine.quick else STEPS:
         found = measured_steps(machine, sizes)
         for name, wanted in (("eager", eager), ("default", default)):
@@ -259,6 +266,96 @@ def measured_steps(machine: Machine, sizes: StepSizes) -> Measured:
         num_graphs = len(trainer.graphs) if trainer.graphs is not None else 0
     megabytes = torch.cuda.max_memory_allocated() / 1e6 if machine.device.type == "cuda" else 0
     return Measured(tokens / wall, ratio, wall / most, host / wall, launches, busy_share, megabytes, num_graphs)
+
+
+def _usual_sizes(machine: Machine) -> tuple[StepSizes, StepSizes]:
+    """Return the sizes of steps that are launched one by one, and of those that are captured."""
+    if machine.quick:
+        return EAGER._replace(batch_size=16), DEFAULT._replace(batch_tokens=512)
+    return EAGER, DEFAULT
+
+
+def alternatives(machine: Machine) -> Iterator[str]:
+    """What was decided without a card, beside the other way."""
+    yield from (
+        "",
+        "What was decided without a card, and the other way:",
+        "",
+        "| | as it is | instead |",
+        "|---|---|---|",
+    )
+    eager, default = _usual_sizes(machine)
+    if machine.device.type == "cuda":
+        for name, sizes in (("launched one by one", eager), ("captured", default)):
+            with one_stream():
+                alone = _step_seconds(machine, sizes)
+            yield _compared(f"ms a step, {name}: two streams, one", _step_seconds(machine, sizes), alone)
+        # A table of 400,000 words: at the words of the batch, or as a whole.
+        large = machine._replace(words=2_000 if machine.quick else 400_000)
+        for name, sizes in (("launched one by one", eager), ("captured", default)):
+            sparse, dense = (_step_seconds(large, sizes, is_sparse=is_sparse) for is_sparse in (True, False))
+            yield _compared(f"ms a step, {name}, {large.words:,} words: those of the batch, all", sparse, dense)
+    # bf16 weights: cast in each step, or copies that are written after each step.
+    cells = [torch.zeros(4 * 128 * (EMBEDDING_SIZE + 128 + 2), device=machine.device) for _ in range(2)]
+    copies = [cell.bfloat16() for cell in cells]
+    cast = machine.seconds(lambda: [cell.bfloat16() for cell in cells], repeat=50)
+    written = machine.seconds(lambda: torch._foreach_copy_(copies, cells), repeat=50)
+    yield _compared("ms for bf16 weights of both cells: cast in a step, written by the optimizer", cast, written)
+    yield _compared("ms that a checkpoint holds up the training: written by a thread, at once", *_checkpoints(machine))
+
+
+def _compared(name: str, seconds: float, instead: float) -> str:
+    return f"| {name} | {seconds * 1e3:.3f} | {instead * 1e3:.3f} |"
+
+
+def _step_seconds(machine: Machine, sizes: StepSizes, *, is_sparse: bool | None = None) -> float:
+    """Return the seconds of a step, after an epoch in which shapes were captured."""
+    rows_a_batch = max(sizes.batch_size, sizes.batch_tokens // sizes.mean)
+    split = random_split(machine, 300 if machine.quick else max(10_000, 40 * rows_a_batch), mean=sizes.mean, seed=0)
+    job = training_job(machine, split, units=sizes.units, batch_size=sizes.batch_size, batch_tokens=sizes.batch_tokens)
+    chosen = mock.patch("textlstm.training.optimizer.pays", mock.Mock(return_value=is_sparse))
+    with nullcontext() if is_sparse is None else chosen, running(machine, job) as (trainer, epoch):
+        run_steps(trainer, epoch, 0, epoch.plan.num_batches)
+        machine.wait()
+        most = min(40, epoch.plan.num_batches)
+        began = time.perf_counter()
+        run_steps(trainer, epoch, 0, most)
+        machine.wait()
+        return (time.perf_counter() - began) / most
+
+
+class _File:
+    """A store of checkpoints that needs no further library: the bytes of all tensors, synced to the disk."""
+
+    def __init__(self, folder: str) -> None:
+        self.path = os.path.join(folder, "checkpoint")  # noqa: PTH118
+
+    def save(self, tensors: dict[str, Tensor], _progress: dict[str, Any]) -> None:
+        with open(self.path, "wb") as file:  # noqa: PTH123
+            for tensor in tensors.values():
+                file.write(tensor.numpy().tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _checkpoints(machine: Machine) -> tuple[float, float]:
+    """Return the seconds that the training stands still for a checkpoint, written by a thread and at once."""
+    split = random_split(machine, 300, mean=44, seed=0)
+    with tempfile.TemporaryDirectory() as folder, running(machine, training_job(machine, split)) as (trainer, epoch):
+        run_steps(trainer, epoch, 0, 2)
+        store = _File(folder)
+        writer = CheckpointWriter(store)  # type: ignore[arg-type]  # what it needs of a store
+        found = []
+        for save in (writer.save, lambda tensors, progress: store.save(copies_on_host(tensors).ready(), progress)):
+            # Pinned memory is asked for once and then kept, so the second time counts.
+            for _ in range(2):
+                machine.wait()
+                began = time.perf_counter()
+                save(trainer._tensors(), {})
+                seconds = time.perf_counter() - began
+                writer.wait()
+            found.append(seconds)
+    return found[0], found[1]
 
 
 def _profiled(machine: Machine, run: Callable[[], object], num_steps: int) -> tuple[float, float]:

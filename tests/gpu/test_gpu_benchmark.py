@@ -1,6 +1,5 @@
 """The program for ten minutes on a card runs to its end: in its quick form on a CPU, and on a pretended GPU."""
 
-import contextlib
 import importlib.util
 import subprocess
 import sys
@@ -33,6 +32,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 WANTED = (
     *("**Card.**", "| two calls |", "| a batch | graphs |", "Steps launched one by one: no step waits"),
+    *("written by the optimizer |", "by a thread, at once |"),
     *("Steps captured as graphs: no step waits", "equal bytes", "**Prediction**", "**A training**", "| seconds of the"),
 )
 
@@ -53,11 +53,6 @@ def _program() -> ModuleType:
     sys.modules["gpu_program"] = module  # where NamedTuple looks its annotations up
     spec.loader.exec_module(module)
     return module
-
-
-class _Stream:
-    def wait_stream(self, other: object) -> None:
-        pass
 
 
 class _Profile:
@@ -87,9 +82,6 @@ class _Profile:
 def test_every_section_takes_the_paths_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     program = _program()
     for name, answer in {
-        "Stream": _Stream,
-        "current_stream": _Stream,
-        "stream": lambda _: contextlib.nullcontext(),
         "max_memory_allocated": lambda: 5e6,
         "set_sync_debug_mode": lambda _: None,
         "set_per_process_memory_fraction": lambda _: None,
@@ -100,14 +92,31 @@ def test_every_section_takes_the_paths_of_a_gpu(monkeypatch: pytest.MonkeyPatch)
     # The pretended device has no packed sequences; textlstm itself uses none.
     cells = program._cells
     monkeypatch.setattr(program, "_cells", lambda *of, kind: cells(*of, kind=kind.replace("packed", "one call")))
-    sections = ("card", "cells", "steps", "waits", "equality", "memory", "prediction", "training", "bars")
+    sections = (
+        "card",
+        "cells",
+        "steps",
+        "alternatives",
+        "waits",
+        "equality",
+        "memory",
+        "prediction",
+        "training",
+        "bars",
+    )
     lines: list[str] = []
     with gpu.a_gpu() as ledger:
         machine = program.Machine(torch.device("cuda", 0), quick=True)
         for section in sections:
             lines += getattr(program, section)(machine)
     page = "\n".join(lines)
-    for wanted in (*WANTED, "pretended, torch", "In 6 GB"):
+    for wanted in (
+        *WANTED,
+        "pretended, torch",
+        "In 6 GB",
+        "two streams, one |",
+        "2,000 words: those of the batch, all",
+    ):
         assert wanted in page
     assert ledger.captures > 2
     assert program.FOUND["default busy_share"] == 0.75
