@@ -35,15 +35,20 @@ def test_a_model_that_beats_the_baseline_says_so_in_words(rows_of: MakeRows, qui
     )
     evaluation = evaluate_rows(rows, quick)
     better, confused, fix, alone = answers(evaluation)
-    assert (better.short, better.tone) == ("Yes, beyond chance.", Tone.good)
+    assert (better.short, better.tone) == ("Yes, by 20.00 points, beyond chance.", Tone.good)
     assert better.details[0] == "Accuracy 0.9500; TF-IDF + LinearSVC on words 1-2 has 0.7500."
     # Five rows of each label are taken for the next: the pairs are counted both ways.
-    assert confused.short == "20 rows wrong, 75% in these pairs:"
+    assert confused.short == "20 rows wrong; mixed up most:"
     assert confused.details[0] == "earn and acq: 5 of their 200 rows"
+    assert confused.details[-1] == "The other 5 wrong rows are of other pairs."
     assert fix.short == "Nothing stands out." or "look" in fix.short
-    assert alone.short == "Deciding every row, it is wrong in 5.0%."
-    assert alone.details[0].startswith(
-        "If a person decides the rows below probability 0.99 (20 rows), it decides 95.0%"
+    assert alone.short == "95.0% of the rows, with 0.0% wrong."
+    assert alone.details == (
+        "It decides the rows from probability 0.99 on; a person decides the other 20. Of what it decides, 0.0% is wrong "
+        "(95% interval 0.0% to 1.0%).",
+        "Deciding every row, it is wrong in 5.0%.",
+        "The probability was chosen on these rows, so new rows may do worse. Train with evaluation.max_error=0.005 to "
+        "get one that holds for new rows.",
     )
 
 
@@ -88,7 +93,8 @@ def test_labels_that_are_taken_for_one_another_are_named_together(rows_of: MakeR
     probabilities = certain(targets, predicted, sure, num_labels=6)
     rows = rows_of(600, tuple("abcdef"), targets=targets, probabilities=probabilities)
     confused = answers(evaluate_rows(rows, quick))[1]
-    assert confused.details[-1] == "One group is mixed up most: a, b and c, 15 rows."
+    assert confused.details[0] == "a, b and c, among each other: 15 of their 300 rows"
+    assert confused.details[-1] == "The other 2 wrong rows are of other pairs."
 
 
 def test_what_to_look_at_is_named_and_what_was_not_found_is_said(rows_of: MakeRows, quick: EvaluationConfig) -> None:
@@ -107,7 +113,8 @@ def test_what_to_look_at_is_named_and_what_was_not_found_is_said(rows_of: MakeRo
     )
     fix = answers(evaluate_rows(rows, quick))[2]
     assert fix.details[0] == (
-        "4 wrong decisions stated with 90% or more: look at their labels first (row id40, id9, id81, ...)."
+        "4 test rows wrong at a probability of 90% or more: their label may be wrong, or the model too sure. Look at rows "
+        "id40, id9, id81 first."
     )
     assert fix.details[-1] == "No test row is among the training rows, or almost equal to one."
 

@@ -108,7 +108,8 @@ def _better(evaluation: Evaluation) -> Answer:
         return Answer(question, f"Not known: it has seen {share} of these rows.", lines, Tone.bad, "models")
     match found.verdict:
         case Verdict.better:
-            return Answer(question, "Yes, beyond chance.", lines, Tone.good, "models")
+            points = fixed(100 * found.difference, 2)
+            return Answer(question, f"Yes, by {points} points, beyond chance.", lines, Tone.good, "models")
         case Verdict.worse:
             return Answer(question, "No, it is worse beyond chance.", lines, Tone.bad, "models")
         case Verdict.equal:
@@ -118,7 +119,10 @@ def _better(evaluation: Evaluation) -> Answer:
 def _test(found: Comparison) -> str:
     if found.metric != "accuracy":
         return f"paired bootstrap p {format_p_value(found.bootstrap_p_value)}"
-    return f"{found.num_won} rows won, {found.num_lost} lost (McNemar p {format_p_value(found.p_value)})"
+    return (
+        f"right on {counted(found.num_won, 'row')} where the baseline is wrong, wrong on {found.num_lost:,} where it "
+        f"is right (McNemar p {format_p_value(found.p_value)})"
+    )
 
 
 def _confused(evaluation: Evaluation) -> Answer:
@@ -130,18 +134,21 @@ def _confused(evaluation: Evaluation) -> Answer:
         names = _weakest(evaluation)
         lines = tuple(f"{name}: F1 {score_text(f1)} ({counted(rows, 'row')})" for name, f1, rows in names)
         return Answer(question, "Labels with the lowest F1:", lines, Tone.plain, "classes")
-    pairs = _pairs(evaluation)
+    # The pairs of the largest group are named with it.
+    group = _mixed_up(evaluation)
+    pairs = [pair for pair in _pairs(evaluation) if not {pair[0], pair[1]} <= set(group.labels)]
     lines = tuple(
-        f"{first} and {second}: {num_rows} of their {counted(num_both, 'row')}"
+        f"{first} and {second}: {num_rows:,} of their {counted(num_both, 'row')}"
         for first, second, num_rows, num_both in pairs
     )
-    group = _mixed_up(evaluation)
-    if len(group.labels) > 2:
+    if group.labels:
         listed = f"{', '.join(group.labels[:-1])} and {group.labels[-1]}"
-        lines += (f"One group is mixed up most: {listed}, {counted(group.num_wrong, 'row')}.",)
-    in_pairs = sum(num_rows for _, _, num_rows, _ in pairs)
-    short = f"{counted(num_wrong, 'row')} wrong, {percent_text(in_pairs / num_wrong, decimals=0)} in these pairs:"
-    return Answer(question, short, lines, Tone.plain, "confusion")
+        among = ", among each other" if len(group.labels) > 2 else ""
+        lines = (f"{listed}{among}: {group.num_wrong:,} of their {counted(group.num_rows, 'row')}", *lines)
+    num_others = num_wrong - group.num_wrong - sum(num_rows for _, _, num_rows, _ in pairs)
+    if num_others:
+        lines += (f"The other {counted(num_others, 'wrong row')} are of other pairs.",)
+    return Answer(question, f"{counted(num_wrong, 'row')} wrong; mixed up most:", lines, Tone.plain, "confusion")
 
 
 def _pairs(evaluation: Evaluation) -> list[tuple[str, str, int, int]]:
@@ -166,6 +173,8 @@ class _Group(NamedTuple):
     labels: list[str]
     num_wrong: int
     """Rows of one of them that got another one of them."""
+    num_rows: int
+    """Rows of all of them."""
 
 
 def _mixed_up(evaluation: Evaluation) -> _Group:
@@ -180,10 +189,13 @@ def _mixed_up(evaluation: Evaluation) -> _Group:
         touched = [group for group in groups if one in group or other in group]
         groups = [group for group in groups if group not in touched]
         groups.append({one, other}.union(*touched))
-    found = [_Group([labels[k] for k in sorted(group)], _num_within(both, group)) for group in groups]
+    found = [
+        _Group([labels[k] for k in sorted(group)], _num_within(both, group), int(counts[sorted(group)].sum()))
+        for group in groups
+    ]
     # A group of all labels, or of too many to be named, says nothing.
     named = [group for group in found if len(group.labels) <= min(_MOST_IN_GROUP, len(labels) - 1)]
-    return max(named, key=lambda group: group.num_wrong, default=_Group([], 0))
+    return max(named, key=lambda group: group.num_wrong, default=_Group([], 0, 0))
 
 
 def _num_within(both: NDArray[np.int64], group: set[int]) -> int:
@@ -210,9 +222,10 @@ def _to_fix(evaluation: Evaluation) -> Answer:
     if len(sure):
         # The surest first, as in the table of wrong rows.
         first = [rows.ids[row] for row in sure[np.argsort(-evaluation.confidences[sure], kind="stable")][:_MOST_NAMED]]
+        named = f"row{'' if len(first) == 1 else 's'} {', '.join(first)}"
         lines.append(
-            f"{counted(len(sure), 'wrong decision')} stated with {percent_text(SURE, decimals=0)} or more: "
-            f"look at their labels first (row {', '.join(first)}{', ...' if len(sure) > len(first) else ''})."
+            f"{counted(len(sure), 'test row')} wrong at a probability of {percent_text(SURE, decimals=0)} or more: "
+            f"their label may be wrong, or the model too sure. Look at {named} first."
         )
     weak = [entry for entry in _weakest(evaluation) if entry[1] < 0.8 * evaluation.metrics.values["macro_f1"]]
     if weak:
@@ -249,7 +262,7 @@ def _alone(evaluation: Evaluation) -> Answer:
     # A threshold that was fixed at training comes first: it was not chosen on these rows.
     if found is not None and found.num_accepted:
         kept = "" if not found.max_error else f"; at most {percent_text(found.max_error)} was guaranteed"
-        lines = (
+        lines: tuple[str, ...] = (
             f"Below probability {found.threshold:.3f} it leaves the row to a person.",
             f"It is wrong in {percent_text(found.error, decimals=2)} of what it decides{kept}.",
         )
@@ -267,12 +280,17 @@ def _alone(evaluation: Evaluation) -> Answer:
             "abstention",
         )
     best = useful[-1]
+    wished = next(most for most in _ERRORS if best.error <= most)
     lines = (
-        f"If a person decides the rows below probability {best.threshold:.2f} ({counted(best.num_left, 'row')}), "
-        f"it decides {percent_text(best.coverage)} and is wrong in {percent_text(best.error)} of them.",
-        "These thresholds are read off these rows; evaluation.max_error at training guarantees one for new rows.",
+        f"It decides the rows from probability {best.threshold:.2f} on; a person decides the other {best.num_left:,}. "
+        f"Of what it decides, {percent_text(best.error)} is wrong ({evaluation.config.confidence:.0%} interval "
+        f"{percent_text(best.interval.low)} to {percent_text(best.interval.high)}).",
+        short,
+        "The probability was chosen on these rows, so new rows may do worse. Train with "
+        f"evaluation.max_error={wished:g} to get one that holds for new rows.",
     )
-    return Answer(question, short, lines, Tone.good if error < 0.02 else Tone.mixed, "abstention")
+    share = f"{percent_text(best.coverage)} of the rows, with {percent_text(best.error)} wrong."
+    return Answer(question, share, lines, Tone.good if error < 0.02 else Tone.mixed, "abstention")
 
 
 def _weakest(evaluation: Evaluation) -> Sequence[tuple[str, float, int]]:
