@@ -117,3 +117,26 @@ def test_a_language_of_ones_own_is_searched_everywhere():
         lang = "en"
 
     assert not searches_of(Own()).leaves_letters
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_part_of_the_patterns_for_ascii_finds_what_the_whole_finds(language):
+    nlp = _blank(language)
+    searches, tokenizer, random_word = searches_of(nlp), nlp.tokenizer, random.Random(5)
+    pieces = ["a", "B", "7", ".", "..", ",", "'s", "$", "US$", "%", "km", "-", "--", "/", "(", ")", "[", "_", "~", "*", "+", "^", "&", ":", "<", "#", '"', "`"]  # fmt: skip
+    num_found = 0
+    for _ in range(200):
+        word = "".join(random_word.choices(pieces, k=random_word.randint(1, 12)))
+        for mine, whole in (
+            (searches.prefix_search, tokenizer.prefix_search),
+            (searches.suffix_search, tokenizer.suffix_search),
+        ):
+            found, expected = (search(word) if search else None for search in (mine, whole))
+            assert (found and found.span()) == (expected and expected.span()), word
+            num_found += found is not None
+        spans = [
+            [match.span() for match in find(word)] if find else []
+            for find in (searches.infix_finditer, tokenizer.infix_finditer)
+        ]
+        assert spans[0] == spans[1], word
+    assert num_found > 100 or searches.suffix_search is None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from spacy.language import Language
 
-# spaCy's affix patterns, not searched in words of ASCII letters, in which they find nothing.
+# spaCy's affix patterns: a part of them for words of ASCII, and none for those of letters, in which they find nothing.
 
 _LANGUAGES_THAT_CUT_LETTERS = frozenset({"id", "ms"})
 """Their prefixes hold currencies of letters: "Rp" is cut off the start of "Rp500"."""
@@ -36,14 +36,26 @@ class Searches(NamedTuple):
 
 def searches_of(nlp: "Language") -> Searches:
     """Return the prefix, suffix and infix searches of the tokenizer of `nlp`."""
-    tokenizer = nlp.tokenizer
+    from spacy.util import compile_infix_regex, compile_prefix_regex, compile_suffix_regex
+
+    tokenizer, pieces = nlp.tokenizer, nlp.Defaults
     prefixes, suffixes, infixes = tokenizer.prefix_search, tokenizer.suffix_search, tokenizer.infix_finditer
     # The shortcuts hold for spaCy's own patterns only; all others are searched as they are.
     if not has_default_patterns(nlp) or nlp.lang in _LANGUAGES_THAT_CUT_LETTERS:
         return Searches(prefixes, suffixes, infixes, leaves_letters=False)
-    suffixes = _at_the_end(suffixes) if suffixes else None
+    in_ascii = [
+        _for_ascii(compiled, found)
+        for compiled, found in (
+            (compile_prefix_regex, pieces.prefixes),
+            (compile_suffix_regex, pieces.suffixes),
+            (compile_infix_regex, pieces.infixes),
+        )
+    ]
     return Searches(
-        _unless_letters(prefixes, None), _unless_letters(suffixes, None), _unless_letters(infixes, ()), True
+        _by_alphabet(prefixes, in_ascii[0].search, None) if prefixes else None,
+        _by_alphabet(_at_the_end(suffixes), _at_the_end(in_ascii[1].search), None) if suffixes else None,
+        _by_alphabet(infixes, in_ascii[2].finditer, ()) if infixes else None,
+        leaves_letters=True,
     )
 
 
@@ -84,11 +96,34 @@ def _at_the_end(search: Callable[[str], re.Match[str] | None]) -> Callable[[str]
     return search_end
 
 
-def _unless_letters(search: Callable[[str], Any] | None, nothing: Any) -> Callable[[str], Any] | None:
-    """Return `search`, but `nothing` for words of ASCII letters."""
-    if search is None:
-        return None
-    return lambda text: nothing if text.isascii() and text.isalpha() else search(text)
+_NEVER = re.compile(r"(?!)")
+_ASCII = [chr(code) for code in range(128)]
+_ONE_CHARACTER = re.compile(r"[^\x00-\x7f]|\[[^\[\]]*\]")
+"""A piece of a pattern that matches one character: one beyond ASCII, or one of a set."""
+
+
+def _for_ascii(compiled: Callable[[list[str]], re.Pattern[str]], pieces: Sequence[str] | None) -> re.Pattern[str]:
+    """Return the pattern of `pieces` without those that match no character of ASCII, such as quotes and pictograms.
+
+    In words of ASCII it finds what the whole pattern finds, in half the time.
+    """
+    kept = [
+        piece
+        for piece in pieces or ()
+        if not _ONE_CHARACTER.fullmatch(piece) or any(map(re.compile(piece).fullmatch, _ASCII))
+    ]
+    return compiled(kept) if any(map(str.strip, kept)) else _NEVER
+
+
+def _by_alphabet(search: Callable[[str], Any], in_ascii: Callable[[str], Any], nothing: Any) -> Callable[[str], Any]:
+    """Return `search`, but `in_ascii` for words of ASCII, and `nothing` for those of letters alone."""
+
+    def search_word(text: str) -> Any:
+        if not text.isascii():
+            return search(text)
+        return nothing if text.isalpha() else in_ascii(text)
+
+    return search_word
 
 
 class WordRules:
