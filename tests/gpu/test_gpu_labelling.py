@@ -100,17 +100,28 @@ def test_two_cards_label_as_the_cpu_does(early_exit_model: Path, tmp_path: Path,
     assert set(counts) == {"cuda:0", "cuda:1"}
     assert sum(counts.values()) == 240
     assert [process._process.poll() for process in cards.processes] == [-signal.SIGKILL, -signal.SIGKILL]
-    for one, other in zip(_label(early_exit_model, tmp_path, "cpu.csv", device=Device.cpu), on_cards, strict=True):
-        assert (one["text"], one["predicted_label"]) == (other["text"], other["predicted_label"])
-        assert float(one["probability"]) == pytest.approx(float(other["probability"]), abs=2e-6)
+    on_cpu = TextClassifier.load(early_exit_model, device=Device.cpu, early_exit=0.0)
+    for row, prediction in zip(on_cards, on_cpu.predict([row["text"] for row in on_cards]), strict=True):
+        assert row["predicted_label"] == prediction.label
+        assert float(row["probability"]) == pytest.approx(prediction.probability, abs=2e-6)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there are real GPUs")
+def test_bytes_depend_on_the_number_neither_of_workers_nor_of_cards(
+    early_exit_model: Path, tmp_path: Path, cards: Cards
+) -> None:
+    for num_workers, num_cards in ((3, 2), (1, 1)):
+        before = len(cards.processes)
+        _label(early_exit_model, tmp_path, f"{num_workers}.csv", device=Device.cuda, num_workers=num_workers)
+        assert len(cards.processes) - before == num_cards
+    assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "3.csv").read_bytes()
     # `auto` is the CPU, even beside two GPUs.
-    _label(early_exit_model, tmp_path, "auto.csv")
+    assert sum(cards.questions().values()) == 480
+    for name, settings in (("auto.csv", {}), ("cpu.csv", {"device": Device.cpu})):
+        _label(early_exit_model, tmp_path, name, **settings)
     assert (tmp_path / "auto.csv").read_bytes() == (tmp_path / "cpu.csv").read_bytes()
-    assert sum(cards.questions().values()) == 240
-    # The bytes do not depend on the number of workers, nor on that of the cards.
-    _label(early_exit_model, tmp_path, "one.csv", device=Device.cuda, num_workers=1)
-    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "cuda.csv").read_bytes()
-    assert len(cards.processes) == 3
+    assert sum(cards.questions().values()) == 480
 
 
 @pytest.mark.long
@@ -147,6 +158,7 @@ def test_killed_process_of_a_gpu_ends_the_job_and_the_same_command_goes_on(
     ]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there are real GPUs")
 def test_what_is_wrong_with_the_model_is_told_as_by_one_process(
     early_exit_model: Path, tmp_path: Path, cards: Cards

@@ -19,6 +19,8 @@ gpu = importlib.import_module("gpu_cases")
 
 only_pretended = pytest.mark.skipif(torch.cuda.is_available(), reason="a real GPU keeps no ledger")
 NAMES = ("lstm", "subwords", "words frozen for an epoch", "neither average nor clipping", "adversarial", "frozen words")
+FEW_SHAPES = {"batch_tokens": 96, "epochs": 4, "learning_rate": 0.002}
+QUICK = (("lstm", {}), ("words frozen for an epoch", FEW_SHAPES))
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +46,14 @@ def _assert_like(found: Any, expected: Any, *, tolerance: float = 1e-4) -> None:
     np.testing.assert_allclose(found.logits, expected.logits, atol=10 * tolerance)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("more", [{}, {"batch_tokens": 96, "epochs": 4, "learning_rate": 0.002}])
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        pytest.param(name, more, marks=() if (name, more) in QUICK else pytest.mark.long)
+        for name in NAMES
+        for more in ({}, FEW_SHAPES)
+    ],
+)
 def test_words_are_trained_as_on_a_cpu(name: str, more: dict[str, Any], made: list[sparse_adamw.SparseAdamW]) -> None:
     on_gpu = gpu.train(gpu.CASES[name], on_gpu=True, **more)
     assert len(made) == 1
@@ -58,7 +66,9 @@ def test_words_are_trained_as_on_a_cpu(name: str, more: dict[str, Any], made: li
     assert on_gpu.words_moved == pytest.approx(on_cpu.words_moved, abs=1e-4)
 
 
-@pytest.mark.parametrize(("first", "second"), [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize(
+    ("first", "second"), [(True, False), (False, True), pytest.param(True, True, marks=pytest.mark.long)]
+)
 def test_stopped_training_continues_on_any_device(first: bool, second: bool, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         gpu.train(gpu.CASES["lstm"], on_gpu=first, checkpoint_dir=tmp_path, stop=gpu.stop_after(7))

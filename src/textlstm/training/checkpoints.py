@@ -63,9 +63,9 @@ def copies_on_host(tensors: dict[str, Tensor]) -> HostCopies:
             continue
         copies[name] = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
         copies[name].copy_(tensor.detach(), non_blocking=True)
+        # The event comes after the last copy, on the stream of all of them.
         copied = copied or torch.cuda.Event()  # type: ignore[no-untyped-call]
-    if copied is not None:
-        copied.record()
+        copied.record(torch.cuda.current_stream(tensor.device))
     return HostCopies(copies, copied)
 
 
