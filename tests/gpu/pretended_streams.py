@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+from pretended_graphs import refuse_in_capture
 from torch import Tensor
 
 
@@ -77,6 +78,7 @@ class PretendedEvent:
         self.seen = {**stream.seen, stream: stream.number}
 
     def synchronize(self) -> None:
+        refuse_in_capture("an event is waited for, if by another thread")
         self._work.host_waits(self.seen)
 
 

@@ -15,6 +15,7 @@ import torch
 from textlstm.errors import ConfigError, Interrupted, StorageError
 from textlstm.training import checkpoints
 from textlstm.training.gradients import is_out_of_memory
+from textlstm.training.graphs import StepGraphs
 
 sys.path.insert(0, str(Path(__file__).parent))
 gpu = importlib.import_module("gpu_cases")
@@ -128,6 +129,48 @@ def test_training_goes_on_while_a_gpu_s_checkpoint_is_written(
     # The first file is written after the first step: on a CPU before the second one begins.
     assert did_go_on[0] == on_gpu
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".json", ".safetensors", ".safetensors"]
+
+
+@only_pretended
+@pytest.mark.parametrize("is_waited_for", [True, False])
+def test_no_step_is_captured_while_a_thread_waits_for_the_device(
+    is_waited_for: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready, capture_if_due = checkpoints.HostCopies.ready, StepGraphs.capture_if_due
+    has_begun = threading.Event()
+
+    def late(self: checkpoints.HostCopies) -> dict[str, torch.Tensor]:
+        has_begun.wait(0.3)
+        return ready(self)
+
+    def noted(self: StepGraphs, *args: Any) -> bool:
+        step = self._step
+
+        def begun(*args: Any) -> None:
+            has_begun.set()
+            threading.Event().wait(0.2)
+            step(*args)
+
+        self._step = begun
+        try:
+            return capture_if_due(self, *args)
+        finally:
+            self._step = step
+
+    monkeypatch.setattr(checkpoints.HostCopies, "ready", late)
+    monkeypatch.setattr(StepGraphs, "capture_if_due", noted)
+    if not is_waited_for:  # the negative control
+        plain = StepGraphs.__init__
+        monkeypatch.setattr(StepGraphs, "__init__", lambda self, step, **how: plain(self, step, device=how["device"]))
+    # A checkpoint is under way when the first shape comes for the third time.
+    how = {"checkpoint_dir": tmp_path, "checkpoint_seconds": 1e-9, "batch_tokens": 96}
+    if is_waited_for:
+        trained = gpu.train(gpu.CASES["lstm"], on_gpu=True, **how)
+        assert trained.ledger.captures
+        assert not trained.result.events
+    else:
+        with pytest.raises(RuntimeError, match="an event is waited for"):
+            gpu.train(gpu.CASES["lstm"], on_gpu=True, **how)
 
 
 def _full_disk(_path: Path, _data: bytes) -> None:

@@ -39,12 +39,19 @@ class _CapturedStep(NamedTuple):
 class StepGraphs:
     """The graphs of a training: a shape is captured when it comes for the third time."""
 
-    def __init__(self, step: Callable[[Tensor, int, Tensor], None], *, device: torch.device) -> None:
+    def __init__(
+        self,
+        step: Callable[[Tensor, int, Tensor], None],
+        *,
+        device: torch.device,
+        before_capture: Callable[[], None] = lambda: None,
+    ) -> None:
         """Capture `step`, which takes (B,) row numbers, a width and the () factor of the learning rates.
 
-        It must do all its work on the device, wait for nothing, and leave nothing that the host counts.
+        It must do all its work on the device, wait for nothing, and leave nothing that the host counts. No other
+        thread may wait for the device while a step is captured: `before_capture` waits for such threads.
         """
-        self._step = step
+        self._step, self._before_capture = step, before_capture
         self._device = device
         self._factor = torch.zeros((), device=device)
         self._num_seen: Counter[Shape] = Counter()
@@ -69,6 +76,7 @@ class StepGraphs:
         self._num_seen[shape] += 1
         if self.failure or self._num_seen[shape] <= _STEPS_BEFORE or len(self) >= _MOST_GRAPHS:
             return False
+        self._before_capture()
         graph = torch.cuda.CUDAGraph()
         places = rows.clone()
         try:

@@ -69,7 +69,8 @@ class Trainer:
         self.graphs: StepGraphs | None = None
         """The captured steps, on one GPU with batches of few shapes."""
         if device.type == "cuda" and job.config.batch_tokens and processes.size == 1:
-            self.graphs = StepGraphs(self._step_on_device, device=device)
+            wait = self.writer.wait if self.writer else lambda: None
+            self.graphs = StepGraphs(self._step_on_device, device=device, before_capture=wait)
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         """Of the rows of the epoch so far; it stays on the device, so that a step does not wait for it."""
         self.best: dict[str, Tensor] = {}
