@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from textlstm.config import Device, LabelConfig, LabellingConfig, Precision
-from textlstm.errors import IntegrityError, TextLSTMError
+from textlstm.errors import IntegrityError, StorageError, TextLSTMError
 from textlstm.inference import gpu_process
 from textlstm.inference.classifier import TextClassifier
 from textlstm.labelling.engines import local, start
@@ -192,6 +192,16 @@ def test_process_of_a_gpu_ends_with_its_parent(early_exit_model: Path, tmp_path:
     if process is not None:
         psutil.wait_procs([process], timeout=30)
         assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_folder_too_deep_for_a_socket_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / ("deep" * 30)
+    folder.mkdir()
+    with pytest.raises(StorageError) as caught:
+        gpu_process.GpuProcess(tmp_path, gpu=0, precision=Precision.fp32, folder=folder)
+    assert str(caught.value) == (
+        f"{folder}/gpu-0: no socket can be made: AF_UNIX path too long; set TMPDIR to a shorter path"
+    )
 
 
 @pytest.mark.parametrize(("gpus", "expected"), [(("a", "b"), ["a", "b", "a", "b"]), ((), [None] * 4)])

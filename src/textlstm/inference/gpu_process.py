@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from textlstm.config import Precision
-from textlstm.errors import TextLSTMError
+from textlstm.errors import StorageError, TextLSTMError
 from textlstm.models.network.inputs import EncodedSplit
 from textlstm.processes.call import Message, raise_reported, read_message, write_message
 from textlstm.processes.child import child_environment
@@ -32,11 +32,20 @@ class GpuProcess:
     """A process that holds the networks of a model on a GPU, and ends with the one that started it."""
 
     def __init__(self, model_dir: Path, *, gpu: int, precision: Precision, folder: Path) -> None:
-        """Start the process for the GPU of this number; it listens in `folder`, and loads the model meanwhile."""
+        """Start the process for the GPU of this number; it listens in `folder`, and loads the model meanwhile.
+
+        Raises:
+            StorageError: no socket can be made there; a path of more than about 100 bytes is too long for one.
+        """
         self.address = str(folder / f"gpu-{gpu}")
         with socket.socket(socket.AF_UNIX) as listener:
             # From here on others may connect; the process takes them up once it has loaded the model.
-            listener.bind(self.address)
+            try:
+                listener.bind(self.address)
+            except OSError as error:
+                raise StorageError(
+                    f"{self.address}: no socket can be made: {error.strerror or error}; set TMPDIR to a shorter path"
+                ) from error
             listener.listen(socket.SOMAXCONN)
             self._process = subprocess.Popen(  # noqa: S603 - this package, a folder and numbers
                 [*COMMAND, str(listener.fileno()), str(model_dir), precision.value],
