@@ -29,6 +29,9 @@ ASSUMED_SPEED = 50_000
 _TIME_OF_EXPERT = 0.1
 """Part of the minutes that one fit of the linear expert may take."""
 
+_SECONDS_A_MILLION_TOKENS = 2.0
+"""What numbering words, starting linear fits and scoring validation rows take of the minutes (imdb: 11.7 s for 5.8
+million tokens)."""
 _SHARE_BESIDE = 0.5
 """Part of the seconds of linear fits by which a network is slower that trains beside them (BBC News: 24 s cost 12)."""
 
@@ -120,6 +123,7 @@ def resolve(
     speed = _tokens_per_second(rows, corpus, config, stop=stop) if measure_speed else ASSUMED_SPEED
     # A minute is over soon: on 25,000 reviews, choosing alone takes 20 s of it.
     spent = time.monotonic() - began if measure_speed else 0.0
+    spent += size.num_tokens / 1e6 * _SECONDS_A_MILLION_TOKENS if measure_speed else 0.0
     within = choose_within_time(
         size, sizes.model, sizes.training, free, tokens_per_second=speed, other_seconds=linear_seconds + spent
     )

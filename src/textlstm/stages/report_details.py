@@ -104,7 +104,7 @@ def training_of(saved_model: SavedModel) -> TrainingOfModel:
 def class_words(classifier: TextClassifier, rows: ScoredRows) -> tuple[ClassWords, ...]:
     """Return the words that count for each label by the linear expert's weights over the rows; empty without one.
 
-    Of more than `_MOST_WORD_ROWS` rows, every second, third and so on is looked at.
+    Of more than `_MOST_WORD_ROWS` rows, or `_MOST_WORD_CHARACTERS`, every second, third and so on is looked at.
     """
     expert = classifier.expert
     if expert is None or not expert.table.words.words:
@@ -117,6 +117,8 @@ def class_words(classifier: TextClassifier, rows: ScoredRows) -> tuple[ClassWord
     except InputError:
         stop_words = frozenset()
     step = -(-rows.num_rows // _MOST_WORD_ROWS)
+    num_characters = sum(len(rows.texts[row]) for row in range(0, rows.num_rows, step))
+    step *= -(-num_characters // _MOST_WORD_CHARACTERS) or 1
     predictions = rows.predictions()[::step]
     given = predictions if rows.is_multi_label else predictions[:, None] == np.arange(len(rows.labels))
     texts = rows.texts if step == 1 else [rows.texts[row] for row in range(0, rows.num_rows, step)]
@@ -129,7 +131,7 @@ def class_words(classifier: TextClassifier, rows: ScoredRows) -> tuple[ClassWord
 
 
 _MOST_WORDS = 6
-_MOST_WORD_ROWS = 10_000
+_MOST_WORD_ROWS, _MOST_WORD_CHARACTERS = 10_000, 5_000_000
 
 
 def links_of(corpus: PreparedCorpus | None, output_dir: Path, run: Tracker, tracking: TrackingConfig) -> list[Link]:
