@@ -194,7 +194,7 @@ def test_memory_goes_with_the_last_tensor() -> None:
         rows = torch.ones(3, device="cuda")
         view = rows[1:]
         del rows
-        known = list(device._Device.to_meta.values())
+        known = list(device.Device.to_meta.values())
         assert [one.expired() for one in known] == [False]
         assert view.tolist() == [1, 1]
         del view
