@@ -26,7 +26,7 @@ GOOD_ROWS = "".join(
 )
 GOOD = f"text,label\n{GOOD_ROWS}".encode()
 PREPARE = ["prepare", "data=files", "text.pos=false", "num_workers=1", "prepared_dir=prepared"]
-NUM_CASES = 155
+NUM_CASES = 159
 
 
 @pytest.fixture(autouse=True)
