@@ -49,4 +49,7 @@ def is_empty(text: str) -> bool:
     >>> is_empty(" \u200b\n"), is_empty("a")
     (True, False)
     """
+    # Most texts begin with a letter or a digit, and stripping looks at both ends against a set of characters.
+    if text[:1].isalnum():
+        return False
     return not text.strip(" \t\r\n\f\v\u00a0\u200b\u200c\u200d\u2060\ufeff") or not text.strip()
