@@ -29,3 +29,8 @@ def test_parts_are_joined():
     whole = SplitWords.of(["a b", "", "b c"])
     assert _words(join_split([whole.select(0, 1), whole.select(1, 3)])) == _words(whole)
     assert len(join_split([])) == 0
+
+
+def test_words_of_some_texts_in_another_order():
+    texts = ["a b", "", "c a c", "d"]
+    assert _words(SplitWords.of(texts).pick(np.array([2, 1, 0, 2]))) == [texts[row].split() for row in (2, 1, 0, 2)]

@@ -134,6 +134,12 @@ class SplitWords:
         words = TokenColumn(self.words.distinct, self.words.numbers[first:last])
         return type(self)(words, self.counts[start:end], self.goes_on)
 
+    def pick(self, rows: NDArray[np.int64]) -> Self:
+        """Return the words of the texts with these (R,) numbers, in that order."""
+        counts = self.counts[rows]
+        places = places_of(offsets_of(self.counts)[rows], counts)
+        return type(self)(TokenColumn(self.words.distinct, self.words.numbers[places]), counts, self.goes_on)
+
 
 def join_split(parts: Sequence[SplitWords]) -> SplitWords:
     """Return the words of all texts of `parts`, whose words have one numbering."""

@@ -216,18 +216,19 @@ class TextClassifier:
         if self.expert is None or (self.early_exit is None and not is_idle):
             whole = self.combiner.combine(*self._logits(self.pipeline.prepare(texts), texts))
             return to_probabilities(whole, self.saved_model.task)
-        # Cutting texts into words is cheap and serves both branches; tagging is not, and waits for what is left.
-        prepared = None if self.pipeline.tags else self.pipeline.prepare(texts)
-        expert = self.expert.logits(texts, None if prepared is None else prepared.words)
+        # Both branches read the same words. Cutting these into tokens, and tagging, waits for what is left.
+        words = self.pipeline.split(texts)
+        expert = self.expert.logits(texts, words)
         if self.early_exit is None:
             self.num_without_network += len(texts)
             return to_probabilities(self.combiner.combine(np.zeros_like(expert), expert), self.saved_model.task)
         answers = self.early_exit.answer(self.combiner, expert)
         probabilities = to_probabilities(answers.log_probabilities, self.saved_model.task)
         # (R,) of the N rows go on to the networks.
-        left: list[int] = np.flatnonzero(~answers.stands).tolist()
-        if left:
-            its_texts = self.pipeline.prepare([texts[i] for i in left]) if prepared is None else prepared.select(left)
+        left = np.flatnonzero(~answers.stands)
+        if len(left):
+            its_words = None if words is None else words.pick(left)
+            its_texts = self.pipeline.prepare([texts[i] for i in left.tolist()], its_words)
             combined = self.combiner.combine(self._recurrent_logits(its_texts), expert[left])
             probabilities[left] = to_probabilities(combined, self.saved_model.task)
         self.num_without_network += len(texts) - len(left)

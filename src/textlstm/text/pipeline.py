@@ -3,11 +3,12 @@
 import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textlstm.arrays.ragged import SplitWords
 from textlstm.arrays.strings import TokenColumn
 from textlstm.config import Tagger, TextConfig
 from textlstm.errors import ConfigError
@@ -17,6 +18,9 @@ from textlstm.text.spacy_models import SpacyPipeline, import_spacy_alone, load_p
 from textlstm.text.stop_words import load_stop_words
 from textlstm.text.tagger.pos import POS_TAGS
 from textlstm.text.tokenized import TaggedTexts, TokenizedTexts, join_tokenized
+
+if TYPE_CHECKING:
+    from textlstm.text.tokenizer.tokenizer import PlainTokens
 
 MAX_LEXEMES = 600_000
 """Words that spaCy has seen before the pipeline is loaded anew.
@@ -94,22 +98,41 @@ class TextPipeline:
         """Whether a network reads the texts for tags or lemmas, which takes much longer than cutting them."""
         return self.saved.has_pos or self._config.lemmas
 
-    def prepare(self, texts: Sequence[str]) -> TokenizedTexts:
+    def split(self, texts: Sequence[str]) -> SplitWords | None:
+        """Return the words of `texts`, for the linear expert and for `prepare`; None where the engine needs none."""
+        if len(self._vocab) > MAX_LEXEMES:
+            self._start_anew()
+        plain = self._plain_tokens()
+        return None if plain is None else plain.split(texts)
+
+    def prepare(self, texts: Sequence[str], words: SplitWords | None = None) -> TokenizedTexts:
         """Tokenize, tag, filter and normalize; tokens of white space are dropped.
 
         Lone surrogates, which no UTF-8 text can hold, count as U+FFFD.
+
+        Args:
+            texts: N texts.
+            words: those of `texts`, if the latest call of `split` has found them.
         """
-        if len(self._vocab) > MAX_LEXEMES:
+        if words is None and len(self._vocab) > MAX_LEXEMES:
             self._start_anew()
         try:
-            return self._prepare(texts)
+            return self._prepare(texts, words)
         except UnicodeEncodeError:
             # Rare, so it is not tested beforehand: spaCy has refused a lone surrogate.
             prepared = self._prepare([_without_surrogates(text) for text in texts])
             return replace(prepared, words=None)  # they are of other texts
 
-    def _prepare(self, texts: Sequence[str]) -> TokenizedTexts:
-        parts = [self._filter.apply(block) for block in self._engine.tag_blocks(texts)]
+    def _plain_tokens(self) -> "PlainTokens | None":
+        """Return the engine if it cuts each distinct word once."""
+        from textlstm.text.tokenizer.tokenizer import PlainTokens
+
+        return self._engine if isinstance(self._engine, PlainTokens) else None
+
+    def _prepare(self, texts: Sequence[str], words: SplitWords | None = None) -> TokenizedTexts:
+        plain = None if words is None else self._plain_tokens()
+        blocks = self._engine.tag_blocks(texts) if plain is None else plain.tag_blocks(texts, words)
+        parts = [self._filter.apply(block) for block in blocks]
         return join_tokenized(parts) if parts else self._filter.apply(_no_texts(has_pos=self.saved.has_pos))
 
     def _start_anew(self) -> None:

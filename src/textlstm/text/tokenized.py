@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from textlstm.arrays.ragged import SplitWords, join_split, offsets_of, places_of
+from textlstm.arrays.ragged import SplitWords, join_split
 from textlstm.arrays.strings import TokenColumn
 
 
@@ -65,20 +65,6 @@ class TokenizedTexts:
             offsets=offsets,
             pos=None if self.pos is None else self.pos[is_kept],
             num_removed=self.num_removed + num_removed,
-        )
-
-    def select(self, rows: Sequence[int]) -> Self:
-        """Return the texts with these numbers, in that order, without `words`."""
-        chosen = np.asarray(rows, dtype=np.int64)
-        sizes = np.diff(self.offsets)[chosen]
-        places = places_of(self.offsets[chosen], sizes)
-        return replace(
-            self,
-            tokens=TokenColumn(self.tokens.distinct, self.tokens.numbers[places]),
-            offsets=offsets_of(sizes),
-            pos=None if self.pos is None else self.pos[places],
-            num_removed=self.num_removed[chosen],
-            words=None,
         )
 
 

@@ -1,6 +1,8 @@
+import itertools
 import random
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import spacy
 from hypothesis import given, settings
@@ -124,3 +126,25 @@ def test_runs_that_are_cut_alike_all_get_their_tokens(english):
     assert [_tokens(english.engine, text) for text in texts] == [
         _spacy_tokens(english.tokenizer, text) for text in texts
     ]
+
+
+def test_words_that_were_split_before_have_the_tokens_of_whole_texts():
+    texts = ["One two, (three)", "only here: uncut", "", "two :)P three", "x  y http://a.bc/d"]
+    expected = [_tokens(PlainTokens(spacy.blank("en"), max_run=200), text) for text in texts]
+    engine = PlainTokens(spacy.blank("en"), max_run=200)
+    words = engine.split(texts)
+    assert list(words.words) == [word for text in texts for word in text.split()]
+    # Tokens of some of the texts, then of all, in another order.
+    for rows in ([3, 0], [0, 4], [2], [4, 3, 2, 1, 0]):
+        [block] = engine.tag_blocks([texts[row] for row in rows], words.pick(np.array(rows)))
+        found = [block.tokens[start:end] for start, end in itertools.pairwise(block.offsets.tolist())]
+        assert found == [expected[row] for row in rows]
+
+
+def test_words_of_before_the_cache_began_anew_are_split_again(monkeypatch):
+    monkeypatch.setattr(tokenizer, "_MAX_WORDS", 3)
+    engine = PlainTokens(spacy.blank("en"), max_run=200)
+    words = engine.split(["a b c d"])
+    engine.split(["e f"])
+    [block] = engine.tag_blocks(["a b c d"], words)
+    assert block.tokens == ["a", "b", "c", "d"]

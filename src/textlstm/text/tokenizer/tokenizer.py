@@ -1,6 +1,7 @@
 """The engine for tokens without parts of speech: spaCy's rules, applied once to each distinct word.
 
 Words are numbered in the order in which they come, and so are tokens; a text without new words costs array look-ups.
+Words may be numbered first, for whoever needs no more of them, and cut into tokens later.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,6 +39,7 @@ _MAX_WORDS = 250_000
 _MAX_WORD_CHARS = 20_000_000
 """The same, if words are long."""
 _BLOCK_CHARS = 1_000_000
+_NOWHERE = -1
 
 
 class PlainTokens:
@@ -66,38 +68,55 @@ class PlainTokens:
 
     def _clear(self) -> None:
         self._pieces = _Numbering()
-        self._num_chars = 0
-        """Of all pieces together."""
         self._tokens = GrowableRaggedArray(np.int32)
-        """Numbers of the tokens of each piece."""
+        """Numbers of the tokens of each piece that was cut."""
+        self._places = ResizableArray(np.empty(0, np.int64), lambda count: np.empty(count, np.int64))
+        """Place of each piece in `_tokens`, by its number; -1 where no text needed its tokens so far."""
         self._is_special = ResizableArray(np.empty(0, np.bool_), lambda count: np.empty(count, np.bool_))
         """Whether a piece is a word that does not have the same tokens everywhere, or a run that must be cut."""
         self._joined: set[str] = set()
         """Words whose tokens may depend on their neighbors, with and without the space that follows."""
         self._token_numbers = _Numbering()
 
-    def tag_blocks(self, texts: Sequence[str]) -> Iterator[TaggedTexts]:
-        """Yield the tokens of all texts, without tags, in blocks of about a million characters."""
-        # Clearing makes new lists: results of earlier calls keep the lists that their numbers stand for.
-        if len(self._pieces) > _MAX_WORDS or self._num_chars > _MAX_WORD_CHARS:
-            self._clear()
-        for start, end in block_bounds(texts, max_chars=_BLOCK_CHARS):
-            try:
-                block = self._cut_block(texts[start:end])
-            except BaseException:
-                self._clear()  # some words may have a number and no tokens
-                raise
-            yield block
+    def split(self, texts: Sequence[str]) -> SplitWords:
+        """Return the words of N texts, of which no tokens are known: `tag_blocks` takes those of some texts."""
+        self._make_room()
+        return self._split(texts)
 
-    def _cut_block(self, texts: Sequence[str]) -> TaggedTexts:
-        # Every word gets its number; new words are cut into tokens on the way.
+    def tag_blocks(self, texts: Sequence[str], words: SplitWords | None = None) -> Iterator[TaggedTexts]:
+        """Yield the tokens of all texts, without tags, in blocks of about a million characters.
+
+        `words` are those of `texts`, as `split` has found them.
+        """
+        if words is None or words.words.distinct is not self._pieces.distinct:
+            words = None  # numbers of before the cache began anew mean nothing now
+            self._make_room()
+        for start, end in block_bounds(texts, max_chars=_BLOCK_CHARS):
+            block = texts[start:end]
+            try:
+                tagged = self._cut_block(block, self._split(block) if words is None else words.select(start, end))
+            except BaseException:
+                self._clear()  # some words may have a place and no tokens
+                raise
+            yield tagged
+
+    def _make_room(self) -> None:
+        # Clearing makes new lists: results of earlier calls keep the lists that their numbers stand for.
+        if len(self._pieces) > _MAX_WORDS or self._pieces.num_chars > _MAX_WORD_CHARS:
+            self._clear()
+
+    def _split(self, texts: Sequence[str]) -> SplitWords:
         words_of = [text.split() for text in texts]
         counts = np.fromiter(map(len, words_of), np.int64, len(texts))
-        numbers = self._numbers(chain.from_iterable(words_of), int(counts.sum()), are_words=True)
-        words = SplitWords(TokenColumn(self._pieces.distinct, numbers.astype(np.int32)), counts, goes_on=True)
-        # A few words are cut otherwise beside their neighbors: pieces stand in their place.
-        pieces, num_pieces = self._look_around(texts, numbers, counts)
-        tokens, sizes = self._tokens.take(pieces)
+        numbers = np.fromiter(map(self._pieces.__getitem__, chain.from_iterable(words_of)), np.int32, int(counts.sum()))
+        return SplitWords(TokenColumn(self._pieces.distinct, numbers), counts, goes_on=True)
+
+    def _cut_block(self, texts: Sequence[str], words: SplitWords) -> TaggedTexts:
+        numbers = words.words.numbers.astype(np.int64)
+        # New words are cut into tokens; a few are cut otherwise beside their neighbors: pieces stand in their place.
+        self._meet(numbers, are_words=True)
+        pieces, num_pieces = self._look_around(texts, numbers, words.counts)
+        tokens, sizes = self._tokens.take(self._places.rows[pieces])
         # From tokens a piece to tokens a text: a text ends where its last piece ends.
         offsets = offsets_of(sizes)[offsets_of(num_pieces)]
         return TaggedTexts(TokenColumn(self._token_numbers.distinct, tokens), offsets, pos=None, words=words)
@@ -105,10 +124,21 @@ class PlainTokens:
     def _numbers(self, pieces: Iterable[str], count: int, *, are_words: bool) -> NDArray[np.int64]:
         """Return the (count,) numbers of `pieces`, all of which have tokens then; other pieces may hold white space."""
         numbers = np.fromiter(map(self._pieces.__getitem__, pieces), np.int64, count)
-        # Numbers are given in order, so pieces without tokens are those beyond the last one learned.
-        if new := self._pieces.distinct[len(self._tokens) :]:
-            self._learn(new, are_words=are_words)
+        self._meet(numbers, are_words=are_words)
         return numbers
+
+    def _meet(self, numbers: NDArray[np.int64], *, are_words: bool) -> None:
+        """Cut the pieces with these (count,) numbers that have no tokens so far."""
+        num_new = len(self._pieces) - len(self._places)
+        if num_new:
+            self._places.append(np.full(num_new, _NOWHERE))
+            self._is_special.append(np.zeros(num_new, np.bool_))
+        missing = numbers[self._places.rows[numbers] == _NOWHERE]
+        if len(missing):
+            new = np.unique(missing)  # in the order in which they came
+            self._places.rows[new] = np.arange(len(self._tokens), len(self._tokens) + len(new))
+            distinct = self._pieces.distinct
+            self._is_special.rows[new] = self._learn([distinct[number] for number in new.tolist()], are_words=are_words)
 
     def _look_around(
         self, texts: Sequence[str], words: NDArray[np.int64], counts: NDArray[np.int64]
@@ -141,8 +171,8 @@ class PlainTokens:
             return [cut]
         return [piece for merged in merge_around(find_pieces(cut), self._joined) if (piece := merged.strip())]
 
-    def _learn(self, pieces: list[str], *, are_words: bool) -> None:
-        """Tokenize `pieces`, which are new, and keep their tokens in that order."""
+    def _learn(self, pieces: list[str], *, are_words: bool) -> NDArray[np.bool_]:
+        """Tokenize `pieces`, which are new, keep their tokens in that order, and return which of them are special."""
         # Most words: spaCy's rules in Python. A word that they leave to spaCy, or a long run, is special.
         cut, max_run = self._rules.cut, self._max_run if are_words else 0
         found = [cut(piece) if len(piece) <= max_run else None for piece in pieces]
@@ -161,8 +191,7 @@ class PlainTokens:
         all_tokens = chain.from_iterable(tokens_of)
         numbers = np.fromiter(map(self._token_numbers.__getitem__, all_tokens), np.int32, int(sizes.sum()))
         self._tokens.append(RaggedArray(numbers, sizes))
-        self._is_special.append(is_special)
-        self._num_chars += sum(map(len, pieces))
+        return is_special
 
     def _spacy_tokens(self, pieces: Iterable[str]) -> list[tuple[str, list[str]]]:
         """Have spaCy tokenize pieces of several words, and words that it may join; return them with their tokens."""
@@ -181,8 +210,11 @@ class _Numbering(dict[str, int]):
         super().__init__()
         self.distinct: list[str] = []
         """The strings in the order of their numbers."""
+        self.num_chars = 0
+        """Of all strings together."""
 
     def __missing__(self, string: str) -> int:
         number = self[string] = len(self)
         self.distinct.append(string)
+        self.num_chars += len(string)
         return number
