@@ -40,7 +40,7 @@ _ADVERSARIAL_FACTOR = 3.0
 _REFIT_FACTOR = 1.8
 _LEAST_SHARE_OF_NETWORK = 0.3
 """Part of the minutes that is left to the network, whatever time linear fits take."""
-_MOST_WITH_REFIT = 0.22
+_MOST_WITH_REFIT = 0.18
 """Part of the minutes that a training may take with its refit, which is 0.8 times as long for a tenth more rows."""
 _SHARE_OF_OPTIONS = {Quality.fast: 0.0, Quality.balanced: 1 / 4, Quality.best: 1.0}
 """Part of the minutes within which a training with such options must stay."""
