@@ -5,7 +5,6 @@
 DESCRIPTOR is a socket that listens. The end of standard input, which nobody writes to, ends the process.
 """
 
-import os
 import signal
 import socket
 import sys
@@ -19,7 +18,7 @@ from textlstm.errors import TextLSTMError
 from textlstm.inference.classifier import RecurrentBranch, open_networks
 from textlstm.inference.gpu_process import split_of
 from textlstm.model_folder import load_saved_model
-from textlstm.processes.call import Message, answered, read_message, write_message
+from textlstm.processes.call import Message, answered, end_with_parent, read_message, write_message
 from textlstm.processes.devices import choose_device
 
 Compute = Callable[[Message], Message]
@@ -30,7 +29,7 @@ def main() -> None:
     descriptor, model_dir, precision = sys.argv[1:]
     # Ctrl-C reaches every process of the terminal; the parent alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
     # What is wrong with the model is the answer to every question.
     compute: Compute
     try:
@@ -73,11 +72,6 @@ def _serve(connection: socket.socket, compute: Compute) -> None:
                 return
             write_message(stream, answered(compute, message))
             stream.flush()
-
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":

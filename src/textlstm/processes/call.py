@@ -97,13 +97,13 @@ def answer(alive: int, compute: Callable[[Message], Message]) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent decides
     output = private_stdout()
-    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(alive,), daemon=True).start()
     with output:
         write_message(output, answered(compute, read_message(sys.stdin.buffer)))
 
 
-def _end_with_parent(alive: int) -> None:
-    # The parent never writes here: the read returns when the parent has ended.
+def end_with_parent(alive: int) -> None:
+    """End this process once the other end of the descriptor `alive`, which nobody writes to, is closed."""
     os.read(alive, 1)
     os._exit(1)
 

@@ -39,7 +39,26 @@ class FoundWords(NamedTuple):
     """The word of each token, as a number among `ids`; shaped as the token ids."""
 
 
-class LazyAdamW:
+class StepTable:
+    """A word table of which the network sees the U words of the batch during a step, and their (U, E) gradient."""
+
+    def __init__(self, parameter: nn.Parameter) -> None:
+        """Take over the (V, E) float32 `parameter`."""
+        self.parameter = parameter
+
+    @property
+    def gradients(self) -> list[Tensor]:
+        """The (U, E) gradient of the words of the batch."""
+        if self.parameter.grad is None:
+            self.parameter.grad = torch.zeros_like(self.parameter)
+        return [self.parameter.grad]
+
+    def zero_gradients(self) -> None:
+        """Start the step again."""
+        self.parameter.grad = None
+
+
+class LazyAdamW(StepTable):
     """AdamW without weight decay over one (V, E) table; has the methods of `FlatAdamW`, and `lookup` and `begin_step`.
 
     During a step the network's table holds the U words of the batch alone, so the gradient is (U, E) too.
@@ -47,7 +66,7 @@ class LazyAdamW:
 
     def __init__(self, parameter: nn.Parameter, *, average_decay: float) -> None:
         """Take over the (V, E) float32 `parameter`; id 0 (padding) and 1 (unknown) keep their numbers in a step."""
-        self.parameter = parameter
+        super().__init__(parameter)
         self.average_decay = average_decay
         table = parameter.detach()
         self._state = torch.zeros(table.shape[0], 4, table.shape[1])  # weight, mean, square, shadow of each word
@@ -86,17 +105,6 @@ class LazyAdamW:
         # From (V, E) to (U, E): forward and backward see no other word in this step.
         idle = self._idle_factors(words.ids)
         both(*(partial(self._fetch, part, idle[:, part]) for part in self._halves()))
-        self.parameter.grad = None
-
-    @property
-    def gradients(self) -> list[Tensor]:
-        """The (U, E) gradient of the words of the batch."""
-        if self.parameter.grad is None:
-            self.parameter.grad = torch.zeros_like(self.parameter)
-        return [self.parameter.grad]
-
-    def zero_gradients(self) -> None:
-        """Start the step again."""
         self.parameter.grad = None
 
     def step(self, learning_rate: float, *, skip: Tensor) -> None:

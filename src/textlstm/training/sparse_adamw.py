@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.training.adamw import BETAS, EPSILON
-from textlstm.training.lazy_adamw import DECAY, LEAST_SQUARE, FoundWords, kept_after, moved_on
+from textlstm.training.lazy_adamw import DECAY, LEAST_SQUARE, FoundWords, StepTable, kept_after, moved_on
 
 WINDOW = 256
 """Steps after which the whole table is brought up to date: a pass over it costs what one dense step does."""
@@ -26,7 +26,7 @@ def pays(table: Tensor, *, batch_tokens: int) -> bool:
     return table.numel() >= _FEWEST_VALUES and len(table) >= _FEWEST_WORDS * batch_tokens
 
 
-class SparseAdamW:
+class SparseAdamW(StepTable):
     """AdamW without weight decay over one (V, E) table on a GPU; has the methods of `LazyAdamW`, and `end_step`.
 
     During a step the network's table has U rows, the words of the batch and left-over places.
@@ -34,7 +34,7 @@ class SparseAdamW:
 
     def __init__(self, parameter: nn.Parameter, *, average_decay: float) -> None:
         """Take over the (V, E) float32 `parameter`; id 0 (padding) and 1 (unknown) keep their numbers in a step."""
-        self.parameter = parameter
+        super().__init__(parameter)
         self.average_decay = average_decay
         table, device = parameter.detach(), parameter.device
         # (V + 1, 4, E) weight, mean, square, shadow of each word; the last row is that of left-over places.
@@ -82,17 +82,6 @@ class SparseAdamW:
         rows = self._state.index_select(0, words.ids)  # (V + 1, 4, E) to (U, 4, E)
         self._rows = self._up_to_date(rows, self._updated[words.ids])
         self.parameter.data = self._rows[:, _WEIGHT].contiguous()
-        self.parameter.grad = None
-
-    @property
-    def gradients(self) -> list[Tensor]:
-        """The (U, E) gradient of the words of the batch."""
-        if self.parameter.grad is None:
-            self.parameter.grad = torch.zeros_like(self.parameter)
-        return [self.parameter.grad]
-
-    def zero_gradients(self) -> None:
-        """Start the step again."""
         self.parameter.grad = None
 
     def step(self, learning_rate: float | Tensor, *, skip: Tensor) -> None:
