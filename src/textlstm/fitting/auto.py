@@ -120,12 +120,14 @@ def resolve(
     on_gpu = choose_device(training.device, key="training.device").type == "cuda"
     sizes = choose_sizes(size, model, training, free, on_gpu=on_gpu)
     config = replace(config, model=sizes.model, training=sizes.training)
-    speed = _tokens_per_second(rows, corpus, config, stop=stop) if measure_speed else ASSUMED_SPEED
-    # A minute is over soon: on 25,000 reviews, choosing alone takes 20 s of it.
-    spent = time.monotonic() - began if measure_speed else 0.0
-    spent += size.num_tokens / 1e6 * _SECONDS_A_MILLION_TOKENS if measure_speed else 0.0
+    speed: float = ASSUMED_SPEED
+    other_seconds = linear_seconds
+    if measure_speed:
+        speed = _tokens_per_second(rows, corpus, config, stop=stop)
+        # A minute is over soon: on 25,000 reviews, choosing alone takes 20 s of it.
+        other_seconds += time.monotonic() - began + size.num_tokens / 1e6 * _SECONDS_A_MILLION_TOKENS
     within = choose_within_time(
-        size, sizes.model, sizes.training, free, tokens_per_second=speed, other_seconds=linear_seconds + spent
+        size, sizes.model, sizes.training, free, tokens_per_second=speed, other_seconds=other_seconds
     )
     reasons += [*sizes.reasons, *within.reasons]
     resolved = replace(config, model=within.model, training=within.training, auto=[])

@@ -117,11 +117,10 @@ def class_words(classifier: TextClassifier, rows: ScoredRows) -> tuple[ClassWord
     except InputError:
         stop_words = frozenset()
     step = -(-rows.num_rows // _MOST_WORD_ROWS)
-    num_characters = sum(len(rows.texts[row]) for row in range(0, rows.num_rows, step))
-    step *= -(-num_characters // _MOST_WORD_CHARACTERS) or 1
-    predictions = rows.predictions()[::step]
+    texts = [rows.texts[row] for row in range(0, rows.num_rows, step)]
+    further = -(-sum(map(len, texts)) // _MOST_WORD_CHARACTERS) or 1
+    texts, predictions = texts[::further], rows.predictions()[:: step * further]
     given = predictions if rows.is_multi_label else predictions[:, None] == np.arange(len(rows.labels))
-    texts = rows.texts if step == 1 else [rows.texts[row] for row in range(0, rows.num_rows, step)]
     found = words_of_labels(expert, texts, np.asarray(given, bool), without=stop_words, most=_MOST_WORDS)
     return tuple(
         ClassWords(label, int(given[:, index].sum()), tuple(WordWeight(*word) for word in words), ())
